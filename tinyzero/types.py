@@ -1,0 +1,295 @@
+"""The nouns of self-play: frozen data without torch, I/O or behaviour beyond arithmetic.
+
+A task kind is named by a plain string, the key of `tinyzero.tasks.KINDS` and of its metrics, so that a kind of one's
+own needs no change here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Role(StrEnum):
+    """Which hat the policy is wearing. The value is the metric key."""
+
+    PROPOSER = "proposer"
+    SOLVER = "solver"
+
+
+class Outcome(StrEnum):
+    """What became of one run of an untrusted program. Always the program's doing, never the infrastructure's."""
+
+    OK = "ok"
+    """`f` returned a value made of plain builtin types."""
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    """Used up its CPU time, or the wall cap above it."""
+    OUT_OF_MEMORY = "oom"
+    OUTPUT_TOO_LARGE = "output_too_large"
+    BAD_TYPE = "bad_type"
+    """Returned something that is not a tree of exact builtin types."""
+    NO_FUNCTION = "no_function"
+    SYNTAX_ERROR = "syntax_error"
+    BAD_INPUT = "bad_input"
+    """The arguments are no literals, or too large or deep."""
+    BANNED = "banned"
+    """Tried a system call that no program may make."""
+    CRASHED = "crashed"
+    """Died or left without a well-formed result."""
+    NONDETERMINISTIC = "nondeterministic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One program and the argument lists to run it on; every input gets a process of its own.
+
+    Attributes:
+        program: Python source that defines `f`.
+        inputs: sources of `f`'s positional arguments, literals only: `"1, 'a'"` calls `f(1, 'a')`.
+        is_proposal: hold it to the proposer's (half) CPU limit, so that verdicts near the edge do not flip later.
+        check_determinism: run each input in two differently seeded processes and a second time in one of them;
+            results that differ give `Outcome.NONDETERMINISTIC`.
+    """
+
+    program: str
+    inputs: tuple[str, ...]
+    is_proposal: bool = False
+    check_determinism: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What the child process did with one input.
+
+    Attributes:
+        value: the returned tree of builtin values when `outcome` is OK, else None.
+        detail: the exception's type name, the signal, or empty.
+        cpu_s: CPU seconds the child used; wall_s: seconds from start to end.
+    """
+
+    outcome: Outcome
+    value: Any = None
+    detail: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+    @property
+    def is_ok(self) -> bool:
+        return self.outcome is Outcome.OK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One question to the policy.
+
+    Attributes:
+        text: the user's turn, before any chat template.
+        prefill: the beginning of the answer, put into the model's mouth; a completion continues it.
+    """
+
+    role: Role
+    kind: str
+    text: str
+    prefill: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One sampled answer, and the behaviour policy it was sampled from.
+
+    Attributes:
+        text: decoded completion, special tokens left out, the prompt's prefill not included.
+        prompt_ids: token ids of the rendered prompt (template and prefill included), length P.
+        token_ids: sampled ids, length T, the end token included where one was drawn.
+        sampler_logprobs: nats, aligned with `token_ids`, of the distribution that was sampled from.
+        temperature: of that distribution; 0 means greedy (then the logprobs are those at temperature 1).
+        adapter: name of the adapter that sampled; adapter_version: number of updates it had had.
+        finish_reason: "stop" where an end token was drawn, "length" where the budget ran out.
+    """
+
+    text: str
+    prompt_ids: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    sampler_logprobs: tuple[float, ...] = ()
+    temperature: float = 1.0
+    adapter: str = ""
+    adapter_version: int = 0
+    finish_reason: str = "stop"
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.finish_reason == "length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRequest:
+    """What to sample, and which random numbers to use for it.
+
+    Attributes:
+        prompts: all of one role, since one adapter answers them.
+        num_samples: completions per prompt.
+        max_tokens: completion budget, tokens.
+        temperature: 0 is greedy.
+        stream: names the random numbers, `f"{step}/{purpose}"`. Sample (i, j) of a stream draws the same uniforms
+            whatever else is in the request.
+    """
+
+    prompts: tuple[Prompt, ...]
+    num_samples: int
+    max_tokens: int
+    stream: str
+    temperature: float = 1.0
+
+
+class Sampler(Protocol):
+    """A source of completions from the current policy: the built-in engine, vLLM, or a script in a test."""
+
+    def sample(self, request: SamplingRequest) -> list[list[Completion]]:
+        """One list per prompt, in order, of `num_samples` completions each."""
+        ...
+
+
+class Stage(StrEnum):
+    """The funnel a proposal goes through, in order. The value is the metric key."""
+
+    PARSED = "parsed"
+    ALLOWED = "allowed"
+    RAN = "ran"
+    DETERMINISTIC = "deterministic"
+    NONTRIVIAL = "nontrivial"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a proposer wrote, parsed but not verified; it cannot reach a solver.
+
+    Attributes:
+        program: source that defines `f`.
+        inputs: sources of argument lists.
+        message: hint for the solver (induction only).
+        parents: ids of the tasks it was shown or builds on.
+    """
+
+    kind: str
+    program: str
+    inputs: tuple[str, ...]
+    message: str = ""
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why a proposal is no task: the funnel stage that it failed."""
+
+    stage: Stage
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A verified task: running `program` on `inputs[i]` gave `outputs[i]`, deterministically.
+
+    Attributes:
+        id: content hash of kind, program, inputs and message.
+        shape: hash of the program with names and constants normalised; equal for near-duplicates.
+        inputs: canonical sources of argument lists; outputs: canonical literals. One each but for induction.
+        step: the step that created it, -1 for a seed.
+    """
+
+    id: str
+    kind: str
+    program: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    message: str = ""
+    shape: str = ""
+    parents: tuple[str, ...] = ()
+    step: int = -1
+
+
+class VerdictStatus(StrEnum):
+    """What we think of one answer. The value is the metric key."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    MALFORMED = "malformed"
+    """No answer could be read from the completion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Our judgement of one answer. A wrong answer is data, not an error.
+
+    Attributes:
+        answer: what was read from the completion, as text, empty where nothing was.
+        detail: why, in a few words.
+    """
+
+    status: VerdictStatus
+    answer: str = ""
+    detail: str = ""
+
+    @property
+    def is_correct(self) -> bool:
+        return self.status is VerdictStatus.CORRECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardBreakdown:
+    """Named reward terms of one rollout, kept apart so that every view can show each."""
+
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        return sum(self.terms.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """A prompt, one completion of it, and what it earned.
+
+    Attributes:
+        task_id: the task attempted, or the one created; empty for a rejected proposal.
+        verdict: of an attempt; None for a proposal. rejection: of a refused proposal; None otherwise.
+    """
+
+    prompt: Prompt
+    completion: Completion
+    reward: RewardBreakdown
+    task_id: str = ""
+    verdict: Verdict | None = None
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What a game played in one step: everything that learns, and everything worth recording.
+
+    Attributes:
+        rollouts: all that is trained on; advantages: one per rollout, aligned with it.
+        new_tasks: verified in this round, in the order proposed.
+        metrics: `role/kind/measure` -> value, computed from what happened.
+        seconds: phase -> wall seconds (`propose`, `verify`, `solve`, `judge`).
+    """
+
+    rollouts: Sequence[Rollout]
+    advantages: Sequence[float]
+    new_tasks: Sequence[Task]
+    metrics: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What observers get after each step.
+
+    Attributes:
+        step: 1 for the first. metrics: the whole line of metrics.jsonl. round: what was played.
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    round: Round
