@@ -1,0 +1,203 @@
+"""Every knob, once. A preset is a sparse TOML file over these defaults; `--set a.b=c` wins over it."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tinyzero.errors import ConfigError, PresetNotFound, nearest
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class RunConfig(Section):
+    """When a run stops, and what it leaves behind."""
+
+    max_steps: int = Field(default=200, ge=1)
+    """Steps, counted from the run's beginning (also after a resume)."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Wall minutes of this process after which the run stops at the end of a step; none = no limit."""
+    seed: int = Field(default=0, ge=0)
+    """Names every random number of the run."""
+    output: str = "runs"
+    """Folder in which run folders are made."""
+    checkpoint_every_steps: int = Field(default=20, ge=1)
+    """Steps between checkpoints; a kill loses at most these."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Newest checkpoints kept on disk."""
+    samples_per_step: int = Field(default=6, ge=0)
+    """Prompts and answers written to samples.jsonl each step."""
+
+
+class HardwareConfig(Section):
+    """What a preset was made for; `train` compares it with the machine before it loads anything."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model lives; auto takes CUDA where there is one."""
+    memory_gib: float | None = Field(default=None, gt=0)
+    """Memory of the card that the preset is made for, GiB."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads for torch; none = one per core. Part of what makes a CPU run reproducible."""
+
+
+class ModelConfig(Section):
+    """The frozen base model."""
+
+    base: str = "nano"
+    """`nano` (ships with the package), a local folder, or a Hub id."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub id; pin it to reproduce a run."""
+    quantization: Literal["auto", "nf4", "none"] = "auto"
+    """nf4 = 4 bit with double quantisation. auto: nf4 on CUDA, none on CPU."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Compute type. auto: float32 on CPU, bfloat16 on cards that have it, else float16."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: about 30 % slower, a fraction of the activation memory."""
+
+
+class PolicyConfig(Section):
+    """The LoRA adapters."""
+
+    adapters: Literal["shared", "per-role"] = "shared"
+    """One adapter that plays both roles, or one for each."""
+    rank: int = Field(default=16, ge=1)
+    """LoRA rank; reinforcement learning needs little."""
+    alpha: int = Field(default=32, ge=1)
+    """The update is scaled by alpha / rank."""
+
+
+class PromptsConfig(Section):
+    """How a model is asked."""
+
+    style: Literal["full", "compact"] = "full"
+    """full: instructions in words, for instruct models. compact: a few tokens of frame, for small contexts."""
+
+
+class SelfPlayConfig(Section):
+    """One round of the game."""
+
+    game: Literal["absolute-zero"] = "absolute-zero"
+    """The method."""
+    kinds: tuple[str, ...] = Field(default=("deduction", "abduction", "induction"), min_length=1)
+    """Task kinds that are proposed, in turn."""
+    proposals_per_step: int = Field(default=24, ge=1)
+    """Proposals written each step, shared among the kinds as evenly as possible."""
+    attempts: int = Field(default=8, ge=2)
+    """Answers sampled for each task (G). They measure its difficulty and train the solver."""
+    max_tasks_per_step: int | None = Field(default=None, ge=1)
+    """Tasks attempted each step at most, drawn from the accepted ones; none = all."""
+    references: int = Field(default=4, ge=0)
+    """Earlier tasks shown to the proposer (K)."""
+    train_proposer: bool = True
+    """Off: the proposer stays at the base model and only the solver learns."""
+    proposal_tokens: int = Field(default=512, ge=8)
+    """Completion budget of a proposal, tokens."""
+    answer_tokens: int = Field(default=512, ge=4)
+    """Completion budget of an answer, tokens."""
+
+
+class PoolConfig(Section):
+    """Verified tasks kept as references."""
+
+    capacity: int = Field(default=4096, ge=16)
+    """Tasks kept; beyond it the oldest that is no seed is dropped."""
+    max_program_chars: int = Field(default=2000, ge=40)
+    """Longer programs are refused as proposals."""
+
+
+class RewardsConfig(Section):
+    """What an outcome is worth."""
+
+    solver: Literal["graded", "binary"] = "graded"
+    """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
+    invalid_proposal: float = Field(default=-0.5, le=0)
+    """A proposal that parsed and failed later in the funnel."""
+    malformed_proposal: float = Field(default=-1.0, le=0)
+    """A proposal that could not be parsed."""
+
+
+class AdvantagesConfig(Section):
+    """From rewards to advantages."""
+
+    estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
+    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver. leave-one-out: the same
+    with the mean of the other attempts."""
+    scale: Literal["std", "none"] = "std"
+    """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
+
+
+class SamplingConfig(Section):
+    """The sampler."""
+
+    engine: Literal["builtin"] = "builtin"
+    """builtin decodes with the very module that is trained."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=16)
+    """Longer prompts are an error of the configuration (too many references)."""
+    batch_rows: int = Field(default=64, ge=1)
+    """Sequences decoded side by side; finished rows are replaced from a queue."""
+
+
+class LearnerConfig(Section):
+    """From rollouts to one optimizer step on the LoRA weights."""
+
+    lr: float = Field(default=2e-5, gt=0)
+    """Learning rate of the LoRA weights, about ten times that of full fine-tuning."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Of AdamW."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    micro_batch_tokens: int = Field(default=4096, ge=64)
+    """Padded tokens per forward and backward. Lower this first when memory runs out."""
+    normalization: Literal["token", "sequence", "fixed"] = "token"
+    """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum / (rollouts x
+    completion budget) (Dr. GRPO)."""
+    clip_low: float = Field(default=0.2, ge=0)
+    """Lower half-width of the ratio interval."""
+    clip_high: float = Field(default=0.28, ge=0)
+    """Upper half-width ("clip higher", DAPO)."""
+    updates_per_round: int = Field(default=1, ge=1)
+    """Optimizer steps on each round; the ratio is 1 and clipping inert at 1."""
+    sampler_cap: float = Field(default=2.0, ge=1)
+    """Cap of the weight exp(policy - sampler) that corrects the sampler's numerical gap."""
+    kl_coef: float = Field(default=0.0, ge=0)
+    """Weight of the KL divergence to the reference (adapter off); above 0 costs one more forward pass."""
+
+
+class ExecutionConfig(Section):
+    """Limits for untrusted programs. They are part of what a task is: lower them, never raise them in mid-run."""
+
+    cpu_s: float = Field(default=0.25, gt=0, le=60)
+    """CPU seconds for one run; a proposal must finish in half of it."""
+    wall_factor: float = Field(default=4.0, ge=1)
+    """A run that has used this many times `cpu_s` of wall time is stopped even if it did not compute."""
+    memory_mib: int = Field(default=512, ge=64)
+    """Address space of one run, MiB."""
+    workers: int | None = Field(default=None, ge=1)
+    """Runs in flight at once; none = one per core."""
+    allow_weak_sandbox: bool = False
+    """Run even where the operating system cannot confine programs (macOS). They could then read your files."""
+
+
+class Config(Section):
+    """One run, whole."""
+
+    run: RunConfig = RunConfig()
+    hardware: HardwareConfig = HardwareConfig()
+    model: ModelConfig = ModelConfig()
+    policy: PolicyConfig = PolicyConfig()
+    prompts: PromptsConfig = PromptsConfig()
+    selfplay: SelfPlayConfig = SelfPlayConfig()
+    pool: PoolConfig = PoolConfig()
+    rewards: RewardsConfig = RewardsConfig()
+    advantages: AdvantagesConfig = AdvantagesConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    learner: LearnerConfig = LearnerConfig()
+    execution: ExecutionConfig = ExecutionConfig()
