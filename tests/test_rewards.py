@@ -1,0 +1,32 @@
+import pytest
+
+from tinyzero.config import RewardsConfig
+from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.types import Rejection, Stage, Verdict, VerdictStatus
+
+
+@pytest.mark.parametrize(
+    ("status", "graded", "binary"),
+    [
+        (VerdictStatus.CORRECT, {"accuracy": 1.0}, {"accuracy": 1.0}),
+        (VerdictStatus.WRONG, {"accuracy": -0.5}, {"accuracy": 0.0}),
+        (VerdictStatus.MALFORMED, {"format": -1.0}, {"accuracy": 0.0}),
+    ],
+)
+def test_a_solver_earns_by_its_verdict(status, graded, binary):
+    verdict = Verdict(status=status)
+    assert solver_reward(verdict, RewardsConfig()).terms == graded
+    assert solver_reward(verdict, RewardsConfig(solver="binary")).terms == binary
+
+
+@pytest.mark.parametrize(
+    ("solve_rate", "reward"), [(0.0, 0.0), (0.125, 0.875), (0.5, 0.5), (0.875, 0.125), (1.0, 0.0)]
+)
+def test_a_proposer_earns_by_learnability_with_the_papers_boundary(solve_rate, reward):
+    assert proposer_reward(solve_rate).total == reward
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_the_stage_of_a_rejection_decides_its_penalty(stage):
+    expected = -1.0 if stage is Stage.PARSED else -0.5
+    assert rejection_reward(Rejection(stage=stage), RewardsConfig()).total == expected

@@ -1,0 +1,53 @@
+"""Credit assignment: from rewards to advantages. Pure arithmetic on numbers and group keys."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from statistics import fmean, pstdev
+
+from tinyzero.config import AdvantagesConfig
+from tinyzero.types import Role, Rollout
+
+FLAT_STD = 1e-6
+"""Rewards of a group closer together than this are equal up to rounding: nothing to learn from."""
+
+
+def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
+    """One advantage per rollout, aligned.
+
+    Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout rather than
+    per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO (arXiv:2503.20783);
+    leave-one-out is RLOO (arXiv:2402.14740).
+    """
+    keys = [baseline_group(rollout, config) for rollout in rollouts]
+    rewards = [rollout.reward.total for rollout in rollouts]
+    return centered(rewards, keys, config)
+
+
+def baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Hashable:
+    """The key of the rollouts that share a baseline with this one.
+
+    A proposal has no siblings at its prompt, so proposers share one per kind under every estimator.
+    """
+    role, kind = rollout.prompt.role, rollout.prompt.kind
+    if config.estimator == "task-relative" or role is Role.PROPOSER:
+        return (role, kind)
+    return (role, kind, rollout.task_id)
+
+
+def centered(rewards: Sequence[float], keys: Sequence[Hashable], config: AdvantagesConfig) -> list[float]:
+    """Rewards minus their group's baseline, divided by the group's standard deviation where so configured."""
+    members: dict[Hashable, list[float]] = defaultdict(list)
+    for reward, key in zip(rewards, keys, strict=True):
+        members[key].append(reward)
+    factors = {key: _factor(group, config) for key, group in members.items()}
+    means = {key: fmean(group) for key, group in members.items()}
+    return [(reward - means[key]) * factors[key] for reward, key in zip(rewards, keys, strict=True)]
+
+
+def _factor(group: Sequence[float], config: AdvantagesConfig) -> float:
+    std = pstdev(group)
+    if std < FLAT_STD:
+        return 0.0
+    # The mean of the others is (n*mean - r) / (n - 1), hence r minus it is n / (n - 1) times r minus the mean.
+    leave_one_out = len(group) / (len(group) - 1) if config.estimator == "leave-one-out" else 1.0
+    return leave_one_out / std if config.scale == "std" else leave_one_out
