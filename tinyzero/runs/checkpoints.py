@@ -1,0 +1,167 @@
+"""Checkpoints: `checkpoints/step-000100/<part>/` and progress.json, there whole or not at all.
+
+A checkpoint is written aside, synced and renamed. progress.json holds the counters and the size and SHA-256 of
+every file, so that a damaged checkpoint is recognised before any of it is loaded.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from tinyzero.errors import CheckpointError
+from tinyzero.runs.durable import explaining_failures, sync_tree
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.records import append_event
+
+logger = logging.getLogger(__name__)
+
+_PROGRESS = "progress.json"
+
+
+class Stateful(Protocol):
+    """Something with a life of its own that a checkpoint keeps."""
+
+    def save(self, folder: Path) -> None:
+        """Write the whole state into an empty folder."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Become what `save` wrote."""
+        ...
+
+
+def write(
+    run_folder: RunFolder, step: int, parts: Mapping[str, Stateful], progress: Mapping[str, Any]
+) -> Path:
+    """Save the state after `step` steps, and return its folder.
+
+    Where an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
+    step. `progress` holds the trainer's counters, JSON values.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; older checkpoints are untouched.
+    """
+    target = run_folder.checkpoints / f"step-{step:06d}"
+    if target.exists() and _damage(target) is None:
+        return target
+    aside = run_folder.checkpoints / f".{target.name}"
+    _remove_leftovers(run_folder)
+    try:
+        with explaining_failures(target):
+            _fill(aside, step, parts, progress)
+            shutil.rmtree(target, ignore_errors=True)
+            aside.rename(target)
+            sync_tree(run_folder.checkpoints)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, Any]:
+    """Load the newest intact checkpoint into `parts`, and return its progress with `step` in it.
+
+    A run that was killed before its first checkpoint starts again: `{"step": 0}`, nothing is loaded.
+    A damaged checkpoint is passed over, with a warning in the log and in events.jsonl.
+
+    Raises:
+        CheckpointError: there are checkpoints and none is intact.
+    """
+    folder, damages = _newest_intact(run_folder)
+    for damaged, damage in damages.items():
+        logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
+        append_event(run_folder.events, "checkpoint_damaged", {"checkpoint": damaged, "damage": damage})
+    if folder is None:
+        return {"step": 0}
+    for name, part in parts.items():
+        if not (folder / name).is_dir():
+            raise CheckpointError(f"{folder} holds no {name}; it was written by another version of TinyZero")
+        part.load(folder / name)
+    content = _read_progress(folder)
+    return {**content["progress"], "step": content["step"]}
+
+
+def latest(run_folder: RunFolder) -> Path | None:
+    """The newest intact checkpoint, None where the run has none yet.
+
+    Raises:
+        CheckpointError: there are checkpoints and none is intact.
+    """
+    return _newest_intact(run_folder)[0]
+
+
+def listing(run_folder: RunFolder) -> list[Path]:
+    """All checkpoints, oldest first, damaged ones included."""
+    return sorted(run_folder.checkpoints.glob("step-*"), key=_step_of)
+
+
+def prune(run_folder: RunFolder, keep: int) -> None:
+    """Delete all but the `keep` newest checkpoints."""
+    for folder in listing(run_folder)[:-keep]:
+        shutil.rmtree(folder)
+
+
+def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
+    """The newest intact checkpoint, and what is wrong with the newer ones."""
+    damages: dict[str, str] = {}
+    for folder in reversed(listing(run_folder)):
+        damage = _damage(folder)
+        if damage is None:
+            return folder, damages
+        damages[folder.name] = damage
+    if damages:
+        raise CheckpointError(f"no checkpoint in {run_folder.checkpoints} is intact; start a new run")
+    return None, {}
+
+
+def _fill(folder: Path, step: int, parts: Mapping[str, Stateful], progress: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True)
+    for name, part in parts.items():
+        (folder / name).mkdir()
+        part.save(folder / name)
+    content = {"step": step, "progress": dict(progress), "files": _fingerprints(folder)}
+    (folder / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    sync_tree(folder)
+
+
+def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / _PROGRESS)
+    return {path.relative_to(folder).as_posix(): _fingerprint(path) for path in files}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, None where nothing is."""
+    try:
+        expected = _read_progress(folder)["files"]
+        found = _fingerprints(folder)
+    except (OSError, ValueError, KeyError) as error:
+        return f"{_PROGRESS}: {error}"
+    return next(
+        (f"{name} is missing or changed" for name in expected if found.get(name) != expected[name]), None
+    )
+
+
+def _read_progress(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not {"step", "progress", "files"} <= content.keys():
+        raise ValueError("not a checkpoint's")
+    return content
+
+
+def _step_of(folder: Path) -> int:
+    number = folder.name.removeprefix("step-")
+    return int(number) if number.isdigit() else -1
+
+
+def _remove_leftovers(run_folder: RunFolder) -> None:
+    """What a kill in the middle of a write left behind; the run's lock says that nobody is writing it now."""
+    for folder in run_folder.checkpoints.glob(".step-*"):
+        shutil.rmtree(folder)

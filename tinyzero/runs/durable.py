@@ -1,0 +1,79 @@
+"""Writing files so that a kill or a power cut leaves the old state or the new one, never half of each."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import CheckpointError
+
+_MIB = 2**20
+_DISK_SAYS_NO = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace `path` by a file that holds `content`, written aside first."""
+    aside = path.with_name(f".{path.name}.partial")
+    with explaining_failures(path):
+        aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Force a folder, its files and its subfolders to the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def explaining_failures(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one line that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        reason = _refusal(error, path)
+        if reason is None:
+            raise
+        free_mib = _free_bytes(path) // _MIB
+        raise CheckpointError(
+            f"cannot write {path}: {reason} ({free_mib} MiB free there); make room or choose another --output"
+        ) from error
+
+
+def _refusal(error: Exception, path: Path) -> str | None:
+    """What the disk said, None where the error has another cause."""
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno in _DISK_SAYS_NO else None
+    # torch and safetensors hide "no space left" in exceptions of their own.
+    is_full = "No space left" in str(error) or _free_bytes(path) < _MIB
+    return os.strerror(errno.ENOSPC) if is_full else None
+
+
+def _free_bytes(path: Path) -> int:
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,99 @@
+"""The append-only logs of a run: one JSON object a line, in step order, flushed line by line.
+
+metrics.jsonl   one line a step; the names are API
+samples.jsonl   what was asked, answered and earned
+tasks.jsonl     every verified task, with provenance and solve rate
+events.jsonl    what happened besides: starts, checkpoints, warnings, ends
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinyzero.runs.durable import explaining_failures
+
+
+class RecordWriter:
+    """Appends to one log. A line is on its way to the disk when `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with explaining_failures(path):
+            _drop_half_line(path)
+            self._file = path.open("ab", buffering=0)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one line. Numbers that are not finite become null, since JSON has no word for them."""
+        line = json.dumps(_finite(record), allow_nan=False) + "\n"
+        with explaining_failures(self._path):
+            self._file.write(line.encode("ascii"))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def append_event(path: Path, name: str, detail: Mapping[str, Any]) -> None:
+    """Add one line to an events.jsonl that may have no open writer."""
+    writer = RecordWriter(path)
+    try:
+        writer.append({"event": name, "time": time.time(), **detail})
+    finally:
+        writer.close()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """All whole lines. A line that is being written, or was cut off by a kill, is passed over."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            record = _parse(line)
+            if record is not None:
+                yield record
+
+
+def truncate_after(path: Path, step: int) -> None:
+    """Forget the lines of steps after `step`: a run that resumes there plays them again."""
+    if not path.exists():
+        return
+    kept_bytes = 0
+    with explaining_failures(path), path.open("rb+") as file:
+        for line in file:
+            record = _parse(line)
+            if not line.endswith(b"\n") or (record and record.get("step", step) > step):
+                break
+            kept_bytes += len(line)
+        file.truncate(kept_bytes)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _drop_half_line(path: Path) -> None:
+    """A kill in mid-write leaves a line without an end; the next one must not be glued to it."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        with path.open("rb+") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  a tree of JSON values
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
