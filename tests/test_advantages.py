@@ -2,13 +2,12 @@ import pytest
 
 from tinyzero.advantages import estimate
 from tinyzero.config import AdvantagesConfig
-from tinyzero.types import Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
 
 
 def make_rollout(reward, *, role=Role.SOLVER, kind="deduction", task_id="a"):
     return Rollout(
-        prompt=Prompt(role=role, kind=kind, text=""),
-        completion=Completion(text=""),
+        answer=Answer(prompt=Prompt(role=role, kind=kind, text=""), completion=Completion(text="")),
         reward=RewardBreakdown(terms={"accuracy": reward}),
         task_id=task_id,
     )

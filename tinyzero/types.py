@@ -1,7 +1,7 @@
 """The nouns of self-play: frozen data without torch, I/O or behaviour beyond arithmetic.
 
-A task kind is named by a plain string, the key of `tinyzero.tasks.KINDS` and of its metrics, so that a kind of one's
-own needs no change here.
+A task kind is named by a plain string, the key of `tinyzero.tasks.KINDS` and of its metrics, so that a kind
+of one's own needs no change here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one run of an untrusted program. Always the program's doing, never the infrastructure's."""
+    """What became of one run of an untrusted program: the program's doing, never the infrastructure's."""
 
     OK = "ok"
     """`f` returned a value made of plain builtin types."""
@@ -47,9 +47,9 @@ class Job:
     Attributes:
         program: Python source that defines `f`.
         inputs: sources of `f`'s positional arguments, literals only: `"1, 'a'"` calls `f(1, 'a')`.
-        is_proposal: hold it to the proposer's (half) CPU limit, so that verdicts near the edge do not flip later.
-        check_determinism: run each input in two differently seeded processes and a second time in one of them;
-            results that differ give `Outcome.NONDETERMINISTIC`.
+        is_proposal: hold it to the proposer's (half) CPU limit, so that verdicts near the edge do not flip.
+        check_determinism: run each input in two differently seeded processes and a second time in one of
+            them; results that differ give `Outcome.NONDETERMINISTIC`.
     """
 
     program: str
@@ -123,6 +123,19 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A prompt and one completion of it, not judged yet."""
+
+    prompt: Prompt
+    completion: Completion
+
+    @property
+    def text(self) -> str:
+        """The whole answer: what was put into the model's mouth, and what it said after that."""
+        return self.prompt.prefill + self.completion.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingRequest:
     """What to sample, and which random numbers to use for it.
 
@@ -131,8 +144,8 @@ class SamplingRequest:
         num_samples: completions per prompt.
         max_tokens: completion budget, tokens.
         temperature: 0 is greedy.
-        stream: names the random numbers, `f"{step}/{purpose}"`. Sample (i, j) of a stream draws the same uniforms
-            whatever else is in the request.
+        stream: names the random numbers, `f"{step}/{purpose}"`. Sample (i, j) of a stream draws the same
+            uniforms whatever else is in the request.
     """
 
     prompts: tuple[Prompt, ...]
@@ -249,19 +262,26 @@ class RewardBreakdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """A prompt, one completion of it, and what it earned.
+    """An answer, and what it earned.
 
     Attributes:
         task_id: the task attempted, or the one created; empty for a rejected proposal.
         verdict: of an attempt; None for a proposal. rejection: of a refused proposal; None otherwise.
     """
 
-    prompt: Prompt
-    completion: Completion
+    answer: Answer
     reward: RewardBreakdown
     task_id: str = ""
     verdict: Verdict | None = None
     rejection: Rejection | None = None
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.answer.prompt
+
+    @property
+    def completion(self) -> Completion:
+        return self.answer.completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +289,7 @@ class Round:
     """What a game played in one step: everything that learns, and everything worth recording.
 
     Attributes:
-        rollouts: all that is trained on; advantages: one per rollout, aligned with it.
+        rollouts: all that was played, proposals first; advantages: one per rollout, aligned with it.
         new_tasks: verified in this round, in the order proposed.
         metrics: `role/kind/measure` -> value, computed from what happened.
         seconds: phase -> wall seconds (`propose`, `verify`, `solve`, `judge`).

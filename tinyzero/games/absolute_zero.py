@@ -1,0 +1,208 @@
+"""Absolute Zero: one policy proposes tasks about programs, the executor verifies them, the policy solves them.
+
+The attempts that measure a task's difficulty are themselves on-policy solver rollouts, and train the solver.
+Source: arXiv:2505.03335, whose code samples separate attempts for training and throws these away.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from tinyzero import advantages
+from tinyzero.config import Config
+from tinyzero.games.batching import call_flat, run_where_needed
+from tinyzero.games.metrics import round_metrics
+from tinyzero.games.stopwatch import Stopwatch
+from tinyzero.pool import Pool
+from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.tasks import Kind
+from tinyzero.types import (
+    Answer,
+    Execution,
+    Job,
+    Prompt,
+    Proposal,
+    Rejection,
+    Rollout,
+    Round,
+    Sampler,
+    SamplingRequest,
+    Stage,
+    Task,
+    Verdict,
+)
+
+Funnelled = Task | Rejection
+
+
+class Runner(Protocol):
+    """Runs untrusted programs; `tinyzero.execution.Executor` is the real one."""
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]: ...
+
+
+class AbsoluteZero:
+    """Plays rounds, and keeps the pool of verified tasks between them."""
+
+    def __init__(
+        self, config: Config, *, sampler: Sampler, executor: Runner, kinds: Mapping[str, Kind], pool: Pool
+    ) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.executor = executor
+        self.kinds = {name: kinds[name] for name in config.selfplay.kinds}
+        self.pool = pool
+
+    def play(self, step: int) -> Round:
+        """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
+        watch = Stopwatch()
+        with watch("propose"):
+            references = self.draw_references(step)  # [P][K]
+            answers = self.propose(references, step)  # [P]
+        with watch("verify"):
+            outcomes = self.verify(answers, references, step)  # [P]
+        tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]  # [T]
+        with watch("solve"):
+            attempts = self.solve(tasks, step)  # [T][G]
+        with watch("judge"):
+            verdicts = self.judge(tasks, attempts)  # [T][G]
+        rollouts = self.score(answers, outcomes, tasks, attempts, verdicts)
+        return Round(
+            rollouts=rollouts,
+            advantages=advantages.estimate(rollouts, self.config.advantages),
+            new_tasks=tasks,
+            metrics=round_metrics(rollouts) | {"pool/size": float(len(self.pool))},
+            seconds=watch.seconds,
+        )
+
+    def draw_references(self, step: int) -> list[list[Task]]:
+        """For each of the P proposals, the earlier tasks that it is shown."""
+        return [
+            self.kinds[kind].draw_references(
+                self.pool, self.config.selfplay.references, Random(f"{self.config.run.seed}/{step}/refs/{i}")
+            )
+            for i, kind in enumerate(self.kinds_in_turn(step))
+        ]
+
+    def kinds_in_turn(self, step: int) -> list[str]:
+        """The kind of each of the P proposals; a remainder goes round from step to step."""
+        names, count = list(self.kinds), self.config.selfplay.proposals_per_step
+        return [names[(step * count + i) % len(names)] for i in range(count)]
+
+    def propose(self, references: Sequence[Sequence[Task]], step: int) -> list[Answer]:
+        prompts = [
+            self.kinds[kind].propose_prompt(shown, self.config.prompts.style)
+            for kind, shown in zip(self.kinds_in_turn(step), references, strict=True)
+        ]
+        budget = self.config.selfplay.proposal_tokens
+        groups = self._sample(prompts, num_samples=1, max_tokens=budget, stream=f"{step}/propose")
+        return [answer for group in groups for answer in group]
+
+    def verify(
+        self, answers: Sequence[Answer], references: Sequence[Sequence[Task]], step: int
+    ) -> list[Funnelled]:
+        """Send proposals through the funnel; what comes out as a task is in the pool."""
+        proposals = [
+            self.kinds[answer.prompt.kind].parse_proposal(answer.text, shown)
+            for answer, shown in zip(answers, references, strict=True)
+        ]
+        jobs = [
+            self.kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
+            for proposal in proposals
+        ]
+        executions = call_flat(self.executor.run_jobs, jobs)  # [P][jobs][inputs]
+        return [
+            self._admit(proposal, runs, step) if isinstance(proposal, Proposal) else proposal
+            for proposal, runs in zip(proposals, executions, strict=True)
+        ]
+
+    def _admit(self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int) -> Funnelled:
+        outcome = self.kinds[proposal.kind].accept(proposal, executions, step)
+        if isinstance(outcome, Task) and not self.pool.add(outcome):
+            return Rejection(stage=Stage.NEW, detail="the pool holds this task already")
+        return outcome
+
+    def solve(self, tasks: Sequence[Task], step: int) -> list[list[Answer]]:
+        prompts = [self.kinds[task.kind].solve_prompt(task, self.config.prompts.style) for task in tasks]
+        selfplay = self.config.selfplay
+        return self._sample(
+            prompts,
+            num_samples=selfplay.attempts,
+            max_tokens=selfplay.answer_tokens,
+            stream=f"{step}/solve",
+        )
+
+    def judge(self, tasks: Sequence[Task], attempts: Sequence[Sequence[Answer]]) -> list[list[Verdict]]:
+        pairs = [
+            [(task, answer.text) for answer in group] for task, group in zip(tasks, attempts, strict=True)
+        ]
+        return call_flat(self._judge_all, pairs)
+
+    def _judge_all(self, pairs: Sequence[tuple[Task, str]]) -> list[Verdict]:
+        work = [self.kinds[task.kind].answer_job(task, text) for task, text in pairs]
+        results = run_where_needed(self.executor.run_jobs, work)
+        return [
+            result if isinstance(result, Verdict) else self.kinds[task.kind].judge(task, text, result)
+            for (task, text), result in zip(pairs, results, strict=True)
+        ]
+
+    def score(
+        self,
+        answers: Sequence[Answer],
+        outcomes: Sequence[Funnelled],
+        tasks: Sequence[Task],
+        attempts: Sequence[Sequence[Answer]],
+        verdicts: Sequence[Sequence[Verdict]],
+    ) -> list[Rollout]:
+        """Reward proposals by what their tasks did to the solver, and attempts by their verdicts."""
+        solve_rates = {
+            task.id: sum(verdict.is_correct for verdict in group) / len(group)
+            for task, group in zip(tasks, verdicts, strict=True)
+        }
+        proposed = [
+            self._score_proposal(answer, outcome, solve_rates)
+            for answer, outcome in zip(answers, outcomes, strict=True)
+        ]
+        attempted = [
+            Rollout(
+                answer=answer,
+                reward=solver_reward(verdict, self.config.rewards),
+                task_id=task.id,
+                verdict=verdict,
+            )
+            for task, group, judged in zip(tasks, attempts, verdicts, strict=True)
+            for answer, verdict in zip(group, judged, strict=True)
+        ]
+        return proposed + attempted
+
+    def _score_proposal(
+        self, answer: Answer, outcome: Funnelled, solve_rates: Mapping[str, float]
+    ) -> Rollout:
+        if isinstance(outcome, Rejection):
+            reward = rejection_reward(outcome, self.config.rewards)
+            return Rollout(answer=answer, reward=reward, rejection=outcome)
+        return Rollout(answer=answer, reward=proposer_reward(solve_rates[outcome.id]), task_id=outcome.id)
+
+    def _sample(
+        self, prompts: Sequence[Prompt], *, num_samples: int, max_tokens: int, stream: str
+    ) -> list[list[Answer]]:
+        if not prompts:
+            return []
+        request = SamplingRequest(
+            prompts=tuple(prompts),
+            num_samples=num_samples,
+            max_tokens=max_tokens,
+            temperature=self.config.sampling.temperature,
+            stream=stream,
+        )
+        return [
+            [Answer(prompt=prompt, completion=completion) for completion in group]
+            for prompt, group in zip(prompts, self.sampler.sample(request), strict=True)
+        ]
+
+    def save(self, folder: Path) -> None:
+        self.pool.save(folder)
+
+    def load(self, folder: Path) -> None:
+        self.pool.load(folder)

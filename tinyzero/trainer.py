@@ -1,0 +1,183 @@
+"""The loop. Read this first, and follow the calls downwards.
+
+A step: the game proposes tasks, verifies and solves them, and says what each answer was worth; the learner
+makes one optimizer step of it. Around that: checkpoints, and observers that are told.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tinyzero.config import Config
+from tinyzero.execution import Executor
+from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.pool import Pool
+from tinyzero.runs import checkpoints
+from tinyzero.runs.checkpoints import Stateful
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
+from tinyzero.tasks import KINDS
+from tinyzero.types import Rollout, Round, StepReport
+
+
+class Game(Protocol):
+    """What is played: Absolute Zero, R-Zero, or one of your own."""
+
+    def play(self, step: int) -> Round: ...
+    def save(self, folder: Path) -> None: ...
+    def load(self, folder: Path) -> None: ...
+
+
+class Learner(Protocol):
+    """Turns scored rollouts into one optimizer step on the adapters that played; returns metrics."""
+
+    def update(self, rollouts: Sequence[Rollout], advantages: Sequence[float]) -> Mapping[str, float]: ...
+    def save(self, folder: Path) -> None: ...
+    def load(self, folder: Path) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Trainer:
+    """One run in progress.
+
+    Attributes:
+        policy: what learns; only its saving is of interest here.
+        device, sandbox_tier: what was found on this machine; told to the observers.
+        steps_done: since the run's beginning, over all its resumes.
+    """
+
+    config: Config
+    run: RunFolder
+    policy: Stateful
+    game: Game
+    learner: Learner
+    device: str
+    sandbox_tier: str
+    observers: Sequence[Observer] = ()
+    clock: Callable[[], float] = time.monotonic
+    steps_done: int = 0
+    _stop_requested: bool = field(default=False, init=False)
+
+    def train(self) -> RunSummary:
+        """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
+        started = self.clock()
+        self._tell_start()
+        while (reason := self._reason_to_stop(started)) is None:
+            report = self.step()
+            for observer in self.observers:
+                observer.on_step(report)
+            if self.steps_done % self.config.run.checkpoint_every_steps == 0:
+                self.checkpoint()
+        return self._finish(reason, self.clock() - started)
+
+    def step(self) -> StepReport:
+        """Propose, verify, solve, score; learn."""
+        started = self.clock()
+        played = self.game.play(self.steps_done)
+        played_at = self.clock()
+        learned = self.learner.update(played.rollouts, played.advantages)
+        self.steps_done += 1
+        seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
+        return StepReport(
+            step=self.steps_done,
+            metrics={**played.metrics, **learned, **{f"time/{name}_s": s for name, s in seconds.items()}},
+            round=played,
+        )
+
+    def request_stop(self) -> None:
+        """Stop at the end of the step in progress. Safe to call from a signal handler."""
+        self._stop_requested = True
+
+    def checkpoint(self) -> Path:
+        """Save everything that a resumed run needs."""
+        folder = checkpoints.write(self.run, self.steps_done, self._parts(), progress={})
+        checkpoints.prune(self.run, self.config.run.keep_checkpoints)
+        self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})
+        return folder
+
+    def restore(self) -> None:
+        """Go on from the run's newest checkpoint; from the beginning where there is none."""
+        self.steps_done = checkpoints.restore(self.run, self._parts())["step"]
+
+    def _parts(self) -> dict[str, Stateful]:
+        return {"policy": self.policy, "game": self.game, "learner": self.learner}
+
+    def _reason_to_stop(self, started: float) -> StopReason | None:
+        limit = self.config.run.max_minutes
+        if self._stop_requested:
+            return StopReason.REQUESTED
+        if self.steps_done >= self.config.run.max_steps:
+            return StopReason.MAX_STEPS
+        if limit is not None and self.clock() - started >= limit * 60:
+            return StopReason.MAX_MINUTES
+        return None
+
+    def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
+        checkpoint = self.checkpoint()
+        self.policy.save(self.run.adapter)
+        summary = RunSummary(step=self.steps_done, reason=reason, seconds=seconds, checkpoint=checkpoint)
+        for observer in self.observers:
+            observer.on_end(summary)
+        return summary
+
+    def _tell_start(self) -> None:
+        start = RunStart(
+            name=self.run.name,
+            path=self.run.path,
+            config=self.config,
+            step=self.steps_done,
+            device=self.device,
+            sandbox_tier=self.sandbox_tier,
+        )
+        for observer in self.observers:
+            observer.on_start(start)
+
+    def _tell_event(self, name: str, detail: Mapping[str, object]) -> None:
+        for observer in self.observers:
+            observer.on_event(name, detail)
+
+
+@contextmanager
+def assemble(
+    config: Config,
+    run: RunFolder,
+    observers: Sequence[Observer] = (),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Iterator[Trainer]:
+    """A trainer for `config`, at the newest checkpoint of `run`; leaving the block stops its processes.
+
+    Args:
+        progress: is told what is being waited for, a few words at a time.
+
+    Raises:
+        ExecutorBroken: the sandbox does not hold on this machine.
+        ModelLoadError: the base model cannot be loaded.
+        CheckpointError: the run has checkpoints and none can be read.
+    """
+    # Torch and transformers take seconds to import, so nothing above this line has done it.
+    progress("starting the sandbox")
+    with Executor(config.execution) as executor:
+        progress(f"loading {config.model.base}")
+        from tinyzero.learning.learner import LoraLearner
+        from tinyzero.policy import load_policy
+        from tinyzero.sampling.builtin import BuiltinSampler
+
+        policy = load_policy(config)
+        sampler = BuiltinSampler(policy, config.sampling, config.run.seed)
+        trainer = Trainer(
+            config=config,
+            run=run,
+            policy=policy,
+            game=AbsoluteZero(
+                config, sampler=sampler, executor=executor, kinds=KINDS, pool=Pool(config.pool)
+            ),
+            learner=LoraLearner(policy, config.learner, config.sampling.temperature),
+            device=str(policy.device),
+            sandbox_tier=str(executor.tier),
+            observers=observers,
+        )
+        trainer.restore()
+        yield trainer
