@@ -1,4 +1,4 @@
-"""Absolute Zero: one policy proposes tasks about programs, the executor verifies them, the policy solves them.
+"""Absolute Zero: a policy proposes tasks about programs, the executor verifies them, the policy solves them.
 
 The attempts that measure a task's difficulty are themselves on-policy solver rollouts, and train the solver.
 Source: arXiv:2505.03335, whose code samples separate attempts for training and throws these away.
