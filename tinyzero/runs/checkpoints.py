@@ -1,7 +1,7 @@
 """Checkpoints: `checkpoints/step-000100/<part>/` and progress.json, there whole or not at all.
 
-A checkpoint is written aside, synced and renamed. progress.json holds the counters and the size and SHA-256 of
-every file, so that a damaged checkpoint is recognised before any of it is loaded.
+A checkpoint is written aside, synced and renamed. progress.json holds the counters, and the size and SHA-256
+of every file, so that a damaged checkpoint is recognised before any of it is loaded.
 """
 
 import hashlib

@@ -1,19 +1,28 @@
-"""Every knob, once. A preset is a sparse TOML file over these defaults; `--set a.b=c` wins over it."""
+"""Every knob, once."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from tinyzero.errors import ConfigError, PresetNotFound, nearest
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
     """Base of all sections: immutable, and a misspelt key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_none(cls, values: Any) -> Any:  # noqa: ANN401  whatever a file holds
+        """TOML has no null, so `"none"` says it where a knob may be left open."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            key: None if value == "none" and cls._may_be_none(key) else value for key, value in values.items()
+        }
+
+    @classmethod
+    def _may_be_none(cls, key: str) -> bool:
+        return key in cls.model_fields and type(None) in get_args(cls.model_fields[key].annotation)
 
 
 class RunConfig(Section):
@@ -76,7 +85,7 @@ class PromptsConfig(Section):
     """How a model is asked."""
 
     style: Literal["full", "compact"] = "full"
-    """full: instructions in words, for instruct models. compact: a few tokens of frame, for small contexts."""
+    """full: instructions in words, for instruct models. compact: a few tokens, for small contexts."""
 
 
 class SelfPlayConfig(Section):
@@ -126,8 +135,8 @@ class AdvantagesConfig(Section):
     """From rewards to advantages."""
 
     estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
-    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver. leave-one-out: the same
-    with the mean of the other attempts."""
+    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver. leave-one-out:
+    the same with the mean of the other attempts."""
     scale: Literal["std", "none"] = "std"
     """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
 
@@ -157,9 +166,9 @@ class LearnerConfig(Section):
     micro_batch_tokens: int = Field(default=4096, ge=64)
     """Padded tokens per forward and backward. Lower this first when memory runs out."""
     normalization: Literal["token", "sequence", "fixed"] = "token"
-    """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum / (rollouts x
-    completion budget) (Dr. GRPO)."""
-    clip_low: float = Field(default=0.2, ge=0)
+    """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum /
+    (rollouts x completion budget) (Dr. GRPO)."""
+    clip_low: float = Field(default=0.2, ge=0, lt=1)
     """Lower half-width of the ratio interval."""
     clip_high: float = Field(default=0.28, ge=0)
     """Upper half-width ("clip higher", DAPO)."""
@@ -172,7 +181,7 @@ class LearnerConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """Limits for untrusted programs. They are part of what a task is: lower them, never raise them in mid-run."""
+    """Limits for untrusted programs. They are part of what a task is: do not change them in mid-run."""
 
     cpu_s: float = Field(default=0.25, gt=0, le=60)
     """CPU seconds for one run; a proposal must finish in half of it."""
@@ -183,7 +192,7 @@ class ExecutionConfig(Section):
     workers: int | None = Field(default=None, ge=1)
     """Runs in flight at once; none = one per core."""
     allow_weak_sandbox: bool = False
-    """Run even where the operating system cannot confine programs (macOS). They could then read your files."""
+    """Run even where the system cannot confine programs (macOS). They could then read your files."""
 
 
 class Config(Section):
@@ -201,3 +210,20 @@ class Config(Section):
     sampling: SamplingConfig = SamplingConfig()
     learner: LearnerConfig = LearnerConfig()
     execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _check_across_sections(self) -> Self:
+        rewards, kinds = self.rewards, self.selfplay.kinds
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"selfplay.kinds names a kind twice: {', '.join(kinds)}")
+        if self.selfplay.references > self.pool.capacity:
+            raise ValueError(
+                f"selfplay.references is {self.selfplay.references}, but pool.capacity only "
+                f"{self.pool.capacity}; raise it"
+            )
+        if rewards.malformed_proposal > rewards.invalid_proposal:
+            raise ValueError(
+                f"rewards.malformed_proposal is {rewards.malformed_proposal}, above rewards.invalid_proposal "
+                f"({rewards.invalid_proposal}): the proposer would learn to be unreadable; lower it"
+            )
+        return self

@@ -1,0 +1,43 @@
+"""The configuration of a run: one frozen tree, read from a sparse TOML file and `--set a.b=c`."""
+
+from tinyzero.config.loading import load_config, locate, parse_overrides, to_toml
+from tinyzero.config.presets import describe_preset, find_presets
+from tinyzero.config.sections import (
+    AdvantagesConfig,
+    Config,
+    ExecutionConfig,
+    HardwareConfig,
+    LearnerConfig,
+    ModelConfig,
+    PolicyConfig,
+    PoolConfig,
+    PromptsConfig,
+    RewardsConfig,
+    RunConfig,
+    SamplingConfig,
+    Section,
+    SelfPlayConfig,
+)
+
+__all__ = [
+    "AdvantagesConfig",
+    "Config",
+    "ExecutionConfig",
+    "HardwareConfig",
+    "LearnerConfig",
+    "ModelConfig",
+    "PolicyConfig",
+    "PoolConfig",
+    "PromptsConfig",
+    "RewardsConfig",
+    "RunConfig",
+    "SamplingConfig",
+    "Section",
+    "SelfPlayConfig",
+    "describe_preset",
+    "find_presets",
+    "load_config",
+    "locate",
+    "parse_overrides",
+    "to_toml",
+]

@@ -1,0 +1,74 @@
+"""One line for what pydantic found wrong: the key, its value, what is allowed, and where it stands."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tinyzero.errors import nearest
+
+# pydantic error type -> what would have been right; the braces are pydantic's own context.
+_ALLOWED = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "one of {expected}",
+    "too_short": "a list with at least {min_length} in it",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "model_type": "a table of keys",
+}
+
+
+def explain(
+    error: ValidationError, model: type[BaseModel], *, file: str, overridden: Mapping[str, Any]
+) -> str:
+    """The first complaint, as one line.
+
+    Args:
+        error: what `model` raised. model: the tree that was to be built, for the names of its keys.
+        file: where the values stand that were not overridden.
+        overridden: the dotted keys that came from `--set`.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    place = _place(key, file, overridden)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
+    if first["type"] == "value_error":
+        return f"{first['ctx']['error']} ({place})"
+    allowed = _ALLOWED.get(first["type"], "")
+    expected = allowed.format(**first.get("ctx", {})) if allowed else f"valid ({first['msg']})"
+    return f"{key} is {first['input']!r} in {place}; it must be {expected}"
+
+
+def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:
+    if not key:  # a combination of values
+        return " and ".join([file, "--set"] if overridden else [file])
+    is_overridden = any(
+        f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.") for name in overridden
+    )
+    return "--set" if is_overridden else file
+
+
+def _nearest_key(key: str, known: list[str]) -> str:
+    """The same name in another section is the likelier mistake; then a misspelling."""
+    leaf = key.rpartition(".")[2]
+    elsewhere = [name for name in known if name.endswith(f".{leaf}")]
+    return nearest(key, elsewhere or known) or (f"; did you mean {elsewhere[0]}?" if elsewhere else "")
+
+
+def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _dotted_keys(field.annotation, f"{prefix}{name}.")

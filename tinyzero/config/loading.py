@@ -1,0 +1,107 @@
+"""From a preset's name or a file, and overrides, to a checked `Config`; a mistake is one line that helps."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tinyzero.config.complaints import explain
+from tinyzero.config.presets import find_presets
+from tinyzero.config.sections import Config
+from tinyzero.errors import ConfigError, PresetNotFound, nearest
+
+
+def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
+    """The defaults, under a preset or TOML file, under overrides like `model.base=nano`.
+
+    Raises:
+        PresetNotFound: neither a preset nor a file has that name.
+        ConfigError: a key, a value or a combination cannot work; the message names it and where it stands.
+    """
+    path = locate(preset_or_path)
+    tree = read_toml(path)
+    changes = parse_overrides(overrides)
+    for key, value in changes.items():
+        _put(tree, key.split("."), value)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config, file=str(path), overridden=changes)) from error
+
+
+def locate(preset_or_path: str) -> Path:
+    """The file behind a preset's name or a path."""
+    presets = find_presets()
+    if preset_or_path in presets:
+        return presets[preset_or_path]
+    path = Path(preset_or_path)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        raise PresetNotFound(f"no file {path}; presets are {', '.join(presets)}")
+    raise PresetNotFound(
+        f"no preset {preset_or_path}{nearest(preset_or_path, presets)} (there are {', '.join(presets)})"
+    )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a file, unchecked."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+
+
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Dotted key -> value; the last one wins. What is no TOML literal is a string."""
+    changes = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(part.strip() for part in key.split(".")):
+            raise ConfigError(f"--set needs key=value, for example --set run.seed=3, not {override!r}")
+        changes[key.strip()] = _parse_value(text.strip())
+    return changes
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML that `load_config` reads back to the same."""
+    sections = config.model_dump(mode="json")
+    return "\n".join(_section_to_toml(name, values) for name, values in sections.items())
+
+
+def _parse_value(text: str) -> Any:  # noqa: ANN401  a TOML value
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError as error:
+        if text[:1] in ("[", "{", '"', "'"):
+            raise ConfigError(f"--set value {text} is not valid TOML: {error}") from error
+        return text
+    return table["value"] if table.keys() == {"value"} else text
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  a TOML value
+    *sections, leaf = keys
+    for depth, section in enumerate(sections):
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(
+                f"{'.'.join(sections[: depth + 1])} is a value, it has no key {'.'.join(keys[depth + 1 :])}"
+            )
+    tree[leaf] = value
+
+
+def _section_to_toml(name: str, values: Mapping[str, Any]) -> str:
+    lines = (f"{key} = {_value_to_toml(value)}\n" for key, value in values.items())
+    return f"[{name}]\n{''.join(lines)}"
+
+
+def _value_to_toml(value: Any) -> str:  # noqa: ANN401  a JSON value
+    # A JSON string, number, boolean or list is TOML as it stands, but for null and the DEL character.
+    return '"none"' if value is None else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
