@@ -14,9 +14,9 @@ FLAT_STD = 1e-6
 def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
     """One advantage per rollout, aligned.
 
-    Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout rather than
-    per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO (arXiv:2503.20783);
-    leave-one-out is RLOO (arXiv:2402.14740).
+    Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout
+    rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
+    (arXiv:2503.20783); leave-one-out is RLOO (arXiv:2402.14740).
     """
     keys = [baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
@@ -48,6 +48,6 @@ def _factor(group: Sequence[float], config: AdvantagesConfig) -> float:
     std = pstdev(group)
     if std < FLAT_STD:
         return 0.0
-    # The mean of the others is (n*mean - r) / (n - 1), hence r minus it is n / (n - 1) times r minus the mean.
+    # The mean of the others is (n*mean - r) / (n - 1); r minus that is n / (n - 1) times r minus the mean.
     leave_one_out = len(group) / (len(group) - 1) if config.estimator == "leave-one-out" else 1.0
     return leave_one_out / std if config.scale == "std" else leave_one_out

@@ -10,7 +10,7 @@
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     └── HubError             the Hugging Face Hub
 
-The model's mistakes are no exceptions: they are a `Rejection` or a `Verdict`. Our own mistakes crash with a traceback.
+The model's mistakes are no exceptions: they are a `Rejection` or a `Verdict`. Our own crash with a traceback.
 """
 
 from collections.abc import Iterable
