@@ -1,10 +1,11 @@
 """What a task kind is: prompts, parsing and judging as pure functions around jobs for the executor.
 
-Nothing here runs a program. A kind says what to run (`Job`) and what the executions mean, so that a game can run the
-jobs of a whole round in one batch.
+Nothing here runs a program. A kind says what to run (`Job`) and what the executions mean, so that a game can
+run the jobs of a whole round in one batch.
 """
 
 from collections.abc import Sequence
+from random import Random
 from typing import Literal, Protocol
 
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task, Verdict
@@ -12,24 +13,51 @@ from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task, Ve
 Style = Literal["full", "compact"]
 
 
+class TaskSource(Protocol):
+    """Where references come from; `tinyzero.pool.Pool` is the real one."""
+
+    def references(self, kind: str, count: int, rng: Random) -> list[Task]:
+        """At most `count` different tasks of a kind."""
+        ...
+
+    def programs(self, count: int, rng: Random) -> list[Task]:
+        """At most `count` tasks with different programs, of any kind."""
+        ...
+
+
 class Kind(Protocol):
     """One kind of task. `answer` is always the prompt's prefill followed by the completion's text."""
 
-    name: str
-
-    def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        """Ask for a new task, given K earlier ones (for induction the first reference's program is the subject)."""
+    @property
+    def name(self) -> str:
+        """Key of `KINDS` and of the metrics."""
         ...
 
-    def parse_proposal(self, answer: str, references: Sequence[Task]) -> Proposal | Rejection:
-        """Read a proposal from an answer; the rejection's stage is PARSED."""
+    def seeds(self) -> tuple[Task, ...]:
+        """Tasks that the pool starts from and never drops."""
+        ...
+
+    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
+        """The earlier tasks to show to a proposer, at most K = `count`."""
+        ...
+
+    def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
+        """Ask for a new task, given K earlier ones (induction: the first one's program is the subject)."""
+        ...
+
+    def parse_proposal(
+        self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
+    ) -> Proposal | Rejection:
+        """Read a proposal from an answer; a rejection's stage is PARSED or ALLOWED."""
         ...
 
     def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
         """Runs that decide on a proposal: the determinism check first, then runs on perturbed inputs."""
         ...
 
-    def accept(self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int) -> Task | Rejection:
+    def accept(
+        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
+    ) -> Task | Rejection:
         """Decide on a proposal from its executions, one list per job, one execution per input."""
         ...
 
@@ -43,4 +71,12 @@ class Kind(Protocol):
 
     def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
         """The verdict on an answer whose job gave `executions`, one per input."""
+        ...
+
+    def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
+        """The ideal answer to a propose prompt of that style; `parse_proposal` reads it back."""
+        ...
+
+    def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        """The ideal answer to a solve prompt: `answer` is a literal, arguments or a program, by kind."""
         ...

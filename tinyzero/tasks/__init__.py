@@ -1,0 +1,10 @@
+"""The kinds of task. To add one: write a module with a `Kind`, then list it here."""
+
+from tinyzero.tasks.abduction import Abduction
+from tinyzero.tasks.base import Kind, Style, TaskSource
+from tinyzero.tasks.deduction import Deduction
+from tinyzero.tasks.induction import Induction
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (Deduction(), Abduction(), Induction())}
+
+__all__ = ["KINDS", "Kind", "Style", "TaskSource"]

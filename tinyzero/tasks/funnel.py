@@ -1,0 +1,101 @@
+"""The stages that turn a proposal into a task: parsed, allowed, ran, deterministic, not trivial.
+
+Pure decisions about text and executions; whether a task is new is for the pool to say.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyzero.execution.values import BadLiteral, parse_arguments, render, render_arguments, same
+from tinyzero.tasks.programs import BadProgram, canonical, check_allowed, digest, shape, tidy
+from tinyzero.types import Execution, Outcome, Proposal, Rejection, Stage, Task
+
+# Longer literals ask for patience instead of reasoning. What is longer is refused, never cut.
+MAX_LITERAL_CHARS = 400
+
+
+def malformed(detail: str) -> Rejection:
+    return Rejection(stage=Stage.PARSED, detail=detail)
+
+
+def read_program(source: str, max_chars: int) -> str | Rejection:
+    """The tidy form of a proposed program, or why it may not be used."""
+    if not source.strip():
+        return malformed("no program")
+    try:
+        program = tidy(source)
+    except BadProgram as error:
+        return Rejection(stage=Stage.ALLOWED, detail=str(error))
+    reason = check_allowed(program, max_chars)
+    return Rejection(stage=Stage.ALLOWED, detail=reason) if reason else program
+
+
+def read_arguments(text: str) -> str | Rejection:
+    """The canonical source of an argument list, written as `1, 'a'` or as the call `f(1, 'a')`."""
+    try:
+        arguments = render_arguments(parse_arguments(without_call(text)))
+    except BadLiteral as error:
+        return malformed(f"the input is no literal: {error}")
+    if len(arguments) > MAX_LITERAL_CHARS:
+        detail = f"the input has {len(arguments)} characters, {MAX_LITERAL_CHARS} are allowed"
+        return Rejection(stage=Stage.ALLOWED, detail=detail)
+    return arguments
+
+
+def without_call(text: str) -> str:
+    """`f(1, 2)` -> `1, 2`; other text as it is. What is inside is still only ever read as literals."""
+    text = text.strip()
+    return text[2:-1] if text.startswith("f(") and text.endswith(")") else text
+
+
+def refuse_run(execution: Execution) -> Rejection | None:
+    """Why a proposal's checked run disqualifies it, or None."""
+    if execution.outcome is Outcome.NONDETERMINISTIC:
+        return Rejection(stage=Stage.DETERMINISTIC, detail=execution.detail or "results differ between runs")
+    if not execution.is_ok:
+        return Rejection(stage=Stage.RAN, detail=f"{execution.outcome} {execution.detail}".strip())
+    length = len(render(execution.value))
+    if length > MAX_LITERAL_CHARS:
+        detail = f"the output has {length} characters, {MAX_LITERAL_CHARS} are allowed"
+        return Rejection(stage=Stage.RAN, detail=detail)
+    return None
+
+
+def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
+    """Why runs show that a program ignores or echoes its input, or None.
+
+    Args:
+        runs: (arguments, value) of the proposal's own run first, then of the successful runs on perturbed
+            arguments. With the first alone there is nothing to compare: a program that fails on all other
+            inputs does look at its input.
+    """
+    arguments, value = runs[0]
+    if not arguments or all(argument is None for argument in arguments):
+        return _trivial("there is no input to vary")
+    if len(arguments) == 1 and same(value, arguments[0]):
+        return _trivial("the output repeats the input")
+    if len(runs) > 1 and all(same(value, other) for _, other in runs[1:]):
+        return _trivial("the output is the same for other inputs")
+    if any(all(same(out, row[place]) for row, out in runs) for place in range(len(arguments))):
+        return _trivial("the output repeats an argument")
+    return None
+
+
+def _trivial(detail: str) -> Rejection:
+    return Rejection(stage=Stage.NONTRIVIAL, detail=detail)
+
+
+def make_task(proposal: Proposal, outputs: Sequence[Any], step: int) -> Task:
+    """A verified task; its id is the same for programs that differ in names only."""
+    program, inputs, message = proposal.program, proposal.inputs, proposal.message
+    return Task(
+        id=digest(proposal.kind, canonical(program), *inputs, message),
+        kind=proposal.kind,
+        program=program,
+        inputs=inputs,
+        outputs=tuple(render(output) for output in outputs),
+        message=message,
+        shape=shape(program),
+        parents=proposal.parents,
+        step=step,
+    )

@@ -1,0 +1,91 @@
+"""Other inputs of the same types, to see whether a program looks at its input. Pure and deterministic."""
+
+from collections.abc import Callable, Iterable
+from itertools import zip_longest
+from typing import Any, TypeAlias
+
+from tinyzero.execution.values import same
+
+MAX_ALTERNATIVES = 6
+
+Value: TypeAlias = Any
+"""A tree of builtin values."""
+
+
+def perturb(arguments: tuple[Value, ...]) -> tuple[tuple[Value, ...], ...]:
+    """At most MAX_ALTERNATIVES argument lists that differ from the given one, with the same types throughout.
+
+    Rows that change all arguments at once find a constant soonest, rows that change one tell which one matters;
+    both have a place. Empty where nothing can change (no argument, or only None).
+    """
+    choices = [variants(argument) for argument in arguments]
+    rows = zip_longest(*choices)
+    together = [
+        tuple(
+            new if row < len(options) else old
+            for new, old, options in zip(news, arguments, choices, strict=True)
+        )
+        for row, news in enumerate(rows)
+    ]
+    alone = [
+        (*arguments[:place], options[turn], *arguments[place + 1 :])
+        for turn in range(MAX_ALTERNATIVES)
+        for place, options in enumerate(choices)
+        if turn < len(options)
+    ]
+    mixed = (row for pair in zip_longest(together, alone) for row in pair if row is not None)
+    return tuple(_distinct(mixed, arguments)[:MAX_ALTERNATIVES])
+
+
+def variants(value: Value) -> list[Value]:
+    """Other values of exactly the type of `value`, the most telling first; none for None."""
+    make = _VARIANTS.get(type(value))
+    return _distinct(make(value), value) if make else []
+
+
+def _distinct(values: Iterable[Value], original: Value) -> list[Value]:
+    kept = [original]
+    for value in values:
+        if not any(same(value, other) for other in kept):
+            kept.append(value)
+    return kept[1:]
+
+
+def _of_text(text: Value) -> list[Value]:
+    letter = "z" if isinstance(text, str) else b"z"
+    return [text[::-1] + letter, text[1:], text + text, text.swapcase(), text[::-1], text[:0]]
+
+
+def _of_sequence(values: Value) -> list[Value]:
+    return [_vary_all(values), values[:-1], values[::-1], values + values, values[:0]]
+
+
+def _of_dict(values: dict[Value, Value]) -> list[dict[Value, Value]]:
+    varied = dict(zip(values, _vary_all(list(values.values())), strict=True))
+    return [varied, dict(list(values.items())[:-1]), {}]
+
+
+def _of_set(values: Value) -> list[Value]:
+    ordered = sorted(values, key=repr)  # iteration order depends on the hash seed
+    kind = type(values)
+    return [kind(_vary_all(ordered)), kind(ordered[:-1]), kind()]
+
+
+def _vary_all(values: Value) -> Value:
+    """Every element replaced by its first variant, where it has one."""
+    return type(values)(next(iter(variants(value)), value) for value in values)
+
+
+_VARIANTS: dict[type, Callable[[Value], list[Value]]] = {
+    bool: lambda value: [not value],
+    int: lambda value: [2 * value + 3, value + 1, -value, value - 1, 0, value + 10],
+    float: lambda value: [2 * value + 3.5, value + 1.0, -value, value - 1.0, 0.0],
+    complex: lambda value: [2 * value + 3.5, value.conjugate(), -value, 0j],
+    str: _of_text,
+    bytes: _of_text,
+    list: _of_sequence,
+    tuple: _of_sequence,
+    dict: _of_dict,
+    set: _of_set,
+    frozenset: _of_set,
+}

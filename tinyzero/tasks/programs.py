@@ -1,0 +1,227 @@
+"""Programs as syntax trees: one tidy form, what a proposal may contain, and normal forms to compare programs by.
+
+The sandbox is what keeps us safe. The rules here keep tasks *good*: an answer must follow from the text of the
+program, so that whoever reads it can work the answer out.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+from hashlib import blake2b
+
+ENTRY = "f"
+
+# Pure modules whose results a reader can work out, all preloaded by the executor. Left out on purpose: random,
+# hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine (time, os, uuid).
+# fmt: off
+ALLOWED_MODULES = frozenset({
+    "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools",
+    "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "textwrap", "typing",
+})
+# Names that read the machine, the interpreter or the user, or that hide the program from its reader.
+BANNED_NAMES = frozenset({
+    "__builtins__", "__import__", "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr",
+    "globals", "hash", "help", "id", "input", "locals", "memoryview", "object", "open", "quit", "setattr", "vars",
+})
+# fmt: on
+_ALLOWED_DUNDERS = frozenset(
+    {"__init__", "__name__", "__len__", "__getitem__", "__iter__", "__next__", "__call__"}
+)
+_DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+# Of text that reaches Python's parser at all.
+_MAX_SOURCE_CHARS = 20_000
+# Deeper trees overflow the recursion of ast.unparse; honest programs stay below 30.
+_MAX_DEPTH = 60
+
+
+class BadProgram(ValueError):
+    """The text is no program that we can use; the message says why."""
+
+
+def tidy(source: str) -> str:
+    """The same program in one form: only definitions at the top level, and the entry named `f`.
+
+    Comments and docstrings go, since they may give answers away; so do annotations, which name types that were
+    never imported. Idempotent. Raises BadProgram.
+    """
+    tree = _parse(source)
+    tree.body = [node for node in tree.body if not _is_scrap(node)]
+    stray = next((node for node in tree.body if not isinstance(node, _DEFINITIONS)), None)
+    if stray is not None:
+        raise BadProgram(
+            f"line {stray.lineno}: only imports, definitions and assignments may stand at the top level"
+        )
+    _name_entry(tree)
+    _strip(tree)
+    return ast.unparse(tree)
+
+
+def check_allowed(program: str, max_chars: int) -> str:
+    """Why a tidy program may not become a task, or an empty string."""
+    if len(program) > max_chars:
+        return f"program has {len(program)} characters, {max_chars} are allowed"
+    tree = ast.parse(program)
+    module = next((name for name in _imported(tree) if name.split(".")[0] not in ALLOWED_MODULES), None)
+    if module is not None:
+        return f"imports {module or 'relatively'}"
+    name = next(iter(sorted((_used(tree) & BANNED_NAMES) - _bound(tree))), None)
+    if name is not None:
+        return f"uses {name}"
+    hidden = next((name for name in _attributes(tree) if _is_private(name)), None)
+    return f"uses .{hidden}" if hidden is not None else ""
+
+
+def canonical(program: str) -> str:
+    """Normal form with names replaced and constants kept: equal for programs that only differ in naming."""
+    return ast.dump(_Renamer(constants=False).visit(ast.parse(tidy(program))))
+
+
+def shape(program: str) -> str:
+    """Hash of the program with names and constants replaced: equal for near-duplicates."""
+    return digest(ast.dump(_Renamer(constants=True).visit(ast.parse(tidy(program)))))
+
+
+def digest(*parts: str) -> str:
+    """A hash of several texts, 16 hex digits: unambiguous, since every part is preceded by its length."""
+    content = "".join(f"{len(part)}:{part}" for part in parts)
+    return blake2b(content.encode(errors="backslashreplace"), digest_size=8).hexdigest()
+
+
+def _parse(source: str) -> ast.Module:
+    if len(source) > _MAX_SOURCE_CHARS:
+        raise BadProgram(f"is longer than {_MAX_SOURCE_CHARS} characters")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of "\d" or `is 1`: the model's style, not our news
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise BadProgram(f"does not parse: {error}") from error
+    if _depth(tree) > _MAX_DEPTH:
+        raise BadProgram("is nested too deeply")
+    return tree
+
+
+def _depth(tree: ast.AST) -> int:
+    """Depth of a syntax tree, level by level: a recursive walk could overflow."""
+    level, depth = [tree], 0
+    while level:
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        depth += 1
+    return depth
+
+
+def _is_scrap(node: ast.stmt) -> bool:
+    """Usage examples, docstrings and `if __name__ == ...` blocks: they may give answers away."""
+    return isinstance(node, ast.Expr) or (isinstance(node, ast.If) and "__name__" in _used(node.test))
+
+
+def _name_entry(tree: ast.Module) -> None:
+    """Make `f` the entry: the function of that name, or the only function there is. Raises BadProgram."""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    entry = next((node for node in reversed(functions) if node.name == ENTRY), None)
+    if entry is None:
+        if len(functions) != 1:
+            raise BadProgram(f"defines {len(functions)} functions and none is named {ENTRY}")
+        entry = functions[0]
+        _rename(tree, entry.name)
+    arguments = entry.args
+    if not (arguments.posonlyargs or arguments.args or arguments.vararg):
+        raise BadProgram(f"{ENTRY} takes no argument")
+
+
+def _rename(tree: ast.Module, name: str) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == name:
+            node.id = ENTRY
+        elif isinstance(node, ast.FunctionDef) and node.name == name:
+            node.name = ENTRY
+
+
+def _strip(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            node.body = [child for child in node.body if not _is_text(child)] or [ast.Pass()]
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "" if node.level else node.module or ""
+
+
+def _used(tree: ast.AST) -> set[str]:
+    return {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+
+
+def _bound(tree: ast.AST) -> set[str]:
+    """Names that the program defines itself: `def f(input)` does not read from the keyboard."""
+    names = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    names |= {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    return names | {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def _attributes(tree: ast.AST) -> Iterator[str]:
+    return (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and name not in _ALLOWED_DUNDERS
+
+
+class _Renamer(ast.NodeTransformer):
+    """Replaces names that the program binds by their order of appearance; constants by their type, if asked.
+
+    Names it does not bind (builtins) and attributes stay: they are what the program does.
+    """
+
+    def __init__(self, *, constants: bool) -> None:
+        self._constants = constants
+        self._names: dict[str, str] = {}
+        self._own: set[str] = set()
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        self._own = _bound(node)
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self._fresh(node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.arg = self._fresh(node.arg)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self._fresh(node.name)
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.name = self._fresh(node.name)
+        return self.generic_visit(node)
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST:
+        node.arg = node.arg and self._names.get(node.arg, node.arg)
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Constant(value=type(node.value).__name__) if self._constants else node
+
+    def _fresh(self, name: str) -> str:
+        return self._names.setdefault(name, f"v{len(self._names)}") if name in self._own else name
