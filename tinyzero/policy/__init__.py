@@ -1,0 +1,6 @@
+"""The policy: one frozen base model wearing LoRA adapters. Torch starts at this floor."""
+
+from tinyzero.policy.loading import load_policy
+from tinyzero.policy.policy import Policy
+
+__all__ = ["Policy", "load_policy"]

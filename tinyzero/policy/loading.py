@@ -1,0 +1,214 @@
+"""From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
+
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import tinyzero
+from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.errors import ModelLoadError
+from tinyzero.policy.policy import Policy
+from tinyzero.types import Role
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_END_OF_TURN = "<|im_end|>"  # ChatML models end turns with it, and not all of them list it as an end token
+
+
+def load_policy(
+    model: ModelConfig,
+    policy: PolicyConfig,
+    *,
+    device: str | torch.device,
+    temperature: float,
+    seed: int = 0,
+    frozen_roles: Collection[Role] = (),
+) -> Policy:
+    """The base model, frozen, with fresh adapters: at first it answers exactly like the base.
+
+    Makes the first heavy import of the program: unsloth must come before transformers, trl and peft, and this
+    is the place for it.
+
+    Args:
+        temperature: divides the logits in every score of the fused LM head; that of the training samples.
+        seed: names the adapters' initial weights. The global generators are left as they were.
+        frozen_roles: play at the base model, with the adapter off.
+
+    Raises:
+        ModelLoadError: the model could not be found, reached or read.
+    """
+    from trl.trainer.utils import add_fused_lm_head
+
+    device = torch.device(device)
+    dtype = choose_dtype(model, device)
+    with _no_progress_bars():
+        base, tokenizer = _load_base(model, device, dtype)
+    # Before the peft wrap, which would hide the causal model's own forward.
+    add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
+    adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
+    wrapped = _add_adapters(base, policy, list(dict.fromkeys(adapters.values())), seed)
+    if model.gradient_checkpointing:
+        # After the wrap: before it, peft would make the embeddings' output require gradients too, for nothing.
+        base.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+    return Policy(
+        model=wrapped,
+        tokenizer=tokenizer,
+        device=device,
+        dtype=dtype,
+        adapter_of_role={role: name for role, name in adapters.items() if role not in frozen_roles},
+        stop_ids=_stop_ids(base, tokenizer),
+        temperature=temperature,
+    )
+
+
+def choose_dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
+    """Compute type: what was asked for, else float32 on CPU and the better 16-bit type that the card has."""
+    if model.dtype != "auto":
+        return _DTYPES[model.dtype]
+    if device.type != "cuda":
+        return torch.float32  # bfloat16 matmuls are a hundred times slower on CPUs without the instructions
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def resolve_base(base: str) -> str:
+    """The folder or Hub id that `model.base` means.
+
+    Raises:
+        ModelLoadError: it is a folder, and not there.
+    """
+    if base == "nano":
+        nano = Path(tinyzero.__file__).parent / "nano"
+        if not nano.is_dir():
+            raise ModelLoadError(f"the nano model is not in this installation ({nano}); reinstall tinyzero")
+        return str(nano)
+    folder = Path(base).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if base.startswith(("/", ".", "~")) or base.count("/") > 1:
+        raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
+    return base
+
+
+def _load_base(
+    model: ModelConfig, device: torch.device, dtype: torch.dtype
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    source = resolve_base(model.base)
+    revision = model.revision or "main"
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision)
+        _drop_dropout(config)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        base = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision, config=config, dtype=dtype, **_quantization(model, device, dtype)
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    base.requires_grad_(requires_grad=False)
+    return base.to(device).eval(), tokenizer  # type: ignore[arg-type]
+
+
+def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    wanted = model.quantization
+    if wanted == "none" or (wanted == "auto" and device.type != "cuda"):
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    nf4 = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": nf4, "device_map": {"": device}}
+
+
+def _drop_dropout(config: "PretrainedConfig") -> None:
+    """Samples are drawn without dropout, so they must be scored without it, in training mode too."""
+    for name, value in vars(config).items():
+        if name.endswith(("dropout", "pdrop")) and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+
+def _cannot_load(base: str, source: str, error: Exception) -> str:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if Path(source).is_dir():
+        return f"cannot load the model in {source}: {reason}"
+    return (
+        f"cannot load {base!r}: no folder of that name, and the Hugging Face Hub did not give it ({reason}); "
+        "set model.base to a local folder (without the Hub, tools/convert_smollm2.py makes one of SmolLM2)"
+    )
+
+
+def _add_adapters(base: nn.Module, policy: PolicyConfig, names: list[str], seed: int) -> "PeftModel":
+    """LoRA on every linear layer but the LM head, in float32, one adapter per name."""
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(
+        r=policy.rank,
+        lora_alpha=policy.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with _seeded(f"{seed}/{names[0]}"), warnings.catch_warnings():
+        # peft 0.21 reads an attribute that transformers has renamed.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        wrapped = get_peft_model(base, lora, adapter_name=names[0], autocast_adapter_dtype=True)
+    for name in names[1:]:
+        with _seeded(f"{seed}/{name}"):
+            wrapped.add_adapter(name, lora, autocast_adapter_dtype=True)
+    _check_adapters(wrapped)
+    return wrapped
+
+
+def _check_adapters(wrapped: nn.Module) -> None:
+    lora = {name: parameter for name, parameter in wrapped.named_parameters() if "lora_" in name}
+    assert lora, "no linear layer got an adapter"  # noqa: S101
+    # The fused head multiplies by the head's raw weight, so an adapter on it would be ignored there.
+    assert not any("lm_head" in name for name in lora), "the LM head must not carry an adapter"  # noqa: S101
+    # At a learning rate of 1e-5 a 16-bit weight rounds most updates away.
+    assert all(parameter.dtype is torch.float32 for parameter in lora.values()), "adapters must be float32"  # noqa: S101
+
+
+@contextmanager
+def _seeded(name: str) -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)
+        yield
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The screen belongs to the run's own view."""
+    from transformers.utils import logging
+
+    had_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if had_bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _stop_ids(base: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """Every token that ends an answer, wherever the model's files name it."""
+    generation = base.generation_config
+    ends = [base.config.eos_token_id, generation and generation.eos_token_id, tokenizer.eos_token_id]
+    if _END_OF_TURN in tokenizer.get_vocab():
+        ends.append(tokenizer.convert_tokens_to_ids(_END_OF_TURN))
+    stop_ids: set[int] = set()
+    for end in ends:
+        stop_ids.update([end] if isinstance(end, int) else end or [])
+    return frozenset(stop_ids)

@@ -1,0 +1,151 @@
+"""The live policy: which adapter is worn, the reference, prompts to tokens and back, saving the adapters.
+
+It neither samples nor learns, and nothing here ever merges an adapter into the base.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tinyzero.errors import CheckpointError
+from tinyzero.types import Prompt, Role
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+# For models without a chat template: a base model continues a written conversation (the frame of R1-Zero).
+_CONVERSATION = (
+    "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
+    "User: {text}\nAssistant:"
+)
+
+
+class Policy:
+    """A frozen base model and its LoRA adapters, of which one is worn at a time, or none.
+
+    Attributes:
+        model: the peft model; model.get_base_model() is the causal model with the fused LM head.
+        stop_ids: tokens that end an answer.
+        pad_id: fills the unused places of batches. May be a stop id: nothing tells padding by its value.
+        temperature: at which the fused LM head scores.
+        versions: adapter -> updates made to it.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: "PeftModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        device: torch.device,
+        dtype: torch.dtype,
+        adapter_of_role: Mapping[Role, str],
+        stop_ids: frozenset[int],
+        temperature: float,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = device
+        self.dtype = dtype
+        self.stop_ids = stop_ids
+        self.temperature = temperature
+        self.pad_id = _first_id(tokenizer.pad_token_id, tokenizer.eos_token_id)
+        self.adapters = tuple(model.peft_config)
+        self.versions = dict.fromkeys(self.adapters, 0)
+        self._adapter_of_role = dict(adapter_of_role)
+        self._worn: str | None = None
+        self.wear(self.adapters[0])
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest sequence, prompt and completion, that the base model was made for."""
+        config = self.model.get_base_model().config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", 1 << 30))
+
+    def adapter_of(self, role: Role) -> str:
+        """The adapter that plays this role; empty where the role is frozen and the base model plays it."""
+        return self._adapter_of_role.get(role, "")
+
+    def activate(self, role: Role) -> None:
+        """Wear the role's adapter until the next call."""
+        self.wear(self.adapter_of(role))
+
+    def wear(self, adapter: str) -> None:
+        """Put an adapter on, or none where the name is empty. Only a worn adapter can receive gradients."""
+        if adapter == self._worn:
+            return
+        if adapter:
+            self.model.base_model.enable_adapter_layers()
+            self.model.set_adapter(adapter)
+        else:
+            self.model.base_model.disable_adapter_layers()
+        self._worn = adapter
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Be the reference policy, the base model itself, for a while."""
+        worn = self._worn or ""
+        self.wear("")
+        try:
+            yield
+        finally:
+            self.wear(worn)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of the rendered prompt: one user turn, the opening of the answer, and the prefill."""
+        if self.tokenizer.chat_template:
+            turn = [{"role": "user", "content": prompt.text}]
+            text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+            ids = self.tokenizer(f"{text}{prompt.prefill}", add_special_tokens=False).input_ids
+        else:
+            text = _CONVERSATION.format(text=prompt.text)
+            ids = self.tokenizer(f"{text} {prompt.prefill}" if prompt.prefill else text).input_ids
+        return list(ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of completion tokens, special tokens left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def trainable_parameters(self, adapter: str) -> list[nn.Parameter]:
+        """The adapter's weights, in a fixed order, worn or not."""
+        named = self.model.named_parameters()
+        return [parameter for name, parameter in named if f".{adapter}." in name and "lora_" in name]
+
+    def save(self, folder: Path) -> None:
+        """Write `versions.json` and a folder per adapter, which `PeftModel.from_pretrained(base, ...)` opens."""
+        # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
+        self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
+        (folder / "versions.json").write_text(json.dumps(self.versions))
+
+    def load(self, folder: Path) -> None:
+        """Take over saved adapters, bit for bit.
+
+        Raises:
+            CheckpointError: the folder lacks one of this policy's adapters, or they have another shape.
+        """
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        try:
+            versions = json.loads((folder / "versions.json").read_text())
+            if set(versions) != set(self.adapters):
+                raise CheckpointError(
+                    f"{folder} holds the adapters {sorted(versions)}, this run has {sorted(self.adapters)}; "
+                    "resume with the policy.adapters of the run that saved them"
+                )
+            for adapter in self.adapters:
+                weights = load_peft_weights(str(folder / adapter), device=str(self.device))
+                set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
+            ) from error
+        self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
+
+
+def _first_id(*candidates: int | None) -> int:
+    return next((candidate for candidate in candidates if candidate is not None), 0)
