@@ -57,7 +57,7 @@ def load_policy(
     adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
     wrapped = _add_adapters(base, policy, list(dict.fromkeys(adapters.values())), seed)
     if model.gradient_checkpointing:
-        # After the wrap: before it, peft would make the embeddings' output require gradients too, for nothing.
+        # After the wrap: before it, peft would also make the embeddings' output require gradients.
         base.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     return Policy(
         model=wrapped,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,7 +16,6 @@ from tinyzero.errors import CheckpointError
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
 # For models without a chat template: a base model continues a written conversation (the frame of R1-Zero).
@@ -40,7 +39,7 @@ class Policy:
     def __init__(
         self,
         *,
-        model: "PeftModel",
+        model: Any,  # noqa: ANN401  (a PeftModel, whose types say that it cannot do what it does)
         tokenizer: "PreTrainedTokenizerBase",
         device: torch.device,
         dtype: torch.dtype,
@@ -117,7 +116,7 @@ class Policy:
         return [parameter for name, parameter in named if f".{adapter}." in name and "lora_" in name]
 
     def save(self, folder: Path) -> None:
-        """Write `versions.json` and a folder per adapter, which `PeftModel.from_pretrained(base, ...)` opens."""
+        """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
         # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
         self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
         (folder / "versions.json").write_text(json.dumps(self.versions))
