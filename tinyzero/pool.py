@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
@@ -33,7 +34,7 @@ class Pool:
         return task_id in self._tasks
 
     def add(self, task: Task) -> bool:
-        """Keep a task; False where the pool holds it already. Beyond capacity the oldest that is no seed goes."""
+        """Keep a task; False where it is there already. Over capacity, the oldest that is no seed goes."""
         if task.id in self._tasks:
             return False
         self._tasks[task.id] = task
@@ -52,7 +53,7 @@ class Pool:
         return rng.sample(candidates, min(count, len(candidates)))
 
     def programs(self, count: int, rng: Random) -> list[Task]:
-        """At most `count` tasks with different programs, uniformly over programs; seeds only where there is no other."""
+        """At most `count` tasks with different programs, uniformly; seeds only where there is nothing else."""
         by_program = {task.program: task for task in self._tasks.values()}
         candidates = [task for task in by_program.values() if task.step >= 0] or list(by_program.values())
         return rng.sample(candidates, min(count, len(candidates)))
@@ -63,7 +64,7 @@ class Pool:
 
     def save(self, folder: Path) -> None:
         """Write all tasks, a JSON object a line, oldest first."""
-        lines = (json.dumps(asdict(task), ensure_ascii=False) + "\n" for task in self._tasks.values())
+        lines = (json.dumps(asdict(task)) + "\n" for task in self._tasks.values())
         (folder / _FILE).write_text("".join(lines), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
@@ -71,13 +72,13 @@ class Pool:
         path = folder / _FILE
         try:
             tasks = [_task_from(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"cannot read the task pool {path}: {error}") from error
         self._tasks = {task.id: task for task in tasks}
 
 
 def _task_from(line: str) -> Task:
-    fields = json.loads(line)
-    return Task(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    )
+    fields: dict[str, Any] = json.loads(line)
+    for name in ("inputs", "outputs", "parents"):
+        fields[name] = tuple(fields[name])
+    return Task(**fields)

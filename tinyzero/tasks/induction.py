@@ -161,9 +161,9 @@ Here is a Python function `f`:
 
 {program}
 
-Write {count} different inputs for it, one per line in one ```input block. Each line holds the arguments of one \
-call, separated by commas: plain values such as 3, [1, 2] or 'abc'. Choose inputs of many kinds, so that somebody \
-who sees only some of the inputs and their outputs can find out what `f` does.
+Write {count} different inputs for it, one per line in one ```input block. Each line holds the arguments of \
+one call, separated by commas: plain values such as 3, [1, 2] or 'abc'. Choose inputs of many kinds, so that \
+somebody who sees only some of the inputs and their outputs can find out what `f` does.
 Then write a ```message block with one sentence: a hint at what `f` does, without code."""
 
 SOLVE = """\
@@ -175,5 +175,5 @@ A hint:
 
 {message}
 
-Work out what `f` does. It will be checked on other inputs as well, so do not list cases. Give the whole function \
-in a ```python block."""
+Work out what `f` does. It will be checked on other inputs as well, so do not list cases. Give the whole \
+function in a ```python block."""

@@ -1,4 +1,4 @@
-"""How tasks are written in prompts and ideal answers: fenced blocks (full), or a line for each part (compact)."""
+"""How tasks are written in prompts and ideal answers: fenced blocks (full), or a line a part (compact)."""
 
 from collections.abc import Iterable
 

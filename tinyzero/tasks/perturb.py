@@ -15,8 +15,8 @@ Value: TypeAlias = Any
 def perturb(arguments: tuple[Value, ...]) -> tuple[tuple[Value, ...], ...]:
     """At most MAX_ALTERNATIVES argument lists that differ from the given one, with the same types throughout.
 
-    Rows that change all arguments at once find a constant soonest, rows that change one tell which one matters;
-    both have a place. Empty where nothing can change (no argument, or only None).
+    Rows that change all arguments at once find a constant soonest, rows that change one tell which one
+    matters; both have a place. Empty where nothing can change (no argument, or only None).
     """
     choices = [variants(argument) for argument in arguments]
     rows = zip_longest(*choices)

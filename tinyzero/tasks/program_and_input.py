@@ -1,4 +1,4 @@
-"""What deduction and abduction share: the proposer writes a program and one input; running it gives the output."""
+"""What deduction and abduction share: a proposal is a program and one input; running it gives the output."""
 
 from collections.abc import Sequence
 from random import Random

@@ -1,7 +1,7 @@
-"""Programs as syntax trees: one tidy form, what a proposal may contain, and normal forms to compare programs by.
+"""Programs as syntax trees: one tidy form, what a proposal may contain, normal forms to compare programs by.
 
-The sandbox is what keeps us safe. The rules here keep tasks *good*: an answer must follow from the text of the
-program, so that whoever reads it can work the answer out.
+The sandbox is what keeps us safe. The rules here keep tasks *good*: an answer must follow from the text of
+the program, so that whoever reads it can work the answer out.
 """
 
 import ast
@@ -11,17 +11,18 @@ from hashlib import blake2b
 
 ENTRY = "f"
 
-# Pure modules whose results a reader can work out, all preloaded by the executor. Left out on purpose: random,
-# hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine (time, os, uuid).
+# Pure modules whose results a reader can work out, all preloaded by the executor. Left out on purpose:
+# random, hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine.
 # fmt: off
 ALLOWED_MODULES = frozenset({
-    "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions", "functools",
-    "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "textwrap", "typing",
+    "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions",
+    "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "textwrap", "typing",
 })
 # Names that read the machine, the interpreter or the user, or that hide the program from its reader.
 BANNED_NAMES = frozenset({
-    "__builtins__", "__import__", "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr",
-    "globals", "hash", "help", "id", "input", "locals", "memoryview", "object", "open", "quit", "setattr", "vars",
+    "__builtins__", "__import__", "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit",
+    "getattr", "globals", "hash", "help", "id", "input", "locals", "memoryview", "object", "open", "quit",
+    "setattr", "vars",
 })
 # fmt: on
 _ALLOWED_DUNDERS = frozenset(
@@ -41,8 +42,8 @@ class BadProgram(ValueError):
 def tidy(source: str) -> str:
     """The same program in one form: only definitions at the top level, and the entry named `f`.
 
-    Comments and docstrings go, since they may give answers away; so do annotations, which name types that were
-    never imported. Idempotent. Raises BadProgram.
+    Comments and docstrings go, since they may give answers away; so do annotations, which name types that
+    were never imported. Idempotent. Raises BadProgram.
     """
     tree = _parse(source)
     tree.body = [node for node in tree.body if not _is_scrap(node)]
