@@ -20,7 +20,7 @@ from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
-from tinyzero.types import Rollout, Round, StepReport
+from tinyzero.types import Role, Rollout, Round, StepReport
 
 
 class Game(Protocol):
@@ -162,10 +162,17 @@ def assemble(
     with Executor(config.execution) as executor:
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
-        from tinyzero.policy import load_policy
+        from tinyzero.policy import load_policy, prepare_device
         from tinyzero.sampling.builtin import BuiltinSampler
 
-        policy = load_policy(config)
+        policy = load_policy(
+            config.model,
+            config.policy,
+            device=prepare_device(config.hardware),
+            temperature=config.sampling.temperature,
+            seed=config.run.seed,
+            frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+        )
         sampler = BuiltinSampler(policy, config.sampling, config.run.seed)
         trainer = Trainer(
             config=config,

@@ -103,8 +103,9 @@ class AbsoluteZero:
         self, answers: Sequence[Answer], references: Sequence[Sequence[Task]], step: int
     ) -> list[Funnelled]:
         """Send proposals through the funnel; what comes out as a task is in the pool."""
+        max_chars = self.config.pool.max_program_chars
         proposals = [
-            self.kinds[answer.prompt.kind].parse_proposal(answer.text, shown)
+            self.kinds[answer.prompt.kind].parse_proposal(answer.text, shown, max_program_chars=max_chars)
             for answer, shown in zip(answers, references, strict=True)
         ]
         jobs = [

@@ -1,0 +1,151 @@
+"""Rounds of Absolute Zero with a scripted sampler, the real kinds and the real executor."""
+
+import pytest
+
+from tinyzero.config import Config
+from tinyzero.execution import Executor
+from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.pool import Pool
+from tinyzero.tasks import KINDS
+from tinyzero.types import Completion, Role, Stage, VerdictStatus
+
+DOUBLE = "def f(x):\n    return x * 2\nin: 21"
+BROKEN = "def f(x):\n    return x / 0\nin: 1"
+RANDOM_HASH = "def f(x):\n    return list({x, 'b', 'c', 'd', 'e'})\nin: 'a'"
+ECHO = "def f(x):\n    return x\nin: 5"
+BANNED = "import os\ndef f(x):\n    return os.getpid()\nin: 5"
+NONSENSE = "no program at all"
+
+
+class ScriptedSampler:
+    """Gives each role its lines in order, over and over, and remembers what it was asked."""
+
+    def __init__(self, **lines):
+        self.lines = {Role(role): script for role, script in lines.items()}
+        self.requests = []
+
+    def sample(self, request):
+        self.requests.append(request)
+        script = self.lines[request.prompts[0].role]
+        texts = iter(script * 1000)
+        return [
+            [Completion(text=next(texts), token_ids=(1, 2, 3)) for _ in range(request.num_samples)]
+            for _ in request.prompts
+        ]
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with Executor() as executor:
+        yield executor
+
+
+def make_config(**selfplay):
+    values = {"kinds": ("deduction",), "proposals_per_step": 4, "attempts": 4, "references": 2} | selfplay
+    return Config.model_validate({"selfplay": values, "prompts": {"style": "compact"}})
+
+
+def make_game(config, sampler, executor):
+    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS, pool=Pool(config.pool))
+
+
+def by_role(played, role):
+    pairs = zip(played.rollouts, played.advantages, strict=True)
+    return [(rollout, advantage) for rollout, advantage in pairs if rollout.prompt.role is role]
+
+
+def test_every_stage_of_the_funnel_refuses_what_it_is_there_for(executor):
+    script = [NONSENSE, BANNED, BROKEN, RANDOM_HASH, ECHO, DOUBLE, DOUBLE]
+    config = make_config(proposals_per_step=len(script))
+    game = make_game(config, ScriptedSampler(proposer=script, solver=["42", "42", "42", "0"]), executor)
+    played = game.play(0)
+    proposals = [rollout for rollout, _ in by_role(played, Role.PROPOSER)]
+    assert [rollout.rejection and rollout.rejection.stage for rollout in proposals] == [
+        Stage.PARSED,
+        Stage.ALLOWED,
+        Stage.RAN,
+        Stage.DETERMINISTIC,
+        Stage.NONTRIVIAL,
+        None,
+        Stage.NEW,
+    ]
+    assert [rollout.reward.total for rollout in proposals] == [-1, -0.5, -0.5, -0.5, -0.5, 0.25, -0.5]
+    assert played.metrics["proposer/deduction/new"] == 1
+    assert played.metrics["proposer/valid_share"] == pytest.approx(1 / 7)
+
+
+def test_attempts_measure_the_difficulty_and_train_the_solver(executor):
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "42", "41", "what?"])
+    config = make_config(proposals_per_step=1)
+    played = make_game(config, sampler, executor).play(0)
+    (proposal, proposal_advantage), *_ = by_role(played, Role.PROPOSER)
+    attempts = by_role(played, Role.SOLVER)
+    assert proposal.reward.terms == {"learnability": 0.5}
+    assert proposal_advantage == 0  # alone in its baseline group
+    assert [rollout.verdict.status for rollout, _ in attempts] == [
+        VerdictStatus.CORRECT,
+        VerdictStatus.CORRECT,
+        VerdictStatus.WRONG,
+        VerdictStatus.MALFORMED,
+    ]
+    rewards = [1.0, 1.0, -0.5, -1.0]  # mean 0.125, population variance 0.796875
+    expected = [(reward - 0.125) / 0.796875**0.5 for reward in rewards]
+    assert [advantage for _, advantage in attempts] == pytest.approx(expected)
+    assert all(rollout.task_id == proposal.task_id for rollout, _ in attempts)
+
+
+@pytest.mark.parametrize("answer", ["42", "0"])
+def test_a_task_that_always_or_never_succeeds_earns_its_proposer_nothing(executor, answer):
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=[answer])
+    played = make_game(make_config(proposals_per_step=1), sampler, executor).play(0)
+    (proposal, _), *_ = by_role(played, Role.PROPOSER)
+    assert proposal.rejection is None
+    assert proposal.reward.total == 0
+    assert played.metrics["solver/mixed_share"] == 0
+
+
+def test_abduction_accepts_any_preimage(executor):
+    square = "def f(x):\n    return x * x\nin: 3"
+    sampler = ScriptedSampler(proposer=[square], solver=["3", "-3", "4", "3.0"])
+    config = make_config(kinds=("abduction",), proposals_per_step=1)
+    played = make_game(config, sampler, executor).play(0)
+    statuses = [rollout.verdict.is_correct for rollout, _ in by_role(played, Role.SOLVER)]
+    assert statuses == [True, True, False, False]  # 3.0 gives 9.0, which is no 9
+
+
+def test_a_round_without_a_task_asks_no_solver_and_still_scores_the_proposals(executor):
+    sampler = ScriptedSampler(proposer=[NONSENSE, ECHO], solver=[])
+    played = make_game(make_config(), sampler, executor).play(0)
+    assert [request.prompts[0].role for request in sampler.requests] == [Role.PROPOSER]
+    assert [advantage for _, advantage in by_role(played, Role.PROPOSER)] == [-1, 1, -1, 1]
+    assert played.new_tasks == []
+    assert "solver/accuracy" not in played.metrics
+
+
+def test_kinds_share_the_proposals_and_the_remainder_goes_round(executor):
+    config = make_config(kinds=("deduction", "abduction", "induction"), proposals_per_step=4)
+    game = make_game(config, ScriptedSampler(proposer=[NONSENSE], solver=[]), executor)
+    assert game.kinds_in_turn(0) == ["deduction", "abduction", "induction", "deduction"]
+    assert game.kinds_in_turn(1) == ["abduction", "induction", "deduction", "abduction"]
+
+
+def test_later_proposals_see_earlier_tasks_and_the_draw_depends_on_the_step_alone(executor):
+    config = make_config(proposals_per_step=1, references=5)
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
+    game = make_game(config, sampler, executor)
+    assert "x * 2" not in game.propose(game.draw_references(0), 0)[0].prompt.text
+    game.play(0)
+    assert "x * 2" in game.propose(game.draw_references(1), 1)[0].prompt.text
+    assert game.draw_references(1) == game.draw_references(1)
+
+
+def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
+    config = make_config(proposals_per_step=1)
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
+    game = make_game(config, sampler, executor)
+    game.play(0)
+    game.save(tmp_path)
+    resumed = make_game(config, sampler, executor)
+    resumed.load(tmp_path)
+    assert resumed.draw_references(1) == game.draw_references(1)
+    assert resumed.play(1).metrics["proposer/valid_share"] == 0  # the pool holds the task already
