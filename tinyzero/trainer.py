@@ -14,7 +14,6 @@ from typing import Protocol
 from tinyzero.config import Config
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.pool import Pool
 from tinyzero.runs import checkpoints
 from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.folder import RunFolder
@@ -178,9 +177,7 @@ def assemble(
             config=config,
             run=run,
             policy=policy,
-            game=AbsoluteZero(
-                config, sampler=sampler, executor=executor, kinds=KINDS, pool=Pool(config.pool)
-            ),
+            game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
             learner=LoraLearner(policy, config.learner, config.sampling.temperature),
             device=str(policy.device),
             sandbox_tier=str(executor.tier),

@@ -3,9 +3,9 @@
 import pytest
 
 from tinyzero.config import Config
+from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.pool import Pool
 from tinyzero.tasks import KINDS
 from tinyzero.types import Completion, Role, Stage, VerdictStatus
 
@@ -46,7 +46,7 @@ def make_config(**selfplay):
 
 
 def make_game(config, sampler, executor):
-    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS, pool=Pool(config.pool))
+    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
 
 
 def by_role(played, role):
@@ -149,3 +149,9 @@ def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
     resumed.load(tmp_path)
     assert resumed.draw_references(1) == game.draw_references(1)
     assert resumed.play(1).metrics["proposer/valid_share"] == 0  # the pool holds the task already
+
+
+def test_an_unknown_kind_is_named_with_the_nearest_one():
+    sampler = ScriptedSampler(proposer=[], solver=[])
+    with pytest.raises(ConfigError, match="'deducton'.*did you mean deduction"):
+        make_game(make_config(kinds=("deducton",)), sampler, executor=None)

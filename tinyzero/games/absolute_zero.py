@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tinyzero import advantages
 from tinyzero.config import Config
+from tinyzero.errors import ConfigError, nearest
 from tinyzero.games.batching import call_flat, run_where_needed
 from tinyzero.games.metrics import round_metrics
 from tinyzero.games.stopwatch import Stopwatch
@@ -46,13 +47,14 @@ class AbsoluteZero:
     """Plays rounds, and keeps the pool of verified tasks between them."""
 
     def __init__(
-        self, config: Config, *, sampler: Sampler, executor: Runner, kinds: Mapping[str, Kind], pool: Pool
+        self, config: Config, *, sampler: Sampler, executor: Runner, kinds: Mapping[str, Kind]
     ) -> None:
+        """Start with a pool of the kinds' seeds. Raises ConfigError for a kind that is not in `kinds`."""
         self.config = config
         self.sampler = sampler
         self.executor = executor
-        self.kinds = {name: kinds[name] for name in config.selfplay.kinds}
-        self.pool = pool
+        self.kinds = choose_kinds(config.selfplay.kinds, kinds)
+        self.pool = Pool(config.pool, (seed for kind in self.kinds.values() for seed in kind.seeds()))
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
@@ -207,3 +209,12 @@ class AbsoluteZero:
 
     def load(self, folder: Path) -> None:
         self.pool.load(folder)
+
+
+def choose_kinds(names: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    unknown = next((name for name in names if name not in kinds), None)
+    if unknown is not None:
+        raise ConfigError(
+            f"selfplay.kinds names {unknown!r}, which is none of {', '.join(kinds)}{nearest(unknown, kinds)}"
+        )
+    return {name: kinds[name] for name in names}
