@@ -153,5 +153,5 @@ def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
 
 def test_an_unknown_kind_is_named_with_the_nearest_one():
     sampler = ScriptedSampler(proposer=[], solver=[])
-    with pytest.raises(ConfigError, match="'deducton'.*did you mean deduction"):
+    with pytest.raises(ConfigError, match=r"'deducton'.*did you mean deduction"):
         make_game(make_config(kinds=("deducton",)), sampler, executor=None)
