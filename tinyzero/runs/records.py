@@ -8,8 +8,10 @@ events.jsonl    what happened besides: starts, checkpoints, warnings, ends
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,8 @@ class RecordWriter:
 
 def append_event(path: Path, name: str, detail: Mapping[str, Any]) -> None:
     """Add one line to an events.jsonl that may have no open writer."""
-    writer = RecordWriter(path)
-    try:
+    with closing(RecordWriter(path)) as writer:
         writer.append({"event": name, "time": time.time(), **detail})
-    finally:
-        writer.close()
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -81,12 +80,13 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 def _drop_half_line(path: Path) -> None:
     """A kill in mid-write leaves a line without an end; the next one must not be glued to it."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        with path.open("rb+") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401  a tree of JSON values
