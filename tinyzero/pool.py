@@ -53,7 +53,7 @@ class Pool:
         return rng.sample(candidates, min(count, len(candidates)))
 
     def programs(self, count: int, rng: Random) -> list[Task]:
-        """At most `count` tasks with different programs, uniformly; seeds only where there is nothing else."""
+        """At most `count` tasks with different programs, uniformly; seeds only if there is nothing else."""
         by_program = {task.program: task for task in self._tasks.values()}
         candidates = [task for task in by_program.values() if task.step >= 0] or list(by_program.values())
         return rng.sample(candidates, min(count, len(candidates)))

@@ -16,7 +16,8 @@ ENTRY = "f"
 # fmt: off
 ALLOWED_MODULES = frozenset({
     "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions",
-    "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string", "textwrap", "typing",
+    "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string",
+    "textwrap", "typing",
 })
 # Names that read the machine, the interpreter or the user, or that hide the program from its reader.
 BANNED_NAMES = frozenset({
