@@ -185,3 +185,10 @@ def test_a_folder_that_holds_no_model_is_one_clear_line(tmp_path: Path):
         load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_with_sliding_windows_is_refused(tmp_path: Path):
+    config = {"model_type": "gemma3_text", "num_hidden_layers": 2, "layer_types": ["sliding_attention"] * 2}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelLoadError, match="has layers of sliding_attention"):
+        load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)

@@ -107,6 +107,7 @@ def _load_base(
     revision = model.revision or "main"
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
+        _check_attention(config, model.base)
         _drop_dropout(config)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         base = AutoModelForCausalLM.from_pretrained(
@@ -131,6 +132,15 @@ def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) 
         bnb_4bit_compute_dtype=dtype,
     )
     return {"quantization_config": nf4, "device_map": {"": device}}
+
+
+def _check_attention(config: "PretrainedConfig", base: str) -> None:
+    kinds = set(getattr(config.get_text_config(), "layer_types", None) or ()) - {"full_attention"}
+    if kinds:
+        raise ModelLoadError(
+            f"{base!r} has layers of {', '.join(sorted(kinds))}, and the samplers know full attention only; "
+            "take a model of the Llama, Qwen2.5 or Qwen3 kind"
+        )
 
 
 def _drop_dropout(config: "PretrainedConfig") -> None:

@@ -1,0 +1,183 @@
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tinyzero.config import SamplingConfig
+from tinyzero.errors import ConfigError
+from tinyzero.sampling.builtin import BuiltinSampler
+from tinyzero.sampling.draw import uniforms
+from tinyzero.types import Prompt, Role, SamplingRequest
+
+TEXTS = (
+    "2+2",
+    "a much longer question than all the others, to be sure",
+    "?",
+    "f(x)",
+    "what is f('abc')",
+    "x",
+)
+
+
+def request(texts=TEXTS, *, num_samples=3, max_tokens=12, temperature=1.0, role=Role.SOLVER, prefill=""):
+    prompts = tuple(Prompt(role=role, kind="deduction", text=text, prefill=prefill) for text in texts)
+    return SamplingRequest(
+        prompts=prompts,
+        num_samples=num_samples,
+        max_tokens=max_tokens,
+        stream="7/solve",
+        temperature=temperature,
+    )
+
+
+def sampler(policy, *, seed=5, **config):
+    return BuiltinSampler(policy, SamplingConfig(**config), seed)
+
+
+@torch.no_grad()
+def naive_sample(policy, asked, prompt, sample, seed=5):
+    """One token at a time from a full forward pass of one sequence: no cache, no batch, no padding."""
+    policy.activate(asked.prompts[0].role)
+    ids = policy.encode(asked.prompts[prompt])
+    drawn = uniforms(seed, asked.stream, prompt=prompt, sample=sample, count=asked.max_tokens)
+    tokens, logprobs = [], []
+    for number in drawn:
+        logits = policy.model(input_ids=torch.tensor([ids + tokens])).logits[0, -1]
+        distribution = torch.log_softmax(logits / (asked.temperature or 1.0), -1)
+        cumulative = distribution.exp().double().cumsum(0)
+        token = int(distribution.argmax()) if asked.temperature == 0 else int((cumulative <= number).sum())
+        tokens.append(token)
+        logprobs.append(float(distribution[token]))
+        if token in policy.stop_ids:
+            break
+    return tokens, logprobs
+
+
+def assert_same(left, right):
+    assert [completion.token_ids for completion in left] == [completion.token_ids for completion in right]
+    for one, other in zip(left, right, strict=True):
+        assert one.sampler_logprobs == pytest.approx(other.sampler_logprobs, abs=1e-5)
+
+
+@pytest.fixture
+def stopping_policy(make_policy):
+    """Ends answers often, so that rows finish at all lengths."""
+    policy = make_policy(adapters="per-role")
+    policy.stop_ids = frozenset({*policy.stop_ids, *range(20, 30)})
+    return policy
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6, 0])
+def test_every_sample_is_the_naive_one(stopping_policy, temperature):
+    asked = request(temperature=temperature)
+    completions = sampler(stopping_policy, batch_rows=4).sample(asked)
+    lengths = set()
+    for prompt, samples in enumerate(completions):
+        assert len(samples) == 3
+        for index, completion in enumerate(samples):
+            tokens, logprobs = naive_sample(stopping_policy, asked, prompt, index)
+            assert list(completion.token_ids) == tokens
+            assert completion.sampler_logprobs == pytest.approx(logprobs, abs=1e-5)
+            lengths.add(len(tokens))
+    if temperature:
+        assert len(lengths) > 3  # rows did finish at different times
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    batch_rows=st.integers(1, 24),
+    others=st.lists(st.text(alphabet="abc +", min_size=0, max_size=60), max_size=6),
+    num_samples=st.integers(2, 5),
+)
+def test_a_sample_does_not_depend_on_its_company(stopping_policy, batch_rows, others, num_samples):
+    expected = sampler(stopping_policy).sample(request(num_samples=2))
+    asked = request((*TEXTS[:2], *others), num_samples=num_samples)
+    completions = sampler(stopping_policy, batch_rows=batch_rows).sample(asked)
+    for prompt in range(2):
+        assert_same(completions[prompt][:2], expected[prompt])
+
+
+def test_prefill_batches_do_not_change_the_samples(stopping_policy, monkeypatch):
+    expected = sampler(stopping_policy).sample(request())
+    monkeypatch.setattr("tinyzero.sampling.builtin._PREFILL_TOKENS", 100)
+    for one, other in zip(sampler(stopping_policy).sample(request()), expected, strict=True):
+        assert_same(one, other)
+
+
+def test_samples_of_a_prompt_differ(stopping_policy):
+    samples = sampler(stopping_policy).sample(request(("2+2",), num_samples=8))[0]
+    assert len({completion.token_ids for completion in samples}) == 8
+
+
+def test_a_completion_says_how_it_ended(stopping_policy):
+    completions = [c for samples in sampler(stopping_policy).sample(request()) for c in samples]
+    for completion in completions:
+        is_stopped = completion.token_ids[-1] in stopping_policy.stop_ids
+        assert completion.finish_reason == ("stop" if is_stopped else "length")
+        assert is_stopped or len(completion.token_ids) == 12
+        assert not any(token in stopping_policy.stop_ids for token in completion.token_ids[:-1])
+    assert {completion.finish_reason for completion in completions} == {"stop", "length"}
+
+
+def test_the_text_is_the_completion_without_its_end(stopping_policy):
+    for completion in sampler(stopping_policy).sample(request(("2+2",), num_samples=6))[0]:
+        ids = completion.token_ids[:-1] if completion.finish_reason == "stop" else completion.token_ids
+        assert completion.text == stopping_policy.decode(ids)
+
+
+def test_a_completion_names_its_behaviour_policy(stopping_policy):
+    stopping_policy.versions["solver"] = 4
+    asked = request(("2+2",), temperature=0.6, prefill="It is ")
+    completion = sampler(stopping_policy).sample(asked)[0][0]
+    assert (completion.adapter, completion.adapter_version, completion.temperature) == ("solver", 4, 0.6)
+    assert list(completion.prompt_ids) == stopping_policy.encode(asked.prompts[0])
+
+
+def test_a_frozen_role_samples_from_the_base(make_policy):
+    frozen = make_policy(frozen_roles=[Role.SOLVER])
+    completions = sampler(frozen).sample(request(("2+2",)))
+    assert {completion.adapter for completion in completions[0]} == {""}
+    assert_same(completions[0], sampler(make_policy(randomize=False)).sample(request(("2+2",)))[0])
+
+
+def test_roles_sample_with_their_own_adapters(stopping_policy):
+    solver = sampler(stopping_policy).sample(request(("2+2",)))[0]
+    proposer = sampler(stopping_policy).sample(request(("2+2",), role=Role.PROPOSER))[0]
+    assert [c.token_ids for c in solver] != [c.token_ids for c in proposer]
+    assert proposer[0].adapter == "proposer"
+
+
+def test_a_request_is_of_one_role(stopping_policy):
+    prompts = (*request(("a",)).prompts, *request(("b",), role=Role.PROPOSER).prompts)
+    with pytest.raises(ValueError, match="one adapter answers a request"):
+        sampler(stopping_policy).sample(dataclasses.replace(request(), prompts=prompts))
+
+
+def test_a_prompt_over_the_limit_names_the_knob(stopping_policy):
+    with pytest.raises(ConfigError, match=r"sampling.max_prompt_tokens is 40; raise it"):
+        sampler(stopping_policy, max_prompt_tokens=40).sample(request())
+
+
+def test_an_answer_ends_where_the_context_does(make_policy):
+    policy = make_policy()
+    policy.stop_ids = frozenset()
+    frame = len(policy.encode(request(("",)).prompts[0]))
+    asked = request(("x" * (policy.context_tokens - frame - 5), "y"), max_tokens=8, num_samples=1)
+    assert [len(samples[0].token_ids) for samples in sampler(policy).sample(asked)] == [5, 8]
+
+
+def test_no_prompts_no_completions(stopping_policy):
+    assert sampler(stopping_policy).sample(request(())) == []
+
+
+def test_sampling_leaves_the_global_generator_alone(stopping_policy):
+    before = torch.random.get_rng_state()
+    sampler(stopping_policy).sample(request())
+    assert torch.equal(torch.random.get_rng_state(), before)
