@@ -178,7 +178,15 @@ def assemble(
             run=run,
             policy=policy,
             game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
-            learner=LoraLearner(policy, config.learner, config.sampling.temperature),
+            learner=LoraLearner(
+                policy,
+                config.learner,
+                config.sampling.temperature,
+                completion_budgets={
+                    Role.PROPOSER: config.selfplay.proposal_tokens,
+                    Role.SOLVER: config.selfplay.answer_tokens,
+                },
+            ),
             device=str(policy.device),
             sandbox_tier=str(executor.tier),
             observers=observers,
