@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).parent
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 _ADAPTER_BYTES = 4 + 4  # float32 weight and gradient
 _OPTIMIZER_BYTES = {"cuda": 2.03, "cpu": 8.0}  # two moments: 8 bit with block scales, or float32
-# The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob), and
+# The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob);
 # about three float32 copies of a tile are alive at once.
 _TILE_TOKENS, _TILE_VOCABULARY, _TILE_BYTES = 4096, 32768, 12
 _FRAGMENTATION = 1.08

@@ -1,6 +1,6 @@
 """The configuration of a run: one frozen tree, read from a sparse TOML file and `--set a.b=c`."""
 
-from tinyzero.config.loading import load_config, locate, parse_overrides, to_toml
+from tinyzero.config.loading import load_config, locate, override, parse_overrides, to_toml
 from tinyzero.config.presets import describe_preset, find_presets
 from tinyzero.config.sections import (
     AdvantagesConfig,
@@ -38,6 +38,7 @@ __all__ = [
     "find_presets",
     "load_config",
     "locate",
+    "override",
     "parse_overrides",
     "to_toml",
 ]

@@ -22,14 +22,12 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: a key, a value or a combination cannot work; the message names it and where it stands.
     """
     path = locate(preset_or_path)
-    tree = read_toml(path)
-    changes = parse_overrides(overrides)
-    for key, value in changes.items():
-        _put(tree, key.split("."), value)
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(explain(error, Config, file=str(path), overridden=changes)) from error
+    return _build(read_toml(path), overrides, file=str(path))
+
+
+def override(config: Config, overrides: Sequence[str]) -> Config:
+    """A configuration with some values changed, checked as a whole again."""
+    return _build(config.model_dump(mode="json"), overrides, file="the run's configuration")
 
 
 def locate(preset_or_path: str) -> Path:
@@ -74,6 +72,16 @@ def to_toml(config: Config) -> str:
     """The whole configuration as TOML that `load_config` reads back to the same."""
     sections = config.model_dump(mode="json")
     return "\n".join(_section_to_toml(name, values) for name, values in sections.items())
+
+
+def _build(tree: dict[str, Any], overrides: Sequence[str], *, file: str) -> Config:
+    changes = parse_overrides(overrides)
+    for key, value in changes.items():
+        _put(tree, key.split("."), value)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config, file=file, overridden=changes)) from error
 
 
 def _parse_value(text: str) -> Any:  # noqa: ANN401  a TOML value

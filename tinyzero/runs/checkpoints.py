@@ -93,6 +93,12 @@ def latest(run_folder: RunFolder) -> Path | None:
     return _newest_intact(run_folder)[0]
 
 
+def steps_saved(run_folder: RunFolder) -> int:
+    """Steps that a resumed run would not have to play again."""
+    folder = latest(run_folder)
+    return 0 if folder is None else int(_read_progress(folder)["step"])
+
+
 def listing(run_folder: RunFolder) -> list[Path]:
     """All checkpoints, oldest first, damaged ones included."""
     return sorted(run_folder.checkpoints.glob("step-*"), key=_step_of)

@@ -28,13 +28,17 @@ class RecordWriter:
             self._file = path.open("ab", buffering=0)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one line. Numbers that are not finite become null, since JSON has no word for them."""
-        line = json.dumps(_finite(record), allow_nan=False) + "\n"
+        line = to_json(record) + "\n"
         with explaining_failures(self._path):
             self._file.write(line.encode("ascii"))
 
     def close(self) -> None:
         self._file.close()
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """One line of ASCII. Numbers that are not finite become null, since JSON has no word for them."""
+    return json.dumps(_finite(record), allow_nan=False)
 
 
 def append_event(path: Path, name: str, detail: Mapping[str, Any]) -> None:

@@ -1,0 +1,5 @@
+"""`python -m tinyzero` is `tinyzero`."""
+
+from tinyzero.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""The command line: the only place that prints. Heavy imports wait inside the commands that need them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+import tinyzero
+from tinyzero.cli.presets import presets
+from tinyzero.cli.train import train
+from tinyzero.errors import TinyZeroError, nearest
+
+# Typer keeps its click private; this is the base class of everything that is wrong with a command line.
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="tinyzero",
+    help="Self-play reinforcement learning for language models on one consumer GPU, with no data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would be a third of the time that --help takes
+    pretty_exceptions_enable=False,
+    suggest_commands=False,
+)
+app.command()(train)
+app.command()(presets)
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    code = run(sys.argv[1:])
+    _flush_quietly()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line. What a person can mend is one line and 2; our own mistakes pass through."""
+    try:
+        return app(args=list(arguments), prog_name="tinyzero", standalone_mode=False) or 0
+    except TinyZeroError as error:
+        return _complain(str(error), 2)
+    except _UsageError as error:
+        return _complain(_explain_usage(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return code
+
+
+def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's private click
+    """Click's message, with the nearest right word, and where to look."""
+    context = error.ctx
+    message = error.message or error.format_message()
+    word = getattr(error, "option_name", None)
+    if word is not None and context is not None:
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        message = f"no such option {word}{nearest(word, known)}" if word not in known else message
+    elif message.startswith("No such command"):
+        word = message.split("'")[1]
+        return (
+            f"no such command {word}{nearest(word, context.command.commands)} (all of them: tinyzero --help)"
+        )
+    else:
+        message = error.format_message()
+    return f"{message.rstrip('.')} (see {context.command_path} --help)" if context else message
+
+
+def _flush_quietly() -> None:
+    """A reader that left early (`tinyzero presets | head -1`) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tinyzero {tinyzero.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _register_when_there(*names: str) -> None:
+    for name in names:
+        if find_spec(f"tinyzero.cli.{name}") is not None:
+            module = __import__(f"tinyzero.cli.{name}", fromlist=[name])
+            app.command(name)(getattr(module, name))
+
+
+_register_when_there("doctor", "bench")

@@ -1,0 +1,101 @@
+"""Lines for people: results on standard output, and what is being waited for on standard error.
+
+Training must outlive its screen: a closed pipe or terminal makes a stream deaf, and nothing else.
+"""
+
+import logging
+import os
+import threading
+import time
+from typing import TextIO
+
+_ERASE = "\r\x1b[2K"
+
+
+class Screen:
+    """On a terminal the wait is one line with its seconds, redrawn in place; elsewhere a plain line each."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = _Stream(out)
+        self._err = _Stream(err)
+        self._is_terminal = err.isatty() and os.environ.get("TERM") != "dumb"
+        self._lock = threading.RLock()
+        self._waiting_for = ""
+        self._since = 0.0
+        self._closed = threading.Event()
+        if self._is_terminal:
+            threading.Thread(target=self._tick, daemon=True).start()
+
+    def line(self, text: str) -> None:
+        """A result: a line on standard output."""
+        self._write(self._out, text)
+
+    def note(self, text: str) -> None:
+        """A remark: a line on standard error."""
+        self._write(self._err, text)
+
+    def wait(self, text: str) -> None:
+        """Say what is being waited for from now on."""
+        if not self._is_terminal:
+            self.note(f"{text} ...")
+        self.wait_on_terminal(text)
+
+    def wait_on_terminal(self, text: str) -> None:
+        """The same for waits that a log file had better not list one by one."""
+        with self._lock:
+            self._waiting_for, self._since = text, time.monotonic()
+            self._draw()
+
+    def close(self) -> None:
+        with self._lock:
+            self._erase()
+            self._waiting_for = ""
+        self._closed.set()
+
+    def _write(self, stream: "_Stream", text: str) -> None:
+        with self._lock:
+            self._erase()
+            stream.write(f"{text}\n")
+            self._draw()
+
+    def _erase(self) -> None:
+        if self._is_terminal and self._waiting_for:
+            self._err.write(_ERASE)
+
+    def _draw(self) -> None:
+        if self._is_terminal and self._waiting_for:
+            seconds = int(time.monotonic() - self._since)
+            self._err.write(f"{_ERASE}{self._waiting_for} ..." + (f" {seconds} s" if seconds else ""))
+
+    def _tick(self) -> None:
+        while not self._closed.wait(1.0):
+            with self._lock:
+                self._draw()
+
+
+class ScreenHandler(logging.Handler):
+    """Warnings of the library, as remarks."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.note(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+class _Stream:
+    """A stream that goes deaf when its reader has left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_open = True
+
+    def write(self, text: str) -> None:
+        if not self._is_open:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._is_open = False

@@ -1,0 +1,37 @@
+"""Ctrl-C and friends: the first asks, the second insists."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+_POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a person, a scheduler, a closed terminal
+_STDERR = 2
+
+
+@contextmanager
+def stopping_politely(request_stop: Callable[[], None]) -> Iterator[None]:
+    """The first signal calls `request_stop`; a second one raises KeyboardInterrupt on the spot."""
+    asked = False
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        request_stop()
+        _say(f"{signal.Signals(number).name}: saving after this step; again to leave at once")
+
+    before = {number: signal.signal(number, handle) for number in _POLITE}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    # Not through a buffered stream: the signal may have come in the middle of a write to it.
+    with suppress(OSError):
+        os.write(_STDERR, f"\r{text}\n".encode("ascii"))

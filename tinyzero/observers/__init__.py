@@ -1,0 +1,1 @@
+"""What watches a run: plain lines, JSON lines, and the logs in the run's folder."""

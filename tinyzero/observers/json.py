@@ -1,0 +1,49 @@
+"""One JSON object a line, for programs that read along."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinyzero.runs.observer import RunStart, RunSummary
+from tinyzero.runs.records import to_json
+from tinyzero.types import StepReport
+
+
+class JsonObserver:
+    """Writes `{"event": "start" | "step" | "end" | ..., ...}` lines; `metrics` is as in metrics.jsonl."""
+
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
+
+    def on_start(self, start: RunStart) -> None:
+        self._write(
+            "start",
+            {
+                "run": start.name,
+                "path": str(start.path),
+                "step": start.step,
+                "max_steps": start.config.run.max_steps,
+                "device": start.device,
+                "sandbox_tier": start.sandbox_tier,
+            },
+        )
+
+    def on_step(self, report: StepReport) -> None:
+        self._write("step", {"step": report.step, "metrics": dict(report.metrics)})
+
+    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+        self._write(name, detail)
+
+    def on_end(self, summary: RunSummary) -> None:
+        checkpoint = str(summary.checkpoint) if summary.checkpoint else None
+        self._write(
+            "end",
+            {
+                "step": summary.step,
+                "reason": summary.reason,
+                "seconds": summary.seconds,
+                "checkpoint": checkpoint,
+            },
+        )
+
+    def _write(self, event: str, detail: Mapping[str, Any]) -> None:
+        self._write_line(to_json({"event": event, **detail}))

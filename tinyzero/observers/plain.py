@@ -1,0 +1,136 @@
+"""One aligned line a step, for terminals and log files; no colour, no cursor movement."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from tinyzero.runs.observer import RunStart, RunSummary
+from tinyzero.types import StepReport
+
+_STEPS_BETWEEN_HEADERS = 20
+_QUIET_EVENTS = {"checkpoint"}  # expected, and no news
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One figure of the table.
+
+    Attributes:
+        group: the heading's upper line, at the first column of several that belong together.
+        read: from a step's metrics to the cell.
+    """
+
+    group: str = ""
+    title: str
+    width: int = 5
+    read: Callable[[Metrics], str]
+
+
+class PlainObserver:
+    """Writes the table, a heading every 20 steps, and what happens in between."""
+
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
+        self._columns: Sequence[Column] = ()
+        self._max_steps = 0
+        self._step_width = 0
+        self._rows = 0
+
+    def on_start(self, start: RunStart) -> None:
+        self._columns = table_columns(start.config.selfplay.kinds)
+        self._max_steps = start.config.run.max_steps
+        self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
+        self._rows = 0
+
+    def on_step(self, report: StepReport) -> None:
+        if self._rows % _STEPS_BETWEEN_HEADERS == 0:
+            for line in headings(self._columns, self._step_width):
+                self._write_line(line)
+        self._rows += 1
+        cells = [column.read(report.metrics) for column in self._columns]
+        self._write_line(
+            align(self._columns, f"{report.step}/{self._max_steps}".rjust(self._step_width), cells)
+        )
+
+    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+        if name not in _QUIET_EVENTS:
+            self._write_line(f"{name}: " + ", ".join(f"{key} {value}" for key, value in detail.items()))
+
+    def on_end(self, summary: RunSummary) -> None:
+        pass
+
+
+def table_columns(kinds: Sequence[str]) -> list[Column]:
+    """The figures that matter; under 100 characters with the three kinds of Absolute Zero."""
+    solved = [Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
+    return [
+        Column(group="valid", title="tasks", read=_valid),
+        replace(solved[0], group="solved"),
+        *solved[1:],
+        Column(title="mixed", read=_number("solver/mixed_share")),
+        Column(group="reward", title="prop", read=_number("proposer/reward")),
+        Column(title="solv", read=_number("solver/reward")),
+        Column(group="policy", title="entropy", width=7, read=_entropy),
+        Column(group="tokens", title="per s", read=_tokens_per_s),
+        Column(group="seconds", title="prop", read=_seconds("propose")),
+        Column(title="solv", read=_seconds("solve")),
+        Column(title="check", read=_seconds("verify", "judge")),
+        Column(title="learn", read=_seconds("learn")),
+        Column(title="step", read=_seconds("step")),
+    ]
+
+
+def headings(columns: Sequence[Column], step_width: int) -> tuple[str, str]:
+    groups = align(columns, " " * step_width, [column.group.ljust(column.width) for column in columns])
+    titles = align(columns, "step".rjust(step_width), [column.title for column in columns])
+    return groups.rstrip(), titles
+
+
+def align(columns: Sequence[Column], first: str, cells: Sequence[str]) -> str:
+    """One line; a group stands off by one more space."""
+    placed = (
+        f"{'  ' if column.group else ' '}{cell:>{column.width}}"
+        for column, cell in zip(columns, cells, strict=True)
+    )
+    return first + "".join(placed)
+
+
+def _number(name: str) -> Callable[[Metrics], str]:
+    return lambda metrics: f"{metrics[name]:.2f}" if name in metrics else "-"
+
+
+def _seconds(*phases: str) -> Callable[[Metrics], str]:
+    def read(metrics: Metrics) -> str:
+        seconds = sum(metrics.get(f"time/{phase}_s", 0.0) for phase in phases)
+        return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+    return read
+
+
+def _valid(metrics: Metrics) -> str:
+    """Proposals that became tasks, of all proposals."""
+    return f"{_sum_over_kinds(metrics, 'new'):.0f}/{_sum_over_kinds(metrics, 'proposed'):.0f}"
+
+
+def _sum_over_kinds(metrics: Metrics, stage: str) -> float:
+    return sum(
+        value
+        for name, value in metrics.items()
+        if name.startswith("proposer/") and name.endswith(f"/{stage}")
+    )
+
+
+def _entropy(metrics: Metrics) -> str:
+    found = [
+        value for name, value in metrics.items() if name.startswith("learner/") and name.endswith("/entropy")
+    ]
+    return f"{fmean(found):.2f}" if found else "-"
+
+
+def _tokens_per_s(metrics: Metrics) -> str:
+    tokens = metrics.get("tokens/proposer", 0.0) + metrics.get("tokens/solver", 0.0)
+    seconds = metrics.get("time/propose_s", 0.0) + metrics.get("time/solve_s", 0.0)
+    return f"{tokens / seconds:.0f}" if seconds > 0 else "-"

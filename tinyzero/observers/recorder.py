@@ -1,0 +1,119 @@
+"""Writes what a run did into its folder: metrics, samples, tasks, events, environment."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+from tinyzero.runs.environment import describe_environment, what_changed
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.observer import RunStart, RunSummary
+from tinyzero.runs.records import RecordWriter, truncate_after
+from tinyzero.types import Rollout, Round, StepReport
+
+
+class Recorder:
+    """The observer that a run cannot do without: what it does not write down is gone."""
+
+    def __init__(self, run: RunFolder, *, preset: str) -> None:
+        self._run = run
+        self._preset = preset
+        self._seed = 0
+        self._samples_per_step = 0
+        self._writers: dict[str, RecordWriter] = {}
+
+    def on_start(self, start: RunStart) -> None:
+        self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
+        for path in (self._run.metrics, self._run.samples, self._run.tasks):
+            truncate_after(path, start.step)  # steps beyond the checkpoint are played again
+            self._writers[path.stem] = RecordWriter(path)
+        self._writers["events"] = RecordWriter(self._run.events)
+        self._record_environment(start)
+
+    def on_step(self, report: StepReport) -> None:
+        # The metrics come last: a step that has its line there has all of its lines.
+        for record in task_records(report):
+            self._writers["tasks"].append(record)
+        for record in sample_records(
+            report, self._samples_per_step, Random(f"{self._seed}/{report.step}/samples")
+        ):
+            self._writers["samples"].append(record)
+        self._writers["metrics"].append({"step": report.step, **report.metrics})
+
+    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+        self._writers["events"].append({"event": name, "time": time.time(), **detail})
+
+    def on_end(self, summary: RunSummary) -> None:
+        self.on_event("end", {"step": summary.step, "reason": summary.reason, "seconds": summary.seconds})
+        for writer in self._writers.values():
+            writer.close()
+
+    def _record_environment(self, start: RunStart) -> None:
+        before = self._run.environment()
+        environment = describe_environment(
+            preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
+        )
+        self._run.write_environment(environment)
+        changes = {"changed": changed} if (changed := what_changed(before, environment)) else {}
+        self.on_event("start", {"step": start.step, **changes})
+
+
+def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
+    """Every task of the step, with its provenance and what the solver made of it."""
+    verdicts = defaultdict(list)
+    for rollout in report.round.rollouts:
+        if rollout.verdict is not None:
+            verdicts[rollout.task_id].append(rollout.verdict.is_correct)
+    for task in report.round.new_tasks:
+        attempts = verdicts[task.id]
+        yield {
+            "step": report.step,
+            "id": task.id,
+            "kind": task.kind,
+            "program": task.program,
+            "inputs": task.inputs,
+            "outputs": task.outputs,
+            "message": task.message,
+            "shape": task.shape,
+            "parents": task.parents,
+            "attempts": len(attempts),
+            "solve_rate": sum(attempts) / len(attempts) if attempts else None,
+        }
+
+
+def sample_records(report: StepReport, count: int, random: Random) -> Iterator[dict[str, Any]]:
+    """A few rollouts of the step, drawn in turn from every role and kind."""
+    for index in spread(report.round, count, random):
+        rollout, advantage = report.round.rollouts[index], report.round.advantages[index]
+        yield {"step": report.step, **_describe(rollout), "advantage": advantage}
+
+
+def spread(played: Round, count: int, random: Random) -> list[int]:
+    """Indices of `count` rollouts: one of each role and kind in turn, at random within."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, rollout in enumerate(played.rollouts):
+        groups[rollout.prompt.role, rollout.prompt.kind].append(index)
+    for group in groups.values():
+        random.shuffle(group)
+    longest = max(map(len, groups.values()), default=0)
+    in_turn = [group[turn] for turn in range(longest) for group in groups.values() if turn < len(group)]
+    return in_turn[:count]
+
+
+def _describe(rollout: Rollout) -> dict[str, Any]:
+    verdict, rejection = rollout.verdict, rollout.rejection
+    return {
+        "role": rollout.prompt.role,
+        "kind": rollout.prompt.kind,
+        "task_id": rollout.task_id,
+        "prompt": rollout.prompt.text,
+        "prefill": rollout.prompt.prefill,
+        "completion": rollout.completion.text,
+        "tokens": len(rollout.completion.token_ids),
+        "finish_reason": rollout.completion.finish_reason,
+        "verdict": verdict and {"status": verdict.status, "answer": verdict.answer, "detail": verdict.detail},
+        "rejection": rejection and {"stage": rejection.stage, "detail": rejection.detail},
+        "reward": rollout.reward.total,
+        "reward_terms": rollout.reward.terms,
+    }

@@ -1,0 +1,79 @@
+"""Where a run ran: versions, machine, threads. Part of what makes its figures repeatable."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tinyzero
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "bitsandbytes",
+    "accelerate",
+    "pydantic",
+    "unsloth",
+    "vllm",
+)
+# A CPU run repeats bit for bit only while these stay the same.
+_DECISIVE = ("threads", "device", "packages", "python", "machine")
+
+
+def describe_environment(*, preset: str, seed: int, device: str, sandbox_tier: str) -> dict[str, Any]:
+    """What environment.json says about this process and machine."""
+    return {
+        "tinyzero": tinyzero.__version__,
+        "git_commit": _git_commit(),
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+        "sandbox_tier": sandbox_tier,
+        "threads": _num_threads(),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+    }
+
+
+def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What keeps a resumed run from equalling an uninterrupted one: `threads: 2 -> 4`."""
+    return [
+        f"{key}: {before[key]} -> {after[key]}"
+        for key in _DECISIVE
+        if key in before and before[key] != after[key]
+    ]
+
+
+def _num_threads() -> int | None:
+    """What torch computes with, asked only where it is loaded already."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that TinyZero runs from, None outside of one."""
+    checkout = Path(tinyzero.__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
