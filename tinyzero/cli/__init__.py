@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -19,7 +20,6 @@ _UsageError: Any = typer.BadParameter.__base__
 app = typer.Typer(
     name="tinyzero",
     help="Self-play reinforcement learning for language models on one consumer GPU, with no data.",
-    no_args_is_help=True,
     rich_markup_mode=None,  # rich would be a third of the time that --help takes
     pretty_exceptions_enable=False,
     suggest_commands=False,
@@ -38,7 +38,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line. What a person can mend is one line and 2; our own mistakes pass through."""
     try:
-        return app(args=list(arguments), prog_name="tinyzero", standalone_mode=False) or 0
+        return app(args=list(arguments) or ["--help"], prog_name="tinyzero", standalone_mode=False) or 0
     except TinyZeroError as error:
         return _complain(str(error), 2)
     except _UsageError as error:
@@ -54,20 +54,16 @@ def _complain(message: str, code: int) -> int:
 
 def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's private click
     """Click's message, with the nearest right word, and where to look."""
-    context = error.ctx
-    message = error.message or error.format_message()
-    word = getattr(error, "option_name", None)
-    if word is not None and context is not None:
-        known = [name for parameter in context.command.params for name in parameter.opts]
-        message = f"no such option {word}{nearest(word, known)}" if word not in known else message
-    elif message.startswith("No such command"):
+    context, message = error.ctx, error.format_message().replace("Value error, ", "").rstrip(".")
+    if context is None:
+        return str(message)
+    if message.startswith("No such command"):
         word = message.split("'")[1]
-        return (
-            f"no such command {word}{nearest(word, context.command.commands)} (all of them: tinyzero --help)"
-        )
-    else:
-        message = error.format_message()
-    return f"{message.rstrip('.')} (see {context.command_path} --help)" if context else message
+        message = f"no such command {word}{nearest(word, context.command.commands)}"
+    elif message.startswith("No such option"):
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        message = f"no such option {error.option_name}{nearest(error.option_name, known)}"
+    return f"{message} (see {context.command_path} --help)"
 
 
 def _flush_quietly() -> None:
@@ -93,11 +89,6 @@ def _options(
     pass
 
 
-def _register_when_there(*names: str) -> None:
-    for name in names:
-        if find_spec(f"tinyzero.cli.{name}") is not None:
-            module = __import__(f"tinyzero.cli.{name}", fromlist=[name])
-            app.command(name)(getattr(module, name))
-
-
-_register_when_there("doctor", "bench")
+for _name in ("doctor", "bench"):
+    if find_spec(f"tinyzero.cli.{_name}") is not None:
+        app.command(_name)(getattr(import_module(f"tinyzero.cli.{_name}"), _name))
