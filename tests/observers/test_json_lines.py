@@ -1,0 +1,38 @@
+"""`--ui json`: one object a line, whatever the numbers are."""
+
+import json
+import math
+from pathlib import Path
+
+from tinyzero.config import Config
+from tinyzero.observers.json import JsonObserver
+from tinyzero.runs.observer import RunStart, RunSummary, StopReason
+from tinyzero.types import Round, StepReport
+
+
+def test_every_line_is_an_object_that_names_its_event():
+    lines = []
+    observer = JsonObserver(lines.append)
+    observer.on_start(
+        RunStart(name="x", path=Path("runs/x"), config=Config(), step=20, device="cpu", sandbox_tier="strong")
+    )
+    empty = Round(rollouts=[], advantages=[], new_tasks=[], metrics={}, seconds={})
+    observer.on_step(
+        StepReport(step=21, metrics={"solver/accuracy": 0.5, "learner/grad_norm": math.nan}, round=empty)
+    )
+    observer.on_event("checkpoint", {"step": 21, "path": "runs/x/checkpoints/step-000021"})
+    observer.on_end(RunSummary(step=21, reason=StopReason.REQUESTED, seconds=1.5, checkpoint=None))
+    assert [json.loads(line) for line in lines] == [
+        {
+            "event": "start",
+            "run": "x",
+            "path": "runs/x",
+            "step": 20,
+            "max_steps": 200,
+            "device": "cpu",
+            "sandbox_tier": "strong",
+        },
+        {"event": "step", "step": 21, "metrics": {"solver/accuracy": 0.5, "learner/grad_norm": None}},
+        {"event": "checkpoint", "step": 21, "path": "runs/x/checkpoints/step-000021"},
+        {"event": "end", "step": 21, "reason": "requested", "seconds": 1.5, "checkpoint": None},
+    ]
