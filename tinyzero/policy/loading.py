@@ -58,7 +58,7 @@ def load_policy(
     wrapped = _add_adapters(base, policy, list(dict.fromkeys(adapters.values())), seed)
     if model.gradient_checkpointing:
         # After the wrap: before it, peft would also make the embeddings' output require gradients.
-        base.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        _checkpoint_activations(base)
     return Policy(
         model=wrapped,
         tokenizer=tokenizer,
@@ -180,6 +180,12 @@ def _add_adapters(base: nn.Module, policy: PolicyConfig, names: list[str], seed:
             wrapped.add_adapter(name, lora, autocast_adapter_dtype=True)
     _check_adapters(wrapped)
     return wrapped
+
+
+def _checkpoint_activations(base: "PreTrainedModel") -> None:
+    # transformers renamed the method within the range that we support.
+    old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
+    getattr(base, new if hasattr(base, new) else old)({"use_reentrant": False})
 
 
 def _check_adapters(wrapped: nn.Module) -> None:

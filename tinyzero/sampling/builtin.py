@@ -151,7 +151,7 @@ class _Decoding:
         self._numbers[rows] = torch.from_numpy(self._uniforms(self._rows[start:])).to(self._numbers.device)
 
     def _prefill(self, prompts: list[list[int]]) -> KeyValues:
-        """Keys and values of all but the last token of each prompt; a lone token is kept, and written again."""
+        """Keys and values of each prompt but its last token; a lone token is kept, and written again."""
         lengths = [max(1, len(prompt) - 1) for prompt in prompts]
         ids = np.full((len(prompts), max(lengths)), self._policy.pad_id)
         for row, prompt, length in zip(ids, prompts, lengths, strict=True):

@@ -1,0 +1,350 @@
+import dataclasses
+import random
+
+import pytest
+import torch
+
+from tinyzero.config import LearnerConfig
+from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
+from tinyzero.learning.learner import LoraLearner
+from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+
+TEMPERATURE = 0.8
+BUDGETS = {Role.PROPOSER: 20, Role.SOLVER: 16}
+
+
+def make_round(policy, *, seed=0, noise=0.3):
+    """Nine attempts at three tasks and three proposals, of all lengths; the sampler's logprobs are a little off."""
+    rng = random.Random(seed)
+    prompts = {role: [ids(rng, rng.randint(1, 25)) for _ in range(3)] for role in Role}
+    played = [(Role.SOLVER, prompt) for prompt in prompts[Role.SOLVER] for _ in range(3)]
+    played += [(Role.PROPOSER, prompt) for prompt in prompts[Role.PROPOSER]]
+    rollouts = [
+        make_rollout(policy, role, prompt, ids(rng, rng.randint(1, 12)), rng, noise)
+        for role, prompt in played
+    ]
+    advantages = [rng.uniform(-1.5, 1.5) for _ in rollouts]
+    advantages[1] = advantages[4] = 0.0
+    return rollouts, advantages
+
+
+def ids(rng, length):
+    return tuple(rng.randrange(3, 99) for _ in range(length))
+
+
+def make_rollout(policy, role, prompt, tokens, rng, noise=0.0):
+    policy.activate(role)
+    with torch.no_grad():
+        logprobs = naive_logprobs(policy, prompt, tokens)
+    completion = Completion(
+        text="",
+        prompt_ids=prompt,
+        token_ids=tokens,
+        sampler_logprobs=tuple(float(value) + rng.uniform(-noise, noise) for value in logprobs),
+        temperature=TEMPERATURE,
+        adapter=policy.adapter_of(role),
+        adapter_version=policy.versions.get(policy.adapter_of(role), 0),
+    )
+    prompt = Prompt(role=role, kind="deduction", text="")
+    return Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
+
+
+def naive_logprobs(policy, prompt, tokens):
+    """Full logits of one sequence, by itself."""
+    logits = policy.model(input_ids=torch.tensor([prompt + tokens])).logits[0]
+    logprobs = (logits[len(prompt) - 1 : -1] / TEMPERATURE).log_softmax(-1)
+    return logprobs.gather(1, torch.tensor(tokens)[:, None])[:, 0]
+
+
+def naive_gradients(policy, rollouts, advantages, *, normalization="token", kl_coef=0.0, cap=2.0):
+    """The written formula, one rollout after the other."""
+    for adapter in policy.adapters:
+        policy.wear(adapter)
+        for parameter in policy.trainable_parameters(adapter):
+            parameter.grad = torch.zeros_like(parameter)
+        for role in Role:
+            own = [
+                (rollout.completion, advantage)
+                for rollout, advantage in zip(rollouts, advantages, strict=True)
+                if rollout.prompt.role is role and rollout.completion.adapter == adapter
+            ]
+            num_tokens = sum(len(completion.token_ids) for completion, _ in own)
+            for completion, advantage in own:
+                length = len(completion.token_ids)
+                scale = {
+                    "token": 1 / max(1, num_tokens),
+                    "sequence": 1 / (len(own) * length),
+                    "fixed": 1 / (len(own) * BUDGETS[role]),
+                }[normalization]
+                with torch.no_grad(), policy.reference():
+                    reference = naive_logprobs(policy, completion.prompt_ids, completion.token_ids)
+                logprobs = naive_logprobs(policy, completion.prompt_ids, completion.token_ids)
+                sampler = torch.tensor(completion.sampler_logprobs)
+                weight = (logprobs.detach() - sampler).exp().clamp(max=cap)
+                divergence = (reference - logprobs).exp() - (reference - logprobs) - 1
+                loss = scale * (-weight * logprobs * advantage + kl_coef * divergence).sum()
+                loss.backward()
+    return {adapter: take_gradients(policy, adapter) for adapter in policy.adapters}
+
+
+def take_gradients(policy, adapter):
+    parameters = policy.trainable_parameters(adapter)
+    flat = torch.cat([parameter.grad.flatten() for parameter in parameters])
+    for parameter in parameters:
+        parameter.grad = None
+    return flat
+
+
+class GradientRecorder:
+    """Keeps what each adapter's gradients had come to before they were clipped and used."""
+
+    def __init__(self, policy):
+        self.gradients = {adapter: {} for adapter in policy.adapters}
+        for adapter in policy.adapters:
+            policy.wear(adapter)  # the others require no gradient, and take no hooks
+            for index, parameter in enumerate(policy.trainable_parameters(adapter)):
+                parameter.register_post_accumulate_grad_hook(self.keep(adapter, index))
+
+    def keep(self, adapter, index):
+        return lambda parameter: self.gradients[adapter].__setitem__(index, parameter.grad.clone())
+
+    def flat(self, adapter):
+        kept = self.gradients[adapter]
+        return torch.cat([kept[index].flatten() for index in sorted(kept)])
+
+
+def learner(policy, **config):
+    return LoraLearner(policy, LearnerConfig(**config), TEMPERATURE, completion_budgets=BUDGETS)
+
+
+def learned_gradients(policy, rollouts, advantages, **config):
+    recorder = GradientRecorder(policy)
+    learner(policy, **config).update(rollouts, advantages)
+    return recorder
+
+
+def weights(policy, adapter):
+    return torch.cat([parameter.detach().flatten() for parameter in policy.trainable_parameters(adapter)])
+
+
+def relative_distance(left, right):
+    return float((left - right).norm() / right.norm())
+
+
+@pytest.mark.parametrize("adapters", ["shared", "per-role"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"normalization": "sequence"},
+        {"normalization": "fixed"},
+        {"kl_coef": 0.5},
+        {"micro_batch_tokens": 64},
+        {"micro_batch_tokens": 64, "kl_coef": 0.5},
+    ],
+    ids=str,
+)
+def test_the_gradient_is_the_naive_one(make_policy, adapters, config):
+    policy = make_policy(adapters=adapters, temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    naive_config = {name: value for name, value in config.items() if name != "micro_batch_tokens"}
+    expected = naive_gradients(policy, rollouts, advantages, **naive_config)
+    recorder = learned_gradients(policy, rollouts, advantages, **config)
+    for adapter in policy.adapters:
+        assert relative_distance(recorder.flat(adapter), expected[adapter]) < 1e-4
+
+
+def test_a_prompt_is_shared_without_a_trace(make_policy):
+    """Six answers to one long prompt: the learner computes it once, and the gradient does not tell."""
+    policy = make_policy(temperature=TEMPERATURE)
+    rng = random.Random(3)
+    prompt = ids(rng, 60)
+    rollouts = [
+        make_rollout(policy, Role.SOLVER, prompt, ids(rng, length), rng) for length in (3, 9, 1, 6, 2, 4)
+    ]
+    advantages = [1.0, -0.5, 0.3, -1.2, 0.8, 0.1]
+    expected = naive_gradients(policy, rollouts, advantages)["shared"]
+    recorder = learned_gradients(policy, rollouts, advantages)
+    assert relative_distance(recorder.flat("shared"), expected) < 1e-4
+
+
+def test_gradients_flow_under_gradient_checkpointing(make_policy):
+    plain = make_policy(temperature=TEMPERATURE)
+    checkpointed = make_policy(temperature=TEMPERATURE, gradient_checkpointing=True)
+    rollouts, advantages = make_round(plain)
+    calls = {plain: 0, checkpointed: 0}
+    for policy in calls:
+        projection = policy.model.get_base_model().base_model.layers[0].self_attn.q_proj
+        projection.register_forward_hook(
+            lambda *_, policy=policy: calls.__setitem__(policy, calls[policy] + 1)
+        )
+    expected = learned_gradients(plain, rollouts, advantages).flat("shared")
+    recorder = learned_gradients(checkpointed, rollouts, advantages)
+    assert calls[checkpointed] == 2 * calls[plain]  # each activation was indeed computed a second time
+    assert expected.norm() > 0
+    assert relative_distance(recorder.flat("shared"), expected) < 1e-5
+
+
+def test_rollouts_without_advantage_count_and_cost_nothing(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    batches = []
+    policy.model.get_base_model().base_model.register_forward_pre_hook(
+        lambda _, inputs, options: batches.append(options["input_ids"]), with_kwargs=True
+    )
+    learner(policy).update(rollouts, [1.0, *[0.0] * (len(rollouts) - 1)])
+    assert [batch.shape[0] for batch in batches] == [1]
+
+
+def test_nothing_to_learn_leaves_the_adapter_alone(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, _ = make_round(policy)
+    before = weights(policy, "shared")
+    metrics = learner(policy, weight_decay=0.1).update(rollouts, [0.0] * len(rollouts))
+    assert torch.equal(weights(policy, "shared"), before)
+    assert policy.versions == {"shared": 0}
+    assert metrics["learner/shared/tokens"] == sum(len(rollout.completion.token_ids) for rollout in rollouts)
+
+
+def test_a_rewarded_completion_becomes_likelier(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, _ = make_round(policy, noise=0.0)
+    advantages = [1.0, -1.0, *[0.0] * (len(rollouts) - 2)]
+    subject = learner(policy, lr=1e-3)
+    subject.update(rollouts, advantages)
+
+    def change(rollout):
+        with torch.no_grad():
+            after = naive_logprobs(policy, rollout.completion.prompt_ids, rollout.completion.token_ids)
+        return float(after.sum()) - sum(rollout.completion.sampler_logprobs)
+
+    assert change(rollouts[0]) > 0.01
+    assert change(rollouts[1]) < -0.01
+
+
+def test_an_update_touches_the_adapter_that_played_only(make_policy):
+    policy = make_policy(adapters="per-role", temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    solved = [index for index, rollout in enumerate(rollouts) if rollout.prompt.role is Role.SOLVER]
+    proposer, solver = weights(policy, "proposer"), weights(policy, "solver")
+    base = policy.model.get_base_model().lm_head.weight.clone()
+    metrics = learner(policy).update([rollouts[i] for i in solved], [advantages[i] for i in solved])
+    assert torch.equal(weights(policy, "proposer"), proposer)
+    assert not torch.equal(weights(policy, "solver"), solver)
+    assert torch.equal(policy.model.get_base_model().lm_head.weight, base)
+    assert policy.versions == {"proposer": 0, "solver": 1}
+    assert {name.split("/")[1] for name in metrics} == {"solver"}
+    assert {parameter.dtype for parameter in policy.trainable_parameters("solver")} == {torch.float32}
+
+
+def test_the_base_models_own_rollouts_are_left_out(make_policy):
+    policy = make_policy(temperature=TEMPERATURE, frozen_roles=[Role.PROPOSER])
+    rollouts, advantages = make_round(policy)
+    metrics = learner(policy).update(rollouts, advantages)
+    solved = [r for r in rollouts if r.prompt.role is Role.SOLVER]
+    assert metrics["learner/shared/tokens"] == sum(len(r.completion.token_ids) for r in solved)
+
+
+def with_sampler_logprob(rollout, first):
+    """The same rollout, its first token sampled at another logprob."""
+    logprobs = (first, *rollout.completion.sampler_logprobs[1:])
+    completion = dataclasses.replace(rollout.completion, sampler_logprobs=logprobs)
+    return dataclasses.replace(rollout, answer=dataclasses.replace(rollout.answer, completion=completion))
+
+
+def test_metrics_come_from_what_happened(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy, noise=0.0)
+    rollouts[0] = with_sampler_logprob(rollouts[0], rollouts[0].completion.sampler_logprobs[0] - 0.25)
+    metrics = learner(policy, lr=1e-4, max_grad_norm=0.01).update(rollouts, advantages)
+    scored = [r.completion for r, advantage in zip(rollouts, advantages, strict=True) if advantage]
+    num_scored = sum(len(completion.token_ids) for completion in scored)
+    assert metrics["learner/shared/sampler_gap_max"] == pytest.approx(0.25, abs=1e-4)
+    assert metrics["learner/shared/sampler_gap_mean"] == pytest.approx(0.25 / num_scored, abs=1e-4)
+    assert metrics["learner/shared/ratio_max"] == pytest.approx(1.0)
+    assert metrics["learner/shared/clip_fraction"] == 0
+    assert metrics["learner/shared/skipped"] == 0
+    assert metrics["learner/shared/lr"] == 1e-4
+    assert 0 < metrics["learner/shared/entropy"] < 4.6  # ln 99
+
+
+def test_later_updates_of_a_round_are_clipped(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy, noise=0.0)
+    metrics = learner(policy, lr=0.02, updates_per_round=3).update(rollouts, advantages)
+    assert policy.versions == {"shared": 3}
+    assert metrics["learner/shared/ratio_max"] > 1.28
+    assert 0 < metrics["learner/shared/clip_fraction"] < 1
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_and_counted(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    before = weights(policy, "shared")
+    advantages[0] = float("inf")
+    subject = learner(policy)
+    metrics = subject.update(rollouts, advantages)
+    assert torch.equal(weights(policy, "shared"), before)
+    assert metrics["learner/shared/skipped"] == 1
+    assert "learner/shared/grad_norm" not in metrics
+    assert policy.versions == {"shared": 0}
+    subject.update(*make_round(policy))
+    assert torch.isfinite(weights(policy, "shared")).all()
+    assert policy.versions == {"shared": 1}
+
+
+def refuse_batches_above(policy, max_tokens):
+    def refuse(_module, _inputs, options):
+        if options["input_ids"].numel() > max_tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    policy.model.get_base_model().base_model.register_forward_pre_hook(refuse, with_kwargs=True)
+
+
+def test_out_of_memory_halves_the_batches_and_replays_the_step(make_policy):
+    policy, roomy = make_policy(temperature=TEMPERATURE), make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    learner(roomy).update(rollouts, advantages)
+    refuse_batches_above(policy, 64)
+    metrics = learner(policy, micro_batch_tokens=512).update(rollouts, advantages)
+    assert metrics["learner/shared/micro_batch_tokens"] == 64
+    assert policy.versions == {"shared": 1}
+    torch.testing.assert_close(weights(policy, "shared"), weights(roomy, "shared"), atol=2e-6, rtol=0)
+
+
+def test_a_rollout_too_long_for_the_device_is_an_error(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    refuse_batches_above(policy, 10)
+    with pytest.raises(OutOfMemory, match=r"one rollout of \d+ tokens does not fit"):
+        learner(policy).update(rollouts, advantages)
+
+
+def test_a_resumed_learner_goes_on_bit_for_bit(make_policy, tmp_path):
+    whole = make_policy(temperature=TEMPERATURE)
+    first, second = make_round(whole, seed=1), make_round(whole, seed=2)
+    subject = learner(whole, lr=1e-3)
+    subject.update(*first)
+    whole.save(tmp_path / "policy")
+    subject.save(tmp_path / "learner")
+    resumed = make_policy(temperature=TEMPERATURE, randomize=False)
+    resumed.load(tmp_path / "policy")
+    other = learner(resumed, lr=1e-3)
+    other.load(tmp_path / "learner")
+    assert subject.update(*second) == other.update(*second)
+    assert torch.equal(weights(whole, "shared"), weights(resumed, "shared"))
+
+
+def test_a_missing_state_is_one_clear_line(make_policy, tmp_path):
+    with pytest.raises(CheckpointError, match="cannot read the optimizers"):
+        learner(make_policy(temperature=TEMPERATURE)).load(tmp_path)
+
+
+def test_samples_and_scores_have_one_temperature(make_policy):
+    with pytest.raises(ConfigError, match=r"temperature 0.5 meet a policy that scores at 0.8"):
+        LoraLearner(make_policy(temperature=TEMPERATURE), LearnerConfig(), 0.5)
+
+
+def test_fixed_normalisation_needs_the_budgets(make_policy):
+    with pytest.raises(ConfigError, match="needs the completion budget"):
+        LoraLearner(make_policy(), LearnerConfig(normalization="fixed"), 1.0)

@@ -1,0 +1,1 @@
+"""From rollouts to one optimizer step on LoRA weights."""

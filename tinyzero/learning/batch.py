@@ -1,0 +1,187 @@
+"""Rollouts to micro-batches. Completions of one prompt share a row: the prompt is computed once for them.
+
+A row is a prompt without its last token, and then a branch per completion. A branch takes in that last token
+and the completion without its own last one, and so predicts the completion, token by token:
+
+    prompt  a b c      row      a b | c x y | c z        x y end and z end are the completions
+                       target       | x y e | z e        positions 0 1 | 2 3 4 | 2 3
+
+The attention mask lets a branch see the prompt and itself. It makes the numbers what they would be in rows of
+their own, at a fraction of the tokens where prompts are long, answers short, and attempts many.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from tinyzero.types import Rollout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One completion to learn from.
+
+    Attributes:
+        weight: share of each of its tokens in the loss of the whole step.
+    """
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    sampler_logprobs: tuple[float, ...]
+    advantage: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Completions of one prompt, laid out as the module's docstring draws it."""
+
+    branches: tuple[Sample, ...]
+
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        return self.branches[0].prompt_ids[:-1]
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.prefix) + sum(len(branch.token_ids) for branch in self.branches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One forward pass. B rows, S places, N completion tokens, in the order of `samples`.
+
+    Attributes:
+        input_ids, position_ids: [B, S], padded on the right.
+        attention_mask: [B, 1, S, S], True where a query (third axis) sees a key; None where plain causal
+            attention does the same.
+        is_scored: [B, S], True where a completion token is predicted, N times.
+        targets: [N], the completion tokens.
+        sampler_logprobs, advantages, weights: [N].
+    """
+
+    samples: tuple[Sample, ...]
+    input_ids: Tensor
+    position_ids: Tensor
+    attention_mask: Tensor | None
+    is_scored: Tensor
+    targets: Tensor
+    sampler_logprobs: Tensor
+    advantages: Tensor
+    weights: Tensor
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """[N] to one [T] per sample."""
+        return list(torch.split(values, [len(sample.token_ids) for sample in self.samples]))
+
+
+def check_behaviour(rollouts: Sequence[Rollout]) -> None:
+    """Refuse rollouts of different policies: one importance weight could not correct for all of them."""
+    policies = {(rollout.completion.adapter, rollout.completion.adapter_version) for rollout in rollouts}
+    temperatures = {rollout.completion.temperature for rollout in rollouts}
+    if len(policies) > 1 or len(temperatures) > 1:
+        raise ValueError(
+            f"rollouts of different behaviour policies in one batch: adapter versions {sorted(policies)}, "
+            f"temperatures {sorted(temperatures)}"
+        )
+
+
+def micro_batches(
+    samples: Sequence[Sample], *, max_tokens: int, parity_tokens: int, device: torch.device
+) -> Iterator[Batch]:
+    """All samples, in batches of at most `max_tokens` padded tokens; more only where one sample has more.
+
+    Args:
+        parity_tokens: row length at which attention costs as much as the linear layers; decides how many
+            completions may share a row, since each also pays attention to the places of the others. 0: none.
+    """
+    rows = sorted(_pack(samples, max_tokens, parity_tokens), key=lambda row: row.num_tokens)
+    batch: list[Row] = []
+    for row in rows:
+        if batch and row.num_tokens * (len(batch) + 1) > max_tokens:
+            yield _collate(batch, device)
+            batch = []
+        batch.append(row)
+    if batch:
+        yield _collate(batch, device)
+
+
+def _pack(samples: Sequence[Sample], max_tokens: int, parity_tokens: int) -> Iterator[Row]:
+    by_prompt: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        by_prompt.setdefault(sample.prompt_ids, []).append(sample)
+    for siblings in by_prompt.values():
+        branches: list[Sample] = []
+        for sample in siblings:
+            if branches and not _should_share(branches, sample, max_tokens, parity_tokens):
+                yield Row(branches=tuple(branches))
+                branches = []
+            branches.append(sample)
+        yield Row(branches=tuple(branches))
+
+
+def _should_share(branches: Sequence[Sample], sample: Sample, max_tokens: int, parity_tokens: int) -> bool:
+    """Whether one row more costs more than the attention that a longer row wastes."""
+    row = Row(branches=tuple(branches)).num_tokens
+    longer = row + len(sample.token_ids)
+    apart = Row(branches=(sample,)).num_tokens
+
+    def cost(num_tokens: int) -> float:
+        return num_tokens * (1 + num_tokens / parity_tokens)
+
+    return parity_tokens > 0 and longer <= max_tokens and cost(longer) <= cost(row) + cost(apart)
+
+
+def _collate(rows: Sequence[Row], device: torch.device) -> Batch:
+    samples = tuple(branch for row in rows for branch in row.branches)
+    ids, positions, segments = zip(*(_layout(row) for row in rows), strict=True)
+    segment = _pad(segments, device, fill=-1)  # [B, S]
+    is_plain = all(len(row.branches) == 1 for row in rows)
+    lengths = torch.tensor([len(sample.token_ids) for sample in samples])
+
+    def per_token(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths).to(device)
+
+    return Batch(
+        samples=samples,
+        input_ids=_pad(ids, device, fill=0),
+        position_ids=torch.arange(segment.shape[1], device=device).expand_as(segment)
+        if is_plain
+        else _pad(positions, device, fill=0),
+        attention_mask=None if is_plain else _mask(segment),
+        is_scored=segment > 0,
+        targets=torch.tensor(
+            list(chain.from_iterable(sample.token_ids for sample in samples)), device=device
+        ),
+        sampler_logprobs=torch.tensor(
+            list(chain.from_iterable(sample.sampler_logprobs for sample in samples)), device=device
+        ),
+        advantages=per_token([sample.advantage for sample in samples]),
+        weights=per_token([sample.weight for sample in samples]),
+    )
+
+
+def _layout(row: Row) -> tuple[list[int], list[int], list[int]]:
+    """Token ids, positions, and segments: 0 for the prefix, i for the i-th branch."""
+    prefix = row.prefix
+    ids, positions, segments = list(prefix), list(range(len(prefix))), [0] * len(prefix)
+    for index, branch in enumerate(row.branches, start=1):
+        length = len(branch.token_ids)
+        ids += [branch.prompt_ids[-1], *branch.token_ids[:-1]]
+        positions += range(len(prefix), len(prefix) + length)
+        segments += [index] * length
+    return ids, positions, segments
+
+
+def _mask(segment: Tensor) -> Tensor:
+    """A place sees the prefix and its own segment, backwards; padding too, so that no softmax is empty."""
+    is_visible = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])  # [B, S, S]
+    return is_visible.tril()[:, None]
+
+
+def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, fill: int) -> Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows], device=device)

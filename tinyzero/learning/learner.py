@@ -1,0 +1,270 @@
+"""One optimizer step per adapter and update, from the rollouts that the adapter wrote."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tinyzero.config import LearnerConfig
+from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
+from tinyzero.learning.batch import Batch, Sample, check_behaviour, micro_batches
+from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss, token_weights
+from tinyzero.learning.scoring import score_tokens
+from tinyzero.policy import Policy
+from tinyzero.types import Role, Rollout
+
+_STATE_FILE = "learner.pt"
+
+
+class LoraLearner:
+    """AdamW on the LoRA weights; the base model is never touched."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        config: LearnerConfig,
+        temperature: float,
+        *,
+        completion_budgets: Mapping[Role, int] | None = None,
+    ) -> None:
+        """A learner at the beginning of a run.
+
+        Args:
+            temperature: of the rollouts; the policy's fused LM head must score at the same.
+            completion_budgets: tokens that a completion of each role may have; for normalization = "fixed".
+        """
+        if temperature != policy.temperature:
+            raise ConfigError(
+                f"samples of temperature {temperature} meet a policy that scores at {policy.temperature}; "
+                "load it with the temperature of its samples"
+            )
+        if config.normalization == "fixed" and completion_budgets is None:
+            raise ConfigError('learner.normalization = "fixed" needs the completion budget of each role')
+        self._policy = policy
+        self._config = config
+        self._budgets = dict(completion_budgets or {})
+        self._max_tokens = config.micro_batch_tokens
+        self._objective = Objective(
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            sampler_cap=config.sampler_cap,
+            kl_coef=config.kl_coef,
+        )
+        self._optimizers = {adapter: self._make_optimizer(adapter) for adapter in policy.adapters}
+        # Gradients of float16 activations underflow unless the loss is scaled; else a scaler does nothing.
+        is_half = policy.dtype is torch.float16
+        self._scalers = {
+            adapter: torch.amp.GradScaler(policy.device.type, enabled=is_half) for adapter in policy.adapters
+        }
+
+    def update(self, rollouts: Sequence[Rollout], advantages: Sequence[float]) -> dict[str, float]:
+        """Learn from a round; what the base model wrote (frozen roles) is left out.
+
+        Returns:
+            `learner/<adapter>/<measure>` of every adapter that played.
+
+        Raises:
+            OutOfMemory: one rollout by itself is too long for the device.
+        """
+        metrics: dict[str, float] = {}
+        for adapter in self._policy.adapters:
+            own = [
+                (rollout, advantage)
+                for rollout, advantage in zip(rollouts, advantages, strict=True)
+                if rollout.completion.adapter == adapter and rollout.completion.token_ids
+            ]
+            if own:
+                learned = self._update_adapter(adapter, own)
+                metrics |= {f"learner/{adapter}/{name}": value for name, value in learned.items()}
+        return metrics
+
+    def save(self, folder: Path) -> None:
+        """Write the optimizers' state; the weights are the policy's to save."""
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(
+            {
+                "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+                "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
+                "max_tokens": self._max_tokens,
+            },
+            folder / _STATE_FILE,
+        )
+
+    def load(self, folder: Path) -> None:
+        """Go on with saved optimizers, bit for bit.
+
+        Raises:
+            CheckpointError: there is no readable state, or it belongs to other adapters.
+        """
+        try:
+            state = torch.load(folder / _STATE_FILE, map_location=self._policy.device, weights_only=True)
+            for adapter, optimizer in self._optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][adapter])
+                self._scalers[adapter].load_state_dict(state["scalers"][adapter])
+            self._max_tokens = state["max_tokens"]
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
+
+    def _update_adapter(self, adapter: str, own: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
+        check_behaviour([rollout for rollout, _ in own])
+        samples = self._samples(own)
+        updates: list[dict[str, float]] = []
+        if samples:
+            self._policy.wear(adapter)
+            starts: dict[Sample, Tensor] = {}
+            with self._training():
+                updates = [
+                    self._step(adapter, samples, starts) for _ in range(self._config.updates_per_round)
+                ]
+        return {
+            **_summary(updates),
+            "tokens": float(sum(len(rollout.completion.token_ids) for rollout, _ in own)),
+            "lr": self._config.lr,
+            "micro_batch_tokens": float(self._max_tokens),
+        }
+
+    def _samples(self, own: Sequence[tuple[Rollout, float]]) -> list[Sample]:
+        """What has a gradient. A rollout without an advantage still counts in the mean of the others."""
+        samples = []
+        for role in dict.fromkeys(rollout.prompt.role for rollout, _ in own):
+            played = [
+                (rollout.completion, advantage) for rollout, advantage in own if rollout.prompt.role is role
+            ]
+            weights = token_weights(
+                [len(completion.token_ids) for completion, _ in played],
+                self._config.normalization,
+                self._budgets.get(role, 0),
+            )
+            samples += [
+                Sample(
+                    prompt_ids=completion.prompt_ids,
+                    token_ids=completion.token_ids,
+                    sampler_logprobs=completion.sampler_logprobs,
+                    advantage=advantage,
+                    weight=weight,
+                )
+                for (completion, advantage), weight in zip(played, weights, strict=True)
+                if advantage != 0 or self._config.kl_coef > 0
+            ]
+        return samples
+
+    def _step(
+        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
+    ) -> dict[str, float]:
+        """One optimizer step on all samples.
+
+        Args:
+            starts: policy logprobs of each sample at the round's start; the first step fills it.
+        """
+        loss, scores, entropies = self._accumulate(adapter, samples, starts)
+        optimizer, scaler = self._optimizers[adapter], self._scalers[adapter]
+        scaler.unscale_(optimizer)
+        parameters = self._policy.trainable_parameters(adapter)
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._config.max_grad_norm))
+        is_finite = math.isfinite(grad_norm)
+        if is_finite:
+            scaler.step(optimizer)
+            self._policy.versions[adapter] += 1
+        scaler.update()
+        optimizer.zero_grad()
+        measured = {"loss": loss, "grad_norm": grad_norm, "skipped": float(not is_finite)}
+        return measured | measures(scores, entropies, self._objective)
+
+    def _accumulate(
+        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
+    ) -> tuple[float, TokenScores, Tensor]:
+        """Gradients of the whole step; when the device runs out of memory, again in smaller batches."""
+        longest = max(len(sample.prompt_ids) + len(sample.token_ids) - 1 for sample in samples)
+        while True:
+            try:
+                return self._forward_backward(adapter, samples, starts)
+            except torch.OutOfMemoryError as error:
+                if self._max_tokens <= longest:  # smaller batches would not make the largest one smaller
+                    raise OutOfMemory(
+                        f"one rollout of {longest} tokens does not fit into the device's memory; set "
+                        "model.gradient_checkpointing, or lower selfplay.answer_tokens and proposal_tokens"
+                    ) from error
+            # Only here is the traceback gone, which held the activations.
+            self._max_tokens //= 2
+            self._optimizers[adapter].zero_grad()
+            if self._policy.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _forward_backward(
+        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
+    ) -> tuple[float, TokenScores, Tensor]:
+        """Loss, token scores and entropies of all samples; gradients are added to the parameters."""
+        loss, all_scores, all_entropies = 0.0, [], []
+        for batch in self._micro_batches(samples):
+            scores, entropies = self._score(batch, starts)
+            batch_loss = policy_loss(scores, self._objective)
+            self._scalers[adapter].scale(batch_loss).backward()  # type: ignore[no-untyped-call]
+            loss += float(batch_loss.detach())
+            all_scores.append(scores.detach())
+            all_entropies.append(entropies.detach())
+        return loss, TokenScores.concatenate(all_scores), torch.cat(all_entropies)
+
+    def _micro_batches(self, samples: Sequence[Sample]) -> Iterator[Batch]:
+        hidden_size = self._policy.model.get_base_model().config.get_text_config().hidden_size
+        return micro_batches(
+            samples,
+            max_tokens=self._max_tokens,
+            # A layer's linear part takes 24 H^2 operations per token, its attention 4 H per token and place.
+            parity_tokens=6 * hidden_size,
+            device=self._policy.device,
+        )
+
+    def _score(self, batch: Batch, starts: dict[Sample, Tensor]) -> tuple[TokenScores, Tensor]:
+        reference_logprobs = None
+        if self._config.kl_coef > 0:
+            with torch.no_grad(), self._policy.reference():
+                reference_logprobs, _ = score_tokens(self._policy, batch)
+        policy_logprobs, entropies = score_tokens(self._policy, batch)
+        if self._config.updates_per_round > 1 and batch.samples[0] not in starts:
+            starts.update(zip(batch.samples, batch.split(policy_logprobs.detach()), strict=True))
+        start_logprobs = (
+            torch.cat([starts[sample] for sample in batch.samples]) if starts else policy_logprobs.detach()
+        )
+        scores = TokenScores(
+            policy_logprobs=policy_logprobs,
+            start_logprobs=start_logprobs,
+            sampler_logprobs=batch.sampler_logprobs,
+            reference_logprobs=reference_logprobs,
+            advantages=batch.advantages,
+            weights=batch.weights,
+        )
+        return scores, entropies
+
+    @contextmanager
+    def _training(self) -> Iterator[None]:
+        """Gradient checkpointing works in training mode only. Nothing else depends on it: dropout is 0."""
+        self._policy.model.train()
+        try:
+            yield
+        finally:
+            self._policy.model.eval()
+
+    def _make_optimizer(self, adapter: str) -> torch.optim.Optimizer:
+        parameters = self._policy.trainable_parameters(adapter)
+        options: dict[str, Any] = {"lr": self._config.lr, "weight_decay": self._config.weight_decay}
+        if self._policy.device.type != "cuda":
+            return torch.optim.AdamW(parameters, **options)
+        from bitsandbytes.optim.adamw import AdamW8bit
+
+        optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **options)  # type: ignore[no-untyped-call]
+        return optimizer
+
+
+def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each measure over the updates, or the largest maximum; what is not finite is left out."""
+    summary = {}
+    for name in updates[0] if updates else ():
+        values = [update[name] for update in updates if math.isfinite(update[name])]
+        if values:
+            summary[name] = max(values) if name.endswith("_max") else sum(values) / len(values)
+    return summary
