@@ -1,0 +1,1 @@
+"""What `tools/pretrain_nano.py` is made of: programs, examples, tokenizer, training, exam, card."""

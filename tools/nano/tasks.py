@@ -1,0 +1,143 @@
+"""Lessons for pretraining in the words of `tinyzero.tasks`: a prompt of some role and kind, and an answer."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from nano.examples import Sample, random_sample, wrong_input, wrong_output, wrong_program
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.induction import MIN_INPUTS
+from tinyzero.types import Prompt, Proposal, Role, Task
+
+STYLE = "compact"
+MAX_REFERENCES = 4
+MAX_PAIRS = 8
+
+# (role, kind, share of the examples)
+MIXTURE = (
+    (Role.SOLVER, "deduction", 0.32),
+    (Role.SOLVER, "abduction", 0.26),
+    (Role.SOLVER, "induction", 0.22),
+    (Role.PROPOSER, "deduction", 0.07),
+    (Role.PROPOSER, "abduction", 0.07),
+    (Role.PROPOSER, "induction", 0.06),
+)
+
+# What a hint may say about a program that contains the pattern.
+_HINTS = (
+    (r"\[::-1\]|= \w+ \+ out|= \[\w+\] \+", "reverse"),
+    (r"sorted\(", "sort"),
+    (r"\.upper|\.lower|\.capitalize", "case"),
+    (r"\[-?\d*:-?\w*\]", "slice"),
+    (r"\[-?\d\]", "item"),
+    (r"len\(", "length"),
+    (r"sum\(", "sum"),
+    (r"max\(", "largest"),
+    (r"min\(", "smallest"),
+    (r"\.count", "count"),
+    (r"\.replace|\.strip|\.split|\.join|\.find", "characters"),
+    (r"\bif\b", "condition"),
+    (r"\bfor\b", "loop"),
+    (r" \* ", "times"),
+    (r" \+=? ", "add"),
+    (r" -=? |-\w", "subtract"),
+    (r" %|// ", "divide"),
+    (r"range\(", "range"),
+    (r"str\(", "text"),
+    (r"==|!=| < | > ", "compare"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A prompt, the answer that pretraining shows to it, and whether that is deliberately wrong."""
+
+    prompt: Prompt
+    answer: str
+    is_wrong: bool = False
+
+
+def lessons(seed: int, first: int, wrong_share: float) -> Iterator[Lesson]:
+    """Endless lessons, numbered from `first`; lesson i follows from the seed and i alone."""
+    number = first
+    while True:
+        yield lesson(Random(f"{seed}/lesson/{number}"), wrong_share)
+        number += 1
+
+
+def lesson(rng: Random, wrong_share: float) -> Lesson:
+    role, kind, _ = rng.choices(MIXTURE, [share for _, _, share in MIXTURE])[0]
+    sample = random_sample(rng)
+    if role is Role.PROPOSER:
+        return proposer_lesson(rng, kind, sample)
+    return solver_lesson(rng, kind, sample, is_wrong=rng.random() < wrong_share)
+
+
+def solver_lesson(rng: Random, kind: str, sample: Sample, *, is_wrong: bool) -> Lesson:
+    task = task_of(rng, kind, sample)
+    answer = _wrong_answer(rng, kind, sample, task) if is_wrong else right_answer(task)
+    prompt = KINDS[kind].solve_prompt(task, STYLE)
+    return Lesson(prompt=prompt, answer=KINDS[kind].render_answer(task, answer, STYLE), is_wrong=is_wrong)
+
+
+def proposer_lesson(rng: Random, kind: str, sample: Sample) -> Lesson:
+    """An induction proposal is about the program it is shown, any other one unlike what it is shown."""
+    task = task_of(rng, kind, sample)
+    references = [task] if kind == "induction" else references_of(rng, kind)
+    proposal = Proposal(kind=kind, program=task.program, inputs=task.inputs, message=task.message)
+    prompt = KINDS[kind].propose_prompt(references, STYLE)
+    return Lesson(prompt=prompt, answer=KINDS[kind].render_proposal(proposal, STYLE))
+
+
+def task_of(rng: Random, kind: str, sample: Sample) -> Task:
+    """A task about the sample's program, on as many of its runs as the kind needs."""
+    num_runs = rng.randint(MIN_INPUTS, min(MAX_PAIRS, len(sample.runs))) if kind == "induction" else 1
+    runs = _telling_runs(rng, sample, num_runs)
+    return Task(
+        id="",
+        kind=kind,
+        program=sample.program.source,
+        inputs=tuple(given for given, _ in runs),
+        outputs=tuple(output for _, output in runs),
+        message=hint(rng, sample.program.source) if kind == "induction" else "",
+        shape=sample.shape,
+    )
+
+
+def right_answer(task: Task) -> str:
+    return {"deduction": task.outputs[0], "abduction": task.inputs[0], "induction": task.program}[task.kind]
+
+
+def hint(rng: Random, source: str) -> str:
+    """A few words on what the program does, in no particular order."""
+    body = source.partition("\n")[2].replace("return", "")
+    words = [word for pattern, word in _HINTS if re.search(pattern, body)]
+    chosen = rng.sample(words, min(len(words), rng.choice((1, 2, 2, 3))))
+    return ", ".join(chosen)
+
+
+def references_of(rng: Random, kind: str) -> Sequence[Task]:
+    """0 to K earlier tasks, one for induction; now and then the seeds, all that a young pool holds."""
+    if rng.random() < 0.1:
+        return KINDS[kind].seeds()
+    if kind == "induction":
+        return [task_of(rng, kind, random_sample(rng))]
+    return [task_of(rng, kind, random_sample(rng)) for _ in range(rng.randint(0, MAX_REFERENCES))]
+
+
+def _telling_runs(rng: Random, sample: Sample, count: int) -> list[tuple[str, str]]:
+    """Distinct runs in random order, one with an output unlike its input first, not all of one output."""
+    runs = rng.sample(sample.runs, len(sample.runs))
+    first = next(index for index, (given, output) in enumerate(runs) if given != output)
+    runs.insert(0, runs.pop(first))
+    second = next(index for index, (_, output) in enumerate(runs) if output != runs[0][1])
+    runs.insert(1, runs.pop(second))
+    return runs[:count]
+
+
+def _wrong_answer(rng: Random, kind: str, sample: Sample, task: Task) -> str:
+    if kind == "induction":
+        return wrong_program(rng, sample)
+    index = sample.runs.index((task.inputs[0], task.outputs[0]))
+    return (wrong_output if kind == "deduction" else wrong_input)(rng, sample, index)
