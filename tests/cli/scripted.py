@@ -1,0 +1,69 @@
+"""The real command line, trainer and run folder over a scripted game, as a program.
+
+Two environment variables direct it. STEP_S: seconds that a step takes. FAIL: "start" for a user's error while
+loading, "bug" for one of our own in step 2.
+"""
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import tinyzero.trainer
+from tinyzero.cli import main
+from tinyzero.errors import ModelLoadError
+from tinyzero.types import Round
+
+
+class Notebook:
+    """State that depends on every step played, so that a resumed run shows whether it was restored."""
+
+    def __init__(self):
+        self.total = 0
+
+    def save(self, folder: Path):
+        folder.mkdir(exist_ok=True)
+        (folder / "total").write_text(str(self.total))
+
+    def load(self, folder: Path):
+        self.total = int((folder / "total").read_text())
+
+
+class Game(Notebook):
+    def play(self, step: int) -> Round:
+        if os.environ.get("FAIL") == "bug" and step == 1:
+            raise ZeroDivisionError
+        time.sleep(float(os.environ.get("STEP_S", "0")))
+        self.total = 3 * self.total + step
+        metrics = {"solver/deduction/accuracy": 0.5, "test/total": float(self.total)}
+        return Round(rollouts=[], advantages=[], new_tasks=[], metrics=metrics, seconds={"solve": 0.25})
+
+
+class Learner(Notebook):
+    def update(self, rollouts, advantages):
+        self.total += 1
+        return {"learner/shared/entropy": float(self.total)}
+
+
+@contextmanager
+def assemble(config, run, observers=(), progress=lambda _: None):
+    progress("loading a script")
+    if os.environ.get("FAIL") == "start":
+        raise ModelLoadError("no such model")
+    trainer = tinyzero.trainer.Trainer(
+        config=config,
+        run=run,
+        policy=Notebook(),
+        game=Game(),
+        learner=Learner(),
+        device="cpu",
+        sandbox_tier="scripted",
+        observers=observers,
+    )
+    trainer.restore()
+    yield trainer
+
+
+if __name__ == "__main__":
+    tinyzero.trainer.assemble = assemble
+    main()

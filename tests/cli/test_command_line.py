@@ -1,0 +1,145 @@
+"""The command line as a surface: light, frozen, and one line for every mistake."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from tinyzero.cli import app, run
+from tinyzero.config import Config, find_presets
+
+
+@pytest.fixture
+def complaint(capsys):
+    def run_one(*arguments):
+        assert run(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err.removeprefix("error: ").rstrip("\n")
+
+    return run_one
+
+
+@pytest.fixture
+def printed(capsys):
+    def run_one(*arguments):
+        assert run(arguments) == 0
+        return capsys.readouterr().out
+
+    return run_one
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys\nfrom tinyzero.cli import run\nassert run(['--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'pydantic', 'rich', 'numpy', 'datasets'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_dry_run_imports_no_torch():
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom tinyzero.cli import run\n"
+        "assert run(['train', '--preset', 'nano-cpu', '--dry-run']) == 0\n"
+        "assert 'torch' not in sys.modules or Path('/dev/nvidiactl').exists() or Path('/dev/dxg').exists()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_no_arguments_print_the_help(printed):
+    assert printed() == printed("--help")
+
+
+def test_the_version_is_the_packages(printed):
+    import tinyzero
+
+    assert printed("--version") == f"tinyzero {tinyzero.__version__}\n"
+
+
+def test_python_dash_m_is_the_same_program():
+    result = subprocess.run(
+        [sys.executable, "-m", "tinyzero", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("tinyzero ")
+
+
+def test_the_options_of_train_are_frozen():
+    """A new option is a decision: it wants a place here, in the README and in the changelog."""
+    command = typer.main.get_command(app).commands["train"]
+    assert {name for parameter in command.params for name in parameter.opts} == {
+        "--preset",
+        "--set",
+        "--resume",
+        "--dry-run",
+        "--seed",
+        "--max-steps",
+        "--max-minutes",
+        "--output",
+        "--name",
+        "--ui",
+        "--allow-weak-sandbox",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no such command trian; did you mean train? (see tinyzero --help)"),
+        (
+            ["train", "--prest", "x"],
+            "no such option --prest; did you mean --preset? (see tinyzero train --help)",
+        ),
+        (["presets", "--jsn"], "no such option --jsn; did you mean --json? (see tinyzero presets --help)"),
+        (["train", "--set", "foo"], "--set needs key=value, for example --set run.seed=3, not 'foo'"),
+        (["train", "--max-minutes", "0"], "run.max_minutes is 0.0 in --set; it must be more than 0.0"),
+        (["train", "--name", "a/b"], "--name is 'a/b'; it must be a plain folder name (--output says where)"),
+    ],
+)
+def test_a_mistyped_command_line_is_one_line_with_the_right_word(complaint, arguments, message):
+    assert complaint(*arguments) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--seed"], "'--seed' requires an argument"),
+        (["train", "--seed", "-1"], "greater than or equal to 0"),
+        (["train", "--ui", "livee"], "'livee' is not one of 'auto', 'plain', 'json'"),
+        (["train", "--preset", "nano-cpuu"], "did you mean nano-cpu?"),
+        (["presets", "nano-cpuu"], "did you mean nano-cpu?"),
+    ],
+)
+def test_every_other_mistake_is_one_line_as_well(complaint, arguments, words):
+    assert words in complaint(*arguments)
+
+
+def test_the_list_of_presets_names_model_hardware_and_purpose(printed):
+    lines = printed("presets").splitlines()
+    assert lines[0].split() == ["name", "hardware", "model", "what"]
+    (qwen,) = [line for line in lines if line.startswith("qwen1.5b-24gb")]
+    assert qwen.split()[:5] == ["qwen1.5b-24gb", "CUDA", "24", "GiB", "Qwen/Qwen2.5-Coder-1.5B-Instruct"]
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_list_of_presets_for_programs(printed):
+    rows = json.loads(printed("presets", "--json"))
+    assert [row["name"] for row in rows] == list(find_presets())
+    assert all(Config.model_validate(row["config"]).model.base == row["model"] for row in rows)
+
+
+def test_a_preset_is_shown_with_its_comments_and_every_value(printed):
+    shown = printed("presets", "smollm2-135m-cpu")
+    assert shown.startswith(find_presets()["smollm2-135m-cpu"].read_text().rstrip())
+    assert "weight_decay = 0.0" in shown
+    assert Config.model_validate_json(printed("presets", "smollm2-135m-cpu", "--json")).selfplay.attempts == 4
+
+
+def test_completion_offers_presets():
+    from tinyzero.cli.presets import complete_preset
+
+    assert complete_preset("nano") == ["nano-cpu"]

@@ -1,0 +1,290 @@
+"""`tinyzero train` from the outside: exit codes, files, signals, pipes, terminals, over a scripted game."""
+
+import json
+import os
+import pty
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import tinyzero.trainer
+from tinyzero.cli import run
+from tinyzero.config import load_config
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.records import read
+
+SCRIPT = Path(__file__).with_name("scripted.py")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the program in an empty folder; keyword arguments go to its environment."""
+    running = []
+
+    def start_one(*arguments, **environment):
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start_one
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command line to its end in this process: exit code, output, errors."""
+    monkeypatch.setattr(tinyzero.trainer, "assemble", runpy.run_path(str(SCRIPT))["assemble"])
+    monkeypatch.chdir(tmp_path)
+
+    def run_to_end(*arguments):
+        code = run(arguments)
+        return code, *capsys.readouterr()
+
+    return run_to_end
+
+
+@pytest.fixture
+def train(command):
+    return partial(command, "train", "--preset", "nano-cpu")
+
+
+@pytest.fixture
+def resume(command):
+    return partial(command, "train", "--resume")
+
+
+def metrics(folder):
+    """All lines of metrics.jsonl, less the times."""
+    return [
+        {name: value for name, value in line.items() if not name.startswith("time/")}
+        for line in read(folder / "metrics.jsonl")
+    ]
+
+
+def wait_for_step(folder, step):
+    deadline = time.monotonic() + 20
+    while not any(line["step"] >= step for line in read(folder / "metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_run_leaves_its_logs_a_checkpoint_and_the_adapter(train, tmp_path):
+    code, out, err = train("--max-steps", "3", "--name", "first", "--seed", "7")
+    run = RunFolder.open(tmp_path / "runs" / "first")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["1/3", "2/3", "3/3"]
+    assert err.splitlines()[:2] == ["run runs/first", "loading a script ..."]
+    assert err.splitlines()[-1].startswith("step 3 after 0 min 0 s; adapter in runs/first/adapter")
+    assert [line["step"] for line in metrics(run.path)] == [1, 2, 3]
+    assert run.config().run.seed == 7
+    assert run.environment()["preset"] == "nano-cpu"
+    assert (run.adapter / "total").exists()
+    assert [folder.name for folder in run.checkpoints.iterdir()] == ["step-000003"]
+
+
+def test_a_run_without_a_name_is_numbered(train, tmp_path):
+    assert train("--max-steps", "1", "--output", "here")[0] == 0
+    assert train("--max-steps", "1", "--output", "here")[0] == 0
+    names = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert [name.rpartition("-")[2] for name in names] == ["1", "2"]
+    assert all(name.startswith("nano-cpu-20") for name in names)
+
+
+def test_without_a_preset_and_a_gpu_nano_is_trained_and_said(command, tmp_path):
+    if any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")):
+        pytest.skip("this machine has a GPU")
+    _, _, err = command("train", "--max-steps", "1", "--name", "x")
+    said = "no CUDA GPU here: training the preset nano-cpu (all of them: tinyzero presets)"
+    assert err.splitlines()[0] == said
+    assert RunFolder(tmp_path / "runs" / "x").environment()["preset"] == "nano-cpu"
+
+
+def test_kill_9_and_resume_equals_an_uninterrupted_run(start, train, resume, tmp_path):
+    every_two = ("--set", "run.checkpoint_every_steps=2")
+    train("--max-steps", "7", "--name", "whole", *every_two)
+    process = start(
+        "train", "--preset", "nano-cpu", "--max-steps", "7", "--name", "killed", *every_two, STEP_S="0.05"
+    )
+    wait_for_step(tmp_path / "runs" / "killed", 3)
+    process.kill()
+    process.wait()
+    code, _, err = resume("killed")
+    assert code == 0
+    assert "going on after step" in err
+    assert metrics(tmp_path / "runs" / "killed") == metrics(tmp_path / "runs" / "whole")
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(start, resume, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "4", "--name", "x", STEP_S="0.2")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    process.kill()
+    process.wait()
+    assert resume("x")[0] == 0
+    assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_saves_after_the_step_in_progress(start, resume, tmp_path, number):
+    folder = tmp_path / "runs" / "x"
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "50", "--name", "x", STEP_S="0.2")
+    wait_for_step(folder, 1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    made = metrics(folder)[-1]["step"]
+    assert process.returncode == 0
+    assert f"{number.name}: saving after this step; again to leave at once" in err
+    assert f"go on: tinyzero train --resume {Path('runs/x')}" in err.splitlines()[-1]
+    assert (folder / "checkpoints" / f"step-{made:06d}").is_dir()
+    code, out, _ = resume("x", "--max-steps", str(made + 1))
+    assert code == 0
+    assert out.splitlines()[-1].split()[0] == f"{made + 1}/{made + 1}"
+
+
+def test_the_second_signal_leaves_at_once(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0.5")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    process.send_signal(signal.SIGINT)
+    assert "again to leave" in _line_with(process.stderr, "SIGINT")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not list((tmp_path / "runs" / "x" / "checkpoints").iterdir())
+
+
+def _line_with(stream, word):
+    return next(line for line in stream if word in line)
+
+
+def test_more_steps_can_be_added_to_a_finished_run(train, resume, tmp_path):
+    train("--max-steps", "2", "--name", "x")
+    code, _, err = resume("x")
+    assert code == 2
+    assert err == "error: runs/x has made its 2 steps; add more: tinyzero train --resume x --max-steps 4\n"
+    assert resume("runs/x", "--max-steps", "4")[0] == 0
+    assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2, 3, 4]
+    assert RunFolder(tmp_path / "runs" / "x").config().run.max_steps == 4
+
+
+def test_a_resumed_run_keeps_its_own_configuration(train, resume):
+    train("--max-steps", "2", "--name", "x")
+    code, _, err = resume("x", "--set", "learner.lr=1")
+    assert code == 2
+    assert err.startswith(
+        "error: learner.lr would make this another run; --resume can change run.max_steps, "
+    )
+    assert resume("x", "--seed", "3")[2].startswith("error: --seed has no place beside --resume")
+
+
+def test_resuming_what_does_not_exist_names_the_nearest(train, resume):
+    train("--max-steps", "1", "--name", "first")
+    assert resume("frist")[2] == "error: no run frist, neither as a path nor in runs; did you mean first?\n"
+
+
+def test_two_processes_cannot_train_one_run(start, resume, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0.3")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    code, _, err = resume("x")
+    assert code == 2
+    assert err == f"error: runs/x is being trained by process {process.pid}; stop it first\n"
+
+
+def test_an_existing_run_is_not_overwritten(train):
+    train("--max-steps", "1", "--name", "x")
+    code, _, err = train("--max-steps", "1", "--name", "x")
+    assert code == 2
+    assert err.startswith(
+        "error: runs/x exists; choose another --name, or continue it: tinyzero train --resume runs/x"
+    )
+
+
+def test_json_lines_carry_start_steps_and_end(train):
+    code, out, _ = train("--max-steps", "2", "--name", "x", "--ui", "json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [line["event"] for line in lines] == ["start", "step", "step", "checkpoint", "end"]
+    assert lines[2]["metrics"]["test/total"] == 1.0
+
+
+def test_a_dry_run_prints_a_preset_and_touches_nothing(train, tmp_path):
+    code, out, _ = train("--dry-run", "--seed", "4", "--set", "learner.lr=0.5")
+    assert code == 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "again.toml").write_text(out)
+    config = load_config(str(tmp_path / "again.toml"))
+    assert config == load_config("nano-cpu", ["run.seed=4", "learner.lr=0.5"])
+
+
+def test_a_users_error_while_loading_is_one_line_and_leaves_no_folder(train, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAIL", "start")
+    code, out, err = train("--name", "x")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "error: no such model"
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_our_own_error_shows_its_traceback_and_keeps_the_run(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--name", "x", FAIL="bug")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Traceback" in err
+    assert err.splitlines()[-1] == "ZeroDivisionError"
+    assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1]
+
+
+def test_a_reader_that_leaves_does_not_end_the_training(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "4", "--name", "x", STEP_S="0.1")
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=10) == 0
+    assert "Error" not in err
+    assert len(metrics(tmp_path / "runs" / "x")) == 4
+
+
+def test_a_terminal_shows_what_is_waited_for_and_keeps_the_table_clean(tmp_path):
+    ours, theirs = pty.openpty()
+    arguments = ["train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x"]
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "STEP_S": "1.2"},
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = _read_all(ours)
+    assert process.returncode == 0
+    assert "\x1b[2Kstep 1 ... 1 s" in seen
+    rows = [line.rpartition("\x1b[2K")[2] for line in seen.split("\r\n")]
+    assert [row.split()[0] for row in rows if "0.50" in row] == ["1/2", "2/2"]
+    assert rows[-2].startswith("step 2 after 0 min 2 s")
+    assert rows[-1] == ""
+
+
+def _read_all(descriptor):
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(descriptor, 65536)
+        except OSError:  # the other side is closed
+            return seen.decode()
+        if not chunk:
+            return seen.decode()
+        seen += chunk
