@@ -14,7 +14,7 @@ BUDGETS = {Role.PROPOSER: 20, Role.SOLVER: 16}
 
 
 def make_round(policy, *, seed=0, noise=0.3):
-    """Nine attempts at three tasks and three proposals, of all lengths; the sampler's logprobs are a little off."""
+    """Nine attempts at three tasks and three proposals; the sampler's logprobs are a little off."""
     rng = random.Random(seed)
     prompts = {role: [ids(rng, rng.randint(1, 25)) for _ in range(3)] for role in Role}
     played = [(Role.SOLVER, prompt) for prompt in prompts[Role.SOLVER] for _ in range(3)]
@@ -187,7 +187,7 @@ def test_gradients_flow_under_gradient_checkpointing(make_policy):
 
 def test_rollouts_without_advantage_count_and_cost_nothing(make_policy):
     policy = make_policy(temperature=TEMPERATURE)
-    rollouts, advantages = make_round(policy)
+    rollouts, _ = make_round(policy)
     batches = []
     policy.model.get_base_model().base_model.register_forward_pre_hook(
         lambda _, inputs, options: batches.append(options["input_ids"]), with_kwargs=True

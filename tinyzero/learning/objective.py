@@ -57,7 +57,7 @@ class TokenScores:
 def policy_loss(scores: TokenScores, objective: Objective) -> Tensor:
     """Clipped policy-gradient loss of these tokens; the losses of all micro-batches add up to the step's.
 
-    The ratio compares with the policy at the round's start, so in the first update it is 1 and clipping inert.
+    The ratio compares with the policy at the round's start: in the first update it is 1 and clips nothing.
     The sampler is nearly that policy: same weights, other kernels. Its gap is a weight of its own, capped.
 
     Source: PPO (arXiv:1707.06347) eq. 7; asymmetric clipping as in DAPO (arXiv:2503.14476); truncated
