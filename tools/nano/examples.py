@@ -22,13 +22,16 @@ _ALLOWED = ("abs", "int", "len", "list", "max", "min", "range", "sorted", "str",
 _BUILTINS = {name: getattr(builtins, name) for name in _ALLOWED}
 _EXPECTED_ERRORS = (IndexError, ValueError, TypeError, ZeroDivisionError, OverflowError, MemoryError)
 
+Runs = tuple[tuple[str, str], ...]
+"""Pairs of canonical input and output."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A program with the argument lists it was run on; `runs` holds pairs of canonical input and output."""
+    """A program with what it did on some inputs."""
 
     program: Program
-    runs: tuple[tuple[str, str], ...]
+    runs: Runs
     shape: str
 
     @property
@@ -83,15 +86,15 @@ def wrong_input(rng: Random, sample: Sample, index: int) -> str:
     return rng.choice(others)
 
 
-def wrong_program(rng: Random, sample: Sample) -> str:
-    """A plausible wrong program: the right one with a constant changed, or another for such parameters."""
+def wrong_program(rng: Random, sample: Sample, hidden: Runs) -> str:
+    """A plausible program that fails on hidden runs: the right one with a constant changed, or another."""
     if rng.random() < 0.5:
         changed = _change_constant(rng, sample.program.source)
-        if changed and _disagrees(changed, sample):
+        if changed and _disagrees(changed, hidden):
             return changed
     while True:
         other = random_program(rng)
-        if other.parameters == sample.program.parameters and _disagrees(other.source, sample):
+        if other.parameters == sample.program.parameters and _disagrees(other.source, hidden):
             return other.source
 
 
@@ -99,7 +102,7 @@ def _literal(text: str) -> Any:  # noqa: ANN401 (any tree of builtins)
     return eval(text, {"__builtins__": {}})  # noqa: S307 (repr of our own values)
 
 
-def _runs(rng: Random, program: Program) -> tuple[tuple[str, str], ...]:
+def _runs(rng: Random, program: Program) -> Runs:
     function = compile_program(program.source)
     runs: dict[str, str] = {}
     for _ in range(NUM_RUNS + 4):
@@ -119,7 +122,7 @@ def _run(function: Callable[..., Any], arguments: Sequence[object]) -> str | Non
     return output if len(output) <= MAX_OUTPUT_CHARS else None
 
 
-def _is_interesting(runs: Sequence[tuple[str, str]]) -> bool:
+def _is_interesting(runs: Runs) -> bool:
     """Enough inputs work, and the output neither is always the same nor always the input."""
     outputs = [output for _, output in runs]
     if len(runs) < NUM_RUNS // 2 or all(pair[0] == pair[1] for pair in runs):
@@ -127,9 +130,9 @@ def _is_interesting(runs: Sequence[tuple[str, str]]) -> bool:
     return max(map(outputs.count, outputs)) <= 0.8 * len(outputs)
 
 
-def _disagrees(source: str, sample: Sample) -> bool:
+def _disagrees(source: str, runs: Runs) -> bool:
     function = compile_program(source)
-    return any(_run(function, _literal(f"({text},)")) != output for text, output in sample.runs)
+    return any(_run(function, _literal(f"({text},)")) != output for text, output in runs)
 
 
 def _change_constant(rng: Random, source: str) -> str:

@@ -7,7 +7,7 @@ from random import Random
 
 from nano.examples import Sample, random_sample, wrong_input, wrong_output, wrong_program
 from tinyzero.tasks import KINDS
-from tinyzero.tasks.induction import MIN_INPUTS
+from tinyzero.tasks.induction import MIN_INPUTS, num_shown
 from tinyzero.types import Prompt, Proposal, Role, Task
 
 STYLE = "compact"
@@ -138,6 +138,7 @@ def _telling_runs(rng: Random, sample: Sample, count: int) -> list[tuple[str, st
 
 def _wrong_answer(rng: Random, kind: str, sample: Sample, task: Task) -> str:
     if kind == "induction":
-        return wrong_program(rng, sample)
+        shown = num_shown(task)
+        return wrong_program(rng, sample, tuple(zip(task.inputs, task.outputs, strict=True))[shown:])
     index = sample.runs.index((task.inputs[0], task.outputs[0]))
     return (wrong_output if kind == "deduction" else wrong_input)(rng, sample, index)
