@@ -1,10 +1,13 @@
 """From logits to tokens: counted uniforms, and the inverse CDF that they go through."""
 
+import math
 from hashlib import blake2b
 
 import numpy as np
 import torch
 from torch import Tensor
+
+_BLOCK = 256
 
 
 def uniforms(seed: int, stream: str, *, prompt: int, sample: int, count: int) -> np.ndarray:
@@ -32,13 +35,11 @@ def draw(logits: Tensor, numbers: Tensor, temperature: float) -> tuple[Tensor, T
     Returns:
         tokens [R], logprobs [R] float32, nats.
     """
-    if temperature == 0:
-        logprobs = torch.log_softmax(logits.float(), dim=-1)
-        tokens = logprobs.argmax(dim=-1)
-    else:
-        logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
-        tokens = inverse_cdf(logprobs.exp(), numbers)
-    return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
+    scaled = logits.float() / (temperature or 1.0)
+    shifted = scaled - scaled.amax(dim=-1, keepdim=True)
+    weights = shifted.exp()
+    tokens = inverse_cdf(weights, numbers) if temperature else weights.argmax(dim=-1)
+    return tokens, shifted.gather(1, tokens[:, None])[:, 0] - weights.sum(dim=-1).log()
 
 
 def inverse_cdf(weights: Tensor, numbers: Tensor) -> Tensor:
@@ -48,10 +49,22 @@ def inverse_cdf(weights: Tensor, numbers: Tensor) -> Tensor:
         weights: [R, V] float32, at least 0; need not sum to 1. A token of weight 0 is never taken.
         numbers: [R] float64 in [0, 1).
     """
-    cumulative = weights.cumsum(
-        dim=-1, dtype=torch.float64
-    )  # float32 would lose the tail of a large vocabulary
+    # In two steps, first the block and then the token in it: float32 sums would lose the tail of a large
+    # vocabulary, and one running sum in float64 costs more than everything else here.
+    num_rows, vocabulary = weights.shape
+    blocks = weights.view(num_rows, -1, math.gcd(vocabulary, _BLOCK))
+    cumulative = blocks.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1)  # [R, V / block]
+    target = numbers[:, None] * cumulative[:, -1:]
+    block = _first_above(cumulative, target)
+    rest = target - torch.nn.functional.pad(cumulative, (1, 0)).gather(1, block)
+    rows = torch.arange(num_rows, device=weights.device)
+    within = blocks[rows, block[:, 0]].cumsum(dim=-1, dtype=torch.float64)  # [R, block]
+    return (block * blocks.shape[-1] + _first_above(within, rest))[:, 0]
+
+
+def _first_above(cumulative: Tensor, target: Tensor) -> Tensor:
+    """[R, 1], first index whose cumulative weight exceeds the target, [R, 1]."""
     total = cumulative[:, -1:]
-    # The product may round up to the total, which no index exceeds.
-    share = torch.minimum(numbers[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, share, right=True)[:, 0]
+    # Rounding may lift a target to the total, which no index exceeds.
+    below_total = total.nextafter(torch.zeros_like(total))
+    return torch.searchsorted(cumulative, target.minimum(below_total), right=True)

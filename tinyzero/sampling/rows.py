@@ -25,10 +25,11 @@ class RowStore:
         self.active = self.window = 0
         self.positions = torch.zeros(num_rows, dtype=torch.long, device=device)
         self._slots = torch.arange(capacity, device=device)
-        self._row_starts = torch.arange(num_rows, device=device) * capacity
-        self._written = self._row_starts
-        # Per layer [num_rows, capacity, H, D]: the heads of a token lie side by side, as they are computed.
+        self._rows = torch.arange(num_rows, device=device)
+        # Per layer [num_rows, H, capacity, D]: a CPU's attention reads tokens of one head that lie side by side
+        # two to three times faster than heads of one token that do.
         self._layers: list[tuple[Tensor, Tensor]] = []
+        self._written: tuple[Tensor, Tensor] = (self._rows[:0], self._rows[:0])
 
     def append(self, prefixes: KeyValues, sources: Tensor, lengths: Tensor) -> None:
         """Start rows behind the active ones: row i continues `prefixes[sources[i]]` at slot `lengths[i]`."""
@@ -37,7 +38,7 @@ class RowStore:
             self._layers = [(self._allocate(keys), self._allocate(values)) for keys, values in prefixes]
         for stored, given in zip(self._layers, prefixes, strict=True):
             for store, tensor in zip(stored, given, strict=True):
-                store[rows, : tensor.shape[2]] = tensor.transpose(1, 2)[sources]
+                store[rows, :, : tensor.shape[2]] = tensor[sources]
         self.positions[rows] = lengths
         self.active = rows.stop
         self._find_window()
@@ -52,7 +53,7 @@ class RowStore:
         movers = sorted(set(range(remaining, self.active)).difference(rows))
         holes = sorted(row for row in rows if row < remaining)
         for tensor in (tensor for layer in self._layers for tensor in layer):
-            tensor[holes, : self.window] = tensor[movers, : self.window]
+            tensor[holes, :, : self.window] = tensor[movers, :, : self.window]
         self.positions[holes] = self.positions[movers]
         self.active = remaining
         self._find_window()
@@ -65,7 +66,7 @@ class RowStore:
             The additive attention mask [active, 1, 1, window]: a row sees its slots up to the one written.
         """
         positions = self.positions[: self.active]
-        self._written = self._row_starts[: self.active] + positions
+        self._written = self._rows[: self.active], positions.clone()
         hidden = (self._slots[: self.window] > positions[:, None])[:, None, None]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
             hidden, torch.finfo(dtype).min
@@ -77,18 +78,18 @@ class RowStore:
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
         """Called by each attention layer with [active, H, 1, D]; returns all that its rows may see."""
-        seen = []
-        for store, tensor in zip(self._layers[layer], (keys, values), strict=True):
-            store.flatten(0, 1).index_copy_(0, self._written, tensor[:, :, 0])
-            seen.append(store[: self.active, : self.window].transpose(1, 2))  # [active, H, window, D]
-        return seen[0], seen[1]
+        rows, slots = self._written
+        stored_keys, stored_values = self._layers[layer]
+        stored_keys[rows, :, slots] = keys[:, :, 0]
+        stored_values[rows, :, slots] = values[:, :, 0]
+        return stored_keys[: self.active, :, : self.window], stored_values[: self.active, :, : self.window]
 
     def get_seq_length(self, *_: object) -> int:
         """Called by models that want to know how much is stored."""
         return self.window - 1
 
     def _allocate(self, like: Tensor) -> Tensor:
-        shape = (self.num_rows, self.capacity, like.shape[1], like.shape[3])
+        shape = (self.num_rows, like.shape[1], self.capacity, like.shape[3])
         # Zeros: a hidden slot still counts as 0 x its value, and memory that was never written may hold NaN.
         return torch.zeros(shape, dtype=like.dtype, device=like.device)
 
