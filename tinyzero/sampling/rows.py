@@ -26,8 +26,8 @@ class RowStore:
         self.positions = torch.zeros(num_rows, dtype=torch.long, device=device)
         self._slots = torch.arange(capacity, device=device)
         self._rows = torch.arange(num_rows, device=device)
-        # Per layer [num_rows, H, capacity, D]: a CPU's attention reads tokens of one head that lie side by side
-        # two to three times faster than heads of one token that do.
+        # Per layer [num_rows, H, capacity, D]: attention on a CPU reads a head's tokens side by side two to
+        # three times faster than a token's heads side by side.
         self._layers: list[tuple[Tensor, Tensor]] = []
         self._written: tuple[Tensor, Tensor] = (self._rows[:0], self._rows[:0])
 
