@@ -1,7 +1,7 @@
 """The real command line, trainer and run folder over a scripted game, as a program.
 
-Two environment variables direct it. STEP_S: seconds that a step takes. FAIL: "start" for a user's error while
-loading, "bug" for one of our own in step 2.
+The environment directs it. LOAD_S, STEP_S: seconds that loading and a step take. FAIL: "start" for a user's
+error while loading, "bug" for one of our own in step 2.
 """
 
 import os
@@ -48,6 +48,7 @@ class Learner(Notebook):
 @contextmanager
 def assemble(config, run, observers=(), progress=lambda _: None):
     progress("loading a script")
+    time.sleep(float(os.environ.get("LOAD_S", "0")))
     if os.environ.get("FAIL") == "start":
         raise ModelLoadError("no such model")
     trainer = tinyzero.trainer.Trainer(

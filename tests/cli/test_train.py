@@ -168,6 +168,19 @@ def test_the_second_signal_leaves_at_once(start, tmp_path):
     assert not list((tmp_path / "runs" / "x" / "checkpoints").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_while_loading_leaves_no_folder_and_no_traceback(start, tmp_path, number, code):
+    process = start("train", "--preset", "nano-cpu", "--name", "x", LOAD_S="20")
+    _line_with(process.stderr, "loading")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def _line_with(stream, word):
     return next(line for line in stream if word in line)
 

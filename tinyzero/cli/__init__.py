@@ -1,11 +1,13 @@
 """The command line: the only place that prints. Heavy imports wait inside the commands that need them."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -30,6 +32,8 @@ app.command()(presets)
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     code = run(sys.argv[1:])
     _flush_quietly()
     sys.exit(code)
@@ -45,6 +49,11 @@ def run(arguments: Sequence[str]) -> int:
         return _complain(_explain_usage(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """End like any other error does, so that processes are stopped and unfinished folders removed."""
+    sys.exit(128 + number)
 
 
 def _complain(message: str, code: int) -> int:

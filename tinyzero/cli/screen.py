@@ -81,7 +81,8 @@ class ScreenHandler(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._screen.note(f"{record.levelname.lower()}: {record.getMessage()}")
+        first_line = record.getMessage().partition("\n")[0]  # run.log has all of it
+        self._screen.note(f"{record.levelname.lower()}: {first_line}")
 
 
 class _Stream:
