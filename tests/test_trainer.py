@@ -1,0 +1,171 @@
+"""The loop with a game and a learner that only remember: when it stops, saves, tells and goes on."""
+
+import json
+
+import pytest
+
+from tinyzero.config import Config
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.observer import StopReason
+from tinyzero.trainer import Trainer
+from tinyzero.types import Round
+
+
+class Counter:
+    """A part of a checkpoint whose whole state is a list."""
+
+    def __init__(self):
+        self.seen = []
+
+    def save(self, folder):
+        folder.mkdir(exist_ok=True)
+        (folder / "seen.json").write_text(json.dumps(self.seen))
+
+    def load(self, folder):
+        self.seen = json.loads((folder / "seen.json").read_text())
+
+
+class CountingGame(Counter):
+    def play(self, step):
+        self.seen.append(step)
+        return Round(
+            rollouts=[], advantages=[], new_tasks=[], metrics={"solver/accuracy": 0.5}, seconds={"solve": 2.0}
+        )
+
+
+class CountingLearner(Counter):
+    def update(self, rollouts, advantages):
+        self.seen.append(len(rollouts))
+        return {"learner/shared/loss": 1.0}
+
+
+class Listener:
+    def __init__(self):
+        self.heard = []
+        self.reports = []
+
+    def on_start(self, start):
+        self.heard.append(("start", start.step))
+
+    def on_step(self, report):
+        self.heard.append(("step", report.step))
+        self.reports.append(report)
+
+    def on_event(self, name, detail):
+        self.heard.append((name, detail["step"]))
+
+    def on_end(self, summary):
+        self.heard.append(("end", summary.step, summary.reason))
+
+
+class Ticks:
+    """A clock that advances by `seconds` each time it is read."""
+
+    def __init__(self, seconds):
+        self.now = 0.0
+        self.seconds = seconds
+
+    def __call__(self):
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.fixture
+def listener():
+    return Listener()
+
+
+@pytest.fixture
+def make_trainer(tmp_path, listener):
+    def make(*, tick_s=0.0, **run):
+        config = Config.model_validate({"run": {"max_steps": 5, "checkpoint_every_steps": 2} | run})
+        path = tmp_path / "run"
+        folder = RunFolder(path) if path.exists() else RunFolder.create(tmp_path, "run", config)
+        return Trainer(
+            config=config,
+            run=folder,
+            policy=Counter(),
+            game=CountingGame(),
+            learner=CountingLearner(),
+            device="cpu",
+            sandbox_tier="full",
+            observers=(listener,),
+            clock=Ticks(tick_s),
+        )
+
+    return make
+
+
+def test_a_run_plays_its_steps_saves_on_the_way_and_at_the_end(make_trainer, listener):
+    trainer = make_trainer()
+    summary = trainer.train()
+    assert trainer.game.seen == [0, 1, 2, 3, 4]
+    assert listener.heard == [
+        ("start", 0),
+        ("step", 1),
+        ("step", 2),
+        ("checkpoint", 2),
+        ("step", 3),
+        ("step", 4),
+        ("checkpoint", 4),
+        ("step", 5),
+        ("checkpoint", 5),
+        ("end", 5, StopReason.MAX_STEPS),
+    ]
+    assert summary.checkpoint == trainer.run.checkpoints / "step-000005"
+    assert (trainer.run.adapter / "seen.json").exists()
+
+
+def test_a_step_reports_what_was_played_learned_and_how_long_it_took(make_trainer, listener):
+    make_trainer(max_steps=1, tick_s=1.0).train()
+    (report,) = listener.reports
+    assert report.metrics == {
+        "solver/accuracy": 0.5,
+        "learner/shared/loss": 1.0,
+        "time/solve_s": 2.0,
+        "time/learn_s": 1.0,
+        "time/step_s": 3.0,
+    }
+
+
+def test_a_requested_stop_takes_effect_after_the_step_in_progress(make_trainer, listener):
+    trainer = make_trainer()
+    listener.on_step = lambda report: trainer.request_stop()
+    assert trainer.train().reason is StopReason.REQUESTED
+    assert trainer.game.seen == [0]
+    assert (trainer.run.checkpoints / "step-000001").is_dir()
+
+
+def test_minutes_limit_this_process_and_are_checked_between_steps(make_trainer):
+    trainer = make_trainer(max_steps=1000, max_minutes=1, tick_s=10.0)
+    summary = trainer.train()
+    assert summary.reason is StopReason.MAX_MINUTES
+    assert 0 < summary.step < 3
+
+
+def test_a_resumed_run_counts_from_its_beginning(make_trainer, listener):
+    make_trainer(max_steps=3).train()
+    listener.heard.clear()
+    resumed = make_trainer(max_steps=5)
+    resumed.restore()
+    resumed.train()
+    assert resumed.game.seen == [0, 1, 2, 3, 4]
+    assert resumed.learner.seen == [0] * 5
+    assert [event for event in listener.heard if event[0] == "step"] == [("step", 4), ("step", 5)]
+
+
+def test_a_failing_step_passes_its_error_on_and_leaves_the_last_checkpoint(make_trainer):
+    trainer = make_trainer()
+    trainer.step()
+    trainer.step()
+    trainer.checkpoint()
+
+    def fail(step):
+        raise RuntimeError("a bug")
+
+    trainer.game.play = fail
+    with pytest.raises(RuntimeError, match="a bug"):
+        trainer.train()
+    fresh = make_trainer()
+    fresh.restore()
+    assert fresh.steps_done == 2
