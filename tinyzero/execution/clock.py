@@ -1,0 +1,72 @@
+"""A clock that tells another time, for the zygote whose runs are compared with those of an honest clock.
+
+Standard library only. The wrappers are installed with an offset of zero as well, so that both kinds of zygote show
+programs the same functions and types. C code that reads the clock itself sees the true time.
+"""
+
+import datetime
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def install(offset_s: int) -> None:
+    """Shift every function of `time` and `datetime` that reads the clock by whole seconds."""
+    real_time = time.time
+    for name in ("time", "monotonic", "perf_counter"):
+        setattr(time, name, _shifted(getattr(time, name), offset_s))
+        setattr(time, f"{name}_ns", _shifted(getattr(time, f"{name}_ns"), offset_s * 10**9))
+    time.clock_gettime = _shifted(time.clock_gettime, offset_s)
+    time.clock_gettime_ns = _shifted(time.clock_gettime_ns, offset_s * 10**9)
+
+    def now() -> float:
+        return real_time() + offset_s
+
+    time.localtime, time.gmtime, time.ctime = (
+        _defaulting(function, 0, now) for function in (time.localtime, time.gmtime, time.ctime)
+    )
+    time.asctime = _defaulting(time.asctime, 0, time.localtime)
+    time.strftime = _defaulting(time.strftime, 1, time.localtime)
+    datetime.datetime = _shifted_datetime(datetime.timedelta(seconds=offset_s))  # type: ignore[misc]
+
+
+def _shifted(function: Callable[..., Any], offset: int) -> Any:  # noqa: ANN401
+    def read(*arguments: Any) -> Any:  # noqa: ANN401
+        return function(*arguments) + offset
+
+    return read
+
+
+def _defaulting(function: Callable[..., Any], position: int, default: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """The function with an explicit moment in place of the current one that it would take itself."""
+
+    def call(*arguments: Any) -> Any:  # noqa: ANN401
+        missing = len(arguments) == position or (len(arguments) > position and arguments[position] is None)
+        return function(*arguments[:position], default()) if missing else function(*arguments)
+
+    return call
+
+
+def _shifted_datetime(offset: datetime.timedelta) -> type[datetime.datetime]:
+    class Shifted(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Any:  # noqa: ANN401
+            return super().now(tz) + offset
+
+        @classmethod
+        def today(cls) -> Any:  # noqa: ANN401
+            return super().now() + offset
+
+        @classmethod
+        def utcnow(cls) -> Any:  # noqa: ANN401
+            return super().utcnow() + offset
+
+        def __repr__(self) -> str:
+            text = super().__repr__()
+            return text if text.startswith("datetime.") else f"datetime.{text}"
+
+    Shifted.__name__ = Shifted.__qualname__ = "datetime"
+    Shifted.__module__ = "datetime"
+    Shifted.min = Shifted(1, 1, 1)
+    Shifted.max = Shifted(9999, 12, 31, 23, 59, 59, 999999)
+    return Shifted

@@ -1,0 +1,271 @@
+"""The thread that owns the zygotes: starts them, shares runs among them, restarts those that die."""
+
+import logging
+import math
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from tinyzero.config import ExecutionConfig
+from tinyzero.errors import ExecutorBroken
+from tinyzero.execution.answers import trouble
+from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
+
+MAX_ATTEMPTS = 4
+"""Of a run that infrastructure trouble keeps from ending."""
+PAUSE_S = 0.05
+"""After such trouble, times the attempts made."""
+QUEUED_PER_SLOT = 3
+"""Runs that wait in a zygote's socket, so that it never waits for this thread."""
+SLOTS_PER_ZYGOTE = 4
+"""A zygote forks one at a time and can keep about this many cores busy."""
+RUNS_PER_ZYGOTE = 50_000
+"""After these it is replaced, so that nothing can pile up in it."""
+SEEDS = {False: 1, True: 4242}
+CLOCK_OFFSETS_S = {False: 0, True: 400 * 86_400 + 7777}
+"""The honest and the shifted kind: 400 days and some, so that date, weekday and hour all differ."""
+
+log = logging.getLogger(__name__)
+
+
+class Batch:
+    """Runs that somebody waits for together."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self.num_left = len(runs)
+        self.is_done = threading.Event()
+        self.is_abandoned = False
+        self.error: ExecutorBroken | None = None
+
+    def run_ended(self) -> None:
+        self.num_left -= 1
+        if self.num_left == 0:
+            self.is_done.set()
+
+    def fail(self, error: ExecutorBroken) -> None:
+        self.error = error
+        self.is_abandoned = True
+        self.is_done.set()
+
+
+class Dispatcher:
+    """Takes batches from any thread; everything else happens on its own."""
+
+    def __init__(self, config: ExecutionConfig, python: str) -> None:
+        self._config = config
+        self._python = python
+        self._lock = threading.Lock()  # guards the queues, _batch_of and _error
+        self._queues: dict[bool, deque[Run]] = {False: deque(), True: deque()}
+        self._batch_of: dict[Run, Batch] = {}
+        self._error: ExecutorBroken | None = None
+        self._is_closing = False
+        self._links: list[Link] = []
+        self._selector = selectors.DefaultSelector()
+        self._wakeup, self._waker = socket.socketpair()
+        self._wakeup.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        self._is_ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="tinyzero-executor", daemon=True)
+        self._thread.start()
+        self._is_ready.wait()
+        if self._error:
+            raise self._error
+
+    @property
+    def reports(self) -> list[dict[str, object]]:
+        """What each zygote says of itself."""
+        return [link.report for link in self._links]
+
+    @property
+    def pids(self) -> list[int]:
+        return [link.process.pid for link in self._links]
+
+    def execute(self, runs: Sequence[Run]) -> None:
+        """Return when every run has its `ended`.
+
+        Raises:
+            ExecutorBroken: the sandbox failed, again and again.
+        """
+        if not runs:
+            return
+        batch = Batch(runs)
+        with self._lock:
+            if self._error or self._is_closing:
+                raise self._error or ExecutorBroken("the executor is closed")
+            for run in runs:
+                self._batch_of[run] = batch
+                self._queues[run.is_shifted].append(run)
+        self._wake()
+        try:
+            batch.is_done.wait()
+        finally:
+            batch.is_abandoned = True
+        if batch.error:
+            raise batch.error
+
+    def close(self) -> None:
+        self._is_closing = True
+        self._wake()
+        self._thread.join()
+
+    def _wake(self) -> None:
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            pass  # full: it will wake anyway; closed: nobody to wake
+
+    def _main(self) -> None:
+        try:
+            self._start_zygotes([False, True] * self._num_pairs())
+            self._is_ready.set()
+            while not self._is_closing:
+                self._share_out()
+                self._listen()
+        except ExecutorBroken as error:
+            self._fail_all(error)
+        except BaseException as error:
+            self._fail_all(ExecutorBroken(f"the executor's own thread failed: {error!r}"))
+            raise
+        finally:
+            self._shut_down()
+
+    def _num_workers(self) -> int:
+        if self._config.workers:
+            return self._config.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def _num_pairs(self) -> int:
+        return math.ceil(self._num_workers() / SLOTS_PER_ZYGOTE)
+
+    def _start_zygotes(self, kinds: Sequence[bool]) -> None:
+        """Start them side by side, then wait for each."""
+        slots = math.ceil(self._num_workers() / self._num_pairs())
+        started: list[Link] = []
+        try:
+            for is_shifted in kinds:
+                settings = ZygoteSettings(
+                    seed=SEEDS[is_shifted],
+                    clock_offset_s=CLOCK_OFFSETS_S[is_shifted],
+                    slots=slots,
+                    wall_factor=self._config.wall_factor,
+                    memory_mib=self._config.memory_mib,
+                )
+                started.append(
+                    start(settings, python=self._python, parent_pid=os.getpid(), is_shifted=is_shifted)
+                )
+            for link in started:
+                link.wait_until_ready()
+        except ExecutorBroken:
+            for link in started:
+                link.close(0)
+            raise
+        for link in started:
+            self._links.append(link)
+            self._selector.register(link.socket, selectors.EVENT_READ, link)
+
+    def _share_out(self) -> None:
+        for link in list(self._links):
+            queue = self._queues[link.is_shifted]
+            if link.num_given >= RUNS_PER_ZYGOTE and not link.given:
+                self._replace(link)
+                continue
+            try:
+                while queue and self._has_room(link):
+                    run = self._next(queue)
+                    if run is not None:
+                        link.give(run)
+            except LinkLost:
+                self._replace(link)
+                continue
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_unsent else 0)
+            self._selector.modify(link.socket, events, link)
+
+    def _has_room(self, link: Link) -> bool:
+        slots = math.ceil(self._num_workers() / self._num_pairs())
+        return len(link.given) < slots * (1 + QUEUED_PER_SLOT) and link.num_given < RUNS_PER_ZYGOTE
+
+    def _next(self, queue: deque[Run]) -> Run | None:
+        with self._lock:
+            run = queue.popleft()
+            if self._batch_of[run].is_abandoned:
+                del self._batch_of[run]
+                return None
+        return run
+
+    def _listen(self) -> None:
+        for key, events in self._selector.select():
+            if key.data is None:
+                self._wakeup.recv(4096)
+                continue
+            link: Link = key.data
+            try:
+                if events & selectors.EVENT_WRITE:
+                    link.flush()
+                if events & selectors.EVENT_READ:
+                    for run in link.receive():
+                        self._take_back(run)
+            except LinkLost:
+                self._replace(link)
+
+    def _take_back(self, run: Run) -> None:
+        assert run.ended is not None
+        why = trouble(run.ended)
+        if why:
+            time.sleep(PAUSE_S * (run.attempts + 1))
+            self._repeat(run, why)
+            return
+        with self._lock:
+            batch = self._batch_of.pop(run)
+        batch.run_ended()
+
+    def _repeat(self, run: Run, why: str) -> None:
+        """Queue the run again, at the front; at the end of our patience its batch fails."""
+        run.attempts += 1
+        run.ended = None
+        if run.attempts >= MAX_ATTEMPTS:
+            with self._lock:
+                batch = self._batch_of.pop(run)
+            batch.fail(
+                ExecutorBroken(
+                    f"a program could not be run in {run.attempts} attempts ({why}); see that memory and processes "
+                    "are free, or lower execution.workers, and resume the run"
+                )
+            )
+            return
+        with self._lock:
+            self._queues[run.is_shifted].appendleft(run)
+
+    def _replace(self, link: Link) -> None:
+        """Start another zygote and give what this one had not finished to whoever is free."""
+        self._selector.unregister(link.socket)
+        self._links.remove(link)
+        words = link.last_words()
+        link.close()
+        if link.given:
+            log.warning("a sandbox process died with %d runs, which are repeated: %s", len(link.given), words)
+        self._start_zygotes([link.is_shifted])
+        for run in reversed(link.given.values()):
+            self._repeat(run, f"its sandbox process died: {words[-200:]}")
+
+    def _fail_all(self, error: ExecutorBroken) -> None:
+        with self._lock:
+            self._error = error
+            batches = set(self._batch_of.values())
+            self._batch_of.clear()
+        for batch in batches:
+            batch.fail(error)
+        self._is_ready.set()
+
+    def _shut_down(self) -> None:
+        for link in self._links:
+            link.close()
+        self._selector.close()
+        self._wakeup.close()
+        self._waker.close()
+        self._fail_all(self._error or ExecutorBroken("the executor is closed"))

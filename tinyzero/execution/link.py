@@ -1,0 +1,207 @@
+"""The parent's end of one zygote: start it, hand it runs, take its reports, end it."""
+
+import json
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import ExecutorBroken
+from tinyzero.execution import zygote
+from tinyzero.execution.answers import Ended
+
+START_S = 30.0
+"""A zygote starts in a tenth of a second; more than this means that it never will."""
+
+
+class LinkLost(Exception):  # noqa: N818
+    """The zygote is gone; what it was doing is not known."""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """One fork to be made.
+
+    Attributes:
+        is_shifted: in a zygote with the other hash seed and the shifted clock.
+        program: UTF-8; arguments: marshalled.
+        is_probe: trusted code, to be confined by everything but seccomp.
+        attempts: how often it has been tried.
+    """
+
+    program: bytes
+    arguments: bytes
+    cpu_s: float
+    num_calls: int = 1
+    is_shifted: bool = False
+    is_probe: bool = False
+    attempts: int = 0
+    ended: Ended | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteSettings:
+    """What a zygote is told; the names are those it reads."""
+
+    seed: int
+    clock_offset_s: int
+    slots: int
+    wall_factor: float
+    memory_mib: int
+
+
+@dataclass(eq=False, slots=True)
+class Link:
+    """A zygote, the socket to it, and the runs it has been given."""
+
+    process: subprocess.Popen[bytes]
+    socket: socket.socket
+    is_shifted: bool
+    report: dict[str, Any] = field(default_factory=dict)
+    given: dict[int, Run] = field(default_factory=dict)
+    num_given: int = 0
+    _unsent: deque[memoryview] = field(default_factory=deque)
+    _inbox: bytearray = field(default_factory=bytearray)
+
+    def give(self, run: Run) -> None:
+        """Send a run, as far as the socket takes it now."""
+        self.num_given += 1
+        run_id = self.num_given
+        self.given[run_id] = run
+        header = zygote.RUN.pack(
+            run_id, len(run.program), len(run.arguments), run.cpu_s, run.num_calls, run.is_probe
+        )
+        self._unsent.append(memoryview(header + run.program + run.arguments))
+        self.flush()
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent)
+
+    def flush(self) -> None:
+        """Send what is waiting.
+
+        Raises:
+            LinkLost: nobody is there to take it.
+        """
+        try:
+            while self._unsent:
+                sent = self.socket.send(self._unsent[0])
+                self._unsent[0] = self._unsent[0][sent:]
+                if not self._unsent[0]:
+                    self._unsent.popleft()
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise LinkLost from error
+
+    def receive(self) -> Iterator[Run]:
+        """Runs that have ended since the last call.
+
+        Raises:
+            LinkLost: after the last of them.
+        """
+        try:
+            received = self.socket.recv(1 << 18)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise LinkLost from error
+        self._inbox += received
+        for run_id, ended in self._frames():
+            run = self.given.pop(run_id, None)
+            if run is None:
+                raise LinkLost
+            run.ended = ended
+            yield run
+        if not received:
+            raise LinkLost
+
+    def _frames(self) -> Iterator[tuple[int, Ended]]:
+        start, header_size = 0, zygote.ENDED.size
+        while len(self._inbox) - start >= header_size:
+            size, run_id, reason, status, cpu_s, wall_s = zygote.ENDED.unpack_from(self._inbox, start)
+            end = start + header_size + size
+            if len(self._inbox) < end:
+                break
+            answer = bytes(self._inbox[start + header_size : end])
+            start = end
+            yield run_id, Ended(reason, status, cpu_s, wall_s, answer)
+        del self._inbox[:start]
+
+    def wait_until_ready(self) -> None:
+        """Take the zygote's report on itself.
+
+        Raises:
+            ExecutorBroken: it has none, or reports an error.
+        """
+        self.socket.settimeout(START_S)
+        try:
+            header = self._exactly(zygote.ENDED.size)
+            self.report = json.loads(self._exactly(zygote.ENDED.unpack(header)[0]))
+        except (OSError, ValueError) as error:
+            raise ExecutorBroken(
+                f"the sandbox process did not start: {self.last_words() or error}"
+            ) from error
+        if "error" in self.report:
+            raise ExecutorBroken(f"the sandbox process could not set itself up: {self.report['error']}")
+        self.socket.setblocking(False)
+
+    def _exactly(self, size: int) -> bytes:
+        taken = b""
+        while len(taken) < size:
+            received = self.socket.recv(size - len(taken))
+            if not received:
+                raise ConnectionResetError("it ended before it was ready")
+            taken += received
+        return taken
+
+    def last_words(self) -> str:
+        """The end of what a dead or dying zygote wrote to standard error."""
+        self.process.kill()
+        _, words = self.process.communicate()
+        return words.decode(errors="replace").strip()[-2000:]
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """Hang up, which ends the zygote and its children, and see that it does end."""
+        self.socket.close()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted: bool) -> Link:
+    """Start a zygote; it is usable after `wait_until_ready`.
+
+    The calling thread must outlive it: the kernel kills the zygote when that thread ends. subprocess uses vfork
+    here, so the parent's memory is not copied.
+    """
+    ours, theirs = socket.socketpair()
+    told = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}
+    # -I would ignore the hash seed; -P -s and an environment that is wholly ours isolate as well.
+    command = [python, "-P", "-s", "-S", "-B", "-W", "ignore", str(Path(zygote.__file__).resolve())]
+    try:
+        process = subprocess.Popen(
+            [*command, str(theirs.fileno()), json.dumps(told)],
+            pass_fds=[theirs.fileno()],
+            env={"PYTHONHASHSEED": str(settings.seed), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        ours.close()
+        raise ExecutorBroken(f"{python} cannot be started: {error}") from error
+    finally:
+        theirs.close()
+    return Link(process=process, socket=ours, is_shifted=is_shifted)

@@ -1,0 +1,239 @@
+"""Kernel confinement of a process: seccomp, Landlock, limits, namespaces, an unprivileged user.
+
+Runs in the zygote and its children, so it imports the standard library only and knows nothing of TinyZero. Nothing
+here decides what a tier promises: the parent observes that (`selftest`).
+"""
+
+import contextlib
+import ctypes
+import os
+import platform
+import resource
+import signal
+import struct
+import sys
+
+IS_LINUX = sys.platform == "linux"
+NOBODY = 65534
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# prctl(2), unshare(2), capset(2) and seccomp(2), from the kernel's uapi headers.
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+_SECCOMP_MODE_FILTER = 2
+_NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
+    0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
+)  # fmt: skip
+_CAPABILITY_VERSION_3 = 0x20080522
+
+# System calls a program needs to compute, print into nothing and answer; the frequent ones first.
+_ALLOWED = (
+    "futex write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime close fstat "
+    "lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time clock_getres poll ppoll select "
+    "pselect6 nanosleep clock_nanosleep restart_syscall sigaltstack rseq set_robust_list getcwd dup close_range"
+).split()
+# Answered with EPERM: looking for a file is an exception and not a death, and process ids are -1 in every run.
+_REFUSED = (
+    "open openat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 ioctl fcntl "
+    "pread64 getpid gettid getppid getuid geteuid getgid getegid uname sysinfo sched_getaffinity"
+).split()
+# Allowed unless they ask for executable memory; everything not named in these three lists kills the process.
+_MAPPING = ("mmap", "mprotect")
+
+_X86_64 = {
+    "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "fstat": 5, "lstat": 6, "poll": 7, "lseek": 8,
+    "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14,
+    "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "access": 21, "select": 23, "sched_yield": 24, "mremap": 25,
+    "madvise": 28, "dup": 32, "nanosleep": 35, "getpid": 39, "exit": 60, "uname": 63, "fcntl": 72, "getcwd": 79,
+    "readlink": 89, "gettimeofday": 96, "getrusage": 98, "sysinfo": 99, "times": 100, "getuid": 102, "getgid": 104,
+    "geteuid": 107, "getegid": 108, "getppid": 110, "sigaltstack": 131, "gettid": 186, "time": 201, "futex": 202,
+    "sched_getaffinity": 204, "getdents64": 217, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
+    "clock_nanosleep": 230, "exit_group": 231, "openat": 257, "newfstatat": 262, "readlinkat": 267,
+    "faccessat": 269, "pselect6": 270, "ppoll": 271, "set_robust_list": 273, "getrandom": 318, "statx": 332,
+    "rseq": 334, "close_range": 436, "faccessat2": 439,
+}  # fmt: skip
+_AARCH64 = {
+    "getcwd": 17, "dup": 23, "fcntl": 25, "ioctl": 29, "faccessat": 48, "openat": 56, "close": 57, "getdents64": 61,
+    "lseek": 62, "read": 63, "write": 64, "pread64": 67, "pselect6": 72, "ppoll": 73, "readlinkat": 78,
+    "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98, "set_robust_list": 99,
+    "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114, "clock_nanosleep": 115, "sched_getaffinity": 123,
+    "sched_yield": 124, "restart_syscall": 128, "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135,
+    "rt_sigreturn": 139, "times": 153, "uname": 160, "getrusage": 165, "gettimeofday": 169, "getpid": 172,
+    "getppid": 173, "getuid": 174, "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179,
+    "brk": 214, "munmap": 215, "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233, "getrandom": 278,
+    "statx": 291, "rseq": 293, "close_range": 436, "faccessat2": 439,
+}  # fmt: skip
+# machine -> (AUDIT_ARCH_*, numbers, first number of a second ABI behind the same architecture, or 0)
+MACHINES = {"x86_64": (0xC000003E, _X86_64, 0x40000000), "aarch64": (0xC00000B7, _AARCH64, 0)}
+
+# Classic BPF opcodes and the offsets in struct seccomp_data.
+_LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_AT_NUMBER, _AT_ARCH, _AT_THIRD_ARGUMENT = 0, 4, 32
+_KILL, _EPERM, _ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
+_PROT_EXEC = 4
+
+
+def seccomp_filter(machine: str) -> bytes:
+    """The filter as a classic BPF program, 8 bytes an instruction.
+
+    Raises:
+        KeyError: there is no table for this machine.
+    """
+    arch, numbers, second_abi = MACHINES[machine]
+
+    def step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+        return struct.pack("HBBI", code, if_true, if_false, value)
+
+    def on(names: list[str], *action: bytes) -> list[bytes]:
+        known = [numbers[name] for name in names if name in numbers]
+        return [i for number in known for i in (step(_JUMP_EQ, number, 0, len(action)), *action)]
+
+    program = [
+        step(_LOAD, _AT_ARCH),
+        step(_JUMP_EQ, arch, 1, 0),
+        step(_RETURN, _KILL),
+        step(_LOAD, _AT_NUMBER),
+    ]
+    if second_abi:
+        program += [step(_JUMP_GE, second_abi, 0, 1), step(_RETURN, _KILL)]
+    unless_executable = (
+        step(_LOAD, _AT_THIRD_ARGUMENT),
+        step(_JUMP_SET, _PROT_EXEC, 0, 1),
+        step(_RETURN, _KILL),
+        step(_RETURN, _ALLOW),
+    )
+    program += on(_ALLOWED[:4], step(_RETURN, _ALLOW)) + on(list(_MAPPING), *unless_executable)
+    program += on(_ALLOWED[4:], step(_RETURN, _ALLOW)) + on(_REFUSED, step(_RETURN, _EPERM))
+    return b"".join([*program, step(_RETURN, _KILL)])
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def prepared_filter() -> _FilterProgram | None:
+    """The filter in the form that the kernel takes, or None where there is no seccomp or no table."""
+    if not IS_LINUX or platform.machine() not in MACHINES:
+        return None
+    program = seccomp_filter(platform.machine())
+    buffer = ctypes.create_string_buffer(program, len(program))
+    prepared = _FilterProgram(len(program) // 8, ctypes.addressof(buffer))
+    prepared.buffer = buffer  # keeps it alive
+    return prepared
+
+
+def install_filter(prepared: _FilterProgram) -> None:
+    """From here on this process and all it becomes can make no other system calls; needs no_new_privs."""
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(prepared))
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Be killed when the thread that forked this process ends; exit now if it already has.
+
+    Changing the user clears the setting, so this comes after that. `parent_pid` 0 means that the parent is outside
+    of this process's namespace and cannot be asked.
+    """
+    if IS_LINUX:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_pid and os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def refuse_new_privileges() -> None:
+    if IS_LINUX:
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def landlock_abi() -> int:
+    """Version of Landlock in this kernel, 0 where there is none. Asked by system call: its file may be absent."""
+    version_flag = 1
+    return max(0, _syscall(444, None, 0, version_flag)) if IS_LINUX else 0
+
+
+def forbid_files() -> int:
+    """Deny every right that this kernel's Landlock knows, for this process and its children; returns the ABI."""
+    abi = landlock_abi()
+    if not abi:
+        return 0
+    files = (1 << 13) - 1 | (abi >= 2) << 13 | (abi >= 3) << 14 | (abi >= 5) << 15  # + refer, truncate, ioctl
+    tcp = 0b11 if abi >= 4 else 0
+    scopes = 0b11 if abi >= 6 else 0  # abstract sockets and signals
+    size = 8 if abi < 4 else 16 if abi < 6 else 24
+    ruleset = _syscall(444, struct.pack("QQQ", files, tcp, scopes)[:size], size, 0)
+    restricted = _syscall(446, ruleset, 0) if ruleset >= 0 else -1
+    if ruleset >= 0:
+        os.close(ruleset)
+    return abi if restricted == 0 else 0
+
+
+def enter_namespaces() -> bool:
+    """Own user, process, network, mount, IPC and host name spaces for this process and its children.
+
+    Takes effect on process ids for the next fork. False where the system refuses (default Docker, Ubuntu 24.04).
+    """
+    others = _NEWNET | _NEWPID | _NEWNS | _NEWIPC | _NEWUTS
+    if not IS_LINUX or (os.geteuid() == 0 and _unshare(others)):
+        return IS_LINUX
+    user, group = os.geteuid(), os.getegid()
+    if not _unshare(_NEWUSER | others):
+        return False
+    with contextlib.suppress(OSError):  # unmapped ids are no harm
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123
+                file.write(text)
+    return True
+
+
+def drop_privileges() -> None:
+    """Stop being root, lose every capability, and be opaque to other processes of the same user."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # a container that maps no other user
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+    if IS_LINUX:
+        _libc.capset(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+        _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def limit_family(memory_mib: int, max_fds: int) -> None:
+    """Limits that the zygote can bear itself and its children inherit."""
+    limits = {"CORE": 0, "FSIZE": 0, "MEMLOCK": 0, "MSGQUEUE": 0, "STACK": 8 << 20, "NOFILE": max_fds}
+    limits["AS"] = memory_mib << 20
+    for name, value in limits.items():
+        _limit(name, value)
+
+
+def limit_child(cpu_s: int) -> None:
+    """Limits of one run: a backstop of CPU seconds, no further process, eight descriptors."""
+    _limit("CPU", cpu_s)
+    _limit("NPROC", 0)
+    _limit("NOFILE", 8)
+
+
+def _limit(name: str, value: int) -> None:
+    kind = getattr(resource, f"RLIMIT_{name}", None)
+    if kind is None:
+        return
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses some; the self-test sees what that means
+        _, hard = resource.getrlimit(kind)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def _prctl(option: int, argument: int, further: int = 0) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(argument), ctypes.c_ulong(further), 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")
+
+
+def _unshare(flags: int) -> bool:
+    return bool(_libc.unshare(flags) == 0)
+
+
+def _syscall(number: int, *arguments: int | bytes | None) -> int:
+    words = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
+    return int(_libc.syscall(ctypes.c_long(number), *words))

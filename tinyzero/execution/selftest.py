@@ -1,0 +1,128 @@
+"""What this machine's sandbox really stops, observed by attacking it when it starts."""
+
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from tinyzero.types import Execution, Outcome
+
+
+class Tier(IntEnum):
+    """What a program cannot do here; each tier includes the ones below. docs/security.md has the whole text."""
+
+    WEAK = 1
+    """Cannot cheat: a clean process for every run, limits, no gold answers. Could read files and use the network."""
+    CONFINED = 2
+    """Cannot reach files, the network or other processes either: seccomp holds."""
+    DOUBLY_CONFINED = 3
+    """And Landlock would still keep it from files if seccomp did not."""
+
+    @property
+    def description(self) -> str:
+        return {
+            Tier.WEAK: "limits only: programs could read your files and use the network",
+            Tier.CONFINED: "no files, network or processes (seccomp)",
+            Tier.DOUBLY_CONFINED: "no files, network or processes (seccomp and Landlock)",
+        }[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A small attack and how to tell that it failed.
+
+    Attributes:
+        layer: what the attack tests: `limits`, `confinement`, or `landlock` (then seccomp is left out).
+        is_shifted: run in the zygote of the other kind.
+    """
+
+    name: str
+    layer: str
+    program: str
+    is_stopped: Callable[[Execution], bool]
+    cpu_s: float = 0.25
+    is_shifted: bool = False
+
+
+def probes(folder: Path, port: int) -> list[Probe]:
+    """The attacks; files they would write lie in `folder`, and a server listens on `port` of this machine."""
+    target = folder / "written"
+
+    def never_ok(execution: Execution) -> bool:
+        return not execution.is_ok and not target.exists()
+
+    def gives(*outcomes: Outcome) -> Callable[[Execution], bool]:
+        return lambda execution: execution.outcome in outcomes
+
+    def honest(execution: Execution) -> bool:
+        return execution.is_ok and execution.value == 1
+
+    write = f"def f():\n    open({str(target)!r}, 'w').write('x')\n    return 1"
+    read = f"def f():\n    return open({str(folder / 'secret')!r}).read()"
+    poison = (
+        "import builtins, os, json\nbuiltins.repr = builtins.hex = os.write = json.dumps = lambda *a: '0x2'\n"
+    )
+    forge = "import os\ndef f():\n    os.write(3, b'ok 0x2')\n    os._exit(0)"
+    clock = "import time\ndef f():\n    return time.time() // 86400"
+    connect = (
+        "def f():\n    import _socket\n    s = _socket.socket()\n"
+        f"    s.connect(('127.0.0.1', {port}))\n    return 1"
+    )
+    return [
+        Probe("loop", "limits", "def f():\n    while True: pass", gives(Outcome.TIMEOUT), cpu_s=0.05),
+        Probe(
+            "memory", "limits", "def f():\n    return len(bytearray(1 << 34))", gives(Outcome.OUT_OF_MEMORY)
+        ),
+        Probe("flood", "limits", "def f():\n    return [0] * 10 ** 6", gives(Outcome.OUTPUT_TOO_LARGE)),
+        Probe("forged result", "limits", forge, gives(Outcome.CRASHED)),
+        Probe("poisoned process", "limits", f"{poison}def f():\n    return 1", honest),
+        Probe("process after a poisoned one", "limits", "def f():\n    return 1", honest),
+        Probe("write a file", "confinement", write, never_ok),
+        Probe("read a file", "confinement", read, never_ok),
+        Probe("fork", "confinement", "import os\ndef f():\n    os.fork()\n    return 1", never_ok),
+        Probe(
+            "thread",
+            "confinement",
+            "import _thread\ndef f():\n    _thread.start_new_thread(int, ())",
+            never_ok,
+        ),
+        Probe(
+            "signal",
+            "confinement",
+            "import os\ndef f():\n    os.kill(os.getppid(), 0)\n    return 1",
+            never_ok,
+        ),
+        Probe("network", "confinement", connect, never_ok),
+        Probe("write a file, without seccomp", "landlock", write, never_ok),
+        Probe("read a file, without seccomp", "landlock", read, never_ok),
+        Probe("read the clock", "clock", clock, lambda execution: execution.is_ok),
+        Probe("read the shifted clock", "clock", clock, lambda execution: execution.is_ok, is_shifted=True),
+    ]
+
+
+def observe(run_probes: Callable[[Sequence[Probe]], list[Execution]]) -> tuple[Tier | None, list[str]]:
+    """The tier that the probes prove, None if not even the limits hold, and the names of attacks that worked."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tinyzero-") as name,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        folder = Path(name)
+        folder.chmod(0o777)  # the attack is to fail for the sandbox's sake and not for the user's
+        (folder / "secret").write_text("secret")
+        attacks = probes(folder, server.getsockname()[1])
+        executions = run_probes(attacks)
+        got_through = [
+            probe
+            for probe, execution in zip(attacks, executions, strict=True)
+            if not probe.is_stopped(execution)
+        ]
+    honest, shifted = (execution.value for execution in executions[-2:])
+    layers = {probe.layer for probe in got_through}
+    names = [probe.name for probe in got_through]
+    if layers & {"limits", "clock"} or not 300 < shifted - honest < 500:
+        return None, names or ["clocks that agree"]
+    if "confinement" in layers:
+        return Tier.WEAK, names
+    return Tier.CONFINED if "landlock" in layers else Tier.DOUBLY_CONFINED, names
