@@ -87,10 +87,9 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
         from tinyzero.config import ModelConfig, PolicyConfig
         from tinyzero.policy import load_policy
 
-        base = options.pop("base", str(tiny_model_folder))
-        gradient_checkpointing = options.pop("gradient_checkpointing", False)
+        of_model = {name: options.pop(name) for name in tuple(options) if name in ModelConfig.model_fields}
         policy = load_policy(
-            ModelConfig(base=base, gradient_checkpointing=gradient_checkpointing),
+            ModelConfig(**{"base": str(tiny_model_folder), **of_model}),
             PolicyConfig(adapters=adapters, rank=4, alpha=8),
             device="cpu",
             temperature=temperature,

@@ -192,3 +192,15 @@ def test_a_model_with_sliding_windows_is_refused(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelLoadError, match="has layers of sliding_attention"):
         load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
+
+
+@pytest.mark.parametrize("adapters", ["shared", "per-role"])
+def test_a_four_bit_base_keeps_its_adapters_in_float32(make_policy, adapters):
+    policy = make_policy(adapters=adapters, quantization="nf4")
+    weight = policy.model.get_base_model().model.layers[0].self_attn.q_proj.base_layer.weight
+    assert weight.dtype is torch.uint8
+    for adapter in policy.adapters:
+        assert {parameter.dtype for parameter in policy.trainable_parameters(adapter)} == {torch.float32}
+    worn = logits(policy)
+    with policy.reference():
+        assert not torch.allclose(logits(policy), worn)

@@ -91,8 +91,8 @@ def rollout(**completion):
 
 
 def test_rollouts_of_different_policies_are_refused():
-    check_behaviour([rollout(adapter="shared", adapter_version=3)] * 2)
+    check_behaviour([rollout(adapter="shared", adapter_version=3)] * 2, 1.0)
     for other in ({"adapter_version": 4}, {"adapter": "solver"}, {"temperature": 0.5}):
         options = {"adapter": "shared", "adapter_version": 3} | other
         with pytest.raises(ValueError, match="different behaviour policies"):
-            check_behaviour([rollout(adapter="shared", adapter_version=3), rollout(**options)])
+            check_behaviour([rollout(adapter="shared", adapter_version=3), rollout(**options)], 1.0)

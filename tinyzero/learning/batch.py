@@ -78,14 +78,14 @@ class Batch:
         return list(torch.split(values, [len(sample.token_ids) for sample in self.samples]))
 
 
-def check_behaviour(rollouts: Sequence[Rollout]) -> None:
-    """Refuse rollouts of different policies: one importance weight could not correct for all of them."""
+def check_behaviour(rollouts: Sequence[Rollout], temperature: float) -> None:
+    """Refuse rollouts that one policy, scored at this temperature, cannot have written."""
     policies = {(rollout.completion.adapter, rollout.completion.adapter_version) for rollout in rollouts}
     temperatures = {rollout.completion.temperature for rollout in rollouts}
-    if len(policies) > 1 or len(temperatures) > 1:
+    if len(policies) > 1 or temperatures - {temperature}:
         raise ValueError(
             f"rollouts of different behaviour policies in one batch: adapter versions {sorted(policies)}, "
-            f"temperatures {sorted(temperatures)}"
+            f"temperatures {sorted(temperatures)} where {temperature} is scored"
         )
 
 

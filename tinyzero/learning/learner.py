@@ -1,5 +1,6 @@
 """One optimizer step per adapter and update, from the rollouts that the adapter wrote."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tinyzero.learning.scoring import score_tokens
 from tinyzero.policy import Policy
 from tinyzero.types import Role, Rollout
 
+_logger = logging.getLogger(__name__)
 _STATE_FILE = "learner.pt"
 
 
@@ -111,7 +113,7 @@ class LoraLearner:
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
 
     def _update_adapter(self, adapter: str, own: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
-        check_behaviour([rollout for rollout, _ in own])
+        check_behaviour([rollout for rollout, _ in own], self._policy.temperature)
         samples = self._samples(own)
         updates: list[dict[str, float]] = []
         if samples:
@@ -191,6 +193,7 @@ class LoraLearner:
                     ) from error
             # Only here is the traceback gone, which held the activations.
             self._max_tokens //= 2
+            _logger.warning("out of memory: from here on, micro-batches of %d tokens", self._max_tokens)
             self._optimizers[adapter].zero_grad()
             if self._policy.device.type == "cuda":
                 torch.cuda.empty_cache()

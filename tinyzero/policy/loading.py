@@ -105,18 +105,21 @@ def _load_base(
 
     source = resolve_base(model.base)
     revision = model.revision or "main"
+    quantization = _quantization(model, device, dtype)
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
         _check_attention(config, model.base)
         _drop_dropout(config)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
         base = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, config=config, dtype=dtype, **_quantization(model, device, dtype)
+            source, revision=revision, config=config, dtype=dtype, **quantization
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    if not quantization:  # 4-bit weights are made where they stay
+        base.to(device)  # type: ignore[arg-type]
     base.requires_grad_(requires_grad=False)
-    return base.to(device).eval(), tokenizer  # type: ignore[arg-type]
+    return base.eval(), tokenizer  # type: ignore[no-untyped-call]
 
 
 def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -199,7 +202,7 @@ def _check_adapters(wrapped: nn.Module) -> None:
 
 @contextmanager
 def _seeded(name: str) -> Iterator[None]:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)
         yield
 

@@ -112,8 +112,8 @@ class Policy:
 
     def trainable_parameters(self, adapter: str) -> list[nn.Parameter]:
         """The adapter's weights, in a fixed order, worn or not."""
-        named = self.model.named_parameters()
-        return [parameter for name, parameter in named if f".{adapter}." in name and "lora_" in name]
+        ends = tuple(f"lora_{half}.{adapter}.weight" for half in "AB")
+        return [parameter for name, parameter in self.model.named_parameters() if name.endswith(ends)]
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""

@@ -47,7 +47,7 @@ class BuiltinSampler:
                 f"one adapter answers a request, but its prompts are of the roles {sorted(roles)}"
             )
         self._policy.activate(roles.pop())
-        prompt_ids = [self._policy.encode(prompt) for prompt in request.prompts]
+        prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
         self._check_lengths(prompt_ids)
         with torch.inference_mode():
             decoding = _Decoding(self._policy, self._config, self._seed, request, prompt_ids)
@@ -85,7 +85,7 @@ class _Decoding:
         config: SamplingConfig,
         seed: int,
         request: SamplingRequest,
-        prompt_ids: list[list[int]],
+        prompt_ids: list[tuple[int, ...]],
     ) -> None:
         self._policy, self._seed, self._request, self._prompt_ids = policy, seed, request, prompt_ids
         self._model = policy.model.get_base_model()
@@ -150,7 +150,7 @@ class _Decoding:
         self._budgets[rows] = self._tensor([min(budget, context - len(row)) for row in ids])
         self._numbers[rows] = torch.from_numpy(self._uniforms(self._rows[start:])).to(self._numbers.device)
 
-    def _prefill(self, prompts: list[list[int]]) -> KeyValues:
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> KeyValues:
         """Keys and values of each prompt but its last token; a lone token is kept, and written again."""
         lengths = [max(1, len(prompt) - 1) for prompt in prompts]
         ids = np.full((len(prompts), max(lengths)), self._policy.pad_id)
@@ -209,7 +209,7 @@ class _Decoding:
         is_stopped = ids[-1] in self._policy.stop_ids
         return Completion(
             text=self._policy.decode(ids[:-1] if is_stopped else ids),
-            prompt_ids=tuple(self._prompt_ids[prompt]),
+            prompt_ids=self._prompt_ids[prompt],
             token_ids=tuple(ids),
             sampler_logprobs=tuple(self._logprobs[row, :count].tolist()),
             temperature=self._request.temperature,
