@@ -1,7 +1,7 @@
 """The real command line, trainer and run folder over a scripted game, as a program.
 
-The environment directs it. LOAD_S, STEP_S: seconds that loading and a step take. FAIL: "start" for a user's
-error while loading, "bug" for one of our own in step 2.
+The environment directs it. LOAD_S: seconds that loading takes. STEP_S: seconds of each step, the last one for
+all that follow: "0.1,5". FAIL: "start" for a user's error while loading, "bug" for one of our own in step 2.
 """
 
 import os
@@ -33,7 +33,8 @@ class Game(Notebook):
     def play(self, step: int) -> Round:
         if os.environ.get("FAIL") == "bug" and step == 1:
             raise ZeroDivisionError
-        time.sleep(float(os.environ.get("STEP_S", "0")))
+        seconds = os.environ.get("STEP_S", "0").split(",")
+        time.sleep(float(seconds[min(step, len(seconds) - 1)]))
         self.total = 3 * self.total + step
         metrics = {"solver/deduction/accuracy": 0.5, "test/total": float(self.total)}
         return Round(rollouts=[], advantages=[], new_tasks=[], metrics=metrics, seconds={"solve": 0.25})

@@ -10,6 +10,7 @@ import time
 from typing import TextIO
 
 _ERASE = "\r\x1b[2K"
+_TICK_S = 0.25
 
 
 class Screen:
@@ -68,7 +69,7 @@ class Screen:
             self._err.write(f"{_ERASE}{self._waiting_for} ..." + (f" {seconds} s" if seconds else ""))
 
     def _tick(self) -> None:
-        while not self._closed.wait(1.0):
+        while not self._closed.wait(_TICK_S):
             with self._lock:
                 self._draw()
 
