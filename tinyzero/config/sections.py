@@ -84,8 +84,9 @@ class PolicyConfig(Section):
 class PromptsConfig(Section):
     """How a model is asked."""
 
-    style: Literal["full", "compact"] = "full"
-    """full: instructions in words, for instruct models. compact: a few tokens, for small contexts."""
+    style: Literal["full", "direct", "compact"] = "full"
+    """full: instructions in words, with room to reason first. direct: the same, with the answer begun for the
+    model; for instruct models too small to reason. compact: a few tokens, for small contexts."""
 
 
 class SelfPlayConfig(Section):

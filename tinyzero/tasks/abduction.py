@@ -3,46 +3,61 @@
 from collections.abc import Sequence
 
 from tinyzero.execution.values import BadLiteral, parse_arguments, parse_literal, render_arguments, same
-from tinyzero.tasks.answers import candidates
+from tinyzero.tasks.answers import candidates, first_arguments
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.funnel import without_call
-from tinyzero.tasks.layout import block, write
+from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import ProgramAndInput
 from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
 
 
 class Abduction(ProgramAndInput):
     name = "abduction"
-    goal = "Somebody else will see `f` and its output, and must find an input that gives this output."
+    challenge = (
+        "Others will see only `f` and what is printed, and must find arguments that give it, so make that "
+        "take several steps of careful reasoning."
+    )
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
-        shown = write(task.program, style, output=task.outputs[0])
-        text = f"solve {self.name}\n{shown}" if style == "compact" else SOLVE.format(task=shown)
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+        output = task.outputs[0]
+        if style == "compact":
+            text = f"solve {self.name}\n{compact(task.program, output=output)}"
+        else:
+            text = QUESTION.format(output=output, program=block("python", task.program))
+        text += REASON if style == "full" else ""
+        prefill = _prefill(task) if style == "direct" else ""
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        arguments = _read(answer)
+        arguments = _read(task, answer)
         if arguments is None:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no arguments in the answer")
         return Job(program=task.program, inputs=(arguments,))
 
     def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
         (execution,) = executions
-        written = _read(answer) or ""
+        written = _read(task, answer) or ""
         if not execution.is_ok:
             return Verdict(status=VerdictStatus.WRONG, answer=written, detail=execution.outcome)
         right = same(execution.value, parse_literal(task.outputs[0]))
         return Verdict(status=VerdictStatus.CORRECT if right else VerdictStatus.WRONG, answer=written)
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        if style == "direct":
+            return f"{_prefill(task)}{answer})\n```"
         return answer if style == "compact" else block("input", answer)
 
 
-def _read(answer: str) -> str | None:
+def _read(task: Task, answer: str) -> str | None:
     """The canonical source of the first readable argument list, or None."""
-    for text in candidates(answer, "input"):
+    begun = _prefill(task)
+    if answer.startswith(begun):
+        texts = [first_arguments(answer.removeprefix(begun))]
+    else:
+        texts = [without_call(text) for text in candidates(answer, "input")]
+    for text in texts:
         try:
-            arguments = parse_arguments(without_call(text))
+            arguments = parse_arguments(text)
         except BadLiteral:
             continue
         if arguments:
@@ -50,10 +65,16 @@ def _read(answer: str) -> str | None:
     return None
 
 
-SOLVE = """\
-Find an input for which `f` returns this output.
+def _prefill(task: Task) -> str:
+    return f"```python\n# returns {task.outputs[0]}\nf("
 
-{task}
 
-Work it out step by step, then give the arguments of one call, separated by commas, in an ```input block. \
-Any input that produces the output is right."""
+QUESTION = """\
+Find arguments for which `f` returns {output}.
+
+{program}"""
+
+REASON = """
+
+Go through it step by step. Then give the arguments of the call, separated by commas, in an ```input block. \
+Any that give this result are right."""

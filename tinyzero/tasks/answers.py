@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tinyzero.execution.values import BadLiteral, parse_arguments
+
 # A fence ends at bare backticks, at the next tagged fence (models forget to close), or with the text.
 _FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTALL)
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 _PYTHON_TAGS = ("python", "python3", "py")
+_USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
 _LABELS = {
     "input": r"input|in|arguments",
     "output": r"output|out|answer|result",
@@ -63,12 +66,16 @@ def candidates(answer: str, tag: str) -> Iterator[str]:
     yield text.strip().strip("`").strip()
 
 
-def last_program(answer: str) -> str:
-    """The last fenced block that defines a function, or the whole text where it starts like a program."""
-    programs = [block.body for block in fences(answer) if block.is_program]
+def written_program(answer: str) -> str:
+    """The program of an answer: the last fenced one, or the first where the answer begins with it.
+
+    An answer without fences is one where it starts like a program. Empty where there is none.
+    """
+    text = final_part(answer)
+    programs = [block.body for block in fences(text) if block.is_program]
     if programs:
-        return programs[-1]
-    text = final_part(answer).strip("\n")
+        return programs[0] if _begins_with_code(text) else programs[-1]
+    text = text.strip("\n")
     return text.rstrip() if text.startswith(("def ", "import ", "from ", "class ")) else ""
 
 
@@ -87,25 +94,58 @@ def proposal_parts(answer: str) -> Parts:
     return _from_fences(text) if "```" in text else _from_lines(text)
 
 
+def split_usage(program: str) -> tuple[str, tuple[str, ...]]:
+    """Cut a program before its first top-level call of `f`; what was cut off gives the arguments."""
+    lines = program.splitlines()
+    start = next((place for place, line in enumerate(lines) if _USAGE.match(line)), len(lines))
+    calls = (_call_arguments(line) for line in lines[start:] if _USAGE.match(line))
+    return "\n".join(lines[:start]).rstrip(), tuple(call for call in calls if call)
+
+
+def first_arguments(text: str) -> str:
+    """The shortest beginning of `text` that reads as arguments and ends at a `)`; empty where none does."""
+    line = text.partition("\n")[0]
+    for place in (match.start() for match in re.finditer(r"\)", line)):
+        try:
+            parse_arguments(line[:place])
+        except BadLiteral:
+            continue
+        return line[:place]
+    return ""
+
+
+def _call_arguments(line: str) -> str:
+    return first_arguments(line.partition("f(")[2])
+
+
+def _begins_with_code(text: str) -> bool:
+    """What follows reasoning comes last; what begins with code has it there, and may ramble on."""
+    return text.lstrip().startswith("```")
+
+
 def _from_fences(text: str) -> Parts:
-    """The last program that has inputs after it, and these; an answer may ramble on behind them."""
+    """The first program if the answer begins with it, else the last that has inputs; with these inputs."""
     blocks = fences(text)
     starts = [index for index, block in enumerate(blocks) if block.is_program] or [0]
-    ends = [*starts[1:], len(blocks)]
-    parts = [_section(blocks[start:end]) for start, end in zip(starts, ends, strict=True)]
+    sections = [blocks[start:end] for start, end in zip(starts, [*starts[1:], len(blocks)], strict=True)]
+    parts = [_section(section) for section in sections]
     best = next((part for part in reversed(parts) if part.inputs), parts[-1])
-    return best if best.inputs else Parts(best.program, tuple(labelled(text, "input")), best.message)
+    chosen = parts[0] if _begins_with_code(text) else best
+    return chosen if chosen.inputs else Parts(chosen.program, tuple(labelled(text, "input")), chosen.message)
 
 
 def _section(blocks: list[Fence]) -> Parts:
-    program = next((block.body for block in blocks if block.is_program), "")
-    inputs = tuple(block.body.strip() for block in blocks if block.tag == "input")
+    """A program, and the inputs from tagged fences behind it, or else from calls."""
+    usages = [split_usage(block.body) for block in blocks if block.tag in (*_PYTHON_TAGS, "")]
+    program = next((code for code, _ in usages if "def " in code), "")
+    tagged = tuple(block.body.strip() for block in blocks if block.tag == "input")
+    called = tuple(call for _, calls in usages for call in calls)
     messages = [block.body.strip() for block in blocks if block.tag == "message"]
-    return Parts(program, inputs, messages[0] if messages else "")
+    return Parts(program, tagged or called, messages[0] if messages else "")
 
 
 def _from_lines(text: str) -> Parts:
-    """The compact form: a program, then lines `in: ...` and `msg: ...`, which no program can contain."""
+    """The compact form: a program, then lines `in: ...` and `msg: ...`."""
     first = re.search(r"^(?:in|msg):", text, re.MULTILINE)
     program = text[: first.start()] if first else text
     messages = labelled(text, "message")

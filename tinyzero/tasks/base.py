@@ -10,7 +10,9 @@ from typing import Literal, Protocol
 
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task, Verdict
 
-Style = Literal["full", "compact"]
+Style = Literal["full", "direct", "compact"]
+"""full: instructions in words, and room to reason before the answer. direct: the same, with the answer begun
+for the model, for instruct models too small to reason. compact: a few tokens of frame, for small contexts."""
 
 
 class TaskSource(Protocol):

@@ -5,23 +5,35 @@ from collections.abc import Sequence
 from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style
-from tinyzero.tasks.layout import block, write
+from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import ProgramAndInput
 from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
 
 
 class Deduction(ProgramAndInput):
     name = "deduction"
-    goal = "Somebody else will see both and must work out what `f` returns, without running it."
+    challenge = (
+        "Others will see only the code and must work out what it prints, so make that take several steps of "
+        "careful reasoning."
+    )
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
-        shown = write(task.program, style, inputs=task.inputs)
-        text = f"solve {self.name}\n{shown}" if style == "compact" else SOLVE.format(task=shown)
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+        if style == "compact":
+            text = f"solve {self.name}\n{compact(task.program, inputs=task.inputs)}"
+        else:
+            text = QUESTION.format(call=f"f({task.inputs[0]})", program=block("python", task.program))
+        text += REASON if style == "full" else ""
+        prefill = _prefill(task) if style == "direct" else ""
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
         """A verdict at once: a written value is compared, never run."""
-        for text in candidates(answer, "output"):
+        begun = _prefill(task)
+        if answer.startswith(begun):
+            texts = [answer.removeprefix(begun).partition("\n")[0].partition("```")[0]]
+        else:
+            texts = list(candidates(answer, "output"))
+        for text in texts:
             try:
                 value = parse_literal(text)
             except BadLiteral:
@@ -35,12 +47,21 @@ class Deduction(ProgramAndInput):
         raise AssertionError("a deduction answer needs no run")
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        if style == "direct":
+            return f"{_prefill(task)} {answer}\n```"
         return answer if style == "compact" else block("output", answer)
 
 
-SOLVE = """\
-What does `f` return for this input?
+def _prefill(task: Task) -> str:
+    return f"```python\nassert f({task.inputs[0]}) =="
 
-{task}
 
-Work it out step by step, then give the returned value as a Python literal in an ```output block."""
+QUESTION = """\
+What does `{call}` return?
+
+{program}"""
+
+REASON = """
+
+Go through it step by step. Then give the returned value as a Python literal (text in quotes) in an \
+```output block."""

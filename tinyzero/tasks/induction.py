@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from random import Random
 
 from tinyzero.execution.values import parse_literal, same
-from tinyzero.tasks.answers import last_program, proposal_parts
+from tinyzero.tasks.answers import proposal_parts, written_program
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import make_task, malformed, read_arguments, refuse_run
-from tinyzero.tasks.layout import block, write
+from tinyzero.tasks.layout import block, compact, program_and_calls
 from tinyzero.tasks.program_and_input import IDENTITY
 from tinyzero.tasks.programs import BadProgram, tidy
 from tinyzero.types import (
@@ -50,7 +50,8 @@ class Induction:
         if style == "compact":
             return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{subject}")
         text = PROPOSE.format(program=block("python", subject), count=MAX_INPUTS)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=PREFILL)
+        prefill = PREFILL if style == "direct" else ""
+        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -93,21 +94,16 @@ class Induction:
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         shown = num_shown(task)
-        pairs = "\n".join(
-            write("", style, inputs=(given,), output=output)
-            for given, output in zip(task.inputs[:shown], task.outputs[:shown], strict=True)
-        )
-        if style == "compact":
-            parts = [f"solve {self.name}", pairs, write("", style, message=task.message)]
-            text = "\n".join(part for part in parts if part)
-        else:
-            text = SOLVE.format(pairs=pairs, message=block("message", task.message or "none"))
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+        pairs = list(zip(task.inputs[:shown], task.outputs[:shown], strict=True))
+        text = _compact_pairs(task, pairs) if style == "compact" else _full_pairs(task, pairs)
+        text += REASON if style == "full" else ""
+        prefill = SOLVE_PREFILL if style == "direct" else ""
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
         """The written program runs on the hidden inputs; the outputs stay here."""
         try:
-            program = tidy(last_program(answer))
+            program = tidy(written_program(answer))
         except BadProgram as error:
             return Verdict(status=VerdictStatus.MALFORMED, detail=str(error))
         return Job(program=program, inputs=task.inputs[num_shown(task) :])
@@ -120,17 +116,30 @@ class Induction:
         )
         return Verdict(
             status=VerdictStatus.CORRECT if right == len(hidden) else VerdictStatus.WRONG,
-            answer=tidy(last_program(answer)),
+            answer=tidy(written_program(answer)),
             detail=f"{right} of {len(hidden)} hidden pairs",
         )
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
-            return write("", style, inputs=proposal.inputs, message=proposal.message)
-        return write("", style, inputs=("\n".join(proposal.inputs),), message=proposal.message)
+            return compact(inputs=proposal.inputs, message=proposal.message)
+        message = "\n" + block("message", proposal.message) if proposal.message else ""
+        return program_and_calls("", proposal.inputs) + message
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         return answer if style == "compact" else block("python", answer)
+
+
+def _compact_pairs(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
+    lines = [compact(inputs=(given,), output=output) for given, output in pairs]
+    lines += [compact(message=task.message)] if task.message else []
+    return f"solve {task.kind}\n" + "\n".join(lines)
+
+
+def _full_pairs(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
+    asserts = "\n".join(f"assert f({given}) == {output}" for given, output in pairs)
+    hint = f"\n\nA hint: {task.message}" if task.message else ""
+    return SOLVE.format(pairs=block("python", asserts)) + hint
 
 
 def num_shown(task: Task) -> int:
@@ -154,26 +163,26 @@ def _refuse_message(message: str) -> str:
     return f"the message contains code ({code.strip()})" if code else ""
 
 
-PREFILL = "```input\n"
+PREFILL = "```python\nprint(f("
 
 PROPOSE = """\
 Here is a Python function `f`:
 
 {program}
 
-Write {count} different inputs for it, one per line in one ```input block. Each line holds the arguments of \
-one call, separated by commas: plain values such as 3, [1, 2] or 'abc'. Choose inputs of many kinds, so that \
-somebody who sees only some of the inputs and their outputs can find out what `f` does.
-Then write a ```message block with one sentence: a hint at what `f` does, without code."""
+Print the results of {count} different calls of it, one per line, in a ```python block. The arguments are \
+plain values, such as 3, [1, 2] or 'abc'. Choose them so that somebody who sees only some of the calls and \
+their results can find out what `f` does. Then give a hint at what `f` does in a ```message block: one \
+sentence, no code."""
+
+SOLVE_PREFILL = "```python\ndef f("
 
 SOLVE = """\
-Write the Python function `f` that turns each of these inputs into its output.
+Write a Python function `f` that passes these assertions. It will be checked on other arguments too, so do \
+not list cases.
 
-{pairs}
+{pairs}"""
 
-A hint:
+REASON = """
 
-{message}
-
-Work out what `f` does. It will be checked on other inputs as well, so do not list cases. Give the whole \
-function in a ```python block."""
+Think about what `f` does to its arguments first. Then give the whole function in a ```python block."""

@@ -1,24 +1,25 @@
-"""How tasks are written in prompts and ideal answers: fenced blocks (full), or a line a part (compact)."""
+"""How tasks are written in prompts and ideal answers."""
 
-from collections.abc import Iterable
-
-from tinyzero.tasks.base import Style
+from collections.abc import Sequence
 
 
 def block(tag: str, body: str) -> str:
     return f"```{tag}\n{body}\n```"
 
 
-def write(
-    program: str, style: Style, *, inputs: Iterable[str] = (), output: str = "", message: str = ""
-) -> str:
-    """The parts of a task that are given, in the order program, inputs, output, message."""
-    parts = [("input", text) for text in inputs] + [("output", output)] * bool(output)
-    parts += [("message", message)] * bool(message)
-    if style == "compact":
-        return "\n".join([program] * bool(program) + [f"{_SHORT[tag]}: {body}" for tag, body in parts])
-    return "\n".join([block("python", program)] * bool(program) + [block(tag, body) for tag, body in parts])
+def program_and_calls(program: str, inputs: Sequence[str]) -> str:
+    """A program and calls of it as one fenced block, the way that people and models write usage examples."""
+    calls = "\n".join(f"print(f({arguments}))" for arguments in inputs)
+    return block("python", f"{program}\n\n{calls}" if program else calls)
 
 
-# `in` is a keyword, so no line of a program can begin like this, outside of a multi-line string.
-_SHORT = {"input": "in", "output": "out", "message": "msg"}
+def compact(program: str = "", *, inputs: Sequence[str] = (), output: str = "", message: str = "") -> str:
+    """The given parts, a line each after the program.
+
+    `in` is a keyword, so outside of a multi-line string no line of a program can begin like such a line.
+    """
+    lines = [program] if program else []
+    lines += [f"in: {arguments}" for arguments in inputs]
+    lines += [f"out: {output}"] if output else []
+    lines += [f"msg: {message}"] if message else []
+    return "\n".join(lines)

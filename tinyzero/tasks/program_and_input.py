@@ -14,7 +14,7 @@ from tinyzero.tasks.funnel import (
     refuse_run,
     refuse_trivial,
 )
-from tinyzero.tasks.layout import write
+from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import perturb
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Role, Task
 
@@ -22,11 +22,11 @@ IDENTITY = "def f(a):\n    return a"
 
 
 class ProgramAndInput:
-    """Proposing and accepting; a kind adds its name, its goal in words and its solver's side."""
+    """Proposing and accepting; a kind adds its name, what is asked of its solvers, and their side of it."""
 
     name: str
-    goal: str
-    """What a solver will see and have to find, as a sentence for the proposer."""
+    challenge: str
+    """What a solver sees and must find, told to the proposer."""
 
     def seeds(self) -> tuple[Task, ...]:
         seed = Proposal(kind=self.name, program=IDENTITY, inputs=("'Hello world'",))
@@ -36,20 +36,21 @@ class ProgramAndInput:
         return pool.references(self.name, count, rng)
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        text = self._compact_text(references) if style == "compact" else self._full_text(references)
-        return Prompt(
-            role=Role.PROPOSER, kind=self.name, text=text, prefill=PREFILL if style == "full" else ""
-        )
+        prefill = PREFILL if style == "direct" else ""
+        text = self._compact_text(references) if style == "compact" else self._full_text(references, style)
+        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
 
     def _compact_text(self, references: Sequence[Task]) -> str:
-        blocks = [write(task.program, "compact", inputs=task.inputs) for task in references]
+        blocks = [compact(task.program, inputs=task.inputs) for task in references]
         return f"propose {self.name}\n" + "\n\n".join(blocks)
 
-    def _full_text(self, references: Sequence[Task]) -> str:
-        shown = [
-            write(task.program, "full", inputs=task.inputs, output=task.outputs[0]) for task in references
-        ]
-        return PROPOSE.format(goal=self.goal, references="\n\n".join(shown))
+    def _full_text(self, references: Sequence[Task], style: Style) -> str:
+        """Seeds are left out: the example in the text shows the form better than they do."""
+        shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
+        parts = [TASK.format(challenge=self.challenge)]
+        parts += ["Earlier ones:", *shown] if shown else []
+        parts += ["For example:", EXAMPLE, "Write another one." if style == "direct" else PLAN]
+        return "\n\n".join(parts)
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -85,7 +86,9 @@ class ProgramAndInput:
         return refuse_run(own) or refuse_trivial(runs) or make_task(proposal, [own.value], step)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
-        return write(proposal.program, style, inputs=proposal.inputs)
+        if style == "compact":
+            return compact(proposal.program, inputs=proposal.inputs)
+        return program_and_calls(proposal.program, proposal.inputs)
 
 
 def _other_arguments(proposal: Proposal) -> tuple[tuple[object, ...], ...]:
@@ -94,18 +97,18 @@ def _other_arguments(proposal: Proposal) -> tuple[tuple[object, ...], ...]:
 
 PREFILL = "```python\ndef f("
 
-PROPOSE = """\
-Write a small Python function `f` and one input for it. {goal}
+TASK = """\
+Write a short Python function `f` and print the result of one call. {challenge} The result depends on the \
+arguments, which are plain values, and is the same on every run: no randomness, time, files or input."""
 
-Rules:
-- `f` takes at least one argument, returns a value, and its result depends on the input.
-- The result is the same on every run: no randomness, time, files, printing or user input.
-- The input is the arguments of one call, separated by commas: plain values such as 3, [1, 2] or 'abc'.
-- Good tasks take several steps of careful reasoning and are unlike the examples.
+EXAMPLE = """\
+```python
+def f(a, b):
+    return a * 2 + b
 
-Examples:
+print(f(3, 4))
+```"""
 
-{references}
-
-Now write a new one in the same form: a ```python block with the function, then an ```input block with its \
-arguments."""
+PLAN = """\
+Write another one, different in idea and harder. Plan it in a few words first: what does it compute, and \
+where could a reader slip? Then give it in a single ```python block, as above."""

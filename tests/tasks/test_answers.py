@@ -1,0 +1,191 @@
+"""What is found in answers, with every fall-back, and what is not."""
+
+import pytest
+
+from tinyzero.tasks.answers import (
+    candidates,
+    fences,
+    final_part,
+    first_arguments,
+    proposal_parts,
+    split_usage,
+    written_program,
+)
+
+PROGRAM = "def f(a):\n    return a + 1"
+
+
+def first(answer: str, tag: str) -> str:
+    return next(candidates(answer, tag))
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("```output\n5\n```", "5"),
+        ("First ```output\n4\n``` no:\n```output\n5\n```", "5"),
+        ("```OUTPUT\n5\n```", "5"),
+        ("```output 5```", "5"),
+        ("```output\n5", "5"),
+        ("```output\n[1,\n 2]\n```", "[1,\n 2]"),
+        ("<think>```output\n4\n```</think>```output\n5\n```", "5"),
+        ("<answer>\n```output\n5\n```\n</answer> or ```output\n4\n```", "5"),
+        ("<answer>5</answer>", "5"),
+        ("The value:\n```\n5\n```", "5"),
+        ("The value:\n```python\n5\n```", "5"),
+        ("So it is easy.\nOutput: 5\nDone.", "5"),
+        ("**Output:** `5`", "5"),
+        ("# Output: 5", "5"),
+        ("Answer: 4\nAnswer: 5", "5"),
+        ("5", "5"),
+        (" `5`\n", "5"),
+    ],
+)
+def test_a_literal_is_found(answer: str, found: str) -> None:
+    assert first(answer, "output") == found
+
+
+def test_a_fence_with_the_right_tag_is_decisive() -> None:
+    assert list(candidates("Output: 5\n```output\nnonsense here\n```", "output")) == ["nonsense here"]
+
+
+def test_a_fence_of_another_part_is_not_taken_for_the_answer() -> None:
+    assert "3" not in list(candidates("```input\n3\n```\nnothing else", "output"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```python\ndef f(a):\n    return a + 1\n```\n```input\n3\n```",
+        "```py\ndef f(a):\n    return a + 1\n```\nNow the input:\n```input\n3\n```\nIt returns 4.",
+        "```python\ndef f(a):\n    return a + 1\n```input\n3\n```",  # the first fence never closes
+        "```\ndef f(a):\n    return a + 1\n```\n```input\n3",  # nor does the last
+        "```python\ndef f(a):\n    return a + 1\n```\nInput: 3",
+        "```python\ndef f(a):\n    return a + 1\n```\n**Input:** `3`",
+        "def f(a):\n    return a + 1\nin: 3",
+        "def f(a):\n    return a + 1\n\nin: 3\n",
+        "<think>easy</think><answer>```python\ndef f(a):\n    return a + 1\n```\n```input\n3\n```</answer>",
+    ],
+)
+def test_a_proposal_is_found(answer: str) -> None:
+    parts = proposal_parts(answer)
+    assert (parts.program, parts.inputs, parts.message) == (PROGRAM, ("3",), "")
+
+
+PAIR = "```python\ndef f(a):\n    return {0}\n```\n```input\n{1}\n```\n"
+CUT = "```python\ndef f(a):\n    return 'cut"
+
+
+def test_after_reasoning_the_last_program_with_an_input_counts() -> None:
+    parts = proposal_parts("Let me try.\n" + PAIR.format("a", 1) + PAIR.format("a * 2", 2) + CUT)
+    assert (parts.program, parts.inputs) == ("def f(a):\n    return a * 2", ("2",))
+
+
+def test_an_answer_that_begins_with_code_may_ramble_on() -> None:
+    parts = proposal_parts(PAIR.format("a", 1) + "Or:\n" + PAIR.format("a * 2", 2))
+    assert (parts.program, parts.inputs) == ("def f(a):\n    return a", ("1",))
+    assert written_program(
+        "```python\ndef f(a):\n    return 1\n```\n```python\ndef f(a):\n    return 2\n```"
+    ) == ("def f(a):\n    return 1")
+
+
+@pytest.mark.parametrize(
+    ("usage", "inputs"),
+    [
+        ("print(f(3))", ("3",)),
+        ("print(f(3))  # prints 4", ("3",)),
+        ("f(3)", ("3",)),
+        ("assert f(3) == 4", ("3",)),
+        ("result = f(3)\nprint(result)", ("3",)),
+        ("print(f('a)', (1, 2)))", ("'a)', (1, 2)",)),
+        ("print(f(3))\nprint(f([4, 5]))", ("3", "[4, 5]")),
+        ("print(f(3))\n\nThis line is no Python (f(4)).", ("3",)),
+        ("print(f(x))", ()),
+        ("print(f(a=3))", ()),
+        ("print(f(__import__('os')))", ()),
+        ("print(g(3))", ()),
+    ],
+)
+def test_a_usage_example_gives_the_input(usage: str, inputs: tuple[str, ...]) -> None:
+    assert proposal_parts(f"```python\n{PROGRAM}\n\n{usage}\n```").inputs == inputs
+
+
+def test_the_program_ends_where_its_usage_begins() -> None:
+    code, calls = split_usage(PROGRAM + "\n\nprint(f(3))\ndef f(a: broken")
+    assert (code, calls) == (PROGRAM, ("3",))
+
+
+def test_a_recursive_call_is_no_usage() -> None:
+    recursive = "def f(n):\n    if n < 1:\n        return 0\n    return f(1)"
+    assert split_usage(recursive) == (recursive, ())
+
+
+def test_a_tagged_input_wins_over_a_usage_example() -> None:
+    answer = f"```python\n{PROGRAM}\n\nprint(f(3))\n```\n```input\n5\n```"
+    assert proposal_parts(answer).inputs == ("5",)
+
+
+def test_calls_without_a_program_are_inputs() -> None:
+    parts = proposal_parts("```python\nprint(f(1))\nprint(f(2))\n```\n```message\nAdds one.\n```")
+    assert (parts.program, parts.inputs, parts.message) == ("", ("1", "2"), "Adds one.")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("3, 4) # text", "3, 4"),
+        ("(1, 2), 3)", "(1, 2), 3"),
+        ("')')", "')'"),
+        (" 1) or (True)", " 1"),
+        ("x)", ""),
+        ("3", ""),
+        ("3\n)", ""),
+    ],
+)
+def test_arguments_end_at_their_parenthesis(text: str, arguments: str) -> None:
+    assert first_arguments(text) == arguments
+
+
+def test_a_program_alone_has_no_input() -> None:
+    assert proposal_parts(f"```python\n{PROGRAM}\n```").inputs == ()
+
+
+def test_a_compact_line_inside_the_program_is_part_of_it() -> None:
+    parts = proposal_parts(
+        "def f(a):\n    for b in a:\n        c = b\n    return c\nin: [1]\nin: [2]\nmsg: last one"
+    )
+    assert parts.program == "def f(a):\n    for b in a:\n        c = b\n    return c"
+    assert parts.inputs == ("[1]", "[2]")
+    assert parts.message == "last one"
+
+
+def test_several_inputs_and_a_message_are_found() -> None:
+    parts = proposal_parts("```input\n1\n```\n```input\n2\n```\n```message\nAdds one.\n```")
+    assert (parts.program, parts.inputs, parts.message) == ("", ("1", "2"), "Adds one.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "program"),
+    [
+        (f"```python\n{PROGRAM}\n```", PROGRAM),
+        (f"So:\n```python\nx = 1\n```\n```\n{PROGRAM}\n```\n```python\nprint(f(1))\n```", PROGRAM),
+        (f"First:\n```python\ndef f(a):\n    return a\n```\nBetter:\n```python\n{PROGRAM}\n```", PROGRAM),
+        (PROGRAM, PROGRAM),
+        ("import math\n" + PROGRAM + "\n", "import math\n" + PROGRAM),
+        ("I would add one.", ""),
+        ("```output\n3\n```", ""),
+    ],
+)
+def test_a_program_is_found(answer: str, program: str) -> None:
+    assert written_program(answer) == program
+
+
+def test_reasoning_is_left_out() -> None:
+    assert final_part("<think>5</think> 6") == " 6"
+    assert final_part("no tags") == "no tags"
+    assert final_part("<answer>1</answer><answer>2") == "2"
+
+
+def test_fences_keep_indentation_and_order() -> None:
+    blocks = fences("```python\n  x\n\n  y\n```\ntext\n```input\n1\n```")
+    assert [(block.tag, block.body) for block in blocks] == [("python", "  x\n\n  y"), ("input", "1")]
