@@ -7,8 +7,9 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from tinyzero.config import ModelConfig, PolicyConfig
-from tinyzero.errors import CheckpointError, ModelLoadError
+from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError
 from tinyzero.policy import load_policy
+from tinyzero.policy.loading import check_fused_head
 from tinyzero.types import Prompt, Role
 
 IDS = torch.tensor([[5, 9, 33, 40, 7, 21]])
@@ -204,3 +205,10 @@ def test_a_four_bit_base_keeps_its_adapters_in_float32(make_policy, adapters):
     worn = logits(policy)
     with policy.reference():
         assert not torch.allclose(logits(policy), worn)
+
+
+def test_a_trl_without_a_fused_head_for_the_cpu_is_named():
+    check_fused_head(torch.device("cuda"), "1.15.0")
+    check_fused_head(torch.device("cpu"), "1.16.2")
+    with pytest.raises(HardwareError, match=r"pip install 'trl>=1.16'"):
+        check_fused_head(torch.device("cpu"), "1.15.0")

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 import tinyzero
 from tinyzero.config import ModelConfig, PolicyConfig
-from tinyzero.errors import ModelLoadError
+from tinyzero.errors import HardwareError, ModelLoadError
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role
 
@@ -45,10 +46,12 @@ def load_policy(
 
     Raises:
         ModelLoadError: the model could not be found, reached or read.
+        HardwareError: the installed trl cannot score on this device.
     """
     from trl.trainer.utils import add_fused_lm_head
 
     device = torch.device(device)
+    check_fused_head(device, version("trl"))
     dtype = choose_dtype(model, device)
     with _no_progress_bars():
         base, tokenizer = _load_base(model, device, dtype)
@@ -68,6 +71,19 @@ def load_policy(
         stop_ids=_stop_ids(base, tokenizer),
         temperature=temperature,
     )
+
+
+def check_fused_head(device: torch.device, trl_version: str) -> None:
+    """Before 1.16 the fused LM head of trl exists as a Triton kernel only.
+
+    Raises:
+        HardwareError: this device needs a newer trl.
+    """
+    major, minor = map(int, trl_version.split(".")[:2])
+    if device.type != "cuda" and (major, minor) < (1, 16):
+        raise HardwareError(
+            f"trl {trl_version} needs CUDA, and this run is on {device}; pip install 'trl>=1.16'"
+        )
 
 
 def choose_dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
