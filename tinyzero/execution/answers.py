@@ -27,7 +27,8 @@ _OWN_WORDS = {
 }
 """The outcomes that a child may claim; all others are observed."""
 _DETAIL = re.compile(r"\w{0,80}")
-_ANSWERED = (Outcome.OK, Outcome.EXCEPTION)
+ANSWERS = (Outcome.OK, Outcome.EXCEPTION)
+"""Outcomes that can contradict each other; all others are limits that were hit, or no program at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,12 @@ def _call(line: str) -> Execution:
 def combined(first: Execution, second: Execution) -> Execution:
     """One result from two runs or calls that should be equal.
 
-    Only answers can contradict each other: where one hit a limit, that limit is the result, since the other may have
-    been just below it.
+    Only answers can contradict each other: where one hit a limit, that limit is the result, since the
+    other may have been just below it.
     """
-    if first.outcome not in _ANSWERED:
+    if first.outcome not in ANSWERS:
         return first
-    if second.outcome not in _ANSWERED:
+    if second.outcome not in ANSWERS:
         return second
     if first.outcome is second.outcome and first.detail == second.detail and same(first.value, second.value):
         return first

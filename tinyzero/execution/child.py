@@ -1,8 +1,8 @@
 """One run of an untrusted program, inside its forked process: confine, compile, call `f`, answer, leave.
 
-Standard library only. The zygote gives this module a private copy of the builtins before it runs, so that a program
-that replaces `builtins.repr` deceives itself alone. Nothing here is secret from the program: what it must not know
-is not in the process.
+Standard library only. The zygote gives this module a private copy of the builtins before it runs, so that
+a program that replaces `builtins.repr` deceives itself alone. Nothing here is secret from the program:
+what it must not know is not in the process.
 """
 
 import gc
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -39,7 +40,7 @@ _kept: list[
 ] = []  # what the program made stays alive: no finaliser of its runs between its answer and the end
 
 
-class Unfit(Exception):  # noqa: N818
+class Unfit(Exception):
     """A value that cannot be an answer; the argument is the outcome."""
 
 
@@ -73,7 +74,7 @@ def run(
 
 
 def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
-    """One line for each call, up to the first that did not return a value: `outcome`, then a literal or a name."""
+    """One line for each call, up to the first without a value: an outcome, then a literal or a name."""
     copies = [marshal.loads(arguments) for _ in range(num_calls)]  # noqa: S302 - from the parent
     lines: list[str] = []
     try:
@@ -109,13 +110,11 @@ def _defined(code: Any) -> Callable[..., Any]:  # noqa: ANN401
 
 
 def _regain_control() -> None:
-    """Remove what would run the program's code inside of ours: tracers, garbage collection, a low stack limit."""
+    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit."""
     _disable_gc()
     for withdraw in _withdraw_hooks:
-        try:
+        with suppress(BaseException):  # a hook that raises is gone by then
             withdraw(None)
-        except BaseException:  # noqa: BLE001, S110, PERF203 - a hook that raises is gone by then
-            pass
     _set_stack_limit(10_000)
 
 

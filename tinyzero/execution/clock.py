@@ -1,7 +1,7 @@
 """A clock that tells another time, for the zygote whose runs are compared with those of an honest clock.
 
-Standard library only. The wrappers are installed with an offset of zero as well, so that both kinds of zygote show
-programs the same functions and types. C code that reads the clock itself sees the true time.
+Standard library only. The wrappers are installed with an offset of zero as well, so that both kinds of
+zygote show programs the same functions and types. C code that reads the clock itself sees the true time.
 """
 
 import datetime
@@ -37,7 +37,9 @@ def _shifted(function: Callable[..., Any], offset: int) -> Any:  # noqa: ANN401
     return read
 
 
-def _defaulting(function: Callable[..., Any], position: int, default: Callable[[], Any]) -> Any:  # noqa: ANN401
+def _defaulting(
+    function: Callable[..., Any], position: int, default: Callable[[], Any]
+) -> Callable[..., Any]:
     """The function with an explicit moment in place of the current one that it would take itself."""
 
     def call(*arguments: Any) -> Any:  # noqa: ANN401

@@ -1,5 +1,6 @@
 """The thread that owns the zygotes: starts them, shares runs among them, restarts those that die."""
 
+import contextlib
 import logging
 import math
 import os
@@ -67,8 +68,8 @@ class Dispatcher:
         self._links: list[Link] = []
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._waker = socket.socketpair()
-        self._wakeup.setblocking(False)
-        self._waker.setblocking(False)
+        self._wakeup.settimeout(0)
+        self._waker.settimeout(0)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="tinyzero-executor", daemon=True)
@@ -115,10 +116,8 @@ class Dispatcher:
         self._thread.join()
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody to wake
             self._waker.send(b"\0")
-        except OSError:
-            pass  # full: it will wake anyway; closed: nobody to wake
 
     def _main(self) -> None:
         try:
@@ -214,7 +213,6 @@ class Dispatcher:
                 self._replace(link)
 
     def _take_back(self, run: Run) -> None:
-        assert run.ended is not None
         why = trouble(run.ended)
         if why:
             time.sleep(PAUSE_S * (run.attempts + 1))
@@ -227,14 +225,13 @@ class Dispatcher:
     def _repeat(self, run: Run, why: str) -> None:
         """Queue the run again, at the front; at the end of our patience its batch fails."""
         run.attempts += 1
-        run.ended = None
         if run.attempts >= MAX_ATTEMPTS:
             with self._lock:
                 batch = self._batch_of.pop(run)
             batch.fail(
                 ExecutorBroken(
-                    f"a program could not be run in {run.attempts} attempts ({why}); see that memory and processes "
-                    "are free, or lower execution.workers, and resume the run"
+                    f"a program could not be run in {run.attempts} attempts ({why}); see that memory and "
+                    "processes are free, or lower execution.workers, and resume the run"
                 )
             )
             return

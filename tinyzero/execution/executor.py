@@ -5,12 +5,13 @@ import marshal
 import sys
 import weakref
 from collections.abc import Sequence
+from functools import reduce
 from types import TracebackType
 from typing import Any, Self
 
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
-from tinyzero.execution.answers import combined, execution_of
+from tinyzero.execution.answers import ANSWERS, combined, execution_of
 from tinyzero.execution.dispatcher import Dispatcher
 from tinyzero.execution.link import Run
 from tinyzero.execution.selftest import Probe, Tier, observe
@@ -30,9 +31,10 @@ class Executor:
             [execution] = executor.run("def f(x): return x + 1", ["41"])
             assert execution.value == 42
 
-    Programs may be hostile: see docs/security.md for what each tier promises. Results that are trees of exact builtin
-    types come back as values; every other end has an `Outcome` of its own. All methods may be called from several
-    threads at once. This process never forks and never evaluates what a program or a model wrote.
+    Programs may be hostile: see docs/security.md for what each tier promises. Results that are trees of
+    exact builtin types come back as values; every other end has an `Outcome` of its own. All methods may
+    be called from several threads at once. This process never forks and never evaluates what a program or
+    a model wrote.
 
     Args:
         config: limits; the defaults suit small programs.
@@ -88,8 +90,9 @@ class Executor:
             ExecutorBroken: the infrastructure failed again and again; no verdict is made up for that.
         """
         plans = [_Plan(job, source, self._cpu_s(job)) for job in jobs for source in job.inputs]
-        self._dispatcher.execute([run for plan in plans if (run := plan.first_run())])
-        self._dispatcher.execute([run for plan in plans if (run := plan.second_run())])
+        for is_second in (False, True):
+            runs = [plan.next_run(is_second=is_second) for plan in plans]
+            self._dispatcher.execute([run for run in runs if run])
         executions = iter([plan.execution for plan in plans])
         return [[next(executions) for _ in job.inputs] for job in jobs]
 
@@ -114,8 +117,8 @@ class Executor:
             raise ExecutorBroken(f"the sandbox does not hold on this machine: {', '.join(got_through)}")
         if tier is Tier.WEAK and not self.config.allow_weak_sandbox:
             raise ExecutorBroken(
-                f"this system cannot keep programs from your files and network ({', '.join(got_through)}); use Linux "
-                "5.13 or newer, or a virtual machine, or accept the risk with --allow-weak-sandbox"
+                f"this system cannot keep programs from your files and network ({', '.join(got_through)}); "
+                "use Linux 5.13 or newer, or a virtual machine, or accept the risk with --allow-weak-sandbox"
             )
         log.info("sandbox tier %d: %s", tier, tier.description)
         return tier
@@ -141,8 +144,7 @@ class _Plan:
     def __init__(self, job: Job, source: str, cpu_s: float) -> None:
         self._job = job
         self._cpu_s = cpu_s
-        self._first: Run | None = None
-        self._second: Run | None = None
+        self._runs: list[Run] = []
         self._refused: Execution | None = None
         try:
             self._arguments = marshal.dumps(parse_arguments(source))
@@ -151,36 +153,27 @@ class _Plan:
         if len(job.program) > MAX_PROGRAM_CHARS:
             self._refused = Execution(outcome=Outcome.SYNTAX_ERROR, detail="too_long")
 
-    def first_run(self) -> Run | None:
-        if not self._refused:
-            self._first = self._run(num_calls=1, is_shifted=False)
-        return self._first
-
-    def second_run(self) -> Run | None:
-        """With another hash seed and clock, and two calls of `f`; only where the first gave an answer."""
-        if self._first and self._job.check_determinism:
-            if _execution(self._first).outcome in (Outcome.OK, Outcome.EXCEPTION):
-                self._second = self._run(num_calls=2, is_shifted=True)
-        return self._second
+    def next_run(self, *, is_second: bool) -> Run | None:
+        """The first run; or the second, which decides about determinism where the first gave an answer."""
+        is_wanted = self._refused is None
+        if is_second:
+            is_wanted &= self._job.check_determinism and self.execution.outcome in ANSWERS
+        if not is_wanted:
+            return None
+        run = Run(
+            program=self._job.program.encode("utf-8", "surrogatepass"),
+            arguments=self._arguments,
+            cpu_s=self._cpu_s * (1 + is_second),
+            num_calls=1 + is_second,
+            is_shifted=is_second,
+        )
+        self._runs.append(run)
+        return run
 
     @property
     def execution(self) -> Execution:
-        if self._first is None:
-            assert self._refused is not None
-            return self._refused
-        first = _execution(self._first)
-        return combined(first, _execution(self._second)) if self._second else first
-
-    def _run(self, *, num_calls: int, is_shifted: bool) -> Run:
-        return Run(
-            program=self._job.program.encode("utf-8", "surrogatepass"),
-            arguments=self._arguments,
-            cpu_s=self._cpu_s * num_calls,
-            num_calls=num_calls,
-            is_shifted=is_shifted,
-        )
+        return self._refused or reduce(combined, map(_execution, self._runs))
 
 
 def _execution(run: Run) -> Execution:
-    assert run.ended is not None
     return execution_of(run.ended, cpu_s=run.cpu_s, num_calls=run.num_calls)

@@ -16,8 +16,10 @@ from tinyzero.execution.answers import Ended
 START_S = 30.0
 """A zygote starts in a tenth of a second; more than this means that it never will."""
 
+NOT_YET = Ended(zygote.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
-class LinkLost(Exception):  # noqa: N818
+
+class LinkLost(Exception):
     """The zygote is gone; what it was doing is not known."""
 
 
@@ -29,7 +31,7 @@ class Run:
         is_shifted: in a zygote with the other hash seed and the shifted clock.
         program: UTF-8; arguments: marshalled.
         is_probe: trusted code, to be confined by everything but seccomp.
-        attempts: how often it has been tried.
+        attempts: how often it was tried in vain; ended: what became of it.
     """
 
     program: bytes
@@ -39,8 +41,7 @@ class Run:
     is_shifted: bool = False
     is_probe: bool = False
     attempts: int = 0
-    ended: Ended | None = None
-    trouble: str = ""
+    ended: Ended = NOT_YET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,7 @@ class Link:
             ) from error
         if "error" in self.report:
             raise ExecutorBroken(f"the sandbox process could not set itself up: {self.report['error']}")
-        self.socket.setblocking(False)
+        self.socket.settimeout(0)
 
     def _exactly(self, size: int) -> bytes:
         taken = b""
@@ -181,8 +182,8 @@ class Link:
 def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted: bool) -> Link:
     """Start a zygote; it is usable after `wait_until_ready`.
 
-    The calling thread must outlive it: the kernel kills the zygote when that thread ends. subprocess uses vfork
-    here, so the parent's memory is not copied.
+    The calling thread must outlive it: the kernel kills the zygote when that thread ends. subprocess uses
+    vfork here, so the parent's memory is not copied.
     """
     ours, theirs = socket.socketpair()
     told = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}

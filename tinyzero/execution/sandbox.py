@@ -1,7 +1,7 @@
 """Kernel confinement of a process: seccomp, Landlock, limits, namespaces, an unprivileged user.
 
-Runs in the zygote and its children, so it imports the standard library only and knows nothing of TinyZero. Nothing
-here decides what a tier promises: the parent observes that (`selftest`).
+Runs in the zygote and its children, so it imports the standard library only and knows nothing of
+TinyZero. Nothing here decides what a tier promises: the parent observes that (`selftest`).
 """
 
 import contextlib
@@ -27,41 +27,45 @@ _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
 _CAPABILITY_VERSION_3 = 0x20080522
 
 # System calls a program needs to compute, print into nothing and answer; the frequent ones first.
-_ALLOWED = (
-    "futex write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime close fstat "
-    "lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time clock_getres poll ppoll select "
-    "pselect6 nanosleep clock_nanosleep restart_syscall sigaltstack rseq set_robust_list getcwd dup close_range"
-).split()
-# Answered with EPERM: looking for a file is an exception and not a death, and process ids are -1 in every run.
-_REFUSED = (
-    "open openat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 ioctl fcntl "
-    "pread64 getpid gettid getppid getuid geteuid getgid getegid uname sysinfo sched_getaffinity"
-).split()
+_ALLOWED = """
+    futex write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime
+    close fstat lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time
+    clock_getres poll ppoll select pselect6 nanosleep clock_nanosleep restart_syscall sigaltstack rseq
+    set_robust_list getcwd dup close_range
+""".split()  # noqa: SIM905
+# Answered with EPERM: looking for a file is an exception and not a death; process ids are -1 in every run.
+_REFUSED = """
+    open openat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64
+    ioctl fcntl pread64 getpid gettid getppid getuid geteuid getgid getegid uname sysinfo
+    sched_getaffinity
+""".split()  # noqa: SIM905
 # Allowed unless they ask for executable memory; everything not named in these three lists kills the process.
 _MAPPING = ("mmap", "mprotect")
 
 _X86_64 = {
     "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "fstat": 5, "lstat": 6, "poll": 7, "lseek": 8,
     "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14,
-    "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "access": 21, "select": 23, "sched_yield": 24, "mremap": 25,
-    "madvise": 28, "dup": 32, "nanosleep": 35, "getpid": 39, "exit": 60, "uname": 63, "fcntl": 72, "getcwd": 79,
-    "readlink": 89, "gettimeofday": 96, "getrusage": 98, "sysinfo": 99, "times": 100, "getuid": 102, "getgid": 104,
-    "geteuid": 107, "getegid": 108, "getppid": 110, "sigaltstack": 131, "gettid": 186, "time": 201, "futex": 202,
-    "sched_getaffinity": 204, "getdents64": 217, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
-    "clock_nanosleep": 230, "exit_group": 231, "openat": 257, "newfstatat": 262, "readlinkat": 267,
-    "faccessat": 269, "pselect6": 270, "ppoll": 271, "set_robust_list": 273, "getrandom": 318, "statx": 332,
-    "rseq": 334, "close_range": 436, "faccessat2": 439,
+    "rt_sigreturn": 15, "ioctl": 16, "pread64": 17, "access": 21, "select": 23, "sched_yield": 24,
+    "mremap": 25, "madvise": 28, "dup": 32, "nanosleep": 35, "getpid": 39, "exit": 60, "uname": 63,
+    "fcntl": 72, "getcwd": 79, "readlink": 89, "gettimeofday": 96, "getrusage": 98, "sysinfo": 99,
+    "times": 100, "getuid": 102, "getgid": 104, "geteuid": 107, "getegid": 108, "getppid": 110,
+    "sigaltstack": 131, "gettid": 186, "time": 201, "futex": 202, "sched_getaffinity": 204, "getdents64":
+    217, "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229, "clock_nanosleep": 230,
+    "exit_group": 231, "openat": 257, "newfstatat": 262, "readlinkat": 267, "faccessat": 269, "pselect6":
+    270, "ppoll": 271, "set_robust_list": 273, "getrandom": 318, "statx": 332, "rseq": 334, "close_range":
+    436, "faccessat2": 439,
 }  # fmt: skip
 _AARCH64 = {
-    "getcwd": 17, "dup": 23, "fcntl": 25, "ioctl": 29, "faccessat": 48, "openat": 56, "close": 57, "getdents64": 61,
-    "lseek": 62, "read": 63, "write": 64, "pread64": 67, "pselect6": 72, "ppoll": 73, "readlinkat": 78,
-    "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98, "set_robust_list": 99,
-    "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114, "clock_nanosleep": 115, "sched_getaffinity": 123,
-    "sched_yield": 124, "restart_syscall": 128, "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135,
-    "rt_sigreturn": 139, "times": 153, "uname": 160, "getrusage": 165, "gettimeofday": 169, "getpid": 172,
-    "getppid": 173, "getuid": 174, "geteuid": 175, "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179,
-    "brk": 214, "munmap": 215, "mremap": 216, "mmap": 222, "mprotect": 226, "madvise": 233, "getrandom": 278,
-    "statx": 291, "rseq": 293, "close_range": 436, "faccessat2": 439,
+    "getcwd": 17, "dup": 23, "fcntl": 25, "ioctl": 29, "faccessat": 48, "openat": 56, "close": 57,
+    "getdents64": 61, "lseek": 62, "read": 63, "write": 64, "pread64": 67, "pselect6": 72, "ppoll": 73,
+    "readlinkat": 78, "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98,
+    "set_robust_list": 99, "nanosleep": 101, "clock_gettime": 113, "clock_getres": 114, "clock_nanosleep":
+    115, "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128, "sigaltstack": 132,
+    "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "times": 153, "uname": 160,
+    "getrusage": 165, "gettimeofday": 169, "getpid": 172, "getppid": 173, "getuid": 174, "geteuid": 175,
+    "getgid": 176, "getegid": 177, "gettid": 178, "sysinfo": 179, "brk": 214, "munmap": 215, "mremap":
+    216, "mmap": 222, "mprotect": 226, "madvise": 233, "getrandom": 278, "statx": 291, "rseq": 293,
+    "close_range": 436, "faccessat2": 439,
 }  # fmt: skip
 # machine -> (AUDIT_ARCH_*, numbers, first number of a second ABI behind the same architecture, or 0)
 MACHINES = {"x86_64": (0xC000003E, _X86_64, 0x40000000), "aarch64": (0xC00000B7, _AARCH64, 0)}
@@ -130,8 +134,8 @@ def install_filter(prepared: _FilterProgram) -> None:
 def die_with_parent(parent_pid: int) -> None:
     """Be killed when the thread that forked this process ends; exit now if it already has.
 
-    Changing the user clears the setting, so this comes after that. `parent_pid` 0 means that the parent is outside
-    of this process's namespace and cannot be asked.
+    Changing the user clears the setting, so this comes after that. `parent_pid` 0 means that the parent
+    is outside of this process's namespace and cannot be asked.
     """
     if IS_LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -145,13 +149,13 @@ def refuse_new_privileges() -> None:
 
 
 def landlock_abi() -> int:
-    """Version of Landlock in this kernel, 0 where there is none. Asked by system call: its file may be absent."""
+    """Version of Landlock in this kernel, 0 for none; asked by system call, since its file may be absent."""
     version_flag = 1
     return max(0, _syscall(444, None, 0, version_flag)) if IS_LINUX else 0
 
 
 def forbid_files() -> int:
-    """Deny every right that this kernel's Landlock knows, for this process and its children; returns the ABI."""
+    """Deny every right that this Landlock knows, for this process and its children; returns its ABI."""
     abi = landlock_abi()
     if not abi:
         return 0
@@ -169,7 +173,8 @@ def forbid_files() -> int:
 def enter_namespaces() -> bool:
     """Own user, process, network, mount, IPC and host name spaces for this process and its children.
 
-    Takes effect on process ids for the next fork. False where the system refuses (default Docker, Ubuntu 24.04).
+    Takes effect on process ids for the next fork. False where the system refuses (default Docker, Ubuntu
+    24.04).
     """
     others = _NEWNET | _NEWPID | _NEWNS | _NEWIPC | _NEWUTS
     if not IS_LINUX or (os.geteuid() == 0 and _unshare(others)):

@@ -11,10 +11,10 @@ from tinyzero.types import Execution, Outcome
 
 
 class Tier(IntEnum):
-    """What a program cannot do here; each tier includes the ones below. docs/security.md has the whole text."""
+    """What a program cannot do here; each tier includes the ones below. docs/security.md says it in full."""
 
     WEAK = 1
-    """Cannot cheat: a clean process for every run, limits, no gold answers. Could read files and use the network."""
+    """Cannot cheat: a clean process for every run, limits, no gold answers. Could read files and connect."""
     CONFINED = 2
     """Cannot reach files, the network or other processes either: seccomp holds."""
     DOUBLY_CONFINED = 3
@@ -103,7 +103,7 @@ def probes(folder: Path, port: int) -> list[Probe]:
 
 
 def observe(run_probes: Callable[[Sequence[Probe]], list[Execution]]) -> tuple[Tier | None, list[str]]:
-    """The tier that the probes prove, None if not even the limits hold, and the names of attacks that worked."""
+    """The tier that the probes prove, None if not even limits hold, and the attacks that worked."""
     with (
         tempfile.TemporaryDirectory(prefix="tinyzero-") as name,
         socket.create_server(("127.0.0.1", 0)) as server,

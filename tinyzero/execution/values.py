@@ -1,7 +1,8 @@
 """Values that programs take and return: read from literals, written as literals, compared type-strictly.
 
-Nothing here evaluates. The reader is a parser of its own, so that no text from a model reaches the compiler of
-this process: no stack to overflow, no warning to print, the same caps on every Python version.
+Nothing here evaluates. The reader is a parser of its own, so that no text from a model reaches the
+compiler of this process: no stack to overflow, no warning to print, the same caps on every Python
+version.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The process that forks a fresh child for every run, watches it and reports what became of it.
 
-Started by file path with an interpreter that sees no packages, so it imports the standard library and its three
-neighbours only. It is trusted, and therefore does little: one thread, no parsing of anything a program or a model
-wrote, and no copy of one task left in memory when the next child is forked.
+Started by file path with an interpreter that sees no packages, so it imports the standard library and its
+three neighbours only. It is trusted, and therefore does little: one thread, no parsing of anything a
+program or a model wrote, and no copy of one task left in memory when the next child is forked.
 
     parent -> zygote   RUN header, program, marshalled arguments
     zygote -> parent   ENDED header, the child's bytes as they came; first of all, a report about itself
@@ -10,7 +10,6 @@ wrote, and no copy of one task left in memory when the next child is forked.
 
 import contextlib
 import gc
-import importlib.util
 import json
 import os
 import random
@@ -21,12 +20,11 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
 RUN = struct.Struct("<IIIdBB")
-"""id, bytes of the program, bytes of the arguments, CPU seconds, calls of f, 1 = without seccomp (for probes)."""
+"""id, bytes of the program, bytes of the arguments, CPU seconds, calls of f, 1 = probe without seccomp."""
 ENDED = struct.Struct("<IIBidd")
 """bytes of the payload, id, reason, wait status, CPU seconds, wall seconds."""
 FINISHED, CPU_SPENT, WALL_SPENT, FLOODED, NOT_FORKED = range(5)
@@ -38,18 +36,19 @@ MAX_PAYLOAD_BYTES = 128 << 10
 GRACE_S = 0.02
 """Most runs end sooner; only then is a run worth watching while it lasts."""
 STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
-"""A run that got this share of the wall time as CPU time computes on a busy machine: its cap is this much further."""
+"""A run that got this share of the wall time as CPU time is starved, not asleep: it gets more wall time."""
 
 # What programs can import: files cannot be opened in a child, so nothing else is there.
-PRELOADED = (
-    "__future__ abc array ast base64 binascii bisect builtins calendar cmath codecs collections collections.abc "
-    "contextlib copy copyreg csv dataclasses datetime decimal difflib enum errno fractions functools gc genericpath "
-    "graphlib hashlib heapq html inspect io itertools json keyword locale marshal math numbers operator os pickle "
-    "posixpath pprint queue random re reprlib secrets select signal statistics string stringprep struct sys textwrap "
-    "threading time timeit token tokenize traceback types typing unicodedata uuid warnings weakref zlib _strptime "
-    "encodings.ascii encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.rot_13 encodings.hex_codec "
-    "encodings.base64_codec encodings.unicode_escape encodings.cp1252"
-).split()
+PRELOADED = """
+    __future__ abc array ast base64 binascii bisect builtins calendar cmath codecs collections
+    collections.abc contextlib copy copyreg csv dataclasses datetime decimal difflib enum errno
+    fractions functools gc genericpath graphlib hashlib heapq html inspect io itertools json keyword
+    locale marshal math numbers operator os pickle posixpath pprint queue random re reprlib secrets
+    select signal statistics string stringprep struct sys textwrap threading time timeit token tokenize
+    traceback types typing unicodedata uuid warnings weakref zlib _strptime encodings.ascii
+    encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.rot_13 encodings.hex_codec
+    encodings.base64_codec encodings.unicode_escape encodings.cp1252
+""".split()  # noqa: SIM905
 
 
 class Child:
@@ -140,7 +139,7 @@ class Zygote:
             self.poller.modify(self.control, 0)
 
     def _receive(self, size: int) -> None:
-        """Fill the first `size` bytes of the inbox; leave, and take the children along, if the parent is gone."""
+        """Fill the first `size` bytes of the inbox; if the parent is gone, leave with all children."""
         if size > len(self.inbox):
             self.inbox = bytearray(size)
         view, got = memoryview(self.inbox), 0
@@ -178,8 +177,7 @@ class Zygote:
 
     def _read_result(self, child: Child) -> None:
         """Take what is in the pipe, without waiting."""
-        assert child.buffer is not None
-        space = memoryview(child.buffer)
+        space = memoryview(child.buffer or self.outbox)
         while child.filled < MAX_PAYLOAD_BYTES:
             try:
                 got = os.readv(child.result_fd, [space[child.filled :]])
@@ -299,7 +297,7 @@ _clock_gettime = time.clock_gettime
 
 def preload(settings: dict[str, Any]) -> ModuleType:
     """Import what programs may import, fix the seeds, shift the clock; returns the child's module."""
-    os.register_at_fork = lambda **_: None  # type: ignore[assignment]  # random reseeds: a third of a fork's faults
+    os.register_at_fork = lambda **_: None  # random would reseed itself in every child: 150 page faults
     for name in PRELOADED:
         __import__(name)
     clock = load_neighbour("clock")
@@ -315,16 +313,15 @@ def preload(settings: dict[str, Any]) -> ModuleType:
 def load_neighbour(name: str) -> ModuleType:
     """A module beside this file, with builtins of its own that no program can replace."""
     path = f"{os.path.dirname(os.path.abspath(__file__))}/{name}.py"  # noqa: PTH100, PTH120
-    spec = importlib.util.spec_from_file_location(f"_tinyzero_{name}", path)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(f"_tinyzero_{name}")
     module.__dict__["__builtins__"] = dict(vars(sys.modules["builtins"]))
-    spec.loader.exec_module(module)
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib is one more module to inherit
+        exec(compile(file.read(), path, "exec"), module.__dict__)  # noqa: S102
     return module
 
 
 def isolate(settings: dict[str, Any], control: socket.socket, sandbox: ModuleType) -> dict[str, Any]:
-    """Everything that is done once for all children, in the only order that works; returns what was achieved."""
+    """What is done once for all children, in the only order that works; returns what was achieved."""
     in_namespaces = sandbox.enter_namespaces()
     if in_namespaces:
         _continue_as_first_process(settings["parent_pid"], control, sandbox)
@@ -343,8 +340,8 @@ def isolate(settings: dict[str, Any], control: socket.socket, sandbox: ModuleTyp
 def _continue_as_first_process(parent_pid: int, control: socket.socket, sandbox: ModuleType) -> None:
     """Go on in a child that is process 1 of the new namespace; its death is the death of all in it.
 
-    The outer process only waits. If it died before the inner one could ask to die with it, the parent notices the
-    outer one's end and hangs up, which ends the inner one as well.
+    The outer process only waits. If it died before the inner one could ask to die with it, the parent
+    notices the outer one's end and hangs up, which ends the inner one as well.
     """
     inner = os.fork()
     if inner == 0:

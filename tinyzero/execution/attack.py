@@ -1,0 +1,130 @@
+"""Run a corpus of attacks and honest programs, and say which of them went as they should."""
+
+import ast
+import runpy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyzero.config import ExecutionConfig
+from tinyzero.errors import ConfigError
+from tinyzero.execution.executor import Executor
+from tinyzero.execution.values import BadLiteral, parse_literal, same
+from tinyzero.types import Execution, Job
+
+FIELDS = ("name", "kind", "code", "input", "expect", "also", "value", "canary")
+ATTACK_LIMITS = ExecutionConfig(cpu_s=1.0)
+"""A memory bomb takes some tenths of a second to reach the memory limit; by default it is a timeout."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemReport:
+    """How one item went. `passed` needs an acceptable outcome, the right value, and no canary."""
+
+    name: str
+    kind: str
+    outcome: str
+    value_ok: bool
+    canary_ok: bool
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackReport:
+    """All items in the order run, the number of processes that took, and the seconds."""
+
+    tier: int
+    items: tuple[ItemReport, ...]
+    num_runs: int
+    seconds: float
+
+    def count(self, kind: str, *, passed_only: bool = False) -> int:
+        return sum(item.kind == kind and (item.passed or not passed_only) for item in self.items)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "tier": self.tier,
+            "items": [{name: getattr(item, name) for name in ItemReport.__slots__} for item in self.items],
+            "attacks_passed": self.count("attack", passed_only=True),
+            "attacks": self.count("attack"),
+            "benign_passed": self.count("benign", passed_only=True),
+            "benign": self.count("benign"),
+            "executions_per_s": round(self.num_runs / self.seconds, 1),
+        }
+
+
+def load_items(path: Path) -> list[dict[str, Any]]:
+    """The `ITEMS` of a Python file of the user's: read as a literal where it is one, else by running the file.
+
+    Raises:
+        ConfigError: no such file, no such list, or an item without the fields.
+    """
+    try:
+        items = _literal_items(path.read_text("utf-8"))
+        items = runpy.run_path(str(path)).get("ITEMS") if items is None else items
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ConfigError(f"{path} has no list of dicts named ITEMS")
+    for item in items:
+        if missing := [name for name in FIELDS if name not in item]:
+            raise ConfigError(f"{path}: item {item.get('name', '?')!r} lacks {', '.join(missing)}")
+    return items
+
+
+def _literal_items(source: str) -> Any:  # noqa: ANN401
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="ITEMS")], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id="ITEMS"), value=ast.expr() as value):
+                pass
+            case _:
+                continue
+        try:
+            return ast.literal_eval(value)
+        except ValueError:
+            return None
+    return None
+
+
+def attack(executor: Executor, items: Sequence[dict[str, Any]]) -> AttackReport:
+    """Run the items in order, with the determinism check on."""
+    for item in items:
+        if item["canary"]:
+            Path(item["canary"]).unlink(missing_ok=True)
+    jobs = [Job(program=item["code"], inputs=(item["input"],), check_determinism=True) for item in items]
+    num_runs_before = executor.num_runs
+    started = time.perf_counter()
+    executions = [result for [result] in executor.run_jobs(jobs)]
+    seconds = time.perf_counter() - started
+    reports = tuple(_report(item, result) for item, result in zip(items, executions, strict=True))
+    return AttackReport(
+        tier=executor.tier, items=reports, num_runs=executor.num_runs - num_runs_before, seconds=seconds
+    )
+
+
+def _report(item: dict[str, Any], execution: Execution) -> ItemReport:
+    outcome = execution.outcome.value
+    value_ok = not execution.is_ok or item["value"] is None or _is_expected(execution.value, item["value"])
+    canary_ok = not item["canary"] or not Path(item["canary"]).exists()
+    is_acceptable = outcome == item["expect"] or outcome in item["also"]
+    return ItemReport(
+        name=item["name"],
+        kind=item["kind"],
+        outcome=outcome,
+        value_ok=value_ok,
+        canary_ok=canary_ok,
+        passed=is_acceptable and value_ok and canary_ok,
+    )
+
+
+def _is_expected(value: Any, source: str) -> bool:  # noqa: ANN401
+    """Whether a result is the expected one, which a corpus may write as an expression: it is trusted."""
+    try:
+        expected = parse_literal(source)
+    except BadLiteral:
+        expected = eval(source, {})  # noqa: S307
+    return same(value, expected)
