@@ -1,0 +1,212 @@
+"""Every stage of the funnel refuses what it is there for. Programs run in this process: they are ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tinyzero.execution.values import parse_arguments
+from tinyzero.tasks import KINDS
+from tinyzero.types import Execution, Job, Outcome, Proposal, Rejection, Stage, Task
+
+SINGLE = ("deduction", "abduction")
+
+
+def run(job: Job) -> list[Execution]:
+    return [call(job.program, parse_arguments(source)) for source in job.inputs]
+
+
+def call(program: str, arguments: tuple[Any, ...]) -> Execution:
+    names: dict[str, Any] = {}
+    exec(program, names)
+    try:
+        return Execution(outcome=Outcome.OK, value=names["f"](*arguments))
+    except Exception as error:  # noqa: BLE001 - as the child does
+        return Execution(outcome=Outcome.EXCEPTION, detail=type(error).__name__)
+
+
+def funnel(kind: str, answer: str, *, max_program_chars: int = 2000) -> Task | Rejection:
+    judge = KINDS[kind]
+    proposal = judge.parse_proposal(answer, judge.seeds(), max_program_chars=max_program_chars)
+    if isinstance(proposal, Rejection):
+        return proposal
+    return judge.accept(proposal, [run(job) for job in judge.proposal_jobs(proposal)], step=7)
+
+
+def fenced(program: str, arguments: str) -> str:
+    return f"```python\n{program}\n```\n```input\n{arguments}\n```"
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_good_proposal_becomes_a_task(kind: str) -> None:
+    task = funnel(kind, fenced("def add(x, y):\n    return x + y  # easy", "1,2"))
+    assert isinstance(task, Task)
+    assert (task.kind, task.step) == (kind, 7)
+    assert task.program == "def f(x, y):\n    return x + y"
+    assert (task.inputs, task.outputs) == (("1, 2",), ("3",))
+    assert task.parents == tuple(seed.id for seed in KINDS[kind].seeds())
+
+
+@pytest.mark.parametrize(
+    ("answer", "stage", "detail"),
+    [
+        ("I cannot.", Stage.PARSED, "no input"),
+        ("", Stage.PARSED, "no program"),
+        ("```python\ndef f(a):\n    return a + 1\n```", Stage.PARSED, "no input"),
+        (fenced("def f(a):\n    return a + 1", "x"), Stage.PARSED, "no literal"),
+        (fenced("def f(a):\n    return a + 1", "__import__('os').getpid()"), Stage.PARSED, "no literal"),
+        (fenced("def f(a):\n    return a + 1", "1) or (True"), Stage.PARSED, "no literal"),
+        ("```input\n3\n```", Stage.PARSED, "no program"),
+        (fenced("def f(a) return a", "3"), Stage.ALLOWED, "does not parse"),
+        (fenced("def f(a):\n    return a +", "3"), Stage.ALLOWED, "does not parse"),
+        (fenced("def f():\n    return 1", "3"), Stage.ALLOWED, "takes no argument"),
+        (fenced("import os\ndef f(a):\n    return os.getpid() + a", "3"), Stage.ALLOWED, "imports os"),
+        (fenced("def f(a):\n    return a + 1", "'" + "x" * 400 + "'"), Stage.ALLOWED, "402 characters"),
+        (fenced("def f(a):\n    return a + 1", "'x'"), Stage.RAN, "exception TypeError"),
+        (fenced("def f(a):\n    return a * 401", "'x'"), Stage.RAN, "403 characters"),
+        (fenced("def f(a):\n    return a", "3"), Stage.NONTRIVIAL, "repeats the input"),
+        (fenced("def f(a):\n    return a.strip()", "'ab'"), Stage.NONTRIVIAL, "repeats the input"),
+        (fenced("def f(a):\n    return 42", "3"), Stage.NONTRIVIAL, "same for other inputs"),
+        (fenced("def f(a, b):\n    return len([a, b])", "3, 4"), Stage.NONTRIVIAL, "same for other inputs"),
+        (fenced("def f(a):\n    print(a)", "3"), Stage.NONTRIVIAL, "same for other inputs"),
+        (fenced("def f(a, b):\n    return b", "3, 'x'"), Stage.NONTRIVIAL, "repeats an argument"),
+        (fenced("def f(a):\n    return 1", "None"), Stage.NONTRIVIAL, "no input to vary"),
+        (fenced("def f(*a):\n    return 1", ""), Stage.NONTRIVIAL, "no input to vary"),
+    ],
+)
+@pytest.mark.parametrize("kind", SINGLE)
+def test_a_bad_proposal_fails_its_stage(kind: str, answer: str, stage: Stage, detail: str) -> None:
+    rejection = funnel(kind, answer)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.stage, detail in rejection.detail) == (stage, True), rejection.detail
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        (
+            "def f(a, b):\n    return max(a, b)",
+            "3, 5",
+        ),  # repeats an argument here, but not always the same one
+        ("def f(a):\n    return a > 4", "5"),
+        ("def f(a):\n    return {'k': 1}[a]", "'k'"),  # fails on every other input, so it does look at it
+        ("def f(a, b):\n    return a * 0 + len(b)", "3, 'xy'"),
+        ("def f(a):\n    return sorted(a)", "[3, 1, 2]"),
+    ],
+)
+def test_what_depends_on_its_input_is_not_trivial(program: str, arguments: str) -> None:
+    assert isinstance(funnel("deduction", fenced(program, arguments)), Task)
+
+
+def test_results_that_differ_between_runs_fail_as_nondeterministic() -> None:
+    kind = KINDS["deduction"]
+    proposal = Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",))
+    flaky = Execution(outcome=Outcome.NONDETERMINISTIC)
+    rejection = kind.accept(proposal, [[flaky], _fine(kind.proposal_jobs(proposal)[1])], step=0)
+    assert isinstance(rejection, Rejection)
+    assert rejection.stage is Stage.DETERMINISTIC
+
+
+@pytest.mark.parametrize(
+    "outcome", [Outcome.TIMEOUT, Outcome.BANNED, Outcome.BAD_TYPE, Outcome.OUTPUT_TOO_LARGE]
+)
+def test_a_run_without_a_value_fails_as_not_run(outcome: Outcome) -> None:
+    kind = KINDS["deduction"]
+    proposal = Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",))
+    runs = [[Execution(outcome=outcome)], _fine(kind.proposal_jobs(proposal)[1])]
+    assert kind.accept(proposal, runs, step=0) == Rejection(stage=Stage.RAN, detail=outcome)
+
+
+def _fine(job: Job) -> Sequence[Execution]:
+    return [Execution(outcome=Outcome.OK, value=place) for place, _ in enumerate(job.inputs)]
+
+
+def test_the_size_cap_is_the_callers() -> None:
+    answer = fenced("def f(a):\n    return a + 1", "1")
+    assert isinstance(funnel("deduction", answer, max_program_chars=26), Task)
+    rejection = funnel("deduction", answer, max_program_chars=25)
+    assert isinstance(rejection, Rejection)
+    assert rejection.stage is Stage.ALLOWED
+
+
+def test_the_check_for_determinism_comes_first_and_all_runs_have_the_proposers_limit() -> None:
+    for kind in KINDS.values():
+        proposal = Proposal(kind=kind.name, program="def f(a):\n    return a + 1", inputs=("1",))
+        first, *others = kind.proposal_jobs(proposal)
+        assert first == Job(program=proposal.program, inputs=("1",), is_proposal=True, check_determinism=True)
+        assert all(job.is_proposal and not job.check_determinism for job in others)
+
+
+def test_renamed_tasks_have_the_same_id_and_other_inputs_another() -> None:
+    one = funnel("deduction", fenced("def f(a, b):\n    return a * b", "2, 3"))
+    renamed = funnel("deduction", fenced("def g(x, y):\n    return x * y  # product", "2,   3"))
+    elsewhere = funnel("deduction", fenced("def f(a, b):\n    return a * b", "2, 4"))
+    other_kind = funnel("abduction", fenced("def f(a, b):\n    return a * b", "2, 3"))
+    tasks = [task for task in (one, renamed, elsewhere, other_kind) if isinstance(task, Task)]
+    assert len(tasks) == 4
+    assert tasks[0].id == tasks[1].id
+    assert len({task.id for task in tasks}) == 3
+    assert len({task.shape for task in tasks}) == 1
+
+
+# --- induction
+
+FOUR = "```input\n1\n2\n3\n4\n```\n```message\nAdds one.\n```"
+
+
+def propose_pairs(answer: str, program: str = "def f(a):\n    return a + 1") -> Task | Rejection:
+    kind = KINDS["induction"]
+    subject = Task(id="s", kind="deduction", program=program, inputs=("1",), outputs=("2",))
+    proposal = kind.parse_proposal(answer, [subject])
+    if isinstance(proposal, Rejection):
+        return proposal
+    return kind.accept(proposal, [run(job) for job in kind.proposal_jobs(proposal)], step=7)
+
+
+def test_inputs_for_a_program_become_a_task() -> None:
+    task = propose_pairs(FOUR)
+    assert isinstance(task, Task)
+    assert (task.inputs, task.outputs) == (("1", "2", "3", "4"), ("2", "3", "4", "5"))
+    assert (task.message, task.parents) == ("Adds one.", ("s",))
+
+
+def test_a_proposed_program_does_not_replace_the_subject() -> None:
+    task = propose_pairs("```python\ndef f(a):\n    return 0\n\nprint(f(1))\nf(2)\nf(3)\nf(4)\n```")
+    assert isinstance(task, Task)
+    assert task.program == "def f(a):\n    return a + 1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "stage", "detail"),
+    [
+        ("nothing", Stage.PARSED, "0 different inputs"),
+        ("```input\n1\n2\n3\n```", Stage.PARSED, "3 different inputs"),
+        ("```input\n1\n1\n 1\n2\n3\n```", Stage.PARSED, "3 different inputs"),
+        ("```input\n1\nx\n3\n4\n```", Stage.PARSED, "no literal"),
+        ("in: 1\nin: 2\nin: 3\nin: 'a'", Stage.RAN, "TypeError"),
+        (FOUR.replace("Adds one.", "def f(a): return a + 1"), Stage.ALLOWED, "contains code"),
+        (FOUR.replace("Adds one.", "x" * 301), Stage.ALLOWED, "301 characters"),
+    ],
+)
+def test_bad_inputs_fail_their_stage(answer: str, stage: Stage, detail: str) -> None:
+    rejection = propose_pairs(answer)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.stage, detail in rejection.detail) == (stage, True), rejection.detail
+
+
+def test_outputs_that_are_all_equal_are_trivial() -> None:
+    rejection = propose_pairs(FOUR, "def f(a):\n    return a > 0")
+    assert rejection == Rejection(stage=Stage.NONTRIVIAL, detail="all outputs are the same")
+
+
+def test_more_inputs_than_needed_are_left_out() -> None:
+    task = propose_pairs("```input\n" + "\n".join(map(str, range(15))) + "\n```")
+    assert isinstance(task, Task)
+    assert len(task.inputs) == 10
+
+
+def test_an_argument_list_that_spans_lines_is_one_input() -> None:
+    answer = "```input\n[1,\n 2]\n```\n```input\n[3]\n```\n```input\n[4]\n```\n```input\n[]\n```"
+    task = propose_pairs(answer, "def f(a):\n    return len(a)")
+    assert isinstance(task, Task)
+    assert task.inputs == ("[1, 2]", "[3]", "[4]", "[]")

@@ -1,0 +1,298 @@
+"""Prompts, ideal answers and verdicts of every kind: hidden things stay hidden, answers prove themselves."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyzero.execution.values import render, render_arguments
+from tinyzero.tasks import KINDS, Style
+from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Role, Task, Verdict, VerdictStatus
+
+STYLES: tuple[Style, ...] = get_args(Style)
+CORRECT, WRONG, MALFORMED = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
+
+PROGRAM = "def f(a, b):\n    return a * b + 1"
+
+
+def single(kind: str, program: str = PROGRAM, inputs: str = "2, 3", output: str = "7") -> Task:
+    return Task(id="t", kind=kind, program=program, inputs=(inputs,), outputs=(output,), step=1)
+
+
+PAIRS = Task(
+    id="p",
+    kind="induction",
+    program="def f(a):\n    return a + 1000",
+    inputs=("11", "12", "13", "14"),
+    outputs=("1011", "1012", "1013", "1014"),
+    message="Shifts a number.",
+    step=1,
+)
+TASKS = {"deduction": single("deduction"), "abduction": single("abduction"), "induction": PAIRS}
+
+
+def ok(*values: object) -> list[Execution]:
+    return [Execution(outcome=Outcome.OK, value=value) for value in values]
+
+
+def everything(prompt: Prompt) -> str:
+    return prompt.text + prompt.prefill
+
+
+def test_tasks_import_no_torch() -> None:
+    code = "import sys, tinyzero.tasks, tinyzero.pool; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_know_their_role_and_kind(kind: str, style: Style) -> None:
+    asked = KINDS[kind].propose_prompt([TASKS[kind]], style)
+    posed = KINDS[kind].solve_prompt(TASKS[kind], style)
+    assert (asked.role, asked.kind) == (Role.PROPOSER, kind)
+    assert (posed.role, posed.kind) == (Role.SOLVER, kind)
+    assert bool(asked.prefill) == bool(posed.prefill) == (style == "direct")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_hidden_is_in_no_solve_prompt(style: Style) -> None:
+    program = "def f(a, b):\n    return a * b + 1"
+    deduction = everything(
+        KINDS["deduction"].solve_prompt(single("deduction", program, "91, 92", "8373"), style)
+    )
+    assert program in deduction
+    assert "91, 92" in deduction
+    assert "8373" not in deduction
+    abduction = everything(
+        KINDS["abduction"].solve_prompt(single("abduction", program, "91, 92", "8373"), style)
+    )
+    assert program in abduction
+    assert "8373" in abduction
+    assert "91" not in abduction
+    induction = everything(KINDS["induction"].solve_prompt(PAIRS, style))
+    assert all(text in induction for text in ("11", "1011", "12", "1012", "Shifts a number."))
+    assert not any(text in induction for text in ("13", "14", "1000", "return a"))
+
+
+def test_gold_is_in_no_job() -> None:
+    assert isinstance(KINDS["deduction"].answer_job(TASKS["deduction"], "7"), Verdict)
+    job = KINDS["abduction"].answer_job(single("abduction", inputs="91, 92", output="8373"), "5, 6")
+    assert job == Job(program=PROGRAM, inputs=("5, 6",))
+    written = "def f(a):\n    return a"
+    job = KINDS["induction"].answer_job(PAIRS, written)
+    assert job == Job(program=written, inputs=("13", "14"))
+
+
+# --- round trips
+
+
+ARGUMENTS = st.lists(
+    st.integers() | st.text(max_size=12) | st.lists(st.booleans(), max_size=3) | st.none(),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", ["deduction", "abduction"])
+@given(arguments=ARGUMENTS)
+def test_the_ideal_proposal_is_read_back(kind: str, style: Style, arguments: tuple[object, ...]) -> None:
+    proposal = Proposal(kind=kind, program=PROGRAM, inputs=(render_arguments(arguments),))
+    text = KINDS[kind].render_proposal(proposal, style)
+    assert text.startswith(KINDS[kind].propose_prompt([], style).prefill)
+    assert KINDS[kind].parse_proposal(text, []) == proposal
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("message", ["", "Adds one."])
+@given(rows=st.lists(ARGUMENTS, min_size=4, max_size=10, unique_by=render_arguments))
+def test_the_ideal_pairs_are_read_back(style: Style, message: str, rows: list[tuple[object, ...]]) -> None:
+    subject = TASKS["deduction"]
+    inputs = tuple(render_arguments(row) for row in rows)
+    proposal = Proposal(
+        kind="induction", program=subject.program, inputs=inputs, message=message, parents=(subject.id,)
+    )
+    kind = KINDS["induction"]
+    text = kind.render_proposal(proposal, style)
+    assert text.startswith(kind.propose_prompt([subject], style).prefill)
+    assert kind.parse_proposal(text, [subject]) == proposal
+
+
+@pytest.mark.parametrize("style", STYLES)
+@given(value=st.integers() | st.text(max_size=12) | st.lists(st.floats(), max_size=3) | st.booleans())
+def test_the_ideal_deduction_is_right(style: Style, value: object) -> None:
+    task = single("deduction", output=render(value))
+    text = KINDS["deduction"].render_answer(task, render(value), style)
+    assert text.startswith(KINDS["deduction"].solve_prompt(task, style).prefill)
+    assert KINDS["deduction"].answer_job(task, text) == Verdict(status=CORRECT, answer=render(value))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@given(arguments=ARGUMENTS)
+def test_the_ideal_abduction_is_read_back(style: Style, arguments: tuple[object, ...]) -> None:
+    task, kind = TASKS["abduction"], KINDS["abduction"]
+    source = render_arguments(arguments)
+    text = kind.render_answer(task, source, style)
+    assert text.startswith(kind.solve_prompt(task, style).prefill)
+    assert kind.answer_job(task, text) == Job(program=PROGRAM, inputs=(source,))
+    assert kind.judge(task, text, ok(7)) == Verdict(status=CORRECT, answer=source)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_ideal_induction_is_right(style: Style) -> None:
+    kind = KINDS["induction"]
+    text = kind.render_answer(PAIRS, PAIRS.program, style)
+    assert text.startswith(kind.solve_prompt(PAIRS, style).prefill)
+    assert kind.answer_job(PAIRS, text) == Job(program=PAIRS.program, inputs=("13", "14"))
+    assert kind.judge(PAIRS, text, ok(1013, 1014)).status is CORRECT
+
+
+# --- verdicts
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "status"),
+    [
+        ("7", "```output\n7\n```", CORRECT),
+        ("7", "7", CORRECT),
+        ("7", "It is 2 * 3 + 1.\nOutput: 7", CORRECT),
+        ("7", "```output\n8\n```", WRONG),
+        ("7", "```output\n7.0\n```", WRONG),
+        ("1", "True", WRONG),
+        ("[1, 2]", "(1, 2)", WRONG),
+        ("{1, 2}", "{2, 1}", CORRECT),
+        ("{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}", CORRECT),
+        ("0.30000000000000004", "0.3", CORRECT),
+        ("0.3", "0.31", WRONG),
+        ("'ab'", '"ab"', CORRECT),
+        ("'ab'", "ab", MALFORMED),
+        ("7", "seven", MALFORMED),
+        ("7", "", MALFORMED),
+        ("7", "3 + 4", MALFORMED),
+        ("7", "```output\n8 or 7\n```", MALFORMED),
+        ("7", "```python\nassert f(2, 3) == 7  # 2 * 3 + 1\n```\nand so on", CORRECT),
+        ("7", "```python\nassert f(2, 3) == 7```", CORRECT),
+        ("7", "```python\nassert f(2, 3) == 6\nassert f(2, 3) == 7", WRONG),
+        ("7", "```python\nassert f(2, 3) == 2 * 3 + 1", MALFORMED),
+    ],
+)
+def test_a_deduction_is_judged(output: str, answer: str, status: VerdictStatus) -> None:
+    verdict = KINDS["deduction"].answer_job(single("deduction", output=output), answer)
+    assert isinstance(verdict, Verdict)
+    assert verdict.status is status
+
+
+INJECTIONS = [
+    "1) or (True",
+    "(True",
+    "1\n(True",
+    "type('A',(),{'__eq__':lambda s,o:True})()",
+    "__import__('os')",
+    "__import__('os').getpid() and 7",
+    "open('/etc/passwd').read()",
+    "(lambda: 7)()",
+    "[7 for _ in [1]][0]",
+    "f(2, 3)",
+    "7 if True else 8",
+    "int('7')",
+    "*[2, 3]",
+    "a=2, b=3",
+    "x",
+]
+FRAMES = ["{}", "```output\n{}\n```", "```input\n{}\n```", "<answer>{}</answer>"]
+
+
+@pytest.mark.parametrize("injection", INJECTIONS)
+@pytest.mark.parametrize("frame", [*FRAMES, "```python\nassert f(2, 3) =={}"])
+def test_code_in_a_deduction_is_no_answer(injection: str, frame: str) -> None:
+    verdict = KINDS["deduction"].answer_job(TASKS["deduction"], frame.format(injection))
+    assert isinstance(verdict, Verdict)
+    assert not verdict.is_correct
+
+
+@pytest.mark.parametrize("injection", INJECTIONS)
+@pytest.mark.parametrize("frame", [*FRAMES, "```python\n# returns 7\nf({})"])
+def test_what_an_abduction_runs_is_literals(injection: str, frame: str) -> None:
+    job = KINDS["abduction"].answer_job(TASKS["abduction"], frame.format(injection))
+    if isinstance(job, Job):  # read as a plain value that happened to stand there, never as code
+        assert job.program == PROGRAM
+        assert job.inputs in {("1",), ("2, 3",)}
+    else:
+        assert job.status is MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("answer", "value", "status"),
+    [
+        ("```input\n3, 2\n```", 7, CORRECT),
+        ("```input\nf(3, 2)\n```", 7, CORRECT),
+        ("3, 2", 7, CORRECT),
+        ("3, 2", 8, WRONG),
+        ("3, 2", 7.0, WRONG),
+        ("```python\n# returns 7\nf(3, 2) == 7", 7, CORRECT),
+    ],
+)
+def test_any_preimage_is_right(answer: str, value: object, status: VerdictStatus) -> None:
+    kind, task = KINDS["abduction"], TASKS["abduction"]
+    assert kind.answer_job(task, answer) == Job(program=PROGRAM, inputs=("3, 2",))
+    assert kind.judge(task, answer, ok(value)) == Verdict(status=status, answer="3, 2")
+
+
+def test_an_abduction_that_raises_is_wrong_and_says_why() -> None:
+    runs = [Execution(outcome=Outcome.EXCEPTION, detail="TypeError")]
+    verdict = KINDS["abduction"].judge(TASKS["abduction"], "'x', 'y'", runs)
+    assert verdict == Verdict(status=WRONG, answer="'x', 'y'", detail="exception")
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "detail"),
+    [
+        ((1013, 1014), CORRECT, "2 of 2 hidden pairs"),
+        ((1013, 0), WRONG, "1 of 2 hidden pairs"),
+        ((1013, 1014.0), WRONG, "1 of 2 hidden pairs"),
+        ((None, None), WRONG, "0 of 2 hidden pairs"),
+    ],
+)
+def test_all_hidden_pairs_must_match(values: tuple[object, ...], status: VerdictStatus, detail: str) -> None:
+    verdict = KINDS["induction"].judge(PAIRS, PAIRS.program, ok(*values))
+    assert (verdict.status, verdict.detail) == (status, detail)
+
+
+def test_an_induction_without_a_program_is_malformed() -> None:
+    for answer in ("", "Add 1000.", "```python\ndef f(a) return\n```", "```python\nx = 3\n```"):
+        verdict = KINDS["induction"].answer_job(PAIRS, answer)
+        assert isinstance(verdict, Verdict)
+        assert verdict.status is MALFORMED
+
+
+# --- what is shown
+
+
+def test_compact_prompts_are_these() -> None:
+    deduction, abduction, induction = (KINDS[name] for name in ("deduction", "abduction", "induction"))
+    task = TASKS["deduction"]
+    shown = f"{PROGRAM}\nin: 2, 3"
+    assert deduction.propose_prompt([task, task], "compact").text == f"propose deduction\n{shown}\n\n{shown}"
+    assert deduction.solve_prompt(task, "compact").text == f"solve deduction\n{shown}"
+    assert abduction.solve_prompt(TASKS["abduction"], "compact").text == f"solve abduction\n{PROGRAM}\nout: 7"
+    assert induction.propose_prompt([task], "compact").text == f"propose induction\n{PROGRAM}"
+    assert induction.solve_prompt(PAIRS, "compact").text == (
+        "solve induction\nin: 11\nout: 1011\nin: 12\nout: 1012\nmsg: Shifts a number."
+    )
+
+
+@pytest.mark.parametrize("style", ["full", "direct"])
+def test_references_are_shown_but_seeds_are_not(style: Style) -> None:
+    kind = KINDS["deduction"]
+    assert PROGRAM in kind.propose_prompt([TASKS["deduction"]], style).text
+    assert kind.propose_prompt(kind.seeds(), style) == kind.propose_prompt([], style)
+
+
+def test_seeds_are_verified_by_what_they_say() -> None:
+    for kind in KINDS.values():
+        (seed,) = kind.seeds()
+        assert (seed.program, seed.step, seed.kind) == ("def f(a):\n    return a", -1, kind.name)
+        assert seed.inputs == seed.outputs
