@@ -56,7 +56,7 @@ class AttackReport:
 
 
 def load_items(path: Path) -> list[dict[str, Any]]:
-    """The `ITEMS` of a Python file of the user's: read as a literal where it is one, else by running the file.
+    """The `ITEMS` of a user's Python file: read as a literal where it is one, else by running the file.
 
     Raises:
         ConfigError: no such file, no such list, or an item without the fields.

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, S108
+# ruff: noqa: E501, S108, W291
 """Programs that attack the executor, and honest ones that are easy to get wrong. Data for `doctor --attack`.
 
 Every item: name, kind ("attack" or "benign"), code (defines f), input (source of f's positional arguments),

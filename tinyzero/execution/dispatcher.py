@@ -65,6 +65,7 @@ class Dispatcher:
         self._batch_of: dict[Run, Batch] = {}
         self._error: ExecutorBroken | None = None
         self._is_closing = False
+        self.num_runs = 0
         self._links: list[Link] = []
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._waker = socket.socketpair()
@@ -220,6 +221,7 @@ class Dispatcher:
             return
         with self._lock:
             batch = self._batch_of.pop(run)
+        self.num_runs += 1
         batch.run_ended()
 
     def _repeat(self, run: Run, why: str) -> None:

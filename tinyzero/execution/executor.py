@@ -66,6 +66,11 @@ class Executor:
         """For the record: what each zygote set up (Landlock version, namespaces, user)."""
         return self._dispatcher.reports
 
+    @property
+    def num_runs(self) -> int:
+        """Processes that ran a program, so far."""
+        return self._dispatcher.num_runs
+
     def run(
         self,
         program: str,
