@@ -1,0 +1,125 @@
+"""The whole program on the nano model: real sampling, real execution, real learning."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinyzero.config import load_config
+from tinyzero.runs.folder import RunFolder
+from tinyzero.trainer import assemble
+
+SMALL = [
+    "run.checkpoint_every_steps=2",
+    "selfplay.proposals_per_step=12",
+    "selfplay.attempts=4",
+    "selfplay.proposal_tokens=64",
+    "selfplay.answer_tokens=32",
+    "hardware.threads=1",
+]
+
+
+def make_config(**settings):
+    return load_config("nano-cpu", [*SMALL, *(f"{key}={value}" for key, value in settings.items())])
+
+
+def comparable(metrics):
+    return {name: value for name, value in metrics.items() if not name.startswith("time/")}
+
+
+def play(config, run, *, steps):
+    """Some steps of a run, dropped on the spot afterwards like a process that was killed."""
+    with assemble(config, run) as trainer:
+        reports = []
+        while trainer.steps_done < steps:
+            reports.append(trainer.step())
+            if trainer.steps_done % config.run.checkpoint_every_steps == 0:
+                trainer.checkpoint()
+        trainer.policy.save(run.adapter)
+    return [comparable(report.metrics) for report in reports]
+
+
+def adapter_bytes(run):
+    return {path.name: path.read_bytes() for path in run.adapter.rglob("*.safetensors")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapters", ["shared", "per-role"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, adapters):
+    config = make_config(**{"policy.adapters": adapters})
+    whole = RunFolder.create(tmp_path, "whole", config)
+    broken = RunFolder.create(tmp_path, "broken", config)
+    uninterrupted = play(config, whole, steps=4)
+    play(config, broken, steps=3)  # its third step is lost: the last checkpoint is the second's
+    assert play(config, broken, steps=4) == uninterrupted[2:]
+    assert adapter_bytes(broken) == adapter_bytes(whole)
+    assert sum(metrics["proposer/valid_share"] for metrics in uninterrupted) > 0
+    assert sum(metrics["solver/accuracy"] for metrics in uninterrupted) > 0
+    assert all(
+        metrics[f"learner/{name}/grad_norm"] > 0 for metrics in uninterrupted for name in played(adapters)
+    )
+
+
+def played(adapters):
+    return ("shared",) if adapters == "shared" else ("proposer", "solver")
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from(tmp_path):
+    command = [sys.executable, "-m", "tinyzero", "train", "--output", str(tmp_path)]
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    run = RunFolder(tmp_path / "run")
+    process = subprocess.Popen(
+        [*command, "--preset", "nano-cpu", "--name", "run", *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+    )
+    deadline = time.monotonic() + 120
+    while not (run.metrics.exists() and run.metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    steps = len(run.metrics.read_text().splitlines())
+    assert (run.checkpoints / f"step-{steps:06d}").is_dir(), printed
+    resumed = subprocess.run(
+        [*command, "--resume", "run", "--max-steps", str(steps + 1)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, steps + 2))
+    assert (run.adapter / "shared" / "adapter_model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_nano_trains_without_any_network(tmp_path):
+    """Internet sockets are refused in the process; the executor's own are local."""
+    guard = (
+        "import sys\n"
+        "def refuse(event, arguments):\n"
+        "    if event in ('socket.getaddrinfo', 'socket.connect') and str(arguments[-1])[:1] != '/':\n"
+        "        raise OSError(f'network use: {event} {arguments}')\n"
+        "sys.addaudithook(refuse)\n"
+        "from tinyzero.cli import main\n"
+        "main()\n"
+    )
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    train = ["train", "--preset", "nano-cpu", "--max-steps", "1", "--output", str(tmp_path), "--name", "run"]
+    done = subprocess.run(
+        [sys.executable, "-c", guard, *train, *settings],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
