@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.tasks.programs import BadProgram, canonical, check_allowed, digest, shape, tidy
+from tinyzero.execution import Executor
+from tinyzero.tasks.programs import ALLOWED_MODULES, BadProgram, canonical, check_allowed, digest, shape, tidy
 
 SIMPLE = "def f(a):\n    return a + 1"
 
@@ -70,7 +71,8 @@ def test_a_strange_escape_warns_nobody() -> None:
         ("from . import x\n" + SIMPLE, "imports relatively"),
         ("def f(a):\n    import time\n    return time.time() - a", "imports time"),
         ("import hashlib\n" + SIMPLE, "imports hashlib"),
-        ("import datetime\n" + SIMPLE, "imports datetime"),
+        ("from datetime import datetime\n\ndef f(a):\n    return datetime.now().year - a", "uses .now"),
+        ("import datetime\n\ndef f(a):\n    return datetime.date.today().year - a", "uses .today"),
         ("import uuid, secrets\n" + SIMPLE, "imports uuid"),
         ("def f(a):\n    return __import__('os').getpid() + a", "uses __import__"),
         ("def f(a):\n    return eval(a)", "uses eval"),
@@ -95,6 +97,7 @@ def test_what_depends_on_the_machine_is_not_allowed(source: str, reason: str) ->
     [
         SIMPLE,
         "import math\nfrom collections import Counter\n\ndef f(a):\n    return Counter(a).most_common(1)",
+        "import datetime\n\ndef f(a):\n    return datetime.date(2024, 2, a).weekday()",
         "def f(input):\n    return input[::-1]",
         "def f(a):\n    id = a * 2\n    return id",
         "def f(a):\n\n    def hash(x):\n        return x % 7\n    return hash(a)",
@@ -176,3 +179,11 @@ def test_any_text_is_tidied_or_refused(text: str) -> None:
     except BadProgram:
         return
     assert tidy(program) == program
+
+
+def test_every_allowed_module_can_be_imported_in_the_sandbox() -> None:
+    imports = "\n".join(f"import {name}" for name in sorted(ALLOWED_MODULES - {"__future__"}))
+    imports = f"from __future__ import annotations\n{imports}"
+    with Executor() as executor:
+        (execution,) = executor.run(f"{imports}\n\ndef f(a):\n    return a", ["1"])
+    assert execution.value == 1, execution

@@ -15,9 +15,9 @@ ENTRY = "f"
 # random, hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine.
 # fmt: off
 ALLOWED_MODULES = frozenset({
-    "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "decimal", "enum", "fractions",
-    "functools", "heapq", "itertools", "math", "numbers", "operator", "re", "statistics", "string",
-    "textwrap", "typing",
+    "__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal",
+    "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics",
+    "string", "textwrap", "typing", "unicodedata",
 })
 # Names that read the machine, the interpreter or the user, or that hide the program from its reader.
 BANNED_NAMES = frozenset({
@@ -25,6 +25,7 @@ BANNED_NAMES = frozenset({
     "getattr", "globals", "hash", "help", "id", "input", "locals", "memoryview", "object", "open", "quit",
     "setattr", "vars",
 })
+_CLOCK_READERS = frozenset({"now", "today", "utcnow"})
 # fmt: on
 _ALLOWED_DUNDERS = frozenset(
     {"__init__", "__name__", "__len__", "__getitem__", "__iter__", "__next__", "__call__"}
@@ -69,8 +70,8 @@ def check_allowed(program: str, max_chars: int) -> str:
     name = next(iter(sorted((_used(tree) & BANNED_NAMES) - _bound(tree))), None)
     if name is not None:
         return f"uses {name}"
-    hidden = next((name for name in _attributes(tree) if _is_private(name)), None)
-    return f"uses .{hidden}" if hidden is not None else ""
+    attribute = next((name for name in _attributes(tree) if _is_banned_attribute(name)), None)
+    return f"uses .{attribute}" if attribute is not None else ""
 
 
 def canonical(program: str) -> str:
@@ -183,8 +184,8 @@ def _attributes(tree: ast.AST) -> Iterator[str]:
     return (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
 
 
-def _is_private(name: str) -> bool:
-    return name.startswith("__") and name not in _ALLOWED_DUNDERS
+def _is_banned_attribute(name: str) -> bool:
+    return name in _CLOCK_READERS or (name.startswith("__") and name not in _ALLOWED_DUNDERS)
 
 
 class _Renamer(ast.NodeTransformer):
