@@ -87,16 +87,19 @@ def test_adapters_are_float32_on_every_linear_layer_but_the_head(make_policy):
 def test_the_seed_alone_decides_the_initial_adapters(make_policy):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    first = make_policy(randomize=False, seed=3)
+    first = make_policy(adapters="per-role", randomize=False, seed=3)
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(2)
-    second, other = make_policy(randomize=False, seed=3), make_policy(randomize=False, seed=4)
+    second = make_policy(adapters="per-role", randomize=False, seed=3)
+    other = make_policy(adapters="per-role", randomize=False, seed=4)
 
-    def weights(policy):
-        return torch.cat([parameter.flatten() for parameter in policy.trainable_parameters("shared")])
+    def weights(policy, adapter):
+        return torch.cat([parameter.flatten() for parameter in policy.trainable_parameters(adapter)])
 
-    assert torch.equal(weights(first), weights(second))
-    assert not torch.equal(weights(first), weights(other))
+    for adapter in first.adapters:
+        assert torch.equal(weights(first, adapter), weights(second, adapter))
+        assert not torch.equal(weights(first, adapter), weights(other, adapter))
+    assert not torch.equal(weights(first, "proposer"), weights(first, "solver"))
 
 
 def test_the_fused_head_scores_at_the_training_temperature(make_policy):

@@ -21,6 +21,16 @@ def test_a_token_without_weight_is_never_taken():
     assert inverse_cdf(weights, numbers(0.0, 0.5, 1 - 2**-53)).tolist() == [2, 2, 2]
 
 
+@pytest.mark.parametrize("vocabulary", [768, 1000, 257])
+def test_a_large_vocabulary_is_searched_exactly(vocabulary):
+    generator = torch.Generator().manual_seed(vocabulary)
+    weights = torch.randn(50, vocabulary, generator=generator).mul(3).exp()
+    drawn = torch.rand(50, dtype=torch.float64, generator=generator)
+    cumulative = weights.double().cumsum(-1)
+    expected = (cumulative / cumulative[:, -1:] <= drawn[:, None]).sum(-1)
+    assert torch.equal(inverse_cdf(weights, drawn), expected)
+
+
 def test_frequencies_are_the_probabilities():
     logits = torch.tensor([0.5, -1.0, 0.0, 2.0, 1.0])
     probabilities = (logits / 0.8).softmax(-1).double()
