@@ -46,11 +46,12 @@ class Induction:
         return pool.programs(1, rng)
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        subject = references[0].program
+        """Where there is room, the subject's own input shows what arguments it takes."""
+        program, known = references[0].program, references[0].inputs[0]
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{subject}")
-        text = PROPOSE.format(program=block("python", subject), count=MAX_INPUTS)
-        prefill = PREFILL if style == "direct" else ""
+            return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{program}")
+        text = PROPOSE.format(program=program_and_calls(program, [known]), count=MAX_INPUTS)
+        prefill = PREFILL.format(known=known) if style == "direct" else ""
         return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
 
     def parse_proposal(
@@ -163,17 +164,16 @@ def _refuse_message(message: str) -> str:
     return f"the message contains code ({code.strip()})" if code else ""
 
 
-PREFILL = "```python\nprint(f("
+PREFILL = "```python\nprint(f({known}))\nprint(f("
 
 PROPOSE = """\
-Here is a Python function `f`:
+Here is a Python function `f`, and one call of it:
 
 {program}
 
-Print the results of {count} different calls of it, one per line, in a ```python block. The arguments are \
-plain values, such as 3, [1, 2] or 'abc'. Choose them so that somebody who sees only some of the calls and \
-their results can find out what `f` does. Then give a hint at what `f` does in a ```message block: one \
-sentence, no code."""
+Print the results of {count} different calls, one per line, in a ```python block. The arguments are plain \
+values, such as 3, [1, 2] or 'abc'. Choose them so that somebody who sees only some of the calls and their \
+results can find out what `f` does. Then give a hint at it in a ```message block: one sentence, no code."""
 
 SOLVE_PREFILL = "```python\ndef f("
 

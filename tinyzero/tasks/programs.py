@@ -16,8 +16,8 @@ ENTRY = "f"
 # fmt: off
 ALLOWED_MODULES = frozenset({
     "__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal",
-    "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "statistics",
-    "string", "textwrap", "typing", "unicodedata",
+    "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "re",
+    "statistics", "string", "textwrap", "typing", "unicodedata",
 })
 # Names that read the machine, the interpreter or the user, or that hide the program from its reader.
 BANNED_NAMES = frozenset({
