@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,13 @@ def test_a_trl_without_a_fused_head_for_the_cpu_is_named():
     check_fused_head(torch.device("cpu"), "1.16.2")
     with pytest.raises(HardwareError, match=r"pip install 'trl>=1.16'"):
         check_fused_head(torch.device("cpu"), "1.15.0")
+
+
+def test_the_first_heavy_import_is_left_to_load_policy():
+    """Unsloth, where it is used, must be able to come before these."""
+    program = (
+        "import sys, tinyzero.policy, tinyzero.sampling.builtin, tinyzero.learning.learner\n"
+        "print(sorted({'transformers', 'trl', 'peft', 'bitsandbytes'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
