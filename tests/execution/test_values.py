@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyzero.execution.literals import MAX_ARGUMENTS_CHARS, MAX_DEPTH, MAX_INT_BITS
 from tinyzero.execution.values import (
-    MAX_ARGUMENTS_CHARS,
-    MAX_DEPTH,
-    MAX_INT_BITS,
     BadLiteral,
     parse_arguments,
     parse_literal,
