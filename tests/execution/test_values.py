@@ -212,6 +212,15 @@ def test_nesting_is_capped_at_the_documented_depth() -> None:
         parse_literal("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
 
 
+def test_deeply_nested_sets_cost_no_more_than_their_size() -> None:
+    """A child can return this; twice the work per level would be 2**60."""
+    value: Any = frozenset()
+    for _ in range(59):
+        value = frozenset([value])
+    assert same(parse_literal(render([value])), [value])
+    assert same({value: 1}, {value: 1})
+
+
 def test_an_argument_list_is_capped_at_the_documented_length() -> None:
     assert parse_arguments(f"'{'a' * (MAX_ARGUMENTS_CHARS - 2)}'") == ("a" * (MAX_ARGUMENTS_CHARS - 2),)
     with pytest.raises(BadLiteral):

@@ -81,14 +81,6 @@ def same(left: Any, right: Any, *, float_tolerance: bool = False) -> bool:  # no
     return bool(left == right)
 
 
-def in_set_order(items: Iterable[Any]) -> list[Any]:
-    """Elements of a set in an order that depends on nothing but the elements."""
-    elements = list(items)
-    if len({type(element) for element in elements}) == 1 and type(elements[0]) in (int, str, bytes):
-        return sorted(elements)
-    return sorted(elements, key=_key)
-
-
 def _same_float(left: float, right: float, *, tolerant: bool) -> bool:
     if left == right or (left != left and right != right):
         return True
@@ -115,10 +107,19 @@ def _render(value: Any, *, as_key: bool = False) -> str:  # noqa: ANN401
         items = ", ".join(_render(item, as_key=as_key) for item in value)
         return f"[{items}]" if kind is list else f"({items}{',' * (len(value) == 1)})"
     if kind is set or kind is frozenset:
-        items = ", ".join(_render(item, as_key=as_key) for item in in_set_order(value))
+        items = ", ".join(_render_set_items(value, as_key=as_key))
         display = f"{{{items}}}" if items else ""
         return (display or "set()") if kind is set else f"frozenset({display})"
     raise TypeError(f"{kind.__name__} is not one of the builtin types that programs may exchange")
+
+
+def _render_set_items(values: Iterable[Any], *, as_key: bool) -> list[str]:
+    """In an order of the elements alone. In a key no further keys are made: that would be exponential."""
+    if as_key:
+        return sorted(_render(value, as_key=True) for value in values)
+    elements = list(values)
+    is_plain = len({type(element) for element in elements}) == 1 and type(elements[0]) in (int, str, bytes)
+    return [_render(element) for element in (sorted(elements) if is_plain else sorted(elements, key=_key))]
 
 
 def _render_float(value: float) -> str:
