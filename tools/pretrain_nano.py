@@ -8,8 +8,6 @@ writes tinyzero/nano/. Two cores are enough; the card says how long it took and 
 import argparse
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -25,7 +23,7 @@ from nano.exam import ATTEMPTS, Examiner, held_out_tasks
 from nano.tasks import lessons
 from nano.training import Example, Recipe, new_model, train
 from nano.vocabulary import encode_answer, encode_prompt, train_tokenizer
-from transformers import GenerationConfig, PreTrainedTokenizerBase, Qwen2ForCausalLM
+from transformers import GenerationConfig, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
@@ -52,8 +50,7 @@ def main() -> None:
     minutes = (time.perf_counter() - started) / 60
     save(model, tokenizer, arguments.output)
     result = examine(model, tokenizer, tasks)
-    command = shlex.join(["python", *sys.argv])
-    write_card(arguments.output, model, recipe, result, command=command, tokens=tokens, minutes=minutes)
+    write_card(arguments.output, model, recipe, result, tokens=tokens, minutes=minutes)
     say((arguments.output / "README.md").read_text())
 
 
@@ -81,6 +78,7 @@ class Lessons:
             yield Example(
                 prompt_ids=encode_prompt(self._tokenizer, lesson.prompt),
                 answer_ids=encode_answer(self._tokenizer, lesson.answer),
+                weight=lesson.weight,
             )
 
 
@@ -94,7 +92,7 @@ def write_tasks(path: Path, tasks: list[Task]) -> None:
     path.write_text("".join(json.dumps(asdict(task)) + "\n" for task in tasks))
 
 
-def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     model.generation_config = GenerationConfig(
         do_sample=True,
         temperature=1.0,
@@ -105,7 +103,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def examine(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, tasks: list[Task]) -> Result:
+def examine(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, tasks: list[Task]) -> Result:
     torch.manual_seed(0)
     with Executor() as executor:
         examiner = Examiner(model=model.eval(), tokenizer=tokenizer, executor=executor)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import Qwen2ForCausalLM
+from transformers import Qwen3ForCausalLM
 
 from nano.exam import ATTEMPTS, LONGER, ProposalScore, Score
 from nano.examples import HELD_OUT_SHARE
@@ -26,11 +26,10 @@ class Result:
 
 def write_card(
     folder: Path,
-    model: Qwen2ForCausalLM,
+    model: Qwen3ForCausalLM,
     recipe: Recipe,
     result: Result,
     *,
-    command: str,
     tokens: int,
     minutes: float,
 ) -> None:
@@ -40,11 +39,10 @@ def write_card(
         width=model.config.hidden_size,
         vocabulary=model.config.vocab_size,
         context=model.config.max_position_embeddings,
-        command=command,
         recipe=recipe,
         tokens=f"{tokens / 1e6:.1f}",
         minutes=f"{minutes:.0f}",
-        mixture=", ".join(f"{role} {kind} {share:.0%}" for role, kind, share in MIXTURE),
+        mixture=", ".join(f"{role} {kind} {share:.0%}" for role, kind, share, _ in MIXTURE),
         wrong_share=f"{recipe.wrong_share:.0%}",
         wrong_from=f"{recipe.wrong_from:.0%}",
         held_out=HELD_OUT_SHARE,
@@ -60,7 +58,7 @@ def write_card(
 
 def _solving_table(result: Result) -> str:
     """A row per program length, a pair of columns (greedy, sampled) per kind."""
-    rows = {str(length): (length,) for length in range(1, LONGER)}
+    rows: dict[str, Sequence[int]] = {str(length): (length,) for length in range(1, LONGER)}
     rows[f"1 to {LONGER - 1}"] = tuple(range(1, LONGER))
     rows[f"{LONGER} to {LONGER + 2}"] = (LONGER,)
     head = [f"{kind} {way}" for kind in KINDS for way in ("greedy", "sampled")]
@@ -107,9 +105,10 @@ self-play can be watched on any CPU without a download. It proposes and solves s
 on purpose, and can do nothing else. Load it with `model.base = "nano"` and `prompts.style = "compact"`;
 it has never seen the other style.
 
-- Architecture: Qwen2, {layers} layers, width {width}, {vocabulary} tokens, context {context}; float32.
+- Architecture: Qwen3, {layers} layers, width {width}, {vocabulary} tokens, context {context}; float32.
 - Tokenizer: byte-level BPE; digits and the characters inside string literals stay single.
-- Made by `{command}` in {minutes} minutes, from {tokens} million tokens.
+- Made by `python tools/pretrain_nano.py --steps {recipe.steps} --seed {recipe.seed}` in {minutes} minutes on one
+  busy CPU core, from {tokens} million tokens.
 - Recipe: `{recipe}`
 - Lessons: {mixture}.
 - Data: random programs of 1 to {longest} body lines over ints, strings and lists, written by

@@ -7,7 +7,7 @@ from itertools import islice
 from random import Random
 
 import torch
-from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from nano.examples import random_sample
 from nano.grammar import MAX_LINES
@@ -83,7 +83,7 @@ class ProposalScore:
 class Examiner:
     """A model that writes answers, and the sandbox that runs them."""
 
-    model: Qwen2ForCausalLM
+    model: Qwen3ForCausalLM
     tokenizer: PreTrainedTokenizerBase
     executor: Executor
 

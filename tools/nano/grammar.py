@@ -14,7 +14,7 @@ from nano.operations import CHARACTERS, CONDITIONS, ELEMENTS, LOCALS, LOOPS, OPE
 
 MAX_LINES = 4
 """Longest body of a pretraining program; longer ones exist in the held-out set only."""
-LINE_WEIGHTS = (0.56, 0.2, 0.16, 0.08)
+LINE_WEIGHTS = (0.6, 0.18, 0.14, 0.08)
 
 ALPHABETS = ("abc", "abc", "abcdexyz", string.ascii_lowercase, string.ascii_lowercase, "abABC-")
 
@@ -43,16 +43,16 @@ def random_arguments(rng: Random, types: Sequence[str]) -> tuple[object, ...]:
 
 
 def random_int(rng: Random) -> int:
-    return rng.choices((rng.randint(0, 9), rng.randint(10, 20), rng.randint(-9, -1)), (7, 2, 1))[0]
+    return rng.choices((rng.randint(0, 9), rng.randint(10, 20), rng.randint(-9, -1)), (8, 1, 1))[0]
 
 
 def random_string(rng: Random) -> str:
     alphabet = rng.choice(ALPHABETS)
-    return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 5)))
+    return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 4)))
 
 
 def random_list(rng: Random) -> list[int]:
-    return [random_int(rng) if rng.random() < 0.2 else rng.randint(0, 9) for _ in range(rng.randint(1, 5))]
+    return [random_int(rng) if rng.random() < 0.1 else rng.randint(0, 9) for _ in range(rng.randint(1, 4))]
 
 
 _VALUES = {"int": random_int, "str": random_string, "list": random_list}
@@ -77,8 +77,8 @@ class _Writer:
         while (room := num_lines - len(self.lines) - 1) > 0:
             self._write_statement(room)
         minimum = 1 if not self.lines or self.unused else 0
-        self.extend(self.rng.choices((minimum, 1, 2), (2, 5, 2))[0])
-        if num_lines == 1 and self.rng.random() < 0.4:
+        self.extend(self.rng.choices((minimum, 1, 2), (2, 6, 1))[0])
+        if num_lines == 1 and self.rng.random() < 0.25:
             self.extend(1)
         self.lines.append(f"return {self.expression}")
 
@@ -89,7 +89,7 @@ class _Writer:
         elif room >= 2 and self.rng.random() < 0.6:
             self._write_condition()
         else:
-            self.extend(self.rng.choice((1, 1, 1, 2)))
+            self.extend(self.rng.choice((1, 1, 1, 1, 2)))
             self._assign()
 
     def _write_loop(self, loop: tuple[str, tuple[str, ...], str]) -> None:

@@ -12,16 +12,17 @@ from tinyzero.types import Prompt, Proposal, Role, Task
 
 STYLE = "compact"
 MAX_REFERENCES = 4
-MAX_PAIRS = 8
+MAX_PAIRS = 6
 
-# (role, kind, share of the examples)
+# (role, kind, share of the lessons, weight of an answer token). The answers to be worked out are short; with equal
+# weights the long ones, which are mostly random choices, would drown them.
 MIXTURE = (
-    (Role.SOLVER, "deduction", 0.32),
-    (Role.SOLVER, "abduction", 0.26),
-    (Role.SOLVER, "induction", 0.22),
-    (Role.PROPOSER, "deduction", 0.07),
-    (Role.PROPOSER, "abduction", 0.07),
-    (Role.PROPOSER, "induction", 0.06),
+    (Role.SOLVER, "deduction", 0.38, 1.0),
+    (Role.SOLVER, "abduction", 0.26, 1.0),
+    (Role.SOLVER, "induction", 0.20, 0.4),
+    (Role.PROPOSER, "deduction", 0.06, 0.3),
+    (Role.PROPOSER, "abduction", 0.06, 0.3),
+    (Role.PROPOSER, "induction", 0.04, 0.3),
 )
 
 # What a hint may say about a program that contains the pattern.
@@ -57,6 +58,11 @@ class Lesson:
     answer: str
     is_wrong: bool = False
 
+    @property
+    def weight(self) -> float:
+        """Of an answer token's loss."""
+        return next(row[3] for row in MIXTURE if row[:2] == (self.prompt.role, self.prompt.kind))
+
 
 def lessons(seed: int, first: int, wrong_share: float) -> Iterator[Lesson]:
     """Endless lessons, numbered from `first`; lesson i follows from the seed and i alone."""
@@ -67,7 +73,7 @@ def lessons(seed: int, first: int, wrong_share: float) -> Iterator[Lesson]:
 
 
 def lesson(rng: Random, wrong_share: float) -> Lesson:
-    role, kind, _ = rng.choices(MIXTURE, [share for _, _, share in MIXTURE])[0]
+    role, kind, *_ = rng.choices(MIXTURE, [row[2] for row in MIXTURE])[0]
     sample = random_sample(rng)
     if role is Role.PROPOSER:
         return proposer_lesson(rng, kind, sample)
@@ -123,7 +129,9 @@ def references_of(rng: Random, kind: str) -> Sequence[Task]:
         return KINDS[kind].seeds()
     if kind == "induction":
         return [task_of(rng, kind, random_sample(rng))]
-    return [task_of(rng, kind, random_sample(rng)) for _ in range(rng.randint(0, MAX_REFERENCES))]
+    return [
+        task_of(rng, kind, random_sample(rng)) for _ in range(rng.choice((0, 1, 1, 2, 3, MAX_REFERENCES)))
+    ]
 
 
 def _telling_runs(rng: Random, sample: Sample, count: int) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from random import Random
 from statistics import mean
 
 import torch
-from torch import Tensor
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from torch import Tensor, nn
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from nano.muon import Muon
 
@@ -25,11 +25,11 @@ class Recipe:
     lr: float = 3e-3
     warmup_steps: int = 100
     weight_decay: float = 0.05
-    prompt_weight: float = 0.1
-    """Weight of a prompt token's loss; an answer token weighs 1."""
-    wrong_share: float = 0.35
+    prompt_weight: float = 0.05
+    """Weight of a prompt token's loss; those of answer tokens come with the lessons."""
+    wrong_share: float = 0.3
     """Share of deliberately wrong answers to solver prompts, while they are shown."""
-    wrong_from: float = 0.5
+    wrong_from: float = 0.6
     """Share of the training after which wrong answers appear."""
 
 
@@ -37,20 +37,23 @@ class Recipe:
 class Example:
     prompt_ids: list[int]
     answer_ids: list[int]
+    weight: float
+    """Of an answer token's loss."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.answer_ids)
 
 
-def new_model(vocab_size: int, *, pad_id: int, eos_id: int, seed: int) -> Qwen2ForCausalLM:
+def new_model(vocab_size: int, *, pad_id: int, eos_id: int, seed: int) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
-    config = Qwen2Config(
+    config = Qwen3Config(
         vocab_size=vocab_size,
         hidden_size=192,
         intermediate_size=512,
         num_hidden_layers=4,
         num_attention_heads=6,
         num_key_value_heads=2,
+        head_dim=32,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         pad_token_id=pad_id,
@@ -59,11 +62,11 @@ def new_model(vocab_size: int, *, pad_id: int, eos_id: int, seed: int) -> Qwen2F
         attn_implementation="sdpa",
         dtype="float32",
     )
-    return Qwen2ForCausalLM(config)
+    return Qwen3ForCausalLM(config)
 
 
 def train(
-    model: Qwen2ForCausalLM,
+    model: Qwen3ForCausalLM,
     recipe: Recipe,
     examples: Callable[[float], Iterator[Example]],
     *,
@@ -75,11 +78,11 @@ def train(
     progress = Progress(recipe.steps)
     for step in range(1, recipe.steps + 1):
         batch = next(batches)
-        loss, answer_loss = _loss(model, batch, recipe.prompt_weight)
+        loss = _loss(model, batch, recipe.prompt_weight)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         _update(optimizers, recipe.lr * _schedule(step, recipe))
-        progress.add(sum(map(len, batch)), answer_loss)
+        progress.add(sum(map(len, batch)), float(loss.detach()))
         if step % 100 == 0 or step == recipe.steps:
             report(progress.line(step))
     return progress.tokens
@@ -94,23 +97,24 @@ class Progress:
         self._started = time.perf_counter()
         self._recent: deque[float] = deque(maxlen=100)
 
-    def add(self, tokens: int, answer_loss: float) -> None:
+    def add(self, tokens: int, loss: float) -> None:
         self.tokens += tokens
-        self._recent.append(answer_loss)
+        self._recent.append(loss)
 
     def line(self, step: int) -> str:
         elapsed = time.perf_counter() - self._started
         minutes_left = elapsed / step * (self._steps - step) / 60
         return (
-            f"step {step}/{self._steps}  answer loss {mean(self._recent):.4f}  "
+            f"step {step}/{self._steps}  loss {mean(self._recent):.4f}  "
             f"{self.tokens / elapsed:.0f} tokens/s  {self.tokens / 1e6:.2f} M tokens  "
             f"ETA {minutes_left:.1f} min"
         )
 
 
-def _optimizers(model: Qwen2ForCausalLM, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
+def _optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the layers' matrices, AdamW for embeddings, norms and biases."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         (matrices if parameter.ndim == 2 and "embed" not in name else others).append(parameter)
     return (
@@ -149,19 +153,21 @@ def _batches(examples: Callable[[float], Iterator[Example]], recipe: Recipe) -> 
         yield from batches
 
 
-def _loss(model: Qwen2ForCausalLM, batch: list[Example], prompt_weight: float) -> tuple[Tensor, float]:
-    """Weighted mean of the next-token losses, and that of the answers alone."""
+def _loss(model: Qwen3ForCausalLM, batch: list[Example], prompt_weight: float) -> Tensor:
+    """Weighted next-token losses per token of the batch.
+
+    Not per unit of weight: a batch holds lessons of similar length, and one of long proposals must not count
+    as much as one of short answers.
+    """
     width = max(map(len, batch))
-    ids = torch.full((len(batch), width), model.config.pad_token_id)
+    ids = torch.zeros(len(batch), width, dtype=torch.long)
     weights = torch.zeros(len(batch), width)
     for row, example in enumerate(batch):
         ids[row, : len(example)] = torch.tensor(example.prompt_ids + example.answer_ids)
         weights[row, : len(example)] = prompt_weight
-        weights[row, len(example.prompt_ids) : len(example)] = 1.0
+        weights[row, len(example.prompt_ids) : len(example)] = example.weight
     # Padding stands on the right, where a causal model cannot see it from any scored token.
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]  # [B, T-1, V]
     losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
     weights = weights[:, 1:]
-    loss = (losses * weights).sum() / weights.sum()
-    is_answer = weights == 1.0
-    return loss, float(losses.detach()[is_answer].mean())
+    return (losses * weights).sum() / ids.numel()
