@@ -107,8 +107,8 @@ it has never seen the other style.
 
 - Architecture: Qwen3, {layers} layers, width {width}, {vocabulary} tokens, context {context}; float32.
 - Tokenizer: byte-level BPE; digits and the characters inside string literals stay single.
-- Made by `python tools/pretrain_nano.py --steps {recipe.steps} --seed {recipe.seed}` in {minutes} minutes on one
-  busy CPU core, from {tokens} million tokens.
+- Made by `python tools/pretrain_nano.py --steps {recipe.steps} --seed {recipe.seed}` in {minutes} minutes
+  on one core of a busy machine, from {tokens} million tokens.
 - Recipe: `{recipe}`
 - Lessons: {mixture}.
 - Data: random programs of 1 to {longest} body lines over ints, strings and lists, written by

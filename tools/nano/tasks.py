@@ -14,8 +14,8 @@ STYLE = "compact"
 MAX_REFERENCES = 4
 MAX_PAIRS = 6
 
-# (role, kind, share of the lessons, weight of an answer token). The answers to be worked out are short; with equal
-# weights the long ones, which are mostly random choices, would drown them.
+# (role, kind, share of the lessons, weight of an answer token). The answers to be worked out are short; with
+# equal weights the long ones, which are mostly random choices, would drown them.
 MIXTURE = (
     (Role.SOLVER, "deduction", 0.38, 1.0),
     (Role.SOLVER, "abduction", 0.26, 1.0),
