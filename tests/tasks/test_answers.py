@@ -7,6 +7,7 @@ from tinyzero.tasks.answers import (
     fences,
     final_part,
     first_arguments,
+    listed_calls,
     proposal_parts,
     split_usage,
     written_program,
@@ -189,3 +190,8 @@ def test_reasoning_is_left_out() -> None:
 def test_fences_keep_indentation_and_order() -> None:
     blocks = fences("```python\n  x\n\n  y\n```\ntext\n```input\n1\n```")
     assert [(block.tag, block.body) for block in blocks] == [("python", "  x\n\n  y"), ("input", "1")]
+
+
+def test_calls_in_a_list_are_found() -> None:
+    text = "Calls:\n1. `f(3, 4)`: small\n2) f('a)')\n- `f([1])`\n4. f(x)\n5. g(6)\nAnd f(7)."
+    assert listed_calls(text) == ["3, 4", "'a)'", "[1]"]

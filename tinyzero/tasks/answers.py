@@ -14,6 +14,7 @@ _FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTA
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
+_LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\(", re.MULTILINE)
 _LABELS = {
     "input": r"input|in|arguments",
     "output": r"output|out|answer|result",
@@ -100,6 +101,12 @@ def split_usage(program: str) -> tuple[str, tuple[str, ...]]:
     start = next((place for place, line in enumerate(lines) if _USAGE.match(line)), len(lines))
     calls = (_call_arguments(line) for line in lines[start:] if _USAGE.match(line))
     return "\n".join(lines[:start]).rstrip(), tuple(call for call in calls if call)
+
+
+def listed_calls(text: str) -> list[str]:
+    """The arguments of calls of `f` in a list: lines such as 1. `f(3, 4)`."""
+    calls = (first_arguments(text[match.end() :]) for match in _LISTED.finditer(text))
+    return [call for call in calls if call]
 
 
 def first_arguments(text: str) -> str:

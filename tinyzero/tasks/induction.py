@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from random import Random
 
 from tinyzero.execution.values import parse_literal, same
-from tinyzero.tasks.answers import proposal_parts, written_program
+from tinyzero.tasks.answers import listed_calls, proposal_parts, written_program
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import make_task, malformed, read_arguments, refuse_run
-from tinyzero.tasks.layout import block, compact, program_and_calls
+from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import IDENTITY
 from tinyzero.tasks.programs import BadProgram, tidy
 from tinyzero.types import (
@@ -50,7 +50,7 @@ class Induction:
         program, known = references[0].program, references[0].inputs[0]
         if style == "compact":
             return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{program}")
-        text = PROPOSE.format(program=program_and_calls(program, [known]), count=MAX_INPUTS)
+        text = PROPOSE.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
         prefill = PREFILL.format(known=known) if style == "direct" else ""
         return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
 
@@ -59,7 +59,7 @@ class Induction:
     ) -> Proposal | Rejection:
         """The program is the subject's, whatever the answer says; equal inputs count once."""
         parts = proposal_parts(answer)
-        read = [read_arguments(text) for text in _split(parts.inputs)]
+        read = [read_arguments(text) for text in listed_calls(answer) or _split(parts.inputs)]
         refused = next((item for item in read if isinstance(item, Rejection)), None)
         if refused is not None:
             return refused
@@ -125,7 +125,7 @@ class Induction:
         if style == "compact":
             return compact(inputs=proposal.inputs, message=proposal.message)
         message = "\n" + block("message", proposal.message) if proposal.message else ""
-        return program_and_calls("", proposal.inputs) + message
+        return _numbered(proposal.inputs) + message
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         return answer if style == "compact" else block("python", answer)
@@ -141,6 +141,10 @@ def _full_pairs(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
     asserts = "\n".join(f"assert f({given}) == {output}" for given, output in pairs)
     hint = f"\n\nA hint: {task.message}" if task.message else ""
     return SOLVE.format(pairs=block("python", asserts)) + hint
+
+
+def _numbered(inputs: Sequence[str]) -> str:
+    return "\n".join(f"{number}. `f({given})`" for number, given in enumerate(inputs, start=1))
 
 
 def num_shown(task: Task) -> int:
@@ -164,16 +168,16 @@ def _refuse_message(message: str) -> str:
     return f"the message contains code ({code.strip()})" if code else ""
 
 
-PREFILL = "```python\nprint(f({known}))\nprint(f("
+PREFILL = "1. `f({known})`\n2. `f("
 
 PROPOSE = """\
-Here is a Python function `f`, and one call of it:
+Here is a Python function:
 
 {program}
 
-Print the results of {count} different calls, one per line, in a ```python block. The arguments are plain \
-values, such as 3, [1, 2] or 'abc'. Choose them so that somebody who sees only some of the calls and their \
-results can find out what `f` does. Then give a hint at it in a ```message block: one sentence, no code."""
+Write {count} different calls of it with plain values as arguments, such as `{call}`, as a numbered list. \
+Choose them so that somebody who sees only some of the calls and their results can find out what `f` does. Then \
+give a hint at it in a ```message block: one sentence, no code."""
 
 SOLVE_PREFILL = "```python\ndef f("
 

@@ -10,7 +10,7 @@ def block(tag: str, body: str) -> str:
 def program_and_calls(program: str, inputs: Sequence[str]) -> str:
     """A program and calls of it as one fenced block, the way that people and models write usage examples."""
     calls = "\n".join(f"print(f({arguments}))" for arguments in inputs)
-    return block("python", f"{program}\n\n{calls}" if program else calls)
+    return block("python", f"{program}\n\n{calls}")
 
 
 def compact(program: str = "", *, inputs: Sequence[str] = (), output: str = "", message: str = "") -> str:

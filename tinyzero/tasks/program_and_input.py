@@ -45,12 +45,10 @@ class ProgramAndInput:
         return f"propose {self.name}\n" + "\n\n".join(blocks)
 
     def _full_text(self, references: Sequence[Task], style: Style) -> str:
-        """Seeds are left out: the example in the text shows the form better than they do."""
+        """A fixed example stands in for seeds, since it shows the form better than they do."""
         shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
-        parts = [TASK.format(challenge=self.challenge)]
-        parts += ["Earlier ones:", *shown] if shown else []
-        parts += ["For example:", EXAMPLE, "Write another one." if style == "direct" else PLAN]
-        return "\n\n".join(parts)
+        parts = [TASK.format(challenge=self.challenge), "For example:", *(shown or [EXAMPLE])]
+        return "\n\n".join([*parts, "Write another one." if style == "direct" else PLAN])
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -110,5 +108,5 @@ print(f(3, 4))
 ```"""
 
 PLAN = """\
-Write another one, different in idea and harder. Plan it in a few words first: what does it compute, and \
-where could a reader slip? Then give it in a single ```python block, as above."""
+Write another one, harder, and different in idea from what is above. Plan it in a few words first: what does \
+it compute, and where could a reader slip? Then give it in a single ```python block, as above."""
