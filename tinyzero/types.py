@@ -162,6 +162,10 @@ class Sampler(Protocol):
         """One list per prompt, in order, of `num_samples` completions each."""
         ...
 
+    def fits(self, prompt: Prompt) -> bool:
+        """Whether the prompt is short enough to be asked."""
+        ...
+
 
 class Stage(StrEnum):
     """The funnel a proposal goes through, in order. The value is the metric key."""

@@ -22,6 +22,7 @@ class ScriptedSampler:
 
     def __init__(self, **lines):
         self.lines = {Role(role): script for role, script in lines.items()}
+        self.max_chars = 10_000
         self.requests = []
 
     def sample(self, request):
@@ -32,6 +33,9 @@ class ScriptedSampler:
             [Completion(text=next(texts), token_ids=(1, 2, 3)) for _ in range(request.num_samples)]
             for _ in request.prompts
         ]
+
+    def fits(self, prompt):
+        return len(prompt.text) <= self.max_chars
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,27 @@ def test_later_proposals_see_earlier_tasks_and_the_draw_depends_on_the_step_alon
     game.play(0)
     assert "x * 2" in game.propose(game.draw_references(1), 1)[0].prompt.text
     assert game.draw_references(1) == game.draw_references(1)
+
+
+def test_a_task_too_long_to_be_shown_is_no_task(executor):
+    sampler = ScriptedSampler(proposer=[DOUBLE, "def f(x):\n    return x + 1111111111\nin: 1"], solver=["42"])
+    sampler.max_chars = 55
+    played = make_game(make_config(proposals_per_step=2), sampler, executor).play(0)
+    short, long = (rollout for rollout, _ in by_role(played, Role.PROPOSER))
+    assert short.rejection is None
+    assert long.rejection.stage is Stage.ALLOWED
+    assert "max_prompt_tokens" in long.rejection.detail
+
+
+def test_as_many_references_are_shown_as_fit(executor):
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42"])
+    game = make_game(make_config(proposals_per_step=1, references=2), sampler, executor)
+    game.play(0)
+    (both,) = game.draw_references(1)
+    assert len(both) == 2
+    sampler.max_chars = 80
+    (one,) = game.draw_references(1)
+    assert one == both[:1]
 
 
 def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):

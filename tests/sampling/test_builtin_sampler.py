@@ -161,8 +161,17 @@ def test_a_request_is_of_one_role(stopping_policy):
 
 
 def test_a_prompt_over_the_limit_names_the_knob(stopping_policy):
-    with pytest.raises(ConfigError, match=r"sampling.max_prompt_tokens is 40; raise it"):
+    with pytest.raises(ConfigError, match=r"sampling.max_prompt_tokens is 40 and .* raise the former"):
         sampler(stopping_policy, max_prompt_tokens=40).sample(request())
+
+
+def test_what_fits_is_asked_and_one_token_more_is_not(stopping_policy):
+    prompt = request(("2+2",), num_samples=1).prompts[0]
+    num_tokens = len(stopping_policy.encode(prompt))
+    exact = sampler(stopping_policy, max_prompt_tokens=num_tokens)
+    assert exact.fits(prompt)
+    assert exact.sample(request(("2+2",), num_samples=1))
+    assert not sampler(stopping_policy, max_prompt_tokens=num_tokens - 1).fits(prompt)
 
 
 def test_an_answer_ends_where_the_context_does(make_policy):

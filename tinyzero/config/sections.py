@@ -150,7 +150,7 @@ class SamplingConfig(Section):
     temperature: float = Field(default=1.0, gt=0)
     """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)
-    """Longer prompts are an error of the configuration (too many references)."""
+    """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
     batch_rows: int = Field(default=64, ge=1)
     """Sequences decoded side by side; finished rows are replaced from a queue."""
 

@@ -79,13 +79,24 @@ class AbsoluteZero:
         )
 
     def draw_references(self, step: int) -> list[list[Task]]:
-        """For each of the P proposals, the earlier tasks that it is shown."""
+        """For each of the P proposals, the earlier tasks that it is shown: K, or as many as fit."""
         return [
-            self.kinds[kind].draw_references(
-                self.pool, self.config.selfplay.references, Random(f"{self.config.run.seed}/{step}/refs/{i}")
+            self._that_fit(
+                self.kinds[kind],
+                self.kinds[kind].draw_references(
+                    self.pool,
+                    self.config.selfplay.references,
+                    Random(f"{self.config.run.seed}/{step}/refs/{i}"),
+                ),
             )
             for i, kind in enumerate(self.kinds_in_turn(step))
         ]
+
+    def _that_fit(self, kind: Kind, references: Sequence[Task]) -> list[Task]:
+        shown = list(references)
+        while len(shown) > 1 and not self.sampler.fits(kind.propose_prompt(shown, self.config.prompts.style)):
+            shown.pop()
+        return shown
 
     def kinds_in_turn(self, step: int) -> list[str]:
         """The kind of each of the P proposals; a remainder goes round from step to step."""
@@ -122,9 +133,20 @@ class AbsoluteZero:
 
     def _admit(self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int) -> Funnelled:
         outcome = self.kinds[proposal.kind].accept(proposal, executions, step)
-        if isinstance(outcome, Task) and not self.pool.add(outcome):
+        if isinstance(outcome, Rejection):
+            return outcome
+        if not self._can_be_shown(outcome):
+            return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
+        if not self.pool.add(outcome):
             return Rejection(stage=Stage.NEW, detail="the pool holds this task already")
         return outcome
+
+    def _can_be_shown(self, task: Task) -> bool:
+        """Whether it fits the solver's prompt and, as the only reference, a proposer's of any kind."""
+        style = self.config.prompts.style
+        solve = self.kinds[task.kind].solve_prompt(task, style)
+        propose = [kind.propose_prompt([task], style) for kind in self.kinds.values()]
+        return all(self.sampler.fits(prompt) for prompt in (solve, *propose))
 
     def solve(self, tasks: Sequence[Task], step: int) -> list[list[Answer]]:
         prompts = [self.kinds[task.kind].solve_prompt(task, self.config.prompts.style) for task in tasks]

@@ -17,7 +17,7 @@ from tinyzero.errors import ConfigError
 from tinyzero.policy import Policy
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.rows import KeyValues, RowStore
-from tinyzero.types import Completion, SamplingRequest
+from tinyzero.types import Completion, Prompt, SamplingRequest
 
 _PREFILL_TOKENS = 8192
 """Padded prompt tokens in one forward: enough to keep a card busy, and few beside a training batch."""
@@ -53,18 +53,22 @@ class BuiltinSampler:
             decoding = _Decoding(self._policy, self._config, self._seed, request, prompt_ids)
             return decoding.run()
 
+    def fits(self, prompt: Prompt) -> bool:
+        """Whether the prompt is short enough for the configuration and the base model's context."""
+        return len(self._policy.encode(prompt)) <= self._max_prompt_tokens
+
+    @property
+    def _max_prompt_tokens(self) -> int:
+        """One place of the context is left for an answer."""
+        return min(self._config.max_prompt_tokens, self._policy.context_tokens - 1)
+
     def _check_lengths(self, prompt_ids: Sequence[Sequence[int]]) -> None:
         longest = max(map(len, prompt_ids))
-        limit = self._config.max_prompt_tokens
-        if longest > limit:
+        if longest > self._max_prompt_tokens:
             raise ConfigError(
-                f"a prompt has {longest} tokens, but sampling.max_prompt_tokens is {limit}; "
-                "raise it, or show fewer references (selfplay.references)"
-            )
-        if longest >= self._policy.context_tokens:
-            raise ConfigError(
-                f"a prompt has {longest} tokens, and the base model's context ends at "
-                f"{self._policy.context_tokens}; show fewer references (selfplay.references)"
+                f"a prompt has {longest} tokens; sampling.max_prompt_tokens is "
+                f"{self._config.max_prompt_tokens} and the base model's context has "
+                f"{self._policy.context_tokens}; raise the former, or set prompts.style to compact"
             )
 
 
