@@ -176,8 +176,8 @@ Here is a Python function:
 {program}
 
 Write {count} different calls of it with plain values as arguments, such as `{call}`, as a numbered list. \
-Choose them so that somebody who sees only some of the calls and their results can find out what `f` does. Then \
-give a hint at it in a ```message block: one sentence, no code."""
+Choose them so that somebody who sees only some of the calls and their results can find out what `f` does. \
+Then give a hint at it in a ```message block: one sentence, no code."""
 
 SOLVE_PREFILL = "```python\ndef f("
 
