@@ -26,6 +26,7 @@ _OWN_WORDS = {
     )
 }
 """The outcomes that a child may claim; all others are observed."""
+_SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 _DETAIL = re.compile(r"\w{0,80}")
 ANSWERS = (Outcome.OK, Outcome.EXCEPTION)
 """Outcomes that can contradict each other; all others are limits that were hit, or no program at all."""
@@ -69,11 +70,11 @@ def _observed(ended: Ended, cpu_s: float) -> Execution | None:
     if ended.reason == zygote.FLOODED:
         return Execution(outcome=Outcome.OUTPUT_TOO_LARGE)
     if os.WIFSIGNALED(ended.status):
-        name = signal.Signals(os.WTERMSIG(ended.status)).name
-        is_banned = os.WTERMSIG(ended.status) == signal.SIGSYS
-        return Execution(outcome=Outcome.BANNED if is_banned else Outcome.CRASHED, detail=name)
+        number = os.WTERMSIG(ended.status)
+        outcome = Outcome.BANNED if number == signal.SIGSYS else Outcome.CRASHED
+        return Execution(outcome=outcome, detail=_SIGNAL_NAMES.get(number, f"signal {number}"))
     if ended.status != 0:
-        return Execution(outcome=Outcome.CRASHED, detail=f"exit {os.waitstatus_to_exitcode(ended.status)}")
+        return Execution(outcome=Outcome.CRASHED, detail=f"exit {ended.status >> 8}")
     return None
 
 

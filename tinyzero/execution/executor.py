@@ -67,6 +67,11 @@ class Executor:
         return self._dispatcher.reports
 
     @property
+    def pids(self) -> list[int]:
+        """Of the zygotes, of which some come and go."""
+        return self._dispatcher.pids
+
+    @property
     def num_runs(self) -> int:
         """Processes that ran a program, so far."""
         return self._dispatcher.num_runs

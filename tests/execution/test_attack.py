@@ -1,0 +1,110 @@
+"""Every attack and honest program of the corpus, as the user of this process and as an unprivileged one."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tinyzero.config import ExecutionConfig
+from tinyzero.errors import ConfigError
+from tinyzero.execution import Executor
+from tinyzero.execution.attack import attack, load_items
+from tinyzero.execution.corpus import ITEMS
+
+CPU_S = 0.6
+"""Enough for a memory bomb to reach the memory limit, on a slow machine too."""
+
+
+def test_every_item_goes_as_it_should() -> None:
+    with Executor(ExecutionConfig(cpu_s=CPU_S)) as executor:
+        report = attack(executor, ITEMS)
+    assert [item for item in report.items if not item.passed] == []
+    assert (report.count("attack"), report.count("benign")) == (115, 39)
+
+
+def system_python() -> str | None:
+    """An interpreter that other users can start: a home folder is often closed to them."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        check = ["setpriv", "--reuid", "65534", "--clear-groups", python, "-P", "-c", "import json"]
+        try:
+            if subprocess.run(check, capture_output=True, cwd="/").returncode == 0:
+                return python
+        except OSError:
+            return None
+    return None
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="already an unprivileged user")
+def test_every_item_goes_as_it_should_without_privileges() -> None:
+    python = system_python()
+    if python is None:
+        pytest.skip("no interpreter that other users can start")
+    script = f"""
+        import json, os
+        from tinyzero.config import ExecutionConfig
+        from tinyzero.execution import Executor
+        from tinyzero.execution.attack import attack
+        from tinyzero.execution.corpus import ITEMS
+        os.setgroups([])
+        os.setresgid(1001, 1001, 1001)
+        os.setresuid(1001, 1001, 1001)
+        with Executor(ExecutionConfig(cpu_s={CPU_S}), python={python!r}) as executor:
+            print(json.dumps(attack(executor, ITEMS).as_json()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True
+    )
+    report = json.loads(done.stdout)
+    assert [item for item in report["items"] if not item["passed"]] == []
+
+
+ITEM = {"name": "a", "kind": "benign", "code": "def f(): return 2", "input": "", "expect": "ok", "also": []}
+
+
+def test_a_wrong_value_a_wrong_outcome_and_a_canary_fail_an_item(tmp_path: Path, executor: Executor) -> None:
+    canary = tmp_path / "canary"
+    items = [
+        {**ITEM, "value": "2", "canary": None},
+        {**ITEM, "value": "1 + 1", "canary": None},
+        {**ITEM, "value": "2.0", "canary": None},
+        {**ITEM, "value": None, "canary": None, "expect": "timeout"},
+        {**ITEM, "value": None, "canary": None, "expect": "timeout", "also": ["ok"]},
+        {**ITEM, "value": None, "canary": str(canary)},
+    ]
+    canary.touch()
+    report = attack(executor, items)
+    assert [item.passed for item in report.items] == [True, True, False, False, True, True]
+    assert [item.value_ok for item in report.items] == [True, True, False, True, True, True]
+    assert not canary.exists()
+    assert report.as_json()["benign_passed"] == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ITEMS = [{item!r}]",
+        "from typing import Any\nITEMS: list[Any] = [{item!r}]",
+        "ITEM = {item!r}\nITEMS = [ITEM]",
+    ],
+)
+def test_items_are_read_from_a_file(tmp_path: Path, text: str) -> None:
+    item = {**ITEM, "value": None, "canary": None}
+    path = tmp_path / "items.py"
+    path.write_text(text.format(item=item))
+    assert load_items(path) == [item]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("", "ITEMS"), ("ITEMS = [1]", "ITEMS"), ("ITEMS = [{}]", "lacks"), ("(", "read")]
+)
+def test_a_file_without_items_is_an_error_of_the_user(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "items.py"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=why):
+        load_items(path)
+    with pytest.raises(ConfigError, match="missing.py"):
+        load_items(tmp_path / "missing.py")
