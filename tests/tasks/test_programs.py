@@ -8,6 +8,7 @@ from tinyzero.execution import Executor
 from tinyzero.tasks.programs import ALLOWED_MODULES, BadProgram, canonical, check_allowed, digest, shape, tidy
 
 SIMPLE = "def f(a):\n    return a + 1"
+USES = "def f(a):\n    return {}.x + a"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,12 @@ SIMPLE = "def f(a):\n    return a + 1"
         ("import math\nK = 2\n\ndef f(a):\n    return math.sqrt(a * K)",) * 2,
         ("def g(a):\n    return a\n\ndef f(a):\n    return g(a)",) * 2,
         ("def f(*a):\n    return a[0]",) * 2,
+        ("import os\nX = 1\n\ndef g(b):\n    return X\n\n" + SIMPLE + "\nassert f(1) == 2", SIMPLE),
+        (
+            "import math, os.path as p\nY = 2\n\ndef g(b):\n    return Y\n\ndef f(a):\n    return g(a)",
+            "Y = 2\n\ndef g(b):\n    return Y\n\ndef f(a):\n    return g(a)",
+        ),
+        ("def f(a):\n    return a\n\n" + SIMPLE, SIMPLE),
         ('def f(a):\n    "only words"', "def f(a):\n    pass"),
     ],
 )
@@ -65,15 +72,15 @@ def test_a_strange_escape_warns_nobody() -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("import os\n" + SIMPLE, "imports os"),
-        ("import os.path as p\n" + SIMPLE, "imports os.path"),
-        ("from random import choice\n" + SIMPLE, "imports random"),
-        ("from . import x\n" + SIMPLE, "imports relatively"),
+        ("import os\n" + USES.format("os"), "imports os"),
+        ("import os.path as p\n" + USES.format("p"), "imports os.path"),
+        ("from random import choice\n" + USES.format("choice"), "imports random"),
+        ("from . import x\n" + USES.format("x"), "imports relatively"),
         ("def f(a):\n    import time\n    return time.time() - a", "imports time"),
-        ("import hashlib\n" + SIMPLE, "imports hashlib"),
+        ("import hashlib\n" + USES.format("hashlib"), "imports hashlib"),
         ("from datetime import datetime\n\ndef f(a):\n    return datetime.now().year - a", "uses .now"),
         ("import datetime\n\ndef f(a):\n    return datetime.date.today().year - a", "uses .today"),
-        ("import uuid, secrets\n" + SIMPLE, "imports uuid"),
+        ("import uuid, math\n" + USES.format("math"), "imports uuid"),
         ("def f(a):\n    return __import__('os').getpid() + a", "uses __import__"),
         ("def f(a):\n    return eval(a)", "uses eval"),
         ("def f(a):\n    return exec(a)", "uses exec"),

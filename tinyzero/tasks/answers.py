@@ -15,6 +15,8 @@ _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORE
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
 _LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\(", re.MULTILINE)
+# Of a line that holds a call: reading one tries every parenthesis, so its work grows with the square.
+_MAX_CALL_CHARS = 1000
 _LABELS = {
     "input": r"input|in|arguments",
     "output": r"output|out|answer|result",
@@ -75,7 +77,7 @@ def written_program(answer: str) -> str:
     text = final_part(answer)
     programs = [block.body for block in fences(text) if block.is_program]
     if programs:
-        return programs[0] if _begins_with_code(text) else programs[-1]
+        return split_usage(programs[0] if _begins_with_code(text) else programs[-1])[0]
     text = text.strip("\n")
     return text.rstrip() if text.startswith(("def ", "import ", "from ", "class ")) else ""
 
@@ -111,7 +113,7 @@ def listed_calls(text: str) -> list[str]:
 
 def first_arguments(text: str) -> str:
     """The shortest beginning of `text` that reads as arguments and ends at a `)`; empty where none does."""
-    line = text.partition("\n")[0]
+    line = text.partition("\n")[0][:_MAX_CALL_CHARS]
     for place in (match.start() for match in re.finditer(r"\)", line)):
         try:
             parse_arguments(line[:place])

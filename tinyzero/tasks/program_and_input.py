@@ -45,10 +45,12 @@ class ProgramAndInput:
         return f"propose {self.name}\n" + "\n\n".join(blocks)
 
     def _full_text(self, references: Sequence[Task], style: Style) -> str:
-        """A fixed example stands in for seeds, since it shows the form better than they do."""
+        """A fixed example, which shows the form better than seeds do, stands in for them, and comes last."""
         shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
-        parts = [TASK.format(challenge=self.challenge), "For example:", *(shown or [EXAMPLE])]
-        return "\n\n".join([*parts, "Write another one." if style == "direct" else PLAN])
+        parts = [TASK.format(challenge=self.challenge)]
+        parts += ["Earlier ones:", *shown] if shown else []
+        parts += ["For example:", EXAMPLE, "Write another one." if style == "direct" else PLAN]
+        return "\n\n".join(parts)
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000

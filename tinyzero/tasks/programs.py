@@ -42,7 +42,7 @@ class BadProgram(ValueError):
 
 
 def tidy(source: str) -> str:
-    """The same program in one form: only definitions at the top level, and the entry named `f`.
+    """The same program in one form: the entry, named `f`, and the definitions that it needs.
 
     Comments and docstrings go, since they may give answers away; so do annotations, which name types that
     were never imported. Idempotent. Raises BadProgram.
@@ -54,7 +54,8 @@ def tidy(source: str) -> str:
         raise BadProgram(
             f"line {stray.lineno}: only imports, definitions and assignments may stand at the top level"
         )
-    _name_entry(tree)
+    entry = _name_entry(tree)
+    tree.body = _needed(entry, tree.body)
     _strip(tree)
     return ast.unparse(tree)
 
@@ -114,11 +115,13 @@ def _depth(tree: ast.AST) -> int:
 
 def _is_scrap(node: ast.stmt) -> bool:
     """Usage examples, docstrings and `if __name__ == ...` blocks: they may give answers away."""
-    return isinstance(node, ast.Expr) or (isinstance(node, ast.If) and "__name__" in _used(node.test))
+    return isinstance(node, ast.Expr | ast.Assert) or (
+        isinstance(node, ast.If) and "__name__" in _used(node.test)
+    )
 
 
-def _name_entry(tree: ast.Module) -> None:
-    """Make `f` the entry: the function of that name, or the only function there is. Raises BadProgram."""
+def _name_entry(tree: ast.Module) -> ast.FunctionDef:
+    """Return the entry: the function named `f`, or the only function, which is renamed. Raises BadProgram."""
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     entry = next((node for node in reversed(functions) if node.name == ENTRY), None)
     if entry is None:
@@ -129,6 +132,27 @@ def _name_entry(tree: ast.Module) -> None:
     arguments = entry.args
     if not (arguments.posonlyargs or arguments.args or arguments.vararg):
         raise BadProgram(f"{ENTRY} takes no argument")
+    return entry
+
+
+def _needed(entry: ast.FunctionDef, body: list[ast.stmt]) -> list[ast.stmt]:
+    """The top-level statements that define what `entry` uses, directly or not, in their order."""
+    kept: set[ast.stmt] = {entry}
+    while True:
+        names = set[str]().union(*(_used(node) for node in kept))
+        more = {node for node in body if _defines(node) & names} - kept
+        if not more:
+            return [node for node in body if node in kept]
+        kept |= more
+
+
+def _defines(node: ast.stmt) -> set[str]:
+    """Names that a top-level statement defines, without those local to it."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return _bound(node)
 
 
 def _rename(tree: ast.Module, name: str) -> None:
