@@ -95,12 +95,11 @@ def test_arguments_that_are_no_literals_are_bad_input(executor: Executor, source
         "import os; return os.urandom(8)",
         "import uuid; return str(uuid.uuid4())",
         "global n; n += 1; return n",
-        "import time\n    if time.time() // 86400 % 800 < HALF: return 1\n    raise ValueError",
+        "import time\n    if time.time() // 86400 < SOON: return 1\n    raise ValueError",
     ],
 )
 def test_a_result_that_changes_from_run_to_run_is_nondeterministic(executor: Executor, body: str) -> None:
-    today = int(time.time() // 86_400)
-    program = f"n, HALF = 0, {today % 800 + 200}\ndef f():\n    {body}"
+    program = f"n, SOON = 0, {time.time() // 86_400 + 200}\ndef f():\n    {body}"
     assert one(executor, program, check_determinism=True).outcome is Outcome.NONDETERMINISTIC
 
 
@@ -153,29 +152,30 @@ def test_a_poisoned_run_cannot_touch_the_next(executor: Executor) -> None:
     assert results == [1, "[3, 2.0]"] * 20
 
 
-def test_no_run_sees_another_runs_program_input_or_result(executor: Executor) -> None:
-    """Even the raw memory of a child holds nothing of a task that ended, ran beside it, or waits."""
-    secret = "TINYZERO" + "SECRET"
-    keep = f"def f(x):\n    for _ in range(3000000): pass\n    return x + '{secret}'"
+def test_no_run_sees_another_runs_program_input_or_result() -> None:
+    """A child reaches nothing of a task that has ended, runs beside it, or waits, whatever it follows."""
     search = """
         import gc, sys
         def f():
-            m, seen = "".join(["TINYZERO", "SECRET"]), []
-            frame = sys._getframe()
-            while frame:
-                seen += [frame.f_locals, frame.f_globals]
-                frame = frame.f_back
-            text = repr(seen) + repr(gc.get_objects())
-            return text.count(m) - text.count(repr(m))
+            todo, seen, found = [gc.get_objects(), sys._getframe()], set(), []
+            while todo:
+                item = todo.pop()
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    todo += gc.get_referents(item)
+                    if type(item) in (str, bytes, bytearray):
+                        text = item if type(item) is str else bytes(item).decode("latin-1")
+                        found.append("TERCES_OREZYNIT" in text[::-1])
+            return len(found) > 1000, any(found)
     """
+    keep = "def f(x):\n    for _ in range(3000000): pass\n    return x + 'TINYZERO_SECRET'"
     jobs = [
-        Job(program=keep, inputs=(f"'{secret}'",))
-        if index % 2
-        else Job(program=textwrap.dedent(search), inputs=("",))
-        for index in range(16)
+        Job(program=textwrap.dedent(search), inputs=("",)),
+        Job(program=keep, inputs=("'TINYZERO_SECRET'",)),
     ]
-    results = [execution for [execution] in executor.run_jobs(jobs)]
-    assert [execution.value for execution in results[::2]] == [0] * 8
+    with Executor(ExecutionConfig(cpu_s=3)) as executor:
+        results = [execution.value for [execution] in executor.run_jobs(jobs * 6)]
+    assert results == [(True, False), "TINYZERO_SECRET" * 2] * 6
 
 
 def test_a_program_cannot_forge_a_second_answer_or_an_infrastructure_failure(executor: Executor) -> None:

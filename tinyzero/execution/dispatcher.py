@@ -251,6 +251,7 @@ class Dispatcher:
         self._start_zygotes([link.is_shifted])
         for run in reversed(link.given.values()):
             self._repeat(run, f"its sandbox process died: {words[-200:]}")
+        self._wake()  # or nobody would hand work to the new one
 
     def _fail_all(self, error: ExecutorBroken) -> None:
         with self._lock:
