@@ -16,7 +16,7 @@ from tinyzero.execution import Executor
 from tinyzero.execution.attack import attack, load_items
 from tinyzero.execution.corpus import ITEMS
 
-CPU_S = 0.6
+CPU_S = 0.5
 """Enough for a memory bomb to reach the memory limit, on a slow machine too."""
 
 

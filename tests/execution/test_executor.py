@@ -5,7 +5,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -373,17 +373,11 @@ def test_a_closed_executor_says_so(executor: Executor) -> None:
     assert one(executor, "def f(): return 1").is_ok
 
 
-@pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ctrl-C half a second after the start."""
-    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    yield
-    timer.join()
-
-
-def test_an_interrupted_call_leaves_a_usable_executor(interrupted: None) -> None:
+def test_an_interrupted_call_leaves_a_usable_executor() -> None:
     with Executor(ExecutionConfig(cpu_s=1)) as executor:
+        press_control_c = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
+            press_control_c.start()
             executor.run("def f():\n    while True: pass", [""] * 50)
+        press_control_c.join()
         assert one(executor, "def f(): return 1").is_ok
