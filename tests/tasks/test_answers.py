@@ -31,6 +31,7 @@ def first(answer: str, tag: str) -> str:
         ("```output\n[1,\n 2]\n```", "[1,\n 2]"),
         ("<think>```output\n4\n```</think>```output\n5\n```", "5"),
         ("<answer>\n```output\n5\n```\n</answer> or ```output\n4\n```", "5"),
+        ("<think>no</think><answer>5</answer>", "5"),
         ("<answer>5</answer>", "5"),
         ("The value:\n```\n5\n```", "5"),
         ("The value:\n```python\n5\n```", "5"),
@@ -184,7 +185,15 @@ def test_a_program_is_found(answer: str, program: str) -> None:
 def test_reasoning_is_left_out() -> None:
     assert final_part("<think>5</think> 6") == " 6"
     assert final_part("no tags") == "no tags"
-    assert final_part("<answer>1</answer><answer>2") == "2"
+    assert final_part("<answer>1</answer>\n<answer>2") == "2"
+    assert final_part("so\n</think> 6") == " 6"
+
+
+@pytest.mark.parametrize(
+    "literal", ["'</think>'", "'<answer>'", "['<think>', '</think>']", "'a <answer>1</answer>'"]
+)
+def test_tags_inside_a_literal_are_text(literal: str) -> None:
+    assert final_part(literal) == literal
 
 
 def test_fences_keep_indentation_and_order() -> None:

@@ -62,6 +62,8 @@ def test_a_good_proposal_becomes_a_task(kind: str) -> None:
         (fenced("def f():\n    return 1", "3"), Stage.ALLOWED, "takes no argument"),
         (fenced("import os\ndef f(a):\n    return os.getpid() + a", "3"), Stage.ALLOWED, "imports os"),
         (fenced("def f(a):\n    return a + 1", "'" + "x" * 400 + "'"), Stage.ALLOWED, "402 characters"),
+        ("def f(a):\n    return a + 1\nin: '``' + '`'", Stage.PARSED, "no literal"),
+        (fenced("def f(a):\n    return '`' * a", "3"), Stage.RAN, "code fence"),
         (fenced("def f(a):\n    return a + 1", "'x'"), Stage.RAN, "exception TypeError"),
         (fenced("def f(a):\n    return a * 401", "'x'"), Stage.RAN, "403 characters"),
         (fenced("def f(a):\n    return a", "3"), Stage.NONTRIVIAL, "repeats the input"),

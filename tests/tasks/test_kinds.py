@@ -89,8 +89,9 @@ def test_gold_is_in_no_job() -> None:
 # --- round trips
 
 
+TEXT = st.text(max_size=12).filter(lambda text: "```" not in text)  # which no task contains
 ARGUMENTS = st.lists(
-    st.integers() | st.text(max_size=12) | st.lists(st.booleans(), max_size=3) | st.none(),
+    st.integers() | TEXT | st.lists(st.booleans(), max_size=3) | st.none(),
     min_size=1,
     max_size=3,
 ).map(tuple)
@@ -122,7 +123,7 @@ def test_the_ideal_pairs_are_read_back(style: Style, message: str, rows: list[tu
 
 
 @pytest.mark.parametrize("style", STYLES)
-@given(value=st.integers() | st.text(max_size=12) | st.lists(st.floats(), max_size=3) | st.booleans())
+@given(value=st.integers() | TEXT | st.lists(st.floats(), max_size=3) | st.booleans())
 def test_the_ideal_deduction_is_right(style: Style, value: object) -> None:
     task = single("deduction", output=render(value))
     text = KINDS["deduction"].render_answer(task, render(value), style)

@@ -11,7 +11,9 @@ from tinyzero.execution.values import BadLiteral, parse_arguments
 
 # A fence ends at bare backticks, at the next tagged fence (models forget to close), or with the text.
 _FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTALL)
-_ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
+# Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
+_ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)
+_REASONING = re.compile(r"\A(?:\s*<think>.*|.*^[ \t]*)</think>", re.DOTALL | re.MULTILINE)
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
 _LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\(", re.MULTILINE)
@@ -47,7 +49,7 @@ def fences(answer: str) -> list[Fence]:
 def final_part(answer: str) -> str:
     """What follows the reasoning: the last <answer> element, or all after </think>, or everything."""
     tagged = _ANSWER_TAG.findall(answer)
-    return str(tagged[-1]) if tagged else answer.rpartition("</think>")[2]
+    return str(tagged[-1]) if tagged else _REASONING.sub("", answer)
 
 
 def labelled(text: str, label: str) -> list[str]:

@@ -36,10 +36,8 @@ def read_arguments(text: str) -> str | Rejection:
         arguments = render_arguments(parse_arguments(without_call(text)))
     except BadLiteral as error:
         return malformed(f"the input is no literal: {error}")
-    if len(arguments) > MAX_LITERAL_CHARS:
-        detail = f"the input has {len(arguments)} characters, {MAX_LITERAL_CHARS} are allowed"
-        return Rejection(stage=Stage.ALLOWED, detail=detail)
-    return arguments
+    reason = _unfit(arguments)
+    return Rejection(stage=Stage.ALLOWED, detail=f"the input {reason}") if reason else arguments
 
 
 def without_call(text: str) -> str:
@@ -54,11 +52,15 @@ def refuse_run(execution: Execution) -> Rejection | None:
         return Rejection(stage=Stage.DETERMINISTIC, detail=execution.detail or "results differ between runs")
     if not execution.is_ok:
         return Rejection(stage=Stage.RAN, detail=f"{execution.outcome} {execution.detail}".strip())
-    length = len(render(execution.value))
-    if length > MAX_LITERAL_CHARS:
-        detail = f"the output has {length} characters, {MAX_LITERAL_CHARS} are allowed"
-        return Rejection(stage=Stage.RAN, detail=detail)
-    return None
+    reason = _unfit(render(execution.value))
+    return Rejection(stage=Stage.RAN, detail=f"the output {reason}") if reason else None
+
+
+def _unfit(literal: str) -> str:
+    """Why a literal cannot be asked for, or an empty string."""
+    if len(literal) > MAX_LITERAL_CHARS:
+        return f"has {len(literal)} characters, {MAX_LITERAL_CHARS} are allowed"
+    return "contains a code fence, which ends an answer" if "```" in literal else ""
 
 
 def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
