@@ -24,10 +24,10 @@ SCRIPT = Path(__file__).with_name("scripted.py")
 
 @pytest.fixture
 def start(tmp_path):
-    """Start the program in an empty folder; keyword arguments go to its environment."""
+    """Start the program in an empty folder; it calls `before` first; keyword arguments are its environment."""
     running = []
 
-    def start_one(*arguments, **environment):
+    def start_one(*arguments, before=None, **environment):
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT), *arguments],
             cwd=tmp_path,
@@ -36,6 +36,7 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=before,
         )
         running.append(process)
         return process
@@ -78,7 +79,7 @@ def metrics(folder):
 
 
 def wait_for_step(folder, step):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not any(line["step"] >= step for line in read(folder / "metrics.jsonl")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -90,7 +91,7 @@ def test_a_run_leaves_its_logs_a_checkpoint_and_the_adapter(train, tmp_path):
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()[2:]] == ["1/3", "2/3", "3/3"]
     assert err.splitlines()[:2] == ["run runs/first", "loading a script ..."]
-    assert err.splitlines()[-1].startswith("step 3 after 0 min 0 s; adapter in runs/first/adapter")
+    assert err.splitlines()[-1].endswith("; adapter in runs/first/adapter")
     assert [line["step"] for line in metrics(run.path)] == [1, 2, 3]
     assert run.config().run.seed == 7
     assert run.environment()["preset"] == "nano-cpu"
@@ -154,6 +155,19 @@ def test_the_first_signal_saves_after_the_step_in_progress(start, resume, tmp_pa
     code, out, _ = resume("x", "--max-steps", str(made + 1))
     assert code == 0
     assert out.splitlines()[-1].split()[0] == f"{made + 1}/{made + 1}"
+
+
+def test_a_run_under_nohup_outlives_its_terminal(start, tmp_path):
+    ignoring = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = start(
+        "train", "--preset", "nano-cpu", "--max-steps", "9", "--name", "x", before=ignoring, STEP_S="0.1"
+    )
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "SIGHUP" not in err
+    assert len(metrics(tmp_path / "runs" / "x")) == 9
 
 
 def test_the_second_signal_leaves_at_once(start, tmp_path):

@@ -13,6 +13,7 @@ import typer
 
 import tinyzero
 from tinyzero.cli.presets import presets
+from tinyzero.cli.signals import handle_unless_ignored
 from tinyzero.cli.train import train
 from tinyzero.errors import TinyZeroError, nearest
 
@@ -32,8 +33,7 @@ app.command()(presets)
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), _leave)
     code = run(sys.argv[1:])
     _flush_quietly()
     sys.exit(code)

@@ -2,12 +2,21 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a person, a scheduler, a closed terminal
 _STDERR = 2
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def handle_unless_ignored(numbers: Sequence[signal.Signals], handler: Handler) -> None:
+    """Install a handler, but not over `nohup` or a shell's `&`: what they had ignored stays ignored."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -23,7 +32,8 @@ def stopping_politely(request_stop: Callable[[], None]) -> Iterator[None]:
         request_stop()
         _say(f"{signal.Signals(number).name}: saving after this step; again to leave at once")
 
-    before = {number: signal.signal(number, handle) for number in _POLITE}
+    before = {number: signal.getsignal(number) for number in _POLITE}
+    handle_unless_ignored(_POLITE, handle)
     try:
         yield
     finally:
