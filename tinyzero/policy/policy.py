@@ -4,7 +4,8 @@ It neither samples nor learns, and nothing here ever merges an adapter into the 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ _CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
     "User: {text}\nAssistant:"
 )
+
+_CUT = "\ufdd0"  # no character, by Unicode's decree; text on its two sides is tokenised apart
 
 
 class Policy:
@@ -53,6 +56,7 @@ class Policy:
         self.dtype = dtype
         self.stop_ids = stop_ids
         self.temperature = temperature
+        self._control = _first_letters(tokenizer.get_added_vocab())
         self.pad_id = _first_id(tokenizer.pad_token_id, tokenizer.eos_token_id)
         self.adapters = tuple(model.peft_config)
         self.versions = dict.fromkeys(self.adapters, 0)
@@ -97,14 +101,24 @@ class Policy:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of the rendered prompt: one user turn, the opening of the answer, and the prefill."""
+        text, prefill = self._without_control(prompt.text), self._without_control(prompt.prefill)
         if self.tokenizer.chat_template:
-            turn = [{"role": "user", "content": prompt.text}]
-            text = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-            ids = self.tokenizer(f"{text}{prompt.prefill}", add_special_tokens=False).input_ids
-        else:
-            text = _CONVERSATION.format(text=prompt.text)
-            ids = self.tokenizer(f"{text} {prompt.prefill}" if prompt.prefill else text).input_ids
-        return list(ids)
+            turn = [{"role": "user", "content": text}]
+            frame = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+            return self._tokenize(f"{frame}{prefill}", add_special_tokens=False)
+        frame = _CONVERSATION.format(text=text)
+        return self._tokenize(f"{frame} {prefill}" if prefill else frame, add_special_tokens=True)
+
+    def _without_control(self, text: str) -> str:
+        """Prompts quote what models wrote: its `<|im_end|>` must stay ten characters, and end no turn."""
+        return self._control.sub(rf"\g<0>{_CUT}", text)
+
+    def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        first, *rest = text.split(_CUT)
+        ids = list(self.tokenizer(first, add_special_tokens=add_special_tokens).input_ids)
+        for piece in rest:
+            ids += self.tokenizer(piece, add_special_tokens=False).input_ids
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of completion tokens, special tokens left out."""
@@ -144,6 +158,14 @@ class Policy:
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
         self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
+
+
+def _first_letters(tokens: Iterable[str]) -> re.Pattern[str]:
+    """The first character of each of these tokens wherever it stands in a text; blank ones are no danger."""
+    long = (token for token in tokens if token.strip() and len(token) > 1)
+    return re.compile(
+        "|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in long) or "(?!)"
+    )
 
 
 def _first_id(*candidates: int | None) -> int:
