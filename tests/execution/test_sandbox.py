@@ -1,7 +1,10 @@
 """The filter, judged by an interpreter of classic BPF written from the kernel's documentation."""
 
+import ast
 import platform
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,8 +108,6 @@ def test_no_call_of_another_architecture_or_of_x32_lives(number: int) -> None:
 
 def test_the_tables_agree_with_the_headers_of_this_machine() -> None:
     """Where the C headers are installed, they are the reference."""
-    from pathlib import Path
-
     header = Path(f"/usr/include/{platform.machine()}-linux-gnu/asm/unistd_64.h")
     if not header.exists():
         pytest.skip("no kernel headers")
@@ -114,3 +115,15 @@ def test_the_tables_agree_with_the_headers_of_this_machine() -> None:
     numbers = {words[1].removeprefix("__NR_"): int(words[2]) for words in lines}
     _, table, _ = sandbox.MACHINES[platform.machine()]
     assert table == {name: numbers[name] for name in table}
+
+
+@pytest.mark.parametrize("name", ["zygote", "child", "sandbox", "clock"])
+def test_what_runs_in_the_sandbox_imports_the_standard_library_only(name: str) -> None:
+    source = Path(sandbox.__file__).with_name(f"{name}.py").read_text()
+    imported = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module).split(".")[0])
+    assert imported <= set(sys.stdlib_module_names)
