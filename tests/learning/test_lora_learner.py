@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -291,6 +292,30 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(make_policy):
     subject.update(*make_round(policy))
     assert torch.isfinite(weights(policy, "shared")).all()
     assert policy.versions == {"shared": 1}
+
+
+@pytest.mark.parametrize("failing", [2, 4])
+def test_batches_can_be_halved_in_the_middle_of_any_update(make_policy, failing):
+    """What was kept of the round's start then fits no batch of the second try."""
+    policy, roomy = make_policy(temperature=TEMPERATURE), make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    config = {"updates_per_round": 2, "micro_batch_tokens": 176, "lr": 1e-3}
+    learner(roomy, **config).update(rollouts, advantages)
+    refuse_batch_number(policy, failing)
+    metrics = learner(policy, **config).update(rollouts, advantages)
+    assert metrics["learner/shared/micro_batch_tokens"] == 88
+    assert policy.versions == {"shared": 2}
+    torch.testing.assert_close(weights(policy, "shared"), weights(roomy, "shared"), atol=1e-5, rtol=0)
+
+
+def refuse_batch_number(policy, number):
+    calls = itertools.count(1)
+
+    def refuse(*_):
+        if next(calls) == number:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    policy.model.get_base_model().base_model.register_forward_pre_hook(refuse)
 
 
 def refuse_batches_above(policy, max_tokens):

@@ -228,7 +228,8 @@ class LoraLearner:
             with torch.no_grad(), self._policy.reference():
                 reference_logprobs, _ = score_tokens(self._policy, batch)
         policy_logprobs, entropies = score_tokens(self._policy, batch)
-        if self._config.updates_per_round > 1 and batch.samples[0] not in starts:
+        is_first = any(sample not in starts for sample in batch.samples)
+        if self._config.updates_per_round > 1 and is_first:
             starts.update(zip(batch.samples, batch.split(policy_logprobs.detach()), strict=True))
         start_logprobs = (
             torch.cat([starts[sample] for sample in batch.samples]) if starts else policy_logprobs.detach()
