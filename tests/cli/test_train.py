@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).with_name("scripted.py")
 
 @pytest.fixture
 def start(tmp_path):
-    """Start the program in an empty folder; it calls `before` first; keyword arguments are its environment."""
+    """Start the program in an empty folder; keyword arguments go to its environment."""
     running = []
 
     def start_one(*arguments, before=None, **environment):
