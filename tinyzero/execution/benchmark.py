@@ -25,7 +25,7 @@ HOSTILE = (
     "def f(x return x",
     "def f(x): return ['a' * 10000] * 5",
     "def f(x): return open('/tmp/tinyzero-bench', 'w')",
-    "import os\ndef f(x):\n    for fd in range(64):\n        try: os.write(fd, b'x')\n        except OSError: pass",
+    "import os\ndef f(x):\n  for fd in range(64):\n    try: os.write(fd, b'x')\n    except OSError: pass",
 )
 """An equal share of each; plus one endless loop in a hundred."""
 

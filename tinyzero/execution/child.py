@@ -30,7 +30,6 @@ MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
 MAX_RESULT_BYTES = 60_000
 
-_WITHHELD = ("ctypes", "_ctypes", "fcntl", "resource", "_posixsubprocess", "_socket", "socket", "subprocess")
 # Bound now: a program can replace what a module holds, but not what this one has taken from it.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
 _withdraw_hooks = (sys.settrace, sys.setprofile)
@@ -192,12 +191,6 @@ def _scalar(value: Any, kind: type) -> str:  # noqa: ANN401
 
 def _float(value: float) -> str:
     return repr(value) if value - value == 0 else f"float('{value!r}')"
-
-
-def withhold_modules() -> None:
-    """Make modules that no program needs unimportable. Tidiness only: the kernel is what stops their use."""
-    for name in _WITHHELD:
-        sys.modules.pop(name, None)
 
 
 def occupy_result_fd(result_fd: int) -> None:

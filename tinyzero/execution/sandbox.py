@@ -12,11 +12,14 @@ import resource
 import signal
 import struct
 import sys
+from resource import RLIMIT_CPU, RLIMIT_NOFILE, RLIMIT_NPROC, setrlimit
 
 IS_LINUX = sys.platform == "linux"
 NOBODY = 65534
 
 _libc = ctypes.CDLL(None, use_errno=True)
+if IS_LINUX:
+    _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 # prctl(2), unshare(2), capset(2) and seccomp(2), from the kernel's uapi headers.
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -215,9 +218,9 @@ def limit_family(memory_mib: int, max_fds: int) -> None:
 
 def limit_child(cpu_s: int) -> None:
     """Limits of one run: a backstop of CPU seconds, no further process, eight descriptors."""
-    _limit("CPU", cpu_s)
-    _limit("NPROC", 0)
-    _limit("NOFILE", 8)
+    setrlimit(RLIMIT_CPU, (cpu_s, cpu_s))
+    setrlimit(RLIMIT_NPROC, (0, 0))
+    setrlimit(RLIMIT_NOFILE, (8, 8))
 
 
 def _limit(name: str, value: int) -> None:
@@ -231,7 +234,7 @@ def _limit(name: str, value: int) -> None:
 
 
 def _prctl(option: int, argument: int, further: int = 0) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(argument), ctypes.c_ulong(further), 0, 0) < 0:
+    if _libc.prctl(option, argument, further, 0, 0) < 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
