@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.execution import zygote
+from tinyzero.execution import nursery
 from tinyzero.execution.answers import Ended, combined, execution_of, trouble
 from tinyzero.execution.child import SETUP_FAILED_SIGNAL
 from tinyzero.types import Execution, Outcome
 
 
 def ended(
-    answer: bytes = b"", *, reason: int = zygote.FINISHED, status: int = 0, cpu_s: float = 0.01
+    answer: bytes = b"", *, reason: int = nursery.FINISHED, status: int = 0, cpu_s: float = 0.01
 ) -> Ended:
     return Ended(reason, status, cpu_s, 0.02, answer)
 
@@ -95,9 +95,9 @@ def test_what_a_child_may_claim(answer: bytes, num_calls: int, outcome: Outcome)
 @pytest.mark.parametrize(
     ("report", "outcome", "detail"),
     [
-        (ended(b"\nok 0x1", reason=zygote.CPU_SPENT, status=9), Outcome.TIMEOUT, "cpu"),
-        (ended(b"\nok 0x1", reason=zygote.WALL_SPENT, status=9), Outcome.TIMEOUT, "wall"),
-        (ended(b"\nok 0x1", reason=zygote.FLOODED, status=9), Outcome.OUTPUT_TOO_LARGE, ""),
+        (ended(b"\nok 0x1", reason=nursery.CPU_SPENT, status=9), Outcome.TIMEOUT, "cpu"),
+        (ended(b"\nok 0x1", reason=nursery.WALL_SPENT, status=9), Outcome.TIMEOUT, "wall"),
+        (ended(b"\nok 0x1", reason=nursery.FLOODED, status=9), Outcome.OUTPUT_TOO_LARGE, ""),
         (ended(b"\nok 0x1", status=signal.SIGSYS), Outcome.BANNED, "SIGSYS"),
         (ended(b"\nok 0x1", status=signal.SIGSEGV), Outcome.CRASHED, "SIGSEGV"),
         (ended(b"\nok 0x1", status=1 << 8), Outcome.CRASHED, "exit 1"),
@@ -112,7 +112,7 @@ def test_what_was_observed_goes_before_what_is_claimed(report: Ended, outcome: O
 @pytest.mark.parametrize(
     "report",
     [
-        ended(b"Resource temporarily unavailable", reason=zygote.NOT_FORKED),
+        ended(b"Resource temporarily unavailable", reason=nursery.NOT_FORKED),
         ended(b"OSError: seccomp", status=SETUP_FAILED_SIGNAL),
         ended(status=signal.SIGKILL),
     ],
@@ -124,7 +124,7 @@ def test_infrastructure_trouble_is_told_from_the_programs_doing(report: Ended) -
 def test_a_program_that_dies_is_no_trouble() -> None:
     assert not trouble(ended(status=signal.SIGSEGV))
     assert not trouble(ended(status=3 << 8))
-    assert not trouble(ended(reason=zygote.CPU_SPENT, status=signal.SIGKILL))
+    assert not trouble(ended(reason=nursery.CPU_SPENT, status=signal.SIGKILL))
 
 
 def test_only_answers_contradict_each_other() -> None:

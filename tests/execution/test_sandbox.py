@@ -117,7 +117,7 @@ def test_the_tables_agree_with_the_headers_of_this_machine() -> None:
     assert table == {name: numbers[name] for name in table}
 
 
-@pytest.mark.parametrize("name", ["zygote", "child", "sandbox", "clock"])
+@pytest.mark.parametrize("name", ["zygote", "nursery", "child", "sandbox", "clock"])
 def test_what_runs_in_the_sandbox_imports_the_standard_library_only(name: str) -> None:
     source = Path(sandbox.__file__).with_name(f"{name}.py").read_text()
     imported = set()

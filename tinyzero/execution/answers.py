@@ -8,7 +8,7 @@ import re
 import signal
 from dataclasses import dataclass, replace
 
-from tinyzero.execution import zygote
+from tinyzero.execution import nursery
 from tinyzero.execution.child import SETUP_FAILED_SIGNAL
 from tinyzero.execution.values import BadLiteral, parse_literal, same
 from tinyzero.types import Execution, Outcome
@@ -34,7 +34,7 @@ ANSWERS = (Outcome.OK, Outcome.EXCEPTION)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The zygote's report on one run; fields as in `zygote.ENDED`."""
+    """The zygote's report on one run; fields as in `nursery.ENDED`."""
 
     reason: int
     status: int
@@ -46,9 +46,9 @@ class Ended:
 def trouble(ended: Ended) -> str:
     """Why a run says nothing about its program and has to be repeated; empty where it does say something."""
     words = ended.answer[:200].decode("utf-8", "replace")
-    if ended.reason == zygote.NOT_FORKED:
+    if ended.reason == nursery.NOT_FORKED:
         return f"no process could be forked: {words}"
-    if ended.reason == zygote.FINISHED and os.WIFSIGNALED(ended.status):
+    if ended.reason == nursery.FINISHED and os.WIFSIGNALED(ended.status):
         if os.WTERMSIG(ended.status) == SETUP_FAILED_SIGNAL:
             return f"a child could not be confined: {words}"
         if os.WTERMSIG(ended.status) == signal.SIGKILL:
@@ -63,11 +63,11 @@ def execution_of(ended: Ended, *, cpu_s: float, num_calls: int) -> Execution:
 
 
 def _observed(ended: Ended, cpu_s: float) -> Execution | None:
-    if ended.reason in (zygote.CPU_SPENT, zygote.WALL_SPENT) or ended.cpu_s > cpu_s:
+    if ended.reason in (nursery.CPU_SPENT, nursery.WALL_SPENT) or ended.cpu_s > cpu_s:
         return Execution(
-            outcome=Outcome.TIMEOUT, detail="wall" if ended.reason == zygote.WALL_SPENT else "cpu"
+            outcome=Outcome.TIMEOUT, detail="wall" if ended.reason == nursery.WALL_SPENT else "cpu"
         )
-    if ended.reason == zygote.FLOODED:
+    if ended.reason == nursery.FLOODED:
         return Execution(outcome=Outcome.OUTPUT_TOO_LARGE)
     if os.WIFSIGNALED(ended.status):
         number = os.WTERMSIG(ended.status)

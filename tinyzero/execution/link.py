@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyzero.errors import ExecutorBroken
-from tinyzero.execution import zygote
+from tinyzero.execution import nursery, zygote
 from tinyzero.execution.answers import Ended
 
 START_S = 30.0
 """A zygote starts in a tenth of a second; more than this means that it never will."""
 
-NOT_YET = Ended(zygote.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
+NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
 
 class LinkLost(Exception):
@@ -73,7 +73,7 @@ class Link:
         self.num_given += 1
         run_id = self.num_given
         self.given[run_id] = run
-        header = zygote.RUN.pack(
+        header = nursery.RUN.pack(
             run_id, len(run.program), len(run.arguments), run.cpu_s, run.num_calls, run.is_probe
         )
         self._unsent.append(memoryview(header + run.program + run.arguments))
@@ -123,9 +123,9 @@ class Link:
             raise LinkLost
 
     def _frames(self) -> Iterator[tuple[int, Ended]]:
-        start, header_size = 0, zygote.ENDED.size
+        start, header_size = 0, nursery.ENDED.size
         while len(self._inbox) - start >= header_size:
-            size, run_id, reason, status, cpu_s, wall_s = zygote.ENDED.unpack_from(self._inbox, start)
+            size, run_id, reason, status, cpu_s, wall_s = nursery.ENDED.unpack_from(self._inbox, start)
             end = start + header_size + size
             if len(self._inbox) < end:
                 break
@@ -142,8 +142,8 @@ class Link:
         """
         self.socket.settimeout(START_S)
         try:
-            header = self._exactly(zygote.ENDED.size)
-            self.report = json.loads(self._exactly(zygote.ENDED.unpack(header)[0]))
+            header = self._exactly(nursery.ENDED.size)
+            self.report = json.loads(self._exactly(nursery.ENDED.unpack(header)[0]))
         except (OSError, ValueError) as error:
             raise ExecutorBroken(
                 f"the sandbox process did not start: {self.last_words() or error}"
