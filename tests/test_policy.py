@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tinyzero.config import ModelConfig, PolicyConfig
@@ -209,6 +212,47 @@ def test_a_folder_that_holds_no_model_is_one_clear_line(tmp_path: Path):
         load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def copied_folder(tiny_model_folder, tmp_path):
+    return shutil.copytree(tiny_model_folder, tmp_path / "model")
+
+
+def load_complaint(folder):
+    with pytest.raises(ModelLoadError) as caught:
+        load_policy(ModelConfig(base=str(folder)), PolicyConfig(), device="cpu", temperature=1.0)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_half_a_download_is_one_clear_line(copied_folder):
+    os.truncate(copied_folder / "model.safetensors", 5000)
+    assert load_complaint(copied_folder).startswith(f"cannot load the model in {copied_folder}: ")
+
+
+def test_missing_weights_are_not_made_up(copied_folder):
+    weights = load_file(copied_folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, copied_folder / "model.safetensors", metadata={"format": "pt"})
+    assert "lacks 1 weights (model.layers.1.mlp.up_proj.weight ...)" in load_complaint(copied_folder)
+
+
+def test_a_missing_tokenizer_is_named(copied_folder):
+    """Qwen2's is made without its files, and is empty."""
+    for path in copied_folder.glob("tokenizer*"):
+        path.unlink()
+    config = json.loads((copied_folder / "config.json").read_text())
+    (copied_folder / "config.json").write_text(json.dumps(config | {"model_type": "qwen2"}))
+    assert "has no tokenizer; copy its tokenizer.json" in load_complaint(copied_folder)
+
+
+def test_nobody_is_asked_whether_to_run_a_models_own_code(copied_folder, monkeypatch):
+    config = json.loads((copied_folder / "config.json").read_text())
+    config |= {"model_type": "no-such-architecture", "auto_map": {"AutoConfig": "code.Config"}}
+    (copied_folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    assert "custom code" in load_complaint(copied_folder)
 
 
 def test_a_model_with_sliding_windows_is_refused(tmp_path: Path):

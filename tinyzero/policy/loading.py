@@ -117,25 +117,40 @@ def resolve_base(base: str) -> str:
 def _load_base(
     model: ModelConfig, device: torch.device, dtype: torch.dtype
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source = resolve_base(model.base)
-    revision = model.revision or "main"
+    # False rather than nothing, which would ask a person at the keyboard.
+    options: dict[str, Any] = {"revision": model.revision or "main", "trust_remote_code": False}
     quantization = _quantization(model, device, dtype)
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
+        config = AutoConfig.from_pretrained(source, **options)
         _check_attention(config, model.base)
         _drop_dropout(config)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        base = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, config=config, dtype=dtype, **quantization
+        tokenizer = AutoTokenizer.from_pretrained(source, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, **options, **quantization
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    base, found = loaded
+    _check_complete(model.base, tokenizer, found["missing_keys"])
     if not quantization:  # 4-bit weights are made where they stay
-        base.to(device)  # type: ignore[arg-type]
+        base.to(device)
     base.requires_grad_(requires_grad=False)
-    return base.eval(), tokenizer  # type: ignore[no-untyped-call]
+    return base.eval(), tokenizer
+
+
+def _check_complete(
+    base: str, tokenizer: "PreTrainedTokenizerBase", missing_weights: Collection[str]
+) -> None:
+    """What a folder lacks would be made up for: an empty tokenizer, random weights."""
+    if not tokenizer("1").input_ids:
+        raise ModelLoadError(f"{base!r} has no tokenizer; copy its tokenizer.json and tokenizer_config.json")
+    if missing_weights:
+        first = min(missing_weights)
+        raise ModelLoadError(f"{base!r} lacks {len(missing_weights)} weights ({first} ...); fetch it again")
 
 
 def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
