@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinyzero.config import SamplingConfig
-from tinyzero.errors import ConfigError
+from tinyzero.errors import ConfigError, OutOfMemory
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.draw import uniforms
 from tinyzero.types import Prompt, Role, SamplingRequest
@@ -163,6 +163,15 @@ def test_a_request_is_of_one_role(stopping_policy):
 def test_a_prompt_over_the_limit_names_the_knob(stopping_policy):
     with pytest.raises(ConfigError, match=r"sampling.max_prompt_tokens is 40 and .* raise the former"):
         sampler(stopping_policy, max_prompt_tokens=40).sample(request())
+
+
+def test_rows_that_do_not_fit_the_device_name_the_knob(stopping_policy):
+    def refuse(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    stopping_policy.model.get_base_model().base_model.register_forward_pre_hook(refuse)
+    with pytest.raises(OutOfMemory, match=r"^7 answers side by side .* lower sampling.batch_rows$"):
+        sampler(stopping_policy, batch_rows=7).sample(request())
 
 
 def test_what_fits_is_asked_and_one_token_more_is_not(stopping_policy):

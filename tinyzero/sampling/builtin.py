@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SamplingConfig
-from tinyzero.errors import ConfigError
+from tinyzero.errors import ConfigError, OutOfMemory
 from tinyzero.policy import Policy
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.rows import KeyValues, RowStore
@@ -38,6 +38,7 @@ class BuiltinSampler:
 
         Raises:
             ConfigError: a prompt is too long.
+            OutOfMemory: the rows do not fit the device.
         """
         if not request.prompts:
             return []
@@ -49,9 +50,14 @@ class BuiltinSampler:
         self._policy.activate(roles.pop())
         prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
         self._check_lengths(prompt_ids)
-        with torch.inference_mode():
-            decoding = _Decoding(self._policy, self._config, self._seed, request, prompt_ids)
-            return decoding.run()
+        try:
+            with torch.inference_mode():
+                return _Decoding(self._policy, self._config, self._seed, request, prompt_ids).run()
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{self._config.batch_rows} answers side by side do not fit into the device's memory; "
+                "lower sampling.batch_rows"
+            ) from error
 
     def fits(self, prompt: Prompt) -> bool:
         """Whether the prompt is short enough for the configuration and the base model's context."""
