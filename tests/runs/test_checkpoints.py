@@ -52,7 +52,7 @@ def test_what_was_written_comes_back_with_its_progress(run):
 
 
 def test_the_newest_wins_also_beyond_six_digits(run):
-    for step in (999_999, 1_000_000, 5):
+    for step in (5, 999_999, 1_000_000):
         write(run, step, str(step))
     assert restored(run)[1] == "1000000"
     assert [folder.name for folder in checkpoints.listing(run)] == [
@@ -111,6 +111,14 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_is_reached_again(run):
     damage_by_change(write(run, 20, "twenty"))
     write(run, 20, "again")
     assert restored(run)[1] == "again"
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_an_intact_one(run):
+    write(run, 10, "ten")
+    damage_by_change(write(run, 20, "twenty"))
+    write(run, 15, "fifteen")
+    checkpoints.prune(run, 1)
+    assert restored(run)[1] == "fifteen"
 
 
 def test_an_intact_checkpoint_is_not_written_twice(run):

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,21 @@ def test_numbered_runs_take_the_first_free_number(tmp_path):
     day = date(2026, 3, 1)
     names = [RunFolder.create_numbered(tmp_path, "nano-cpu", config(), today=day).name for _ in range(3)]
     assert names == [f"nano-cpu-2026-03-01-{n}" for n in (1, 2, 3)]
+
+
+def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
+    def create(_):
+        return RunFolder.create_numbered(tmp_path / "runs", "x", config(), today=date(2026, 3, 1)).name
+
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(create, range(40)))
+    assert names == {f"x-2026-03-01-{n}" for n in range(1, 41)}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "first"], ids=["long name", "no such place"])
+def test_a_place_that_cannot_be_is_one_line(name):
+    with pytest.raises(CheckpointError, match=r"cannot write .*choose another --output"):
+        RunFolder.create(Path("/proc/runs"), name, config())
 
 
 def test_opening_what_is_no_run_names_the_nearest(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import signal
 import subprocess
 import sys
@@ -100,6 +101,20 @@ def test_a_full_disk_is_one_line(tmp_path):
         CheckpointError, match=r"cannot write .*log.jsonl: No space left on device .*make room"
     ):
         write(tmp_path / "log.jsonl", [{"step": 1}])
+
+
+def test_a_disk_that_takes_a_part_is_asked_for_the_rest(tmp_path):
+    path = tmp_path / "log.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="File too large"):
+            write(path, [{"step": 1}, {"text": "x" * 2000}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(read(path)) == [{"step": 1}]
 
 
 LOG_FOREVER = """

@@ -49,9 +49,9 @@ def write(
     if target.exists() and _damage(target) is None:
         return target
     aside = run_folder.checkpoints / f".{target.name}"
-    _remove_leftovers(run_folder)
     try:
         with explaining_failures(target):
+            _remove_leftovers(run_folder, step)
             _fill(aside, step, parts, progress)
             shutil.rmtree(target, ignore_errors=True)
             aside.rename(target)
@@ -106,8 +106,9 @@ def listing(run_folder: RunFolder) -> list[Path]:
 
 def prune(run_folder: RunFolder, keep: int) -> None:
     """Delete all but the `keep` newest checkpoints."""
-    for folder in listing(run_folder)[:-keep]:
-        shutil.rmtree(folder)
+    with explaining_failures(run_folder.checkpoints):
+        for folder in listing(run_folder)[:-keep]:
+            shutil.rmtree(folder)
 
 
 def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
@@ -167,7 +168,12 @@ def _step_of(folder: Path) -> int:
     return int(number) if number.isdigit() else -1
 
 
-def _remove_leftovers(run_folder: RunFolder) -> None:
-    """What a kill in the middle of a write left behind; the run's lock says that nobody is writing it now."""
-    for folder in run_folder.checkpoints.glob(".step-*"):
+def _remove_leftovers(run_folder: RunFolder, step: int) -> None:
+    """What a kill in the middle of a write left behind, and damaged checkpoints that `restore` passed over.
+
+    The run's lock says that nobody else is writing. A checkpoint of a later step than the run has come to is
+    a damaged one: kept, it would count as the newest, and be kept in the place of an intact one.
+    """
+    later = (folder for folder in listing(run_folder) if _step_of(folder) > step)
+    for folder in (*run_folder.checkpoints.glob(".step-*"), *later):
         shutil.rmtree(folder)

@@ -20,6 +20,7 @@ _DISK_SAYS_NO = {
     errno.EPERM,
     errno.EIO,
     errno.EFBIG,
+    errno.ENOENT,
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
 }
@@ -75,5 +76,7 @@ def _refusal(error: Exception, path: Path) -> str | None:
 
 
 def _free_bytes(path: Path) -> int:
-    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    # Path.exists raises where os.path.exists says no: a name too long, a folder that is closed to us.
+    parents = (path, *path.absolute().parents)
+    existing = next(parent for parent in parents if os.path.exists(parent))  # noqa: PTH110
     return shutil.disk_usage(existing).free

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,23 +34,31 @@ class RunFolder:
             CheckpointError: a run of that name exists (it is never overwritten), or the disk refuses.
         """
         folder = cls(output / name)
-        if folder.path.exists():
+        if not folder._claim():
             raise CheckpointError(
                 f"{folder.path} exists; choose another --name, or continue it: "
                 f"tinyzero train --resume {folder.path}"
             )
-        with explaining_failures(folder.path):
-            folder.checkpoints.mkdir(parents=True)
         folder.write_config(config)
         return folder
 
     @classmethod
     def create_numbered(cls, output: Path, stem: str, config: Config, *, today: date) -> Self:
         """Make a new run's folder, named `<stem>-<date>-<n>` with the first n that is free."""
-        number = 1
-        while (output / f"{stem}-{today}-{number}").exists():
-            number += 1
-        return cls.create(output, f"{stem}-{today}-{number}", config)
+        folders = (cls(output / f"{stem}-{today}-{number}") for number in count(1))
+        folder = next(folder for folder in folders if folder._claim())
+        folder.write_config(config)
+        return folder
+
+    def _claim(self) -> bool:
+        """Make the folder; False where it is there. Of several processes at once, one gets True."""
+        with explaining_failures(self.path):
+            try:
+                self.path.mkdir(parents=True)
+            except FileExistsError:
+                return False
+            self.checkpoints.mkdir()
+        return True
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -58,7 +67,7 @@ class RunFolder:
         Raises:
             CheckpointError: there is no run; the message names the nearest one.
         """
-        if not (path / "config.json").is_file():
+        if not is_run(path):
             names = [folder.name for folder in runs_in(path.parent)]
             raise CheckpointError(f"no run at {path} (no config.json there){nearest(path.name, names)}")
         return cls(path)
@@ -137,11 +146,18 @@ class RunFolder:
             os.close(descriptor)
 
 
+def is_run(path: Path) -> bool:
+    try:
+        return (path / "config.json").is_file()
+    except OSError:  # a name too long, a folder that is closed to us
+        return False
+
+
 def runs_in(output: Path) -> list[RunFolder]:
     """All runs in a folder, by name."""
     if not output.is_dir():
         return []
-    return [RunFolder(path) for path in sorted(output.iterdir()) if (path / "config.json").is_file()]
+    return [RunFolder(path) for path in sorted(output.iterdir()) if is_run(path)]
 
 
 def _take(descriptor: int, path: Path) -> None:

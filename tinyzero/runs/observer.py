@@ -19,7 +19,7 @@ class StopReason(StrEnum):
     MAX_STEPS = "max_steps"
     MAX_MINUTES = "max_minutes"
     REQUESTED = "requested"
-    """Ctrl-C, SIGTERM or the control folder."""
+    """Ctrl-C, SIGTERM or a terminal that closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Observer(Protocol):
         ...
 
     def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        """Something worth a line: a checkpoint, a warning, an out-of-memory retry."""
+        """Something that happened besides: a checkpoint."""
         ...
 
     def on_end(self, summary: RunSummary) -> None:

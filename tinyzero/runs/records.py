@@ -28,9 +28,10 @@ class RecordWriter:
             self._file = path.open("ab", buffering=0)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        line = to_json(record) + "\n"
+        rest = (to_json(record) + "\n").encode("ascii")
         with explaining_failures(self._path):
-            self._file.write(line.encode("ascii"))
+            while rest:  # a disk that is nearly full takes a part, and says no to the next
+                rest = rest[self._file.write(rest) :]
 
     def close(self) -> None:
         self._file.close()
