@@ -132,7 +132,7 @@ def test_every_preset_fits_the_memory_it_names_with_a_tenth_to_spare():
         assert made.peak_gib < 0.9 * (config.hardware.memory_gib or 8), name
 
 
-def test_the_shape_of_a_local_folder_is_read_from_its_config(tmp_path):
+def test_the_shape_of_a_local_folder_is_read_from_its_config(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(
         json.dumps(
             {
@@ -147,9 +147,12 @@ def test_the_shape_of_a_local_folder_is_read_from_its_config(tmp_path):
     )
     shape = shape_of(str(tmp_path))
     assert (shape.kv_heads, shape.head_dim) == (4, 8)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert shape_of(f"~/{tmp_path.name}") == shape
 
 
 def test_an_unknown_model_has_no_plan(tmp_path):
     assert shape_of("someone/some-model") is None
-    (tmp_path / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
-    assert shape_of(str(tmp_path)) is None
+    for content in ('{"architectures": ["GPT2LMHeadModel"]}', "[]", "{"):
+        (tmp_path / "config.json").write_text(content)
+        assert shape_of(str(tmp_path)) is None

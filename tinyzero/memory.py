@@ -118,6 +118,11 @@ class MemoryPlan:
         return max(self.sampling_gib, self.learning_gib)
 
     @property
+    def floor_gib(self) -> float:
+        """What no setting of the sampler or the learner lowers: the model, its adapters, the runtime."""
+        return _FRAGMENTATION * sum(self.always.values()) + self.runtime
+
+    @property
     def knob(self) -> str:
         """The setting that lowers the peak."""
         return (
@@ -167,10 +172,10 @@ def shape_of(base: str) -> ModelShape | None:
     known = json.loads((_PACKAGE / "model_shapes.json").read_text(encoding="utf-8"))
     if base in known:
         return ModelShape.from_config(known[base])
-    folder = _PACKAGE / "nano" if base == "nano" else Path(base)
+    folder = _PACKAGE / "nano" if base == "nano" else Path(base).expanduser()
     try:
         return ModelShape.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # loading the model will say what is wrong with it
 
 

@@ -46,8 +46,15 @@ def test_turning_that_knob_makes_it_fit():
 
 
 def test_a_machine_without_the_memory_is_refused_on_the_cpu_too():
-    message = refusal(job("smollm2-135m-cpu"), Machine(memory_gib=1.0))
-    assert "but this machine has 1.0 GiB; lower learner.micro_batch_tokens (now 1024)" in message
+    message = refusal(job("smollm2-135m-cpu"), Machine(memory_gib=1.3))
+    assert "but this machine has 1.3 GiB; lower learner.micro_batch_tokens (now 1024)" in message
+
+
+def test_no_knob_is_named_where_none_would_help():
+    assert refusal(job("smollm2-135m-cpu"), Machine(memory_gib=0.9)) == (
+        "smollm2-135m-cpu needs 1.2 GiB for its model alone, but this machine has 0.9 GiB; "
+        "choose a smaller model.base. nano-cpu fits here: tinyzero train --preset nano-cpu"
+    )
 
 
 def test_a_preset_is_picked_for_the_hardware():

@@ -71,6 +71,11 @@ def why_not(name: str, config: Config, machine: Machine) -> str | None:
     place, available_gib = _memory_for(config, machine)
     if made is None or made.peak_gib <= available_gib:
         return None
+    if made.floor_gib > available_gib:
+        return (
+            f"{name} needs {made.floor_gib:.1f} GiB for its model alone, but {place} has "
+            f"{available_gib:.1f} GiB; choose a smaller model.base"
+        )
     section, key = made.knob.split(".")
     value = getattr(getattr(config, section), key)
     return (
