@@ -100,8 +100,6 @@ class SelfPlayConfig(Section):
     """Proposals written each step, shared among the kinds as evenly as possible."""
     attempts: int = Field(default=8, ge=2)
     """Answers sampled for each task (G). They measure its difficulty and train the solver."""
-    max_tasks_per_step: int | None = Field(default=None, ge=1)
-    """Tasks attempted each step at most, drawn from the accepted ones; none = all."""
     references: int = Field(default=4, ge=0)
     """Earlier tasks shown to the proposer (K)."""
     train_proposer: bool = True
