@@ -97,6 +97,8 @@ def test_the_options_of_train_are_frozen():
         (["presets", "--jsn"], "no such option --jsn; did you mean --json? (see tinyzero presets --help)"),
         (["train", "--set", "foo"], "--set needs key=value, for example --set run.seed=3, not 'foo'"),
         (["train", "--max-minutes", "0"], "run.max_minutes is 0.0 in --set; it must be more than 0.0"),
+        (["it's"], "no such command it's (see tinyzero --help)"),
+        (["train", "--name", ""], "--name is ''; it must be a plain folder name (--output says where)"),
         (["train", "--name", "a/b"], "--name is 'a/b'; it must be a plain folder name (--output says where)"),
     ],
 )
@@ -116,6 +118,27 @@ def test_a_mistyped_command_line_is_one_line_with_the_right_word(complaint, argu
 )
 def test_every_other_mistake_is_one_line_as_well(complaint, arguments, words):
     assert words in complaint(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--preset"], ["train", "--resume"], ["presets"]], ids=" ".join
+)
+def test_a_name_too_long_for_any_file_is_one_line(complaint, arguments):
+    assert complaint(*arguments, "x" * 300)
+
+
+def test_a_hostile_file_does_not_get_hold_of_the_terminal(complaint, tmp_path, printed):
+    hostile = tmp_path / "hostile.toml"
+    hostile.write_text('[run]\n"a\\u001b[2J\\nb" = 1\n')
+    assert complaint("train", "--preset", str(hostile)).startswith("unknown key run.a\\x1b[2J b in ")
+    hostile.write_text("# \x9b2J\u202e\n")
+    assert printed("presets", str(hostile)).startswith("# \\x9b2J\\u202e\n")
+
+
+def test_a_preset_may_lie_in_the_home_folder(printed, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my own.toml").write_text("[run]\nseed = 7\n")
+    assert "seed = 7" in printed("presets", "~/my own.toml")
 
 
 def test_the_list_of_presets_names_model_hardware_and_purpose(printed):

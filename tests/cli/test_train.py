@@ -241,6 +241,26 @@ def test_an_existing_run_is_not_overwritten(train):
     )
 
 
+def test_folders_may_lie_in_the_home_folder(train, resume, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert train("--max-steps", "1", "--name", "x", "--set", "run.output=~/my runs")[0] == 0
+    assert (tmp_path / "my runs" / "x" / "metrics.jsonl").exists()
+    assert resume("x", "--output", "~/my runs", "--max-steps", "2")[0] == 0
+    assert resume("~/my runs/x", "--max-steps", "3")[0] == 0
+
+
+def test_a_name_that_no_terminal_can_show_does_not_end_the_training(start, tmp_path):
+    name = os.fsdecode(b"caf\xe9 \x1b[2J")
+    process = start(
+        "train", "--preset", "nano-cpu", "--max-steps", "1", "--name", name, PYTHONIOENCODING="ascii"
+    )
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "\x1b" not in err
+    assert "Traceback" not in err
+    assert len(metrics(tmp_path / "runs" / name)) == 1
+
+
 def test_json_lines_carry_start_steps_and_end(train):
     code, out, _ = train("--max-steps", "2", "--name", "x", "--ui", "json")
     lines = [json.loads(line) for line in out.splitlines()]

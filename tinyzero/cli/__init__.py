@@ -13,6 +13,7 @@ import typer
 
 import tinyzero
 from tinyzero.cli.presets import presets
+from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
 from tinyzero.cli.train import train
 from tinyzero.errors import TinyZeroError, nearest
@@ -33,6 +34,7 @@ app.command()(presets)
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name may fit no encoding
     handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), _leave)
     code = run(sys.argv[1:])
     _flush_quietly()
@@ -57,7 +59,7 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _complain(message: str, code: int) -> int:
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {printable(' '.join(message.splitlines()))}", err=True)
     return code
 
 
@@ -67,7 +69,7 @@ def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's 
     if context is None:
         return str(message)
     if message.startswith("No such command"):
-        word = message.split("'")[1]
+        word = message.removeprefix("No such command ")[1:-1]
         message = f"no such command {word}{nearest(word, context.command.commands)}"
     elif message.startswith("No such option"):
         known = [name for parameter in context.command.params for name in parameter.opts]

@@ -15,7 +15,7 @@ from tinyzero.config import Config, load_config, locate, override, parse_overrid
 from tinyzero.errors import CheckpointError, ConfigError, HardwareError, nearest
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs import checkpoints
-from tinyzero.runs.folder import RunFolder, runs_in
+from tinyzero.runs.folder import RunFolder, is_run, runs_in
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import StepReport
 
@@ -46,7 +46,7 @@ class Job:
 
 def new_job(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Job:
     """A new run of a preset, or of the one that fits this machine."""
-    if name is not None and Path(name).name != name:
+    if name is not None and (not name or Path(name).name != name):
         raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
     chosen = preset or choose_preset(machine)
     return Job(preset=locate(chosen).stem, config=load_config(chosen, overrides), name=name)
@@ -128,7 +128,7 @@ def _open_folder(job: Job) -> Iterator[RunFolder]:
             job.resumed.write_config(job.config)
             yield job.resumed
         return
-    output = Path(job.config.run.output)
+    output = Path(job.config.run.output).expanduser()
     if job.name is not None:
         run = RunFolder.create(output, job.name, job.config)
     else:
@@ -161,10 +161,9 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
 
 def _find_run(run: str, output: Path) -> RunFolder:
     """A run by its path, or by its name in the output folder."""
-    if (output / run / "config.json").is_file():
-        return RunFolder(output / run)
-    if (Path(run) / "config.json").is_file():
-        return RunFolder(Path(run))
+    for path in (output / run, Path(run).expanduser()):
+        if is_run(path):
+            return RunFolder(path)
     names = [folder.name for folder in runs_in(output)]
     raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyzero.cli.screen import printable
+
 if TYPE_CHECKING:
     from tinyzero.config import Config
 
@@ -30,7 +32,7 @@ def presets(
             _list_as_json() if as_json else _list_as_table(max(100, shutil.get_terminal_size().columns))
         )
     else:
-        typer.echo(_show_as_json(name) if as_json else _show(name))
+        typer.echo(_show_as_json(name) if as_json else printable(_show(name)))
 
 
 def _list_as_table(width: int) -> str:

@@ -13,6 +13,14 @@ _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25
 
 
+def printable(text: str) -> str:
+    """Text without control over the terminal: files, names and models may hold escape sequences."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
 class Screen:
     """On a terminal the wait is one line with its seconds, redrawn in place; elsewhere a plain line each."""
 
@@ -56,7 +64,7 @@ class Screen:
     def _write(self, stream: "_Stream", text: str) -> None:
         with self._lock:
             self._erase()
-            stream.write(f"{text}\n")
+            stream.write(f"{printable(text)}\n")
             self._draw()
 
     def _erase(self) -> None:

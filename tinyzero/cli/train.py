@@ -83,7 +83,7 @@ def train(
         machine = look()
         if resume is not None:
             _refuse_beside_resume({"--preset": preset, "--name": name, "--seed": seed})
-            job = launch.resumed_job(resume, output or Path("runs"), overrides)
+            job = launch.resumed_job(resume, (output or Path("runs")).expanduser(), overrides)
         else:
             job = launch.new_job(preset, name, overrides, machine)
             if preset is None:

@@ -35,9 +35,12 @@ def locate(preset_or_path: str) -> Path:
     presets = find_presets()
     if preset_or_path in presets:
         return presets[preset_or_path]
-    path = Path(preset_or_path)
-    if path.is_file():
-        return path
+    path = Path(preset_or_path).expanduser()
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise PresetNotFound(f"cannot read {path}: {error.strerror}") from error
     if path.suffix == ".toml" or len(path.parts) > 1:
         raise PresetNotFound(f"no file {path}; presets are {', '.join(presets)}")
     raise PresetNotFound(
