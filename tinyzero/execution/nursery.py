@@ -153,6 +153,9 @@ class Nursery:
                 self.sandbox.install_filter(self.filter)
 
         try:
+            for sibling in self.children.values():
+                if sibling.buffer is not None:
+                    _wipe(sibling.buffer, sibling.filled)  # an answer that waits for its child's end
             program = bytes(self.inbox[:program_size])
             self.child.run(program, memoryview(self.inbox)[program_size:], num_calls, nonce, confine)
         finally:
