@@ -63,7 +63,7 @@ def _attack_table(report: "AttackReport") -> str:
             *lines,
             f"tier {report.tier}: {summary['attacks_passed']}/{summary['attacks']} attacks stopped, "
             f"{summary['benign_passed']}/{summary['benign']} honest programs right, "
-            f"{summary['executions_per_s']} checked programs/s",
+            f"{summary['executions_per_s']} runs/s",
         ]
     )
 
