@@ -4,14 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 import tinyzero
+from tinyzero.cli.bench import bench
+from tinyzero.cli.doctor import doctor
 from tinyzero.cli.presets import presets
 from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(presets)
+app.command()(doctor)
+app.command()(bench)
 
 
 def main() -> None:
@@ -98,8 +100,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-for _name in ("doctor", "bench"):
-    if find_spec(f"tinyzero.cli.{_name}") is not None:
-        app.command(_name)(getattr(import_module(f"tinyzero.cli.{_name}"), _name))
