@@ -1,6 +1,7 @@
 """The loop with a game and a learner that only remember: when it stops, saves, tells and goes on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -109,6 +110,7 @@ def test_a_run_plays_its_steps_saves_on_the_way_and_at_the_end(make_trainer, lis
         ("step", 4),
         ("checkpoint", 4),
         ("step", 5),
+        ("nothing_to_learn", 5),
         ("checkpoint", 5),
         ("end", 5, StopReason.MAX_STEPS),
     ]
@@ -126,6 +128,26 @@ def test_a_step_reports_what_was_played_learned_and_how_long_it_took(make_traine
         "time/learn_s": 1.0,
         "time/step_s": 3.0,
     }
+
+
+def test_the_last_step_is_saved_and_told_once(make_trainer, listener):
+    make_trainer(max_steps=4).train()
+    assert listener.heard.count(("checkpoint", 4)) == 1
+
+
+def test_a_run_that_learns_nothing_says_so_once_until_it_learns_again(make_trainer, listener):
+    trainer = make_trainer(max_steps=14)
+    play = trainer.game.play
+
+    def learn_in_step_seven(step):
+        return replace(play(step), advantages=[0.5] if step == 7 else [0.0])
+
+    trainer.game.play = learn_in_step_seven
+    trainer.train()
+    assert [event for event in listener.heard if event[0] == "nothing_to_learn"] == [
+        ("nothing_to_learn", 5),
+        ("nothing_to_learn", 13),
+    ]
 
 
 def test_a_requested_stop_takes_effect_after_the_step_in_progress(make_trainer, listener):

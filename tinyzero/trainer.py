@@ -16,10 +16,14 @@ from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.runs import checkpoints
 from tinyzero.runs.checkpoints import Stateful
+from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
 from tinyzero.types import Role, Rollout, Round, StepReport
+
+IDLE_STEPS = 5
+"""Steps in a row without a single advantage before the observers are told."""
 
 
 class Game(Protocol):
@@ -59,6 +63,8 @@ class Trainer:
     clock: Callable[[], float] = time.monotonic
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
+    _saved: tuple[int, Path] | None = field(default=None, init=False)
+    _idle_steps: int = field(default=0, init=False)
 
     def train(self) -> RunSummary:
         """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
@@ -68,6 +74,7 @@ class Trainer:
             report = self.step()
             for observer in self.observers:
                 observer.on_step(report)
+            self._watch_for_idling(report)
             if self.steps_done % self.config.run.checkpoint_every_steps == 0:
                 self.checkpoint()
         return self._finish(reason, self.clock() - started)
@@ -91,9 +98,12 @@ class Trainer:
         self._stop_requested = True
 
     def checkpoint(self) -> Path:
-        """Save everything that a resumed run needs."""
+        """Save everything that a resumed run needs, once a step."""
+        if self._saved is not None and self._saved[0] == self.steps_done:
+            return self._saved[1]
         folder = checkpoints.write(self.run, self.steps_done, self._parts(), progress={})
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
+        self._saved = (self.steps_done, folder)
         self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})
         return folder
 
@@ -114,9 +124,17 @@ class Trainer:
             return StopReason.MAX_MINUTES
         return None
 
+    def _watch_for_idling(self, report: StepReport) -> None:
+        """A run whose answers all earn the same learns nothing, however long it goes on: say so."""
+        self._idle_steps = 0 if any(report.round.advantages) else self._idle_steps + 1
+        if self._idle_steps == IDLE_STEPS:
+            advice = f"{IDLE_STEPS} steps in which all rewards were equal; read samples.jsonl to see why"
+            self._tell_event("nothing_to_learn", {"step": self.steps_done, "advice": advice})
+
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
         checkpoint = self.checkpoint()
-        self.policy.save(self.run.adapter)
+        with explaining_failures(self.run.adapter):
+            self.policy.save(self.run.adapter)
         summary = RunSummary(step=self.steps_done, reason=reason, seconds=seconds, checkpoint=checkpoint)
         for observer in self.observers:
             observer.on_end(summary)
@@ -172,6 +190,10 @@ def assemble(
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
         )
+        budgets = {
+            Role.PROPOSER: config.selfplay.proposal_tokens,
+            Role.SOLVER: config.selfplay.answer_tokens,
+        }
         sampler = BuiltinSampler(policy, config.sampling, config.run.seed)
         trainer = Trainer(
             config=config,
@@ -179,13 +201,7 @@ def assemble(
             policy=policy,
             game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
             learner=LoraLearner(
-                policy,
-                config.learner,
-                config.sampling.temperature,
-                completion_budgets={
-                    Role.PROPOSER: config.selfplay.proposal_tokens,
-                    Role.SOLVER: config.selfplay.answer_tokens,
-                },
+                policy, config.learner, config.sampling.temperature, completion_budgets=budgets
             ),
             device=str(policy.device),
             sandbox_tier=str(executor.tier),

@@ -166,3 +166,9 @@ def test_completion_offers_presets():
     from tinyzero.cli.presets import complete_preset
 
     assert complete_preset("nano") == ["nano-cpu"]
+
+
+def test_an_unknown_task_kind_is_named_before_anything_is_loaded(complaint):
+    message = complaint("train", "--preset", "nano-cpu", "--dry-run", "--set", 'selfplay.kinds=["deducton"]')
+    assert message.startswith("selfplay.kinds names 'deducton'")
+    assert message.endswith("did you mean deduction?")

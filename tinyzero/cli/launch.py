@@ -13,10 +13,12 @@ from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Config, load_config, locate, override, parse_overrides
 from tinyzero.errors import CheckpointError, ConfigError, HardwareError, nearest
+from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder, is_run, runs_in
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
+from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
 
 # What a resumed run may be told anew; anything else would make it another run.
@@ -49,7 +51,9 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
     if name is not None and (not name or Path(name).name != name):
         raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
     chosen = preset or choose_preset(machine)
-    return Job(preset=locate(chosen).stem, config=load_config(chosen, overrides), name=name)
+    config = load_config(chosen, overrides)
+    choose_kinds(config.selfplay.kinds, KINDS)  # the only names that the configuration cannot check by itself
+    return Job(preset=locate(chosen).stem, config=config, name=name)
 
 
 def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:
