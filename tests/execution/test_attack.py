@@ -88,6 +88,7 @@ def test_a_wrong_value_a_wrong_outcome_and_a_canary_fail_an_item(tmp_path: Path,
         "ITEMS = [{item!r}]",
         "from typing import Any\nITEMS: list[Any] = [{item!r}]",
         "ITEM = {item!r}\nITEMS = [ITEM]",
+        "ITEMS = []\nITEMS.append({item!r})",
     ],
 )
 def test_items_are_read_from_a_file(tmp_path: Path, text: str) -> None:
@@ -98,7 +99,7 @@ def test_items_are_read_from_a_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("", "ITEMS"), ("ITEMS = [1]", "ITEMS"), ("ITEMS = [{}]", "lacks"), ("(", "read")]
+    ("text", "why"), [("", "ITEMS"), ("ITEMS = []", "empty"), ("ITEMS = [1]", "ITEMS"), ("ITEMS = [{}]", "lacks"), ("(", "read")]
 )
 def test_a_file_without_items_is_an_error_of_the_user(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "items.py"

@@ -66,8 +66,8 @@ def load_items(path: Path) -> list[dict[str, Any]]:
         items = runpy.run_path(str(path)).get("ITEMS") if items is None else items
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ConfigError(f"{path} has no list of dicts named ITEMS")
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise ConfigError(f"{path} has no list of dicts named ITEMS, or an empty one")
     for item in items:
         if missing := [name for name in FIELDS if name not in item]:
             raise ConfigError(f"{path}: item {item.get('name', '?')!r} lacks {', '.join(missing)}")
@@ -75,19 +75,21 @@ def load_items(path: Path) -> list[dict[str, Any]]:
 
 
 def _literal_items(source: str) -> Any:  # noqa: ANN401
-    for statement in ast.parse(source).body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id="ITEMS")], value=value):
-                pass
-            case ast.AnnAssign(target=ast.Name(id="ITEMS"), value=ast.expr() as value):
-                pass
-            case _:
-                continue
-        try:
-            return ast.literal_eval(value)
-        except ValueError:
+    """The value of `ITEMS` in a file that does nothing else; None where only running it would tell."""
+    statements = [s for s in ast.parse(source).body if not _is_docstring(s)]
+    match statements:
+        case [ast.Assign(targets=[ast.Name(id="ITEMS")], value=value)]:
+            pass
+        case _:
             return None
-    return None
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return None
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def attack(executor: Executor, items: Sequence[dict[str, Any]]) -> AttackReport:
