@@ -37,6 +37,17 @@ def one(executor: Executor, program: str, source: str = "", **options: Any) -> E
             "",
             "datetime.datetime(2020, 1, 2, 0, 0)",
         ),
+        (
+            "import datetime\nclass D(datetime.datetime): pass\ndef f(): return repr(D(2020, 1, 2))",
+            "",
+            "D(2020, 1, 2, 0, 0)",
+        ),
+        (
+            "def f(s): return [s.encode(name) for name in ('utf-8-sig', 'utf-16-le', 'punycode', 'idna')]",
+            "'é'",
+            [b"\xef\xbb\xbf\xc3\xa9", b"\xe9\x00", b"9ca", b"xn--9ca"],
+        ),
+        ("import codecs\ndef f(b): return codecs.decode(codecs.encode(b, 'zlib'), 'zlib')", "b'ab'", b"ab"),
     ],
 )
 def test_a_program_gives_its_value(executor: Executor, program: str, source: str, value: Any) -> None:
@@ -75,7 +86,7 @@ def test_every_other_end_has_an_outcome_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "source", ["x", "x=1", "1)", "f(1)", "9**9", "[" * 500 + "]" * 500, "'" + "a" * 5000 + "'"]
+    "source", ["x", "x=1", "1)", "f(1)", "9**9", "'\0'", "'\ud800'", "[" * 500 + "]" * 500, "'" + "a" * 5000 + "'"]
 )
 def test_arguments_that_are_no_literals_are_bad_input(executor: Executor, source: str) -> None:
     assert one(executor, "def f(x): return x", source).outcome is Outcome.BAD_INPUT

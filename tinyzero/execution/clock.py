@@ -65,7 +65,8 @@ def _shifted_datetime(offset: datetime.timedelta) -> type[datetime.datetime]:
 
         def __repr__(self) -> str:
             text = super().__repr__()
-            return text if text.startswith("datetime.") else f"datetime.{text}"
+            is_unqualified = type(self) is Shifted and not text.startswith("datetime.")
+            return f"datetime.{text}" if is_unqualified else text
 
     Shifted.__name__ = Shifted.__qualname__ = "datetime"
     Shifted.__module__ = "datetime"

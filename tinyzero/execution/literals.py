@@ -25,6 +25,8 @@ class BadLiteral(ValueError):
 
 
 _SPACE = re.compile(r"(?:[ \t\r\n\f]|#[^\n]*)*")
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")
+"""Python's own parser refuses them too; an escape in a string can stand for them."""
 _NUMBER = re.compile(
     r"0[xXoObB][0-9a-fA-F_]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?[jJ]?"
 )
@@ -51,6 +53,8 @@ class Reader:
     def __init__(self, text: str, max_chars: int) -> None:
         if len(text) > max_chars:
             raise BadLiteral(f"the literal has {len(text)} characters; at most {max_chars} are read")
+        if unreadable := _UNREADABLE.search(text):
+            raise BadLiteral(f"character {unreadable.start()} cannot stand in a source text")
         self.text = text
         self.position = 0
         self.nodes_left = MAX_NODES

@@ -21,8 +21,11 @@ PRELOADED = """
     locale marshal math numbers operator os pickle posixpath pprint queue random re reprlib secrets
     select signal statistics string stringprep struct sys textwrap threading time timeit token tokenize
     traceback types typing unicodedata uuid warnings weakref zlib _strptime encodings.ascii
-    encodings.latin_1 encodings.utf_16 encodings.utf_32 encodings.rot_13 encodings.hex_codec
-    encodings.base64_codec encodings.unicode_escape encodings.cp1252
+    encodings.latin_1 encodings.utf_7 encodings.utf_8_sig encodings.utf_16 encodings.utf_16_le
+    encodings.utf_16_be encodings.utf_32 encodings.utf_32_le encodings.utf_32_be encodings.idna
+    encodings.punycode encodings.unicode_escape encodings.raw_unicode_escape encodings.rot_13
+    encodings.hex_codec encodings.base64_codec encodings.quopri_codec encodings.zlib_codec
+    encodings.cp437 encodings.cp1252 encodings.iso8859_15
 """.split()  # noqa: SIM905
 # Tidiness only: the kernel is what stops their use. `resource` has to stay, os.wait4 looks it up.
 WITHHELD = ["ctypes", "_ctypes", "fcntl", "_posixsubprocess", "_socket", "socket", "subprocess"]
