@@ -49,7 +49,7 @@ def test_no_answer_of_a_child_raises_in_the_parent(
     answer: bytes, num_calls: int, reason: int, status: int
 ) -> None:
     report = Ended(reason, status << 8 if status > 64 else status % 65, 0.01, 0.02, answer)
-    assert isinstance(trouble(report), str)
+    assert isinstance(trouble(report, 0.25), str)
     execution = execution_of(report, cpu_s=0.25, num_calls=num_calls)
     assert execution.is_ok or execution.value is None
 
@@ -118,13 +118,19 @@ def test_what_was_observed_goes_before_what_is_claimed(report: Ended, outcome: O
     ],
 )
 def test_infrastructure_trouble_is_told_from_the_programs_doing(report: Ended) -> None:
-    assert trouble(report)
+    assert trouble(report, 0.25)
 
 
 def test_a_program_that_dies_is_no_trouble() -> None:
-    assert not trouble(ended(status=signal.SIGSEGV))
-    assert not trouble(ended(status=3 << 8))
-    assert not trouble(ended(reason=nursery.CPU_SPENT, status=signal.SIGKILL))
+    assert not trouble(ended(status=signal.SIGSEGV), 0.25)
+    assert not trouble(ended(status=3 << 8), 0.25)
+    assert not trouble(ended(reason=nursery.CPU_SPENT, status=signal.SIGKILL), 0.25)
+
+
+def test_a_program_that_the_kernel_kills_beyond_its_time_is_a_timeout() -> None:
+    report = ended(status=signal.SIGKILL, cpu_s=2.01)
+    assert not trouble(report, 0.25)
+    assert execution_of(report, cpu_s=0.25, num_calls=1).outcome is Outcome.TIMEOUT
 
 
 def test_only_answers_contradict_each_other() -> None:

@@ -99,7 +99,14 @@ def test_items_are_read_from_a_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("", "ITEMS"), ("ITEMS = []", "empty"), ("ITEMS = [1]", "ITEMS"), ("ITEMS = [{}]", "lacks"), ("(", "read")]
+    ("text", "why"),
+    [
+        ("", "ITEMS"),
+        ("ITEMS = []", "empty"),
+        ("ITEMS = [1]", "ITEMS"),
+        ("ITEMS = [{}]", "lacks"),
+        ("(", "read"),
+    ],
 )
 def test_a_file_without_items_is_an_error_of_the_user(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "items.py"

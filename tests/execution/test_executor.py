@@ -14,7 +14,7 @@ import pytest
 
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
-from tinyzero.execution import Executor, dispatcher
+from tinyzero.execution import Executor, dispatcher, link
 from tinyzero.types import Execution, Job, Outcome
 
 
@@ -86,7 +86,8 @@ def test_every_other_end_has_an_outcome_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "source", ["x", "x=1", "1)", "f(1)", "9**9", "'\0'", "'\ud800'", "[" * 500 + "]" * 500, "'" + "a" * 5000 + "'"]
+    "source",
+    ["x", "x=1", "1)", "f(1)", "9**9", "'\0'", "'\ud800'", "[" * 500 + "]" * 500, "'" + "a" * 5000 + "'"],
 )
 def test_arguments_that_are_no_literals_are_bad_input(executor: Executor, source: str) -> None:
     assert one(executor, "def f(x): return x", source).outcome is Outcome.BAD_INPUT
@@ -382,6 +383,62 @@ def test_a_closed_executor_says_so(executor: Executor) -> None:
     with pytest.raises(ExecutorBroken, match="closed"):
         closed.run("def f(): return 1", [""])
     assert one(executor, "def f(): return 1").is_ok
+
+
+@linux_only
+def test_a_machine_that_stops_for_a_while_makes_no_verdict() -> None:
+    program = "import time\ndef f():\n    for _ in range(8): time.sleep(0.1)\n    return 1"
+    with Executor() as executor, ThreadPoolExecutor(1) as threads:
+        running = threads.submit(one, executor, program)
+        assert eventually(lambda: any(len(descendants(pid)) > 1 for pid in executor.pids))
+        family = [found for pid in executor.pids for found in (pid, *descendants(pid))]
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        for pid in reversed(family):
+            os.kill(pid, signal.SIGCONT)
+        assert running.result().value == 1
+
+
+def test_a_process_left_behind_by_the_interpreter_does_not_hang_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the standard error of the interpreter that died."""
+    monkeypatch.setattr(link, "LAST_WORDS_S", 0.2)
+    python = tmp_path / "python"
+    lines = ["import os, time", "if os.fork(): os._exit(1)", "os.closerange(3, 256)", "time.sleep(20)"]
+    python.write_text("\n".join([f"#!{sys.executable}", *lines]))
+    python.chmod(0o755)
+    started = time.monotonic()
+    with pytest.raises(ExecutorBroken, match="did not start"):
+        Executor(python=str(python))
+    assert time.monotonic() - started < 10
+
+
+def test_a_self_test_that_cannot_write_is_a_broken_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    before = threading.active_count()
+    with pytest.raises(ExecutorBroken, match="TMPDIR"):
+        Executor()
+    assert threading.active_count() == before
+
+
+def test_a_forked_process_is_told_that_the_executor_is_not_its_own() -> None:
+    script = """
+        import os
+        from tinyzero.errors import ExecutorBroken
+        from tinyzero.execution import Executor
+        with Executor() as executor:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    executor.run("def f(): return 1", [""])
+                except ExecutorBroken as error:
+                    os._exit(7 * ("fork" in str(error)))
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+            assert executor.run("def f(): return 1", [""])[0].is_ok
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], check=True, timeout=60)
 
 
 def test_an_interrupted_call_leaves_a_usable_executor() -> None:

@@ -43,15 +43,18 @@ class Ended:
     answer: bytes
 
 
-def trouble(ended: Ended) -> str:
-    """Why a run says nothing about its program and has to be repeated; empty where it does say something."""
+def trouble(ended: Ended, cpu_s: float) -> str:
+    """Why a run says nothing about its program and has to be repeated; empty where it does say something.
+
+    A child killed beyond its `cpu_s` met the kernel's own limit, which holds while the zygote cannot look.
+    """
     words = ended.answer[:200].decode("utf-8", "replace")
     if ended.reason == nursery.NOT_FORKED:
         return f"no process could be forked: {words}"
     if ended.reason == nursery.FINISHED and os.WIFSIGNALED(ended.status):
         if os.WTERMSIG(ended.status) == SETUP_FAILED_SIGNAL:
             return f"a child could not be confined: {words}"
-        if os.WTERMSIG(ended.status) == signal.SIGKILL:
+        if os.WTERMSIG(ended.status) == signal.SIGKILL and ended.cpu_s <= cpu_s:
             return "a child was killed from outside, perhaps because the machine ran out of memory"
     return ""
 

@@ -100,6 +100,8 @@ class Dispatcher:
         with self._lock:
             if self._error or self._is_closing:
                 raise self._error or ExecutorBroken("the executor is closed")
+            if not self._thread.is_alive():
+                raise ExecutorBroken("a forked process cannot use its parent's executor; make one in it")
             for run in runs:
                 self._batch_of[run] = batch
                 self._queues[run.is_shifted].append(run)
@@ -114,7 +116,8 @@ class Dispatcher:
     def close(self) -> None:
         self._is_closing = True
         self._wake()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:  # a collector of garbage runs in any thread
+            self._thread.join()
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody to wake
@@ -214,7 +217,7 @@ class Dispatcher:
                 self._replace(link)
 
     def _take_back(self, run: Run) -> None:
-        why = trouble(run.ended)
+        why = trouble(run.ended, run.cpu_s)
         if why:
             time.sleep(PAUSE_S * (run.attempts + 1))
             self._repeat(run, why)

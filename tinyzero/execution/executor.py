@@ -52,7 +52,12 @@ class Executor:
         self._finalizer = weakref.finalize(self, self._dispatcher.close)
         try:
             self._tier = self._observed_tier()
-        except ExecutorBroken:
+        except OSError as error:
+            self.close()
+            raise ExecutorBroken(
+                f"the sandbox could not be tested: {error}; that takes a free port and a writable TMPDIR"
+            ) from error
+        except BaseException:
             self.close()
             raise
 

@@ -15,6 +15,8 @@ from tinyzero.execution.answers import Ended
 
 START_S = 30.0
 """A zygote starts in a tenth of a second; more than this means that it never will."""
+LAST_WORDS_S = 2.0
+"""For what died with a zygote to let go of its standard error."""
 
 NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
@@ -162,9 +164,13 @@ class Link:
         return taken
 
     def last_words(self) -> str:
-        """The end of what a dead or dying zygote wrote to standard error."""
+        """The end of what a dead or dying zygote wrote to standard error; hangs up."""
+        self.socket.close()
         self.process.kill()
-        _, words = self.process.communicate()
+        try:
+            _, words = self.process.communicate(timeout=LAST_WORDS_S)
+        except subprocess.TimeoutExpired as error:  # a descendant holds the pipe open
+            words = error.stderr or b""
         return words.decode(errors="replace").strip()[-2000:]
 
     def close(self, patience_s: float = 2.0) -> None:

@@ -34,13 +34,14 @@ GRACE_S = 0.02
 STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
 """A run that got this share of the wall time as CPU time is starved, not asleep: it gets more wall time."""
 
+STOPPED_S = 0.5
+"""Waking up this much too late means that the machine, the container or this process was stopped."""
+
 
 class Child:
     """A run under way."""
 
-    def __init__(
-        self, pid: int, run_id: int, result_fd: int, nonce: bytes, cpu_s: float, wall_s: float
-    ) -> None:
+    def __init__(self, pid: int, run_id: int, result_fd: int, nonce: bytes, cpu_s: float, wall_s: float):  # noqa: ANN204
         self.pid = pid
         self.run_id = run_id
         self.result_fd = result_fd
@@ -87,7 +88,7 @@ class Nursery:
     def serve(self) -> NoReturn:
         """Until the parent hangs up."""
         while True:
-            for fd, event in self.poller.poll(self._patience_ms()):
+            for fd, event in self._wait():
                 if fd == self.wakeup:
                     self._reap()
                 elif fd == self.control.fileno():
@@ -95,6 +96,16 @@ class Nursery:
                 elif fd in self.watched:
                     self._read_result(self.watched[fd])
             self._look_at_the_late()
+
+    def _wait(self) -> list[tuple[int, int]]:
+        """Events; what this process was stopped for does not count, since its children were stopped too."""
+        patience_ms, asked = self._patience_ms(), _now()
+        events = self.poller.poll(patience_ms)
+        overslept_s = _now() - asked - (patience_ms or 0.0) / 1000
+        for child in self.children.values() if overslept_s >= STOPPED_S else ():
+            child.started += overslept_s
+            child.next_look += overslept_s
+        return events
 
     def _patience_ms(self) -> float | None:
         if not self.children:
@@ -188,6 +199,8 @@ class Nursery:
 
     def _look_at_the_late(self) -> None:
         now = _now()
+        if any(child.next_look <= now for child in self.children.values()):
+            self._reap()  # sending or receiving may have taken long: who ended meanwhile is not late
         for child in list(self.children.values()):
             if child.next_look <= now:
                 self._watch(child)
@@ -229,8 +242,7 @@ class Nursery:
         if self.filter is None:
             with contextlib.suppress(OSError):
                 os.killpg(child.pid, signal.SIGKILL)
-        if child.buffer is None:
-            child.buffer = self.outbox
+        child.buffer = child.buffer or self.outbox
         if child.filled < MAX_PAYLOAD_BYTES:
             os.set_blocking(child.result_fd, False)
             self._read_result(child)
