@@ -133,5 +133,5 @@ def _unsloth() -> str:
     except PackageNotFoundError:
         return (
             "not installed; an extra for CUDA machines (it has no CPU mode, pins older versions and mixes "
-            "licences): pip install 'tinyzero[unsloth]'"
+            "licences): pip install -e '.[unsloth]', in an environment of its own"
         )

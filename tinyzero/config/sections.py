@@ -185,7 +185,8 @@ class ExecutionConfig(Section):
     cpu_s: float = Field(default=0.25, gt=0, le=60)
     """CPU seconds for one run; a proposal must finish in half of it."""
     wall_factor: float = Field(default=4.0, ge=1)
-    """A run that has used this many times `cpu_s` of wall time is stopped even if it did not compute."""
+    """A run that has used this many times `cpu_s` of wall time is stopped even if it did not compute; one
+    that computes, but is starved by a busy machine, may go on up to four times that cap."""
     memory_mib: int = Field(default=512, ge=64)
     """Address space of one run, MiB."""
     workers: int | None = Field(default=None, ge=1)
