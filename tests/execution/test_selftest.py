@@ -1,4 +1,7 @@
+import platform
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +65,50 @@ def test_a_sandbox_without_limits_is_refused_even_then(monkeypatch: pytest.Monke
     monkeypatch.setattr("tinyzero.execution.executor.observe", lambda _: (None, ["memory"]))
     with pytest.raises(ExecutorBroken, match="memory"):
         Executor(ExecutionConfig(allow_weak_sandbox=True))
+
+
+REFUSING = """#!{python}
+import ctypes, os, struct, sys
+program = struct.pack("HBBI", 0x20, 0, 0, 0)  # load the number of the call
+for number, argument, error in {rules}:
+    if argument is not None:
+        program += struct.pack("HBBIHBBI", 0x15, 0, 4, number, 0x20, 0, 0, 16)  # and its first argument
+        program += struct.pack("HBBIHBBIHBBI", 0x15, 0, 1, argument, 6, 0, 0, 0x50000 | error, 0x20, 0, 0, 0)
+    else:
+        program += struct.pack("HBBIHBBI", 0x15, 0, 1, number, 6, 0, 0, 0x50000 | error)
+program += struct.pack("HBBI", 6, 0, 0, 0x7FFF0000)
+buffer = ctypes.create_string_buffer(program)
+pointer = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+structure = ctypes.create_string_buffer(pointer)
+prctl = ctypes.CDLL(None).prctl
+prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+assert prctl(38, 1, 0, 0, 0) == prctl(22, 2, ctypes.addressof(structure), 0, 0) == 0
+os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
+UNSHARE, LANDLOCK, FILTER = (272, None, 1), (444, None, 38), (157, 22, 22)  # call, argument, errno
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="numbers of its system calls"
+)
+@pytest.mark.parametrize(
+    ("refused", "tier"),
+    [
+        ([UNSHARE], Tier.DOUBLY_CONFINED),
+        ([LANDLOCK], Tier.CONFINED),
+        ([UNSHARE, LANDLOCK], Tier.CONFINED),
+        ([FILTER], Tier.WEAK),
+    ],
+)
+def test_a_kernel_without_a_mechanism_has_the_tier_of_the_others(
+    tmp_path: Path, refused: list[tuple[int, int | None, int]], tier: Tier
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(REFUSING.format(python=sys.executable, rules=refused))
+    python.chmod(0o755)
+    with Executor(ExecutionConfig(allow_weak_sandbox=True), python=str(python)) as executor:
+        [execution] = executor.run("def f(): return 1", [""], check_determinism=True)
+        assert (executor.tier, execution.value) == (tier, 1)
 
 
 def test_an_interpreter_that_does_not_start_is_named() -> None:

@@ -6,6 +6,7 @@ TinyZero. Nothing here decides what a tier promises: the parent observes that (`
 
 import contextlib
 import ctypes
+import errno
 import os
 import platform
 import resource
@@ -119,14 +120,20 @@ class _FilterProgram(ctypes.Structure):
 
 
 def prepared_filter() -> _FilterProgram | None:
-    """The filter in the form that the kernel takes, or None where there is no seccomp or no table."""
-    if not IS_LINUX or platform.machine() not in MACHINES:
+    """The filter in the form that the kernel takes, or None where it takes none or there is no table."""
+    if not IS_LINUX or platform.machine() not in MACHINES or not _has_seccomp():
         return None
     program = seccomp_filter(platform.machine())
     buffer = ctypes.create_string_buffer(program, len(program))
     prepared = _FilterProgram(len(program) // 8, ctypes.addressof(buffer))
     prepared.buffer = buffer  # keeps it alive
     return prepared
+
+
+def _has_seccomp() -> bool:
+    """Whether the kernel gets as far as reading the filter, here from address 0."""
+    _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, 0, 0, 0)
+    return ctypes.get_errno() in (errno.EFAULT, errno.EACCES)  # EACCES: before no_new_privs
 
 
 def install_filter(prepared: _FilterProgram) -> None:

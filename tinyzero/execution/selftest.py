@@ -48,10 +48,15 @@ class Probe:
 
 def probes(folder: Path, port: int) -> list[Probe]:
     """The attacks; files they would write lie in `folder`, and a server listens on `port` of this machine."""
-    target = folder / "written"
 
     def never_ok(execution: Execution) -> bool:
-        return not execution.is_ok and not target.exists()
+        return not execution.is_ok
+
+    def writes(name: str) -> str:
+        return f"def f():\n    open({str(folder / name)!r}, 'w').write('x')\n    return 1"
+
+    def unwritten(name: str) -> Callable[[Execution], bool]:
+        return lambda execution: not execution.is_ok and not (folder / name).exists()
 
     def gives(*outcomes: Outcome) -> Callable[[Execution], bool]:
         return lambda execution: execution.outcome in outcomes
@@ -59,7 +64,6 @@ def probes(folder: Path, port: int) -> list[Probe]:
     def honest(execution: Execution) -> bool:
         return execution.is_ok and execution.value == 1
 
-    write = f"def f():\n    open({str(target)!r}, 'w').write('x')\n    return 1"
     read = f"def f():\n    return open({str(folder / 'secret')!r}).read()"
     poison = (
         "import builtins, os, json\nbuiltins.repr = builtins.hex = os.write = json.dumps = lambda *a: '0x2'\n"
@@ -79,7 +83,7 @@ def probes(folder: Path, port: int) -> list[Probe]:
         Probe("forged result", "limits", forge, gives(Outcome.CRASHED)),
         Probe("poisoned process", "limits", f"{poison}def f():\n    return 1", honest),
         Probe("process after a poisoned one", "limits", "def f():\n    return 1", honest),
-        Probe("write a file", "confinement", write, never_ok),
+        Probe("write a file", "confinement", writes("one"), unwritten("one")),
         Probe("read a file", "confinement", read, never_ok),
         Probe("fork", "confinement", "import os\ndef f():\n    os.fork()\n    return 1", never_ok),
         Probe(
@@ -95,7 +99,7 @@ def probes(folder: Path, port: int) -> list[Probe]:
             never_ok,
         ),
         Probe("network", "confinement", connect, never_ok),
-        Probe("write a file, without seccomp", "landlock", write, never_ok),
+        Probe("write a file, without seccomp", "landlock", writes("two"), unwritten("two")),
         Probe("read a file, without seccomp", "landlock", read, never_ok),
         Probe("read the clock", "clock", clock, lambda execution: execution.is_ok),
         Probe("read the shifted clock", "clock", clock, lambda execution: execution.is_ok, is_shifted=True),
