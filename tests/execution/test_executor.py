@@ -415,6 +415,17 @@ def test_a_process_left_behind_by_the_interpreter_does_not_hang_the_start(
     assert time.monotonic() - started < 10
 
 
+def test_an_interpreter_finds_its_libraries_and_programs_do_not_see_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/python/lib")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$LD_LIBRARY_PATH" ] || exit 127\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with Executor(python=str(python)) as executor:
+        assert one(executor, "import os\ndef f(): return 'LD_LIBRARY_PATH' in os.environ").value is False
+
+
 def test_a_self_test_that_cannot_write_is_a_broken_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
     before = threading.active_count()

@@ -1,6 +1,7 @@
 """The parent's end of one zygote: start it, hand it runs, take its reports, end it."""
 
 import json
+import os
 import socket
 import subprocess
 from collections import deque
@@ -185,6 +186,11 @@ class Link:
             self.process.stderr.close()
 
 
+def _where_libraries_are() -> dict[str, str]:
+    """What the interpreter may need to start at all; the zygote forgets it."""
+    return {name: os.environ[name] for name in zygote.FORGOTTEN if name in os.environ}
+
+
 def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted: bool) -> Link:
     """Start a zygote; it is usable after `wait_until_ready`.
 
@@ -199,7 +205,12 @@ def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted:
         process = subprocess.Popen(
             [*command, str(theirs.fileno()), json.dumps(told)],
             pass_fds=[theirs.fileno()],
-            env={"PYTHONHASHSEED": str(settings.seed), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            env={
+                "PYTHONHASHSEED": str(settings.seed),
+                "LC_ALL": "C.UTF-8",
+                "TZ": "UTC",
+                **_where_libraries_are(),
+            },
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

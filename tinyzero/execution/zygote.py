@@ -30,6 +30,9 @@ PRELOADED = """
 # Tidiness only: the kernel is what stops their use. `resource` has to stay, os.wait4 looks it up.
 WITHHELD = ["ctypes", "_ctypes", "fcntl", "_posixsubprocess", "_socket", "socket", "subprocess"]
 
+# Variables that the loader of the interpreter needed; programs do not see them.
+FORGOTTEN = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
+
 
 def preload(settings: dict[str, Any], clock: ModuleType) -> None:
     """Import what programs may import, fix the seed of `random`, shift the clock."""
@@ -40,6 +43,8 @@ def preload(settings: dict[str, Any], clock: ModuleType) -> None:
     sys.modules["random"].seed(settings["seed"])
     for name in WITHHELD:
         sys.modules.pop(name, None)
+    for name in FORGOTTEN:
+        os.environ.pop(name, None)
     sys.path.clear()
     sys.path_importer_cache.clear()
     sys.argv = [""]
