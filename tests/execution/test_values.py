@@ -3,7 +3,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tinyzero.execution.literals import MAX_ARGUMENTS_CHARS, MAX_DEPTH, MAX_INT_BITS
@@ -42,6 +42,7 @@ values = st.recursive(
 )
 
 
+@example(complex(0.0, -1.0))
 @given(values)
 def test_a_rendered_value_reads_back_as_the_same_value(value: Any) -> None:
     assert same(parse_literal(render(value)), value)

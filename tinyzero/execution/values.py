@@ -128,6 +128,7 @@ def _render_float(value: float) -> str:
 
 def _render_complex(value: complex) -> str:
     parts = (value.real, value.imag)
-    if all(math.isfinite(part) and (part or math.copysign(1, part) > 0) for part in parts):
+    is_plain = all(math.isfinite(part) and (part or math.copysign(1, part) > 0) for part in parts)
+    if is_plain and not (value.real == 0 and value.imag < 0):  # -1j reads as a negative zero and -1
         return repr(value)
     return f"complex({_render_float(value.real)}, {_render_float(value.imag)})"
