@@ -47,7 +47,7 @@ def test_turning_that_knob_makes_it_fit():
 
 def test_a_machine_without_the_memory_is_refused_on_the_cpu_too():
     message = refusal(job("smollm2-135m-cpu"), Machine(memory_gib=1.3))
-    assert "but this machine has 1.3 GiB; lower learner.micro_batch_tokens (now 1024)" in message
+    assert "but this machine has 1.3 GiB; lower sampling.batch_rows (now 72)" in message
 
 
 def test_no_knob_is_named_where_none_would_help():
