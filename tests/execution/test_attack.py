@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import tinyzero
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
@@ -39,8 +43,19 @@ def system_python() -> str | None:
     return None
 
 
+@pytest.fixture
+def open_copy() -> Iterator[Path]:
+    """The package where every user can read it: a checkout may lie in a closed home folder."""
+    folder = Path(tempfile.mkdtemp(prefix="tinyzero-"))
+    folder.chmod(0o755)
+    package = Path(tinyzero.__file__).parent
+    shutil.copytree(package, folder / "tinyzero", ignore=shutil.ignore_patterns("nano", "__pycache__"))
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="already an unprivileged user")
-def test_every_item_goes_as_it_should_without_privileges() -> None:
+def test_every_item_goes_as_it_should_without_privileges(open_copy: Path) -> None:
     python = system_python()
     if python is None:
         pytest.skip("no interpreter that other users can start")
@@ -57,7 +72,8 @@ def test_every_item_goes_as_it_should_without_privileges() -> None:
             print(json.dumps(attack(executor, ITEMS).as_json()))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    environment = {**os.environ, "PYTHONPATH": str(open_copy)}
+    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout)
     assert [item for item in report["items"] if not item["passed"]] == []
 
 

@@ -431,7 +431,7 @@ def test_a_self_test_that_cannot_write_is_a_broken_executor(monkeypatch: pytest.
     before = threading.active_count()
     with pytest.raises(ExecutorBroken, match="TMPDIR"):
         Executor()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # another test's thread may just have ended
 
 
 def test_a_forked_process_is_told_that_the_executor_is_not_its_own() -> None:
