@@ -387,7 +387,7 @@ def test_a_closed_executor_says_so(executor: Executor) -> None:
 
 @linux_only
 def test_a_machine_that_stops_for_a_while_makes_no_verdict() -> None:
-    program = "import time\ndef f():\n    for _ in range(8): time.sleep(0.1)\n    return 1"
+    program = "import time\ndef f():\n    for _ in range(4): time.sleep(0.1)\n    return 1"
     with Executor() as executor, ThreadPoolExecutor(1) as threads:
         running = threads.submit(one, executor, program)
         assert eventually(lambda: any(len(descendants(pid)) > 1 for pid in executor.pids))
