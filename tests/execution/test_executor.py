@@ -391,6 +391,7 @@ def test_a_machine_that_stops_for_a_while_makes_no_verdict() -> None:
     with Executor() as executor, ThreadPoolExecutor(1) as threads:
         running = threads.submit(one, executor, program)
         assert eventually(lambda: any(len(descendants(pid)) > 1 for pid in executor.pids))
+        time.sleep(0.1)  # until the zygote waits for the child
         family = [found for pid in executor.pids for found in (pid, *descendants(pid))]
         for pid in family:
             os.kill(pid, signal.SIGSTOP)
