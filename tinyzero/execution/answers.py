@@ -59,6 +59,15 @@ def trouble(ended: Ended, cpu_s: float) -> str:
     return ""
 
 
+def has_waited(ended: Ended) -> bool:
+    """Whether a run's wall time ended while it hardly computed.
+
+    A program that sleeps does that every time. One that only computes does it now and then on a crowded
+    machine, where Linux was seen to keep a runnable process waiting for seconds. So once is not believed.
+    """
+    return ended.reason == nursery.WALL_SPENT
+
+
 def execution_of(ended: Ended, *, cpu_s: float, num_calls: int) -> Execution:
     """The execution that a report describes; with two calls a value counts only if both gave the same."""
     execution = _observed(ended, cpu_s) or _claimed(ended.answer, num_calls)

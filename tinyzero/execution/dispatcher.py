@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
-from tinyzero.execution.answers import trouble
+from tinyzero.execution.answers import has_waited, trouble
 from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
 
 MAX_ATTEMPTS = 4
@@ -218,6 +218,9 @@ class Dispatcher:
 
     def _take_back(self, run: Run) -> None:
         why = trouble(run.ended, run.cpu_s)
+        if not why and has_waited(run.ended) and not run.attempts:
+            self._repeat(run, "it hardly ran before its wall time was over")
+            return
         if why:
             time.sleep(PAUSE_S * (run.attempts + 1))
             self._repeat(run, why)
