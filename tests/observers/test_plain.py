@@ -35,9 +35,9 @@ def report(step, metrics=METRICS):
     return StepReport(step=step, metrics=metrics, round=empty)
 
 
-def lines_of(steps, *, kinds=("deduction", "abduction", "induction"), max_steps=200, metrics=METRICS):
+def lines_of(steps, *, kinds=("deduction", "abduction", "induction"), max_steps=200, metrics=METRICS, **size):
     lines = []
-    observer = PlainObserver(lines.append)
+    observer = PlainObserver(lines.append, **size)
     config = Config.model_validate({"run": {"max_steps": max_steps}, "selfplay": {"kinds": kinds}})
     observer.on_start(
         RunStart(name="x", path=Path("x"), config=config, step=0, device="cpu", sandbox_tier="strong")
@@ -64,6 +64,15 @@ def test_columns_are_aligned_and_under_a_hundred_wide():
         end = lines[1].index(title) + len(title)  # a column's figures end where its title ends
         assert lines[2][end - 1].isdigit()
         assert lines[2][end] == " "
+
+
+def test_eighty_columns_suffice_with_the_seconds_of_the_whole_step():
+    groups, titles, line = lines_of(1, width=80)
+    assert groups.split()[-1] == "seconds"
+    assert titles.split()[-2:] == ["s", "step"]
+    assert line.split()[-1] == "130"
+    assert all(len(row) <= 80 for row in (groups, titles, line))
+    assert len(titles) == len(line)
 
 
 def test_a_heading_comes_every_twenty_steps():

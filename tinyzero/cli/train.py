@@ -1,6 +1,7 @@
 """`tinyzero train`: from a preset or a run's name to a finished run."""
 
 import json
+import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -130,4 +131,6 @@ def _view(ui: Ui, screen: "Screen") -> "Observer":
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
 
-    return JsonObserver(screen.line) if ui is Ui.JSON else PlainObserver(screen.line)
+    if ui is Ui.JSON:
+        return JsonObserver(screen.line)
+    return PlainObserver(screen.line, width=shutil.get_terminal_size((120, 24)).columns)

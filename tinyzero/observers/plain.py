@@ -10,6 +10,7 @@ from tinyzero.types import StepReport
 
 _STEPS_BETWEEN_HEADERS = 20
 _QUIET_EVENTS = {"checkpoint"}  # expected, and no news
+_FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
 
 Metrics = Mapping[str, float]
 
@@ -32,15 +33,18 @@ class Column:
 class PlainObserver:
     """Writes the table, a heading every 20 steps, and what happens in between."""
 
-    def __init__(self, write_line: Callable[[str], None]) -> None:
+    def __init__(self, write_line: Callable[[str], None], width: int = _FULL_WIDTH) -> None:
+        """A table for screens of `width` characters; it wraps below 80."""
         self._write_line = write_line
+        self._width = width
         self._columns: Sequence[Column] = ()
         self._max_steps = 0
         self._step_width = 0
         self._rows = 0
 
     def on_start(self, start: RunStart) -> None:
-        self._columns = table_columns(start.config.selfplay.kinds)
+        columns = table_columns(start.config.selfplay.kinds)
+        self._columns = columns if self._width >= _FULL_WIDTH else without_phases(columns)
         self._max_steps = start.config.run.max_steps
         self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
         self._rows = 0
@@ -81,6 +85,12 @@ def table_columns(kinds: Sequence[str]) -> list[Column]:
         Column(title="learn", read=_seconds("learn")),
         Column(title="step", read=_seconds("step")),
     ]
+
+
+def without_phases(columns: Sequence[Column]) -> list[Column]:
+    """The same table with the step's seconds alone."""
+    first = next(place for place, column in enumerate(columns) if column.group == "seconds")
+    return [*columns[:first], replace(columns[-1], group="seconds", width=len("seconds"))]
 
 
 def headings(columns: Sequence[Column], step_width: int) -> tuple[str, str]:
