@@ -167,6 +167,14 @@ class Sampler(Protocol):
         ...
 
 
+class Runner(Protocol):
+    """Runs untrusted programs; `tinyzero.execution.Executor` is the real one."""
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
+        """One list per job, in order, of one execution per input."""
+        ...
+
+
 class Stage(StrEnum):
     """The funnel a proposal goes through, in order. The value is the metric key."""
 

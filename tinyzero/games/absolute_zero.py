@@ -7,26 +7,26 @@ Source: arXiv:2505.03335, whose code samples separate attempts for training and 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Protocol
 
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError, nearest
-from tinyzero.games.batching import call_flat, run_where_needed
 from tinyzero.games.metrics import round_metrics
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.pool import Pool
 from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
 from tinyzero.tasks import Kind
+from tinyzero.tasks.batching import call_flat
+from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import (
     Answer,
     Execution,
-    Job,
     Prompt,
     Proposal,
     Rejection,
     Rollout,
     Round,
+    Runner,
     Sampler,
     SamplingRequest,
     Stage,
@@ -35,12 +35,6 @@ from tinyzero.types import (
 )
 
 Funnelled = Task | Rejection
-
-
-class Runner(Protocol):
-    """Runs untrusted programs; `tinyzero.execution.Executor` is the real one."""
-
-    def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]: ...
 
 
 class AbsoluteZero:
@@ -159,18 +153,8 @@ class AbsoluteZero:
         )
 
     def judge(self, tasks: Sequence[Task], attempts: Sequence[Sequence[Answer]]) -> list[list[Verdict]]:
-        pairs = [
-            [(task, answer.text) for answer in group] for task, group in zip(tasks, attempts, strict=True)
-        ]
-        return call_flat(self._judge_all, pairs)
-
-    def _judge_all(self, pairs: Sequence[tuple[Task, str]]) -> list[Verdict]:
-        work = [self.kinds[task.kind].answer_job(task, text) for task, text in pairs]
-        results = run_where_needed(self.executor.run_jobs, work)
-        return [
-            result if isinstance(result, Verdict) else self.kinds[task.kind].judge(task, text, result)
-            for (task, text), result in zip(pairs, results, strict=True)
-        ]
+        texts = [[answer.text for answer in group] for group in attempts]
+        return judge_answers(tasks, texts, kinds=self.kinds, runner=self.executor)
 
     def score(
         self,

@@ -27,7 +27,7 @@ class Recipe:
     weight_decay: float = 0.05
     prompt_weight: float = 0.05
     """Weight of a prompt token's loss; those of answer tokens come with the lessons."""
-    wrong_share: float = 0.3
+    wrong_share: float = 0.25
     """Share of deliberately wrong answers to solver prompts, while they are shown."""
     wrong_from: float = 0.6
     """Share of the training after which wrong answers appear."""

@@ -1,5 +1,4 @@
-from tinyzero.games.batching import call_flat, run_where_needed
-from tinyzero.games.stopwatch import Stopwatch
+from tinyzero.tasks.batching import call_flat, run_where_needed
 from tinyzero.types import Execution, Job, Outcome
 
 
@@ -25,12 +24,3 @@ def test_only_jobs_are_run_and_the_rest_passes_through():
 
     assert run_where_needed(run_jobs, ["a", job, "b", job]) == ["a", done, "b", done]
     assert batches == [[job, job]]
-
-
-def test_a_stopwatch_adds_up_the_seconds_of_a_phase():
-    ticks = iter([0.0, 1.5, 10.0, 12.0, 20.0, 20.25])
-    watch = Stopwatch(clock=lambda: next(ticks))
-    for phase in ("solve", "judge", "solve"):
-        with watch(phase):
-            pass
-    assert watch.seconds == {"solve": 1.75, "judge": 2.0}
