@@ -1,6 +1,5 @@
 """The base model that ships with the package, and the tool that makes it."""
 
-import json
 import re
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 import tinyzero
+from tinyzero.evaluation.heldout import read_set
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.programs import canonical, shape
@@ -39,12 +39,7 @@ def executor():
 
 
 def held_out() -> list[Task]:
-    lines = (FOLDER / "heldout.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [
-        Task(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
-        for row in rows
-    ]
+    return [item.task for item in read_set(FOLDER / "heldout.jsonl", KINDS).tasks]
 
 
 def test_plain_transformers_loads_the_folder_and_continues_a_prompt(tokenizer):
@@ -188,6 +183,8 @@ def test_the_held_out_set_is_stratified_by_kind_and_length():
         key = task.kind, min(task.program.count("\n"), 5)
         counts[key] = counts.get(key, 0) + 1
     assert counts == {(kind, length): 25 for kind in KINDS for length in (1, 2, 3, 4, 5)}
+    longer = [item.task for item in read_set(FOLDER / "heldout.jsonl", KINDS).tasks if item.stratum]
+    assert longer == [task for task in held_out() if task.program.count("\n") > 4]
 
 
 def test_held_out_tasks_are_verified_and_different(executor):

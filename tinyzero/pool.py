@@ -3,13 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
+from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
 _FILE = "pool.jsonl"
@@ -64,21 +63,14 @@ class Pool:
 
     def save(self, folder: Path) -> None:
         """Write all tasks, a JSON object a line, oldest first."""
-        lines = (json.dumps(asdict(task)) + "\n" for task in self._tasks.values())
+        lines = (json.dumps(to_record(task)) + "\n" for task in self._tasks.values())
         (folder / _FILE).write_text("".join(lines), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Replace all tasks by the saved ones. Raises CheckpointError."""
         path = folder / _FILE
         try:
-            tasks = [_task_from(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            tasks = [from_record(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(f"cannot read the task pool {path}: {error}") from error
         self._tasks = {task.id: task for task in tasks}
-
-
-def _task_from(line: str) -> Task:
-    fields: dict[str, Any] = json.loads(line)
-    for name in ("inputs", "outputs", "parents"):
-        fields[name] = tuple(fields[name])
-    return Task(**fields)

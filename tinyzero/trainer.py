@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
+from tinyzero.evaluation.heldout import find_set, read_set
+from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.runs import checkpoints
@@ -42,12 +45,24 @@ class Learner(Protocol):
     def load(self, folder: Path) -> None: ...
 
 
+class Probe(Protocol):
+    """Measures the policy on tasks that it never trains on."""
+
+    @property
+    def num_tasks(self) -> int: ...
+    def measure(self, step: int) -> Mapping[str, float]: ...
+    def compare(self) -> Comparison | None: ...
+    def save(self, folder: Path) -> None: ...
+    def load(self, folder: Path) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Trainer:
     """One run in progress.
 
     Attributes:
         policy: what learns; only its saving is of interest here.
+        probe: None where there is nothing to measure on.
         device, sandbox_tier: what was found on this machine; told to the observers.
         steps_done: since the run's beginning, over all its resumes.
     """
@@ -59,6 +74,7 @@ class Trainer:
     learner: Learner
     device: str
     sandbox_tier: str
+    probe: Probe | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
     steps_done: int = 0
@@ -70,6 +86,8 @@ class Trainer:
         """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
         started = self.clock()
         self._tell_start()
+        if self.steps_done == 0:
+            self._measure()
         while (reason := self._reason_to_stop(started)) is None:
             report = self.step()
             for observer in self.observers:
@@ -87,10 +105,10 @@ class Trainer:
         learned = self.learner.update(played.rollouts, played.advantages)
         self.steps_done += 1
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
+        measured = self._measure() if self._is_probe_due() else {}
+        times = {f"time/{name}_s": value for name, value in seconds.items()}
         return StepReport(
-            step=self.steps_done,
-            metrics={**played.metrics, **learned, **{f"time/{name}_s": s for name, s in seconds.items()}},
-            round=played,
+            step=self.steps_done, metrics={**played.metrics, **learned, **measured, **times}, round=played
         )
 
     def request_stop(self) -> None:
@@ -112,7 +130,21 @@ class Trainer:
         self.steps_done = checkpoints.restore(self.run, self._parts())["step"]
 
     def _parts(self) -> dict[str, Stateful]:
-        return {"policy": self.policy, "game": self.game, "learner": self.learner}
+        parts: dict[str, Stateful] = {"policy": self.policy, "game": self.game, "learner": self.learner}
+        return parts if self.probe is None else {**parts, "probe": self.probe}
+
+    def _is_probe_due(self) -> bool:
+        every, last = self.config.evaluation.every_steps, self.config.run.max_steps
+        return self.steps_done == last or (every is not None and self.steps_done % every == 0)
+
+    def _measure(self) -> Mapping[str, float]:
+        """Solve rates on held-out tasks as of now, which takes a while; told before and after."""
+        if self.probe is None:
+            return {}
+        self._tell_event("measuring", {"step": self.steps_done, "tasks": self.probe.num_tasks})
+        measured = self.probe.measure(self.steps_done)
+        self._tell_event("measured", {"step": self.steps_done, **measured})
+        return measured
 
     def _reason_to_stop(self, started: float) -> StopReason | None:
         limit = self.config.run.max_minutes
@@ -132,10 +164,18 @@ class Trainer:
             self._tell_event("nothing_to_learn", {"step": self.steps_done, "advice": advice})
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
+        if reason is StopReason.MAX_MINUTES and not self._is_probe_due():
+            self._measure()  # who asked for a stop does not want to wait for this
         checkpoint = self.checkpoint()
         with explaining_failures(self.run.adapter):
             self.policy.save(self.run.adapter)
-        summary = RunSummary(step=self.steps_done, reason=reason, seconds=seconds, checkpoint=checkpoint)
+        summary = RunSummary(
+            step=self.steps_done,
+            reason=reason,
+            seconds=seconds,
+            checkpoint=checkpoint,
+            comparison=self.probe.compare() if self.probe is not None else None,
+        )
         for observer in self.observers:
             observer.on_end(summary)
         return summary
@@ -179,7 +219,7 @@ def assemble(
     with Executor(config.execution) as executor:
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
-        from tinyzero.policy import load_policy, prepare_device
+        from tinyzero.policy import load_policy, prepare_device, resolve_base
         from tinyzero.sampling.builtin import BuiltinSampler
 
         policy = load_policy(
@@ -195,6 +235,7 @@ def assemble(
             Role.SOLVER: config.selfplay.answer_tokens,
         }
         sampler = BuiltinSampler(policy, config.sampling, config.run.seed)
+        held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
         trainer = Trainer(
             config=config,
             run=run,
@@ -203,6 +244,15 @@ def assemble(
             learner=LoraLearner(
                 policy, config.learner, config.sampling.temperature, completion_budgets=budgets
             ),
+            probe=HeldOutProbe(
+                held_out=read_set(held_out, KINDS),
+                sampler=sampler,
+                runner=executor,
+                kinds=KINDS,
+                config=config,
+            )
+            if held_out
+            else None,
             device=str(policy.device),
             sandbox_tier=str(executor.tier),
             observers=observers,

@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 from nano.card import Result, write_card
-from nano.exam import ATTEMPTS, Examiner, held_out_tasks
+from nano.exam import ATTEMPTS, LONGER, Examiner, held_out_tasks, length_of
 from nano.tasks import lessons
 from nano.training import Example, Recipe, new_model, train
 from nano.vocabulary import encode_answer, encode_prompt, train_tokenizer
@@ -27,6 +26,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase, Qwen3ForCaus
 
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
+from tinyzero.tasks.records import to_record
 from tinyzero.types import Task
 
 FOLDER = Path(__file__).parent.parent / "tinyzero" / "nano"
@@ -89,7 +89,12 @@ def tokenizer_texts(seed: int) -> Iterator[str]:
 
 
 def write_tasks(path: Path, tasks: list[Task]) -> None:
-    path.write_text("".join(json.dumps(asdict(task)) + "\n" for task in tasks))
+    """The held-out set; tasks longer than any in pretraining count in a row of their own."""
+    lines = [
+        to_record(task) | ({"stratum": "longer programs"} if length_of(task) == LONGER else {})
+        for task in tasks
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

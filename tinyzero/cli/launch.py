@@ -2,11 +2,12 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from tinyzero.cli.hardware import Machine, choose_preset, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
@@ -106,7 +107,7 @@ def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
 
 
 class _StepClock:
-    """On a terminal, says which step is being played."""
+    """Says what is being waited for: on a terminal which step is played, everywhere what is measured."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -117,8 +118,11 @@ class _StepClock:
     def on_step(self, report: StepReport) -> None:
         self._screen.wait_on_terminal(f"step {report.step + 1}")
 
-    def on_event(self, name: str, detail: object) -> None:
-        pass
+    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+        if name == "measuring":
+            self._screen.wait(f"measuring on {detail['tasks']} held-out tasks, after {detail['step']} steps")
+        elif name == "measured":
+            self._screen.wait_on_terminal(f"step {detail['step'] + 1}")
 
     def on_end(self, summary: RunSummary) -> None:
         pass

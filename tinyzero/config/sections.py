@@ -179,6 +179,18 @@ class LearnerConfig(Section):
     """Weight of the KL divergence to the reference (adapter off); above 0 costs one more forward pass."""
 
 
+class EvaluationConfig(Section):
+    """Held-out tasks: how good the policy is at what it never trains on."""
+
+    heldout: str | None = "auto"
+    """auto: the set that lies beside the base model (nano has one), if any. nano: that set, for any model.
+    Or a JSONL file of tasks; none = do not measure."""
+    attempts: int = Field(default=8, ge=1)
+    """Answers sampled for each held-out task, at the sampling temperature; a greedy one comes on top."""
+    every_steps: int | None = Field(default=None, ge=1)
+    """Steps between measurements on the way; none = only before the first step and after the last."""
+
+
 class ExecutionConfig(Section):
     """Limits for untrusted programs. They are part of what a task is: do not change them in mid-run."""
 
@@ -209,6 +221,7 @@ class Config(Section):
     advantages: AdvantagesConfig = AdvantagesConfig()
     sampling: SamplingConfig = SamplingConfig()
     learner: LearnerConfig = LearnerConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()
 
     @model_validator(mode="after")

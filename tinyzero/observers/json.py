@@ -3,18 +3,25 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tinyzero.observers.comparison import as_record
+from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import to_json
 from tinyzero.types import StepReport
 
 
 class JsonObserver:
-    """Writes `{"event": "start" | "step" | "end" | ..., ...}` lines; `metrics` is as in metrics.jsonl."""
+    """Writes `{"event": "start" | "step" | "end" | ..., ...}` lines; `metrics` is as in metrics.jsonl.
+
+    A run with held-out tasks ends with an `evaluation` line: the before/after table, run and adapter.
+    """
 
     def __init__(self, write_line: Callable[[str], None]) -> None:
         self._write_line = write_line
+        self._run: RunFolder | None = None
 
     def on_start(self, start: RunStart) -> None:
+        self._run = RunFolder(start.path)
         self._write(
             "start",
             {
@@ -44,6 +51,9 @@ class JsonObserver:
                 "checkpoint": checkpoint,
             },
         )
+        if summary.comparison is not None and self._run is not None:
+            paths = {"run": str(self._run.path), "adapter": str(self._run.adapter)}
+            self._write("evaluation", {**as_record(summary.comparison), **paths})
 
     def _write(self, event: str, detail: Mapping[str, Any]) -> None:
         self._write_line(to_json({"event": event, **detail}))

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from tinyzero.observers.comparison import comparison_lines
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
 
 _STEPS_BETWEEN_HEADERS = 20
-_QUIET_EVENTS = {"checkpoint"}  # expected, and no news
+_QUIET_EVENTS = {"checkpoint", "measuring", "measured"}  # expected, and no news
 _FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
 
 Metrics = Mapping[str, float]
@@ -64,7 +65,10 @@ class PlainObserver:
             self._write_line(f"{name}: " + ", ".join(f"{key} {value}" for key, value in detail.items()))
 
     def on_end(self, summary: RunSummary) -> None:
-        pass
+        if summary.comparison is not None:
+            self._write_line("")
+            for line in comparison_lines(summary.comparison):
+                self._write_line(line)
 
 
 def table_columns(kinds: Sequence[str]) -> list[Column]:

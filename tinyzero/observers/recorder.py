@@ -1,4 +1,4 @@
-"""Writes what a run did into its folder: metrics, samples, tasks, events, environment."""
+"""Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
 
 import time
 from collections import defaultdict
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
+from tinyzero.observers.comparison import as_record
 from tinyzero.runs.environment import describe_environment, what_changed
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
@@ -45,6 +46,8 @@ class Recorder:
         self._writers["events"].append({"event": name, "time": time.time(), **detail})
 
     def on_end(self, summary: RunSummary) -> None:
+        if summary.comparison is not None:
+            self._run.write_evaluation(as_record(summary.comparison))
         self.on_event("end", {"step": summary.step, "reason": summary.reason, "seconds": summary.seconds})
         for writer in self._writers.values():
             writer.close()

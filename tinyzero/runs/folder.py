@@ -130,6 +130,10 @@ class RunFolder:
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)
 
+    def write_evaluation(self, evaluation: Mapping[str, Any]) -> None:
+        """The before/after table of the run's end, for whoever reports or exports it."""
+        write_json(self.path / "evaluation.json", evaluation)
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the run for this process; the kernel lets go of it even after kill -9.

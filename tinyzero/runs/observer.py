@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.types import StepReport
 
@@ -46,12 +47,14 @@ class RunSummary:
         step: steps made since the run's beginning.
         seconds: wall seconds of this process's steps.
         checkpoint: what `--resume` goes on from.
+        comparison: with the base model on held-out tasks; None where that was not measured.
     """
 
     step: int
     reason: StopReason
     seconds: float
     checkpoint: Path | None
+    comparison: Comparison | None = None
 
 
 class Observer(Protocol):
@@ -66,7 +69,7 @@ class Observer(Protocol):
         ...
 
     def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        """Something that happened besides: a checkpoint."""
+        """Something that happened besides: a checkpoint, a measurement that begins (`measuring`) or ended."""
         ...
 
     def on_end(self, summary: RunSummary) -> None:

@@ -1,0 +1,1 @@
+"""How good a policy is: held-out tasks, measured before and after."""

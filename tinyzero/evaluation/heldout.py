@@ -1,0 +1,103 @@
+"""Held-out sets: tasks that no run trains on, the same for every run, in a JSONL file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import ConfigError
+from tinyzero.tasks.records import from_record
+from tinyzero.types import Task
+
+_FILE = "heldout.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutTask:
+    """A task, and the row of the table that it counts in.
+
+    Attributes:
+        stratum: empty for the row of its kind, else the name of a row apart, such as `longer programs`.
+    """
+
+    task: Task
+    stratum: str = ""
+
+    @property
+    def row(self) -> str:
+        return self.stratum or self.task.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutSet:
+    """Tasks with different ids, and what to call them together."""
+
+    name: str
+    tasks: Sequence[HeldOutTask]
+
+
+def find_set(heldout: str | None, base: str, nano: str) -> Path | None:
+    """The file that `evaluation.heldout` means, None where nothing is to be measured.
+
+    Args:
+        base: folder or Hub id of the base model; a folder may hold a set of its own.
+        nano: folder of the nano model.
+
+    Raises:
+        ConfigError: it names a file that is not there.
+    """
+    if heldout is None:
+        return None
+    if heldout == "auto":
+        beside = Path(base) / _FILE
+        return beside if beside.is_file() else None
+    path = Path(nano) / _FILE if heldout == "nano" else Path(heldout).expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"evaluation.heldout is {heldout!r}, but there is no such file; give a JSONL file of tasks, "
+            'or "auto", "nano" or "none"'
+        )
+    return path
+
+
+def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
+    """All tasks of a file, one JSON object a line: the fields of a `Task`, and perhaps `stratum`.
+
+    Raises:
+        ConfigError: a line is no task of these kinds, two tasks have one id, or there is no task.
+    """
+    tasks: dict[str, HeldOutTask] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            item = _parse(json.loads(line), kinds)
+        except ValueError as error:
+            raise ConfigError(f"{path}, line {number}: {error}") from error
+        if item.task.id in tasks:
+            raise ConfigError(f"{path}, line {number}: another task has the id {item.task.id} already")
+        tasks[item.task.id] = item
+    if not tasks:
+        raise ConfigError(f"{path} holds no task")
+    return HeldOutSet(name=_name(path), tasks=tuple(tasks.values()))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the held-out tasks in {path}: {error}") from error
+
+
+def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: ANN401  whatever a file holds
+    task = from_record(record)
+    stratum = record.get("stratum", "")
+    if not isinstance(stratum, str):
+        raise ValueError("stratum is no text")  # noqa: TRY004  of a file, not of an argument
+    if task.kind not in kinds:
+        raise ValueError(f"{task.kind!r} is none of the kinds {', '.join(kinds)}")
+    return HeldOutTask(task=task, stratum=stratum)
+
+
+def _name(path: Path) -> str:
+    """`nano-heldout` for .../nano/heldout.jsonl, the file's own name for others."""
+    return f"{path.parent.name}-{path.stem}" if path.name == _FILE else path.stem

@@ -1,0 +1,47 @@
+"""Tasks as JSON objects, in the pool's file, in task lists and in held-out sets."""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from tinyzero.types import Task
+
+_NAMES = tuple(field.name for field in fields(Task))
+
+
+def to_record(task: Task) -> dict[str, Any]:
+    """All fields of a task, JSON values."""
+    return asdict(task)
+
+
+def from_record(record: Any) -> Task:  # noqa: ANN401  whatever a file holds
+    """The task of a record; keys that are no field of a task are passed over.
+
+    Raises:
+        ValueError: it is no JSON object, or a field is missing or no text, list of texts or number, as it
+            ought to be.
+    """
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004  of a file, not of an argument
+    values: dict[str, Any] = {
+        name: tuple(record[name]) if isinstance(record[name], list) else record[name]
+        for name in _NAMES
+        if name in record
+    }
+    try:
+        task = Task(**values)
+    except TypeError as error:
+        raise ValueError(str(error).replace("Task.__init__() ", "")) from error
+    _check(task)
+    return task
+
+
+def _check(task: Task) -> None:
+    texts = (task.id, task.kind, task.program, task.message, task.shape)
+    lists = (task.inputs, task.outputs, task.parents)
+    is_sound = (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(items, tuple) and all(isinstance(item, str) for item in items) for items in lists)
+        and isinstance(task.step, int)
+    )
+    if not is_sound:
+        raise ValueError("a field has a value of the wrong type")
