@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
@@ -38,6 +39,19 @@ class CountingLearner(Counter):
     def update(self, rollouts, advantages):
         self.seen.append(len(rollouts))
         return {"learner/shared/loss": 1.0}
+
+
+class CountingProbe(Counter):
+    """Measures by counting, so that its figures tell when it was asked."""
+
+    num_tasks = 7
+
+    def measure(self, step):
+        self.seen.append(step)
+        return {"heldout/mean/sampled": step / 10}
+
+    def compare(self):
+        return Comparison(set_name="x", attempts=1, step=self.seen[-1], rows=()) if self.seen else None
 
 
 class Listener:
@@ -78,8 +92,13 @@ def listener():
 
 @pytest.fixture
 def make_trainer(tmp_path, listener):
-    def make(*, tick_s=0.0, **run):
-        config = Config.model_validate({"run": {"max_steps": 5, "checkpoint_every_steps": 2} | run})
+    def make(*, tick_s=0.0, probe=None, probe_every=None, **run):
+        config = Config.model_validate(
+            {
+                "run": {"max_steps": 5, "checkpoint_every_steps": 2} | run,
+                "evaluation": {"every_steps": probe_every},
+            }
+        )
         path = tmp_path / "run"
         folder = RunFolder(path) if path.exists() else RunFolder.create(tmp_path, "run", config)
         return Trainer(
@@ -88,6 +107,7 @@ def make_trainer(tmp_path, listener):
             policy=Counter(),
             game=CountingGame(),
             learner=CountingLearner(),
+            probe=probe,
             device="cpu",
             sandbox_tier="full",
             observers=(listener,),
@@ -191,3 +211,43 @@ def test_a_failing_step_passes_its_error_on_and_leaves_the_last_checkpoint(make_
     fresh = make_trainer()
     fresh.restore()
     assert fresh.steps_done == 2
+
+
+def test_held_out_tasks_are_measured_before_on_the_way_and_after(make_trainer, listener):
+    probe = CountingProbe()
+    summary = make_trainer(probe=probe, probe_every=2).train()
+    assert probe.seen == [0, 2, 4, 5]
+    assert [report.metrics.get("heldout/mean/sampled") for report in listener.reports] == [
+        None,
+        0.2,
+        None,
+        0.4,
+        0.5,
+    ]
+    assert [event for event in listener.heard if event[0] in ("measuring", "measured")] == [
+        (name, step) for step in (0, 2, 4, 5) for name in ("measuring", "measured")
+    ]
+    assert summary.comparison.step == 5
+
+
+def test_a_run_out_of_minutes_is_measured_at_its_end(make_trainer):
+    probe = CountingProbe()
+    late = make_trainer(probe=probe, max_steps=1000, max_minutes=1, tick_s=10.0).train()
+    assert probe.seen == [0, late.step]
+    assert late.comparison.step == late.step
+
+
+def test_a_stopped_run_is_not_measured(make_trainer, listener):
+    probe = CountingProbe()
+    trainer = make_trainer(probe=probe)
+    listener.on_step = lambda report: trainer.request_stop()
+    trainer.train()
+    assert probe.seen == [0]
+
+
+def test_a_resumed_run_keeps_the_measurement_of_its_beginning(make_trainer):
+    make_trainer(probe=CountingProbe(), max_steps=3).train()
+    resumed = make_trainer(probe=CountingProbe(), max_steps=5)
+    resumed.restore()
+    resumed.train()
+    assert resumed.probe.seen == [0, 3, 5]

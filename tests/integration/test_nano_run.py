@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import tinyzero
 from tinyzero.config import load_config
 from tinyzero.runs.folder import RunFolder
 from tinyzero.trainer import assemble
 
+NANO_SET = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
 SMALL = [
     "run.checkpoint_every_steps=2",
     "selfplay.proposals_per_step=12",
@@ -20,6 +23,7 @@ SMALL = [
     "selfplay.proposal_tokens=64",
     "selfplay.answer_tokens=32",
     "hardware.threads=1",
+    'evaluation.heldout="none"',
 ]
 
 
@@ -71,7 +75,10 @@ def played(adapters):
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from_all_without_network(tmp_path):
     run = RunFolder(tmp_path / "run")
-    settings = [part for setting in SMALL for part in ("--set", setting)]
+    held_out = tmp_path / "few.jsonl"
+    held_out.write_text("".join(NANO_SET.read_text().splitlines(keepends=True)[::60]))
+    chosen = [*SMALL, f"evaluation.heldout={held_out}", "evaluation.attempts=2"]
+    settings = [part for setting in chosen for part in ("--set", setting)]
     process = start("train", "--preset", "nano-cpu", "--output", str(tmp_path), "--name", "run", *settings)
     deadline = time.monotonic() + 120
     while not (run.metrics.exists() and run.metrics.read_text()) and time.monotonic() < deadline:
@@ -82,9 +89,18 @@ def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from_all_without_network
     steps = len(run.metrics.read_text().splitlines())
     assert (run.checkpoints / f"step-{steps:06d}").is_dir(), printed
 
-    resumed = start("train", "--resume", str(run.path), "--max-steps", str(steps + 1))
+    resumed = start("train", "--resume", str(run.path), "--max-steps", str(steps + 1), "--ui", "json")
     printed, _ = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, printed
+    table = json.loads([line for line in printed.splitlines() if line.startswith("{")][-1])
+    assert table["adapter"] == str(run.adapter)
+    assert [(row["name"], row["tasks"]) for row in table["rows"] if row["decoding"] == "greedy"] == [
+        ("deduction", 2),
+        ("abduction", 1),
+        ("induction", 1),
+        ("mean", 4),
+        ("longer programs", 3),
+    ]
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, steps + 2))
     assert (run.adapter / "shared" / "adapter_model.safetensors").exists()

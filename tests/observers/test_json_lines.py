@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.observers.json import JsonObserver
 from tinyzero.runs.observer import RunStart, RunSummary, StopReason
@@ -36,3 +37,24 @@ def test_every_line_is_an_object_that_names_its_event():
         {"event": "checkpoint", "step": 21, "path": "runs/x/checkpoints/step-000021"},
         {"event": "end", "step": 21, "reason": "requested", "seconds": 1.5, "checkpoint": None},
     ]
+
+
+def test_a_run_with_held_out_tasks_ends_with_its_table():
+    lines = []
+    observer = JsonObserver(lines.append)
+    observer.on_start(
+        RunStart(name="x", path=Path("runs/x"), config=Config(), step=0, device="cpu", sandbox_tier="strong")
+    )
+    comparison = Comparison(set_name="mine", attempts=8, step=5, rows=())
+    observer.on_end(
+        RunSummary(step=5, reason=StopReason.MAX_STEPS, seconds=1.5, checkpoint=None, comparison=comparison)
+    )
+    assert json.loads(lines[-1]) == {
+        "event": "evaluation",
+        "set": "mine",
+        "attempts": 8,
+        "step": 5,
+        "rows": [],
+        "run": "runs/x",
+        "adapter": "runs/x/adapter",
+    }

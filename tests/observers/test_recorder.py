@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.observers.recorder import Recorder, spread
 from tinyzero.runs.folder import RunFolder
@@ -184,3 +185,21 @@ def test_the_environment_is_recorded_and_a_decisive_change_is_an_event(run):
     starts = [event for event in read(run.events) if event["event"] == "start"]
     assert "changed" not in starts[0]
     assert starts[1]["changed"] == ["device: cpu -> cuda:0"]
+
+
+def test_the_table_of_held_out_accuracy_is_a_file(run):
+    recorder = Recorder(run, preset="mine")
+    recorder.on_start(
+        RunStart(name="x", path=run.path, config=Config(), step=0, device="cpu", sandbox_tier="strong")
+    )
+    recorder.on_end(
+        RunSummary(
+            step=5,
+            reason=StopReason.MAX_STEPS,
+            seconds=1.0,
+            checkpoint=None,
+            comparison=Comparison(set_name="mine", attempts=8, step=5, rows=()),
+        )
+    )
+    content = json.loads((run.path / "evaluation.json").read_text())
+    assert content == {"set": "mine", "attempts": 8, "step": 5, "rows": []}

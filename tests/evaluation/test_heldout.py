@@ -1,0 +1,61 @@
+"""Finding and reading sets of held-out tasks."""
+
+import json
+
+import pytest
+
+from tinyzero.errors import ConfigError
+from tinyzero.evaluation.heldout import find_set, read_set
+
+RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(*records, name="set.jsonl"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return path
+
+    return write
+
+
+def test_auto_takes_the_set_beside_the_base_model_and_none_where_there_is_none(write, tmp_path):
+    beside = write(RECORD, name="nano/heldout.jsonl")
+    assert find_set("auto", str(beside.parent), "elsewhere") == beside
+    assert find_set("auto", str(tmp_path), str(beside.parent)) is None
+    assert find_set("auto", "Qwen/Qwen2.5-Coder-1.5B", str(beside.parent)) is None
+
+
+def test_nano_names_nano_s_set_for_any_model_and_none_means_none(write):
+    beside = write(RECORD, name="nano/heldout.jsonl")
+    assert find_set("nano", "some/model", str(beside.parent)) == beside
+    assert find_set(None, str(beside.parent), str(beside.parent)) is None
+
+
+def test_a_file_that_is_not_there_is_a_clear_error():
+    with pytest.raises(ConfigError, match=r"evaluation.heldout is 'mine.jsonl', but there is no such file"):
+        find_set("mine.jsonl", "nano", "nano")
+
+
+def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
+    path = write(RECORD, RECORD | {"id": "b", "stratum": "longer programs"}, name="nano/heldout.jsonl")
+    held_out = read_set(path, {"deduction": None})
+    assert held_out.name == "nano-heldout"
+    assert [item.row for item in held_out.tasks] == ["deduction", "longer programs"]
+
+
+@pytest.mark.parametrize(
+    ("records", "complaint"),
+    [
+        ([RECORD, RECORD], "line 2: another task has the id a"),
+        ([RECORD | {"kind": "poetry"}], "line 1: 'poetry' is none of the kinds deduction"),
+        ([[]], "line 1: not a JSON object"),
+        ([RECORD | {"stratum": 3}], "line 1: stratum is no text"),
+        ([], "holds no task"),
+    ],
+)
+def test_a_bad_set_is_one_line_that_says_where(write, records, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        read_set(write(*records), {"deduction": None})
