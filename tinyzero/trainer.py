@@ -242,7 +242,11 @@ def assemble(
             policy=policy,
             game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
             learner=LoraLearner(
-                policy, config.learner, config.sampling.temperature, completion_budgets=budgets
+                policy,
+                config.learner,
+                config.sampling.temperature,
+                completion_budgets=budgets,
+                total_rounds=config.run.max_steps,
             ),
             probe=HeldOutProbe(
                 held_out=read_set(held_out, KINDS),

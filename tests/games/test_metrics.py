@@ -1,6 +1,6 @@
 import pytest
 
-from tinyzero.games.metrics import round_metrics
+from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.types import (
     Answer,
     Completion,
@@ -10,6 +10,7 @@ from tinyzero.types import (
     Role,
     Rollout,
     Stage,
+    Task,
     Verdict,
     VerdictStatus,
 )
@@ -53,6 +54,7 @@ def test_the_funnel_counts_the_proposals_that_got_through_each_stage():
     assert metrics["proposer/valid_share"] == pytest.approx(2 / 5)
     assert metrics["proposer/deduction/reward"] == pytest.approx(-1.2 / 4)
     assert metrics["proposer/reward"] == pytest.approx(-1.0 / 5)
+    assert metrics["proposer/new_share"] == pytest.approx(2 / 3)
 
 
 def test_accuracy_is_a_share_of_attempts_and_mixed_share_one_of_tasks():
@@ -95,3 +97,12 @@ def test_a_figure_without_data_is_left_out():
     assert round_metrics([]) == {}
     metrics = round_metrics([make_proposal("deduction", Stage.PARSED, -1)])
     assert not any(key.startswith(("solver/", "tokens/solver")) for key in metrics)
+
+
+def test_distinct_shapes_are_counted_per_task():
+    tasks = [
+        Task(id=str(index), kind="deduction", program="", inputs=(), outputs=(), shape=shape)
+        for index, shape in enumerate("aabb")
+    ]
+    assert diversity_metrics(tasks) == {"proposer/distinct_shapes": 0.5}
+    assert diversity_metrics([]) == {}

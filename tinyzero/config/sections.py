@@ -158,6 +158,11 @@ class LearnerConfig(Section):
 
     lr: float = Field(default=2e-5, gt=0)
     """Learning rate of the LoRA weights, about ten times that of full fine-tuning."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """linear: the learning rate falls to zero at run.max_steps, which averages noise out; for runs of a
+    known length."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises to its value; Adam's first steps are its least certain."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)

@@ -11,7 +11,7 @@ from random import Random
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError, nearest
-from tinyzero.games.metrics import round_metrics
+from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.pool import Pool
 from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
@@ -68,7 +68,11 @@ class AbsoluteZero:
             rollouts=rollouts,
             advantages=advantages.estimate(rollouts, self.config.advantages),
             new_tasks=tasks,
-            metrics=round_metrics(rollouts) | {"pool/size": float(len(self.pool))},
+            metrics={
+                **round_metrics(rollouts),
+                **diversity_metrics(tasks),
+                "pool/size": float(len(self.pool)),
+            },
             seconds=watch.seconds,
         )
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from tinyzero.types import Role, Rollout, Stage, VerdictStatus
+from tinyzero.types import Role, Rollout, Stage, Task, VerdictStatus
 
 STAGES = tuple(Stage)
 
@@ -22,7 +22,10 @@ def round_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 
 def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
-    """The funnel: how many proposals of each kind got through each stage."""
+    """The funnel: how many proposals of each kind got through each stage.
+
+    `new_share` is of those that came to the last stage, which asks whether the pool holds the task already.
+    """
     metrics = {}
     for kind, group in by_kind(proposals).items():
         metrics[f"proposer/{kind}/proposed"] = float(len(group))
@@ -32,7 +35,15 @@ def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
     if proposals:
         metrics["proposer/valid_share"] = fmean(rollout.rejection is None for rollout in proposals)
         metrics["proposer/reward"] = mean_reward(proposals)
+    sound = [rollout for rollout in proposals if has_passed(rollout, Stage.NONTRIVIAL)]
+    if sound:
+        metrics["proposer/new_share"] = fmean(rollout.rejection is None for rollout in sound)
     return metrics
+
+
+def diversity_metrics(tasks: Sequence[Task]) -> dict[str, float]:
+    """How different a round's new tasks are: distinct program shapes, names and constants aside, per task."""
+    return {"proposer/distinct_shapes": len({task.shape for task in tasks}) / len(tasks)} if tasks else {}
 
 
 def has_passed(proposal: Rollout, stage: Stage) -> bool:

@@ -14,6 +14,7 @@ from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.batch import Batch, Sample, check_behaviour, micro_batches
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss, token_weights
+from tinyzero.learning.schedule import lr_factor
 from tinyzero.learning.scoring import score_tokens
 from tinyzero.policy import Policy
 from tinyzero.types import Role, Rollout
@@ -32,12 +33,14 @@ class LoraLearner:
         temperature: float,
         *,
         completion_budgets: Mapping[Role, int] | None = None,
+        total_rounds: int | None = None,
     ) -> None:
         """A learner at the beginning of a run.
 
         Args:
             temperature: of the rollouts; the policy's fused LM head must score at the same.
             completion_budgets: tokens that a completion of each role may have; for normalization = "fixed".
+            total_rounds: of the whole run; for schedule = "linear".
         """
         if temperature != policy.temperature:
             raise ConfigError(
@@ -46,8 +49,12 @@ class LoraLearner:
             )
         if config.normalization == "fixed" and completion_budgets is None:
             raise ConfigError('learner.normalization = "fixed" needs the completion budget of each role')
+        if config.schedule == "linear" and total_rounds is None:
+            raise ConfigError('learner.schedule = "linear" needs the number of rounds')
         self._policy = policy
         self._config = config
+        self._total_rounds = total_rounds or 1
+        self._rounds = 0
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
         self._objective = Objective(
@@ -73,6 +80,7 @@ class LoraLearner:
             OutOfMemory: one rollout by itself is too long for the device.
         """
         metrics: dict[str, float] = {}
+        self._set_lr()
         for adapter in self._policy.adapters:
             own = [
                 (rollout, advantage)
@@ -82,7 +90,17 @@ class LoraLearner:
             if own:
                 learned = self._update_adapter(adapter, own)
                 metrics |= {f"learner/{adapter}/{name}": value for name, value in learned.items()}
+        self._rounds += 1
         return metrics
+
+    def _set_lr(self) -> None:
+        config = self._config
+        factor = lr_factor(
+            self._rounds, config.schedule, warmup=config.warmup_steps, total=self._total_rounds
+        )
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * factor
 
     def save(self, folder: Path) -> None:
         """Write the optimizers' state; the weights are the policy's to save."""
@@ -92,6 +110,7 @@ class LoraLearner:
                 "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
                 "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
                 "max_tokens": self._max_tokens,
+                "rounds": self._rounds,
             },
             folder / _STATE_FILE,
         )
@@ -108,6 +127,7 @@ class LoraLearner:
                 optimizer.load_state_dict(state["optimizers"][adapter])
                 self._scalers[adapter].load_state_dict(state["scalers"][adapter])
             self._max_tokens = state["max_tokens"]
+            self._rounds = state["rounds"]
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
@@ -126,7 +146,7 @@ class LoraLearner:
         return {
             **_summary(updates),
             "tokens": float(sum(len(rollout.completion.token_ids) for rollout, _ in own)),
-            "lr": self._config.lr,
+            "lr": float(self._optimizers[adapter].param_groups[0]["lr"]),
             "micro_batch_tokens": float(self._max_tokens),
         }
 

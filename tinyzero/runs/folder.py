@@ -120,15 +120,14 @@ class RunFolder:
 
     def environment(self) -> dict[str, Any]:
         """What environment.json says; empty where the run never got that far."""
-        path = self.path / "environment.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return _read_object(self.path / "environment.json") or {}
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """The before/after table as evaluation.json has it; None where the run has not come to its end."""
+        return _read_object(self.path / "evaluation.json")
 
     def write_evaluation(self, evaluation: Mapping[str, Any]) -> None:
         """The before/after table of the run's end, for whoever reports or exports it."""
@@ -148,6 +147,14 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def is_run(path: Path) -> bool:

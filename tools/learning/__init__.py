@@ -1,0 +1,1 @@
+"""What `tools/nano_learning.py` makes of its runs: a table, figures as JSON, curves."""

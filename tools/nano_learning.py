@@ -1,0 +1,150 @@
+"""Does self-play make nano better? Runs of the `nano-cpu` preset and its controls, judged on held-out tasks.
+
+    python tools/nano_learning.py run       # arms x seeds, two at a time; what is finished is not run again
+    python tools/nano_learning.py report    # the table, docs/measurements/nano-learning.json, the figure
+    python tools/nano_learning.py check     # two minutes, fails where learning is broken; CI runs it
+
+Every arm is the preset with one thing changed. In the arm `shuffled` each round's rewards are dealt out at
+random among the rollouts of a role, which is self-play without its signal.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from random import Random
+
+from learning.report import write_report
+
+from tinyzero import advantages
+from tinyzero.comparison import Comparison
+from tinyzero.config import Config, load_config
+from tinyzero.observers.comparison import comparison_lines
+from tinyzero.observers.plain import PlainObserver
+from tinyzero.observers.recorder import Recorder
+from tinyzero.runs.folder import RunFolder, is_run
+from tinyzero.trainer import Game, assemble
+from tinyzero.types import Role, Rollout, Round
+
+ARMS: Mapping[str, Sequence[str]] = {
+    "trained": (),
+    "shuffled": (),
+    "frozen proposer": ("selfplay.train_proposer=false",),
+}
+SEEDS = (0, 1, 2)
+RUNS = Path("runs/nano-learning")
+PROBE_EVERY = 20
+CHECK_STEPS = 24
+CHECK_RISE = 0.02
+"""What the mean of the held-out accuracy must have gained by then; docs/experiments.md says why."""
+
+
+class ShuffledRewards:
+    """A game whose rewards have nothing to do with what was played."""
+
+    def __init__(self, game: Game, config: Config) -> None:
+        self._game = game
+        self._config = config
+
+    def play(self, step: int) -> Round:
+        played = self._game.play(step)
+        rollouts = list(played.rollouts)
+        for role in Role:
+            places = [index for index, rollout in enumerate(rollouts) if rollout.prompt.role is role]
+            rewards = [rollouts[index].reward for index in places]
+            Random(f"{self._config.run.seed}/{step}/shuffle/{role}").shuffle(rewards)
+            for index, reward in zip(places, rewards, strict=True):
+                rollouts[index] = replace(rollouts[index], reward=reward)
+        return replace(played, rollouts=rollouts, advantages=self._advantages(rollouts))
+
+    def _advantages(self, rollouts: Sequence[Rollout]) -> list[float]:
+        return advantages.estimate(rollouts, self._config.advantages)
+
+    def save(self, folder: Path) -> None:
+        self._game.save(folder)
+
+    def load(self, folder: Path) -> None:
+        self._game.load(folder)
+
+
+def main() -> int:
+    options = parse_arguments()
+    if options.command == "run":
+        run_all(options.output, options.arms, options.seeds, options.jobs)
+    elif options.command == "one":
+        train(options.output, options.arm, options.seed, every_steps=PROBE_EVERY)
+    elif options.command == "report":
+        print(write_report(options.output, list(ARMS)))
+    else:
+        return check(options.output, options.arm, options.seed)
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("command", choices=("run", "one", "report", "check"))
+    parser.add_argument("--output", type=Path, default=RUNS, help="folder of the runs")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--arm", choices=ARMS, default="trained", help="for one and check")
+    parser.add_argument("--seed", type=int, default=0, help="for one and check")
+    return parser.parse_args()
+
+
+def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
+    """Each run in a process of its own; seeds first, so that an early stop leaves whole comparisons."""
+    with ThreadPoolExecutor(jobs) as pool:
+        commands = [
+            [sys.executable, __file__, "one", "--output", str(output), "--arm", arm, "--seed", str(seed)]
+            for seed, arm in product(seeds, arms)
+        ]
+        for process in pool.map(lambda command: subprocess.run(command, check=True), commands):
+            process.check_returncode()
+
+
+def train(
+    output: Path, arm: str, seed: int, *, every_steps: int | None = None, max_steps: int | None = None
+) -> Comparison | None:
+    """One run, or the rest of it; None where it is finished already."""
+    run = open_run(output, arm, seed, every_steps, max_steps)
+    if run.evaluation() is not None:
+        print(f"{run.path} is finished")
+        return None
+    config = run.config()
+    observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print))
+    with run.exclusive(), assemble(config, run, observers) as trainer:
+        if arm == "shuffled":
+            trainer.game = ShuffledRewards(trainer.game, config)
+        return trainer.train().comparison
+
+
+def open_run(output: Path, arm: str, seed: int, every_steps: int | None, max_steps: int | None) -> RunFolder:
+    path = output / f"{arm.replace(' ', '-')}-{seed}"
+    if is_run(path):
+        return RunFolder.open(path)
+    settings = {"run.seed": seed, "hardware.threads": 1, "run.max_steps": max_steps}
+    settings["evaluation.every_steps"] = every_steps
+    chosen = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
+    return RunFolder.create(output, path.name, load_config("nano-cpu", [*chosen, *ARMS[arm]]))
+
+
+def check(output: Path, arm: str, seed: int) -> int:
+    """1 where a short run gained too little."""
+    comparison = train(output, arm, seed, max_steps=CHECK_STEPS)
+    if comparison is None:
+        print(f"remove {output} to check again", file=sys.stderr)
+        return 2
+    gained = comparison.overall("sampled").difference
+    print("\n".join(comparison_lines(comparison)))
+    print(f"gained {gained:+.3f}; learning works above {CHECK_RISE:+.3f}")
+    return 0 if gained > CHECK_RISE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
