@@ -114,8 +114,14 @@ class GradientRecorder:
         return torch.cat([kept[index].flatten() for index in sorted(kept)])
 
 
-def learner(policy, **config):
-    return LoraLearner(policy, LearnerConfig(**config), TEMPERATURE, completion_budgets=BUDGETS)
+def learner(policy, *, total_rounds=None, **config):
+    return LoraLearner(
+        policy,
+        LearnerConfig(**config),
+        TEMPERATURE,
+        completion_budgets=BUDGETS,
+        total_rounds=total_rounds,
+    )
 
 
 def learned_gradients(policy, rollouts, advantages, **config):
@@ -348,15 +354,17 @@ def test_a_rollout_too_long_for_the_device_is_an_error(make_policy):
 def test_a_resumed_learner_goes_on_bit_for_bit(make_policy, tmp_path):
     whole = make_policy(temperature=TEMPERATURE)
     first, second = make_round(whole, seed=1), make_round(whole, seed=2)
-    subject = learner(whole, lr=1e-3)
+    subject = learner(whole, lr=1e-3, schedule="linear", total_rounds=4)
     subject.update(*first)
     whole.save(tmp_path / "policy")
     subject.save(tmp_path / "learner")
     resumed = make_policy(temperature=TEMPERATURE, randomize=False)
     resumed.load(tmp_path / "policy")
-    other = learner(resumed, lr=1e-3)
+    other = learner(resumed, lr=1e-3, schedule="linear", total_rounds=4)
     other.load(tmp_path / "learner")
-    assert subject.update(*second) == other.update(*second)
+    metrics = subject.update(*second)
+    assert metrics == other.update(*second)
+    assert metrics["learner/shared/lr"] == pytest.approx(0.75e-3)
     assert torch.equal(weights(whole, "shared"), weights(resumed, "shared"))
 
 
@@ -373,3 +381,20 @@ def test_samples_and_scores_have_one_temperature(make_policy):
 def test_fixed_normalisation_needs_the_budgets(make_policy):
     with pytest.raises(ConfigError, match="needs the completion budget"):
         LoraLearner(make_policy(), LearnerConfig(normalization="fixed"), 1.0)
+
+
+def test_a_falling_learning_rate_needs_the_length_of_the_run(make_policy):
+    with pytest.raises(ConfigError, match="needs the number of rounds"):
+        LoraLearner(make_policy(), LearnerConfig(schedule="linear"), 1.0)
+
+
+def test_the_first_update_of_adam_is_as_large_as_the_learning_rate_says(make_policy):
+    """Adam's first step moves every weight by lr, whatever its gradient: at half the rate, by half of it."""
+    moved = {}
+    for warmup in (0, 1):
+        policy = make_policy(temperature=TEMPERATURE)
+        before = weights(policy, "shared")
+        learner(policy, lr=1e-3, warmup_steps=warmup).update(*make_round(policy))
+        moved[warmup] = float((weights(policy, "shared") - before).abs().max())
+    assert moved[0] == pytest.approx(1e-3, rel=0.01)
+    assert moved[1] == pytest.approx(0.5e-3, rel=0.01)

@@ -1,10 +1,13 @@
 """The plain table: aligned, narrow enough, and the right figures in the right columns."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config
+from tinyzero.observers.comparison import comparison_lines
 from tinyzero.observers.plain import PlainObserver
-from tinyzero.runs.observer import RunStart
+from tinyzero.runs.observer import RunStart, RunSummary, StopReason
 from tinyzero.types import Round, StepReport
 
 METRICS = {
@@ -98,3 +101,18 @@ def test_expected_checkpoints_are_silent_and_other_events_are_a_line():
     observer.on_event("checkpoint", {"step": 20})
     observer.on_event("out_of_memory", {"step": 3, "micro_batch_tokens": 2048})
     assert lines == ["out_of_memory: step 3, micro_batch_tokens 2048"]
+
+
+def test_the_end_says_where_everything_is_under_the_table():
+    lines = []
+    observer = PlainObserver(lines.append)
+    observer.on_start(
+        RunStart(name="x", path=Path("runs/x"), config=Config(), step=0, device="cpu", sandbox_tier="strong")
+    )
+    row = Row(name="deduction", decoding="greedy", tasks=9, before=0, after=1, difference=1, low=1, high=1)
+    comparison = Comparison(set_name="mine", attempts=8, step=5, rows=(row,))
+    end = RunSummary(step=5, reason=StopReason.MAX_STEPS, seconds=1.0, checkpoint=None)
+    observer.on_end(end)
+    assert lines == ["run runs/x, adapter runs/x/adapter"]
+    observer.on_end(replace(end, comparison=comparison))
+    assert lines[1:] == ["", *comparison_lines(comparison), "run runs/x, adapter runs/x/adapter"]

@@ -86,7 +86,8 @@ class PromptsConfig(Section):
 
     style: Literal["full", "direct", "compact"] = "full"
     """full: instructions in words, with room to reason first. direct: the same, with the answer begun for the
-    model; for instruct models too small to reason. compact: a few tokens, for small contexts."""
+    model; for instruct models too small to reason. compact: a few tokens, for small contexts and small cards;
+    only a model that was taught the form, as nano was, answers in it unasked."""
 
 
 class SelfPlayConfig(Section):

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from tinyzero.observers.comparison import comparison_lines
+from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
 
@@ -38,12 +39,14 @@ class PlainObserver:
         """A table for screens of `width` characters; it wraps below 80."""
         self._write_line = write_line
         self._width = width
+        self._run: RunFolder | None = None
         self._columns: Sequence[Column] = ()
         self._max_steps = 0
         self._step_width = 0
         self._rows = 0
 
     def on_start(self, start: RunStart) -> None:
+        self._run = RunFolder(start.path)
         columns = table_columns(start.config.selfplay.kinds)
         self._columns = columns if self._width >= _FULL_WIDTH else without_phases(columns)
         self._max_steps = start.config.run.max_steps
@@ -69,6 +72,8 @@ class PlainObserver:
             self._write_line("")
             for line in comparison_lines(summary.comparison):
                 self._write_line(line)
+        if self._run is not None:
+            self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
 
 
 def table_columns(kinds: Sequence[str]) -> list[Column]:
