@@ -24,7 +24,6 @@ from learning.report import write_report
 from tinyzero import advantages
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config, load_config
-from tinyzero.observers.comparison import comparison_lines
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder, is_run
@@ -141,7 +140,6 @@ def check(output: Path, arm: str, seed: int) -> int:
         print(f"remove {output} to check again", file=sys.stderr)
         return 2
     gained = comparison.overall("sampled").difference
-    print("\n".join(comparison_lines(comparison)))
     print(f"gained {gained:+.3f}; learning works above {CHECK_RISE:+.3f}")
     return 0 if gained > CHECK_RISE else 1
 
