@@ -9,11 +9,12 @@ random among the rollouts of a role, which is self-play without its signal.
 """
 
 import argparse
-import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -24,10 +25,11 @@ from learning.report import write_report
 from tinyzero import advantages
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config, load_config
+from tinyzero.observers.comparison import comparison_lines
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder, is_run
-from tinyzero.trainer import Game, assemble
+from tinyzero.trainer import Game, Trainer, assemble
 from tinyzero.types import Role, Rollout, Round
 
 ARMS: Mapping[str, Sequence[str]] = {
@@ -38,7 +40,8 @@ ARMS: Mapping[str, Sequence[str]] = {
 SEEDS = (0, 1, 2)
 RUNS = Path("runs/nano-learning")
 PROBE_EVERY = 20
-CHECK_STEPS = 24
+CHECK_STEPS = 20
+"""A check is the beginning of a whole run, so that the curves of whole runs say how often it errs."""
 CHECK_RISE = 0.02
 """What the mean of the held-out accuracy must have gained by then; docs/experiments.md says why."""
 
@@ -76,11 +79,13 @@ def main() -> int:
     if options.command == "run":
         run_all(options.output, options.arms, options.seeds, options.jobs)
     elif options.command == "one":
-        train(options.output, options.arm, options.seed, every_steps=PROBE_EVERY)
+        train(options.output, options.arm, options.seed)
     elif options.command == "report":
         print(write_report(options.output, list(ARMS)))
     else:
-        return check(options.output, options.arm, options.seed)
+        with open_trainer(options.output / "check", options.arm, options.seed) as trainer:
+            comparison = begin(trainer)
+        return judge(comparison)
     return 0
 
 
@@ -107,39 +112,46 @@ def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) 
             process.check_returncode()
 
 
-def train(
-    output: Path, arm: str, seed: int, *, every_steps: int | None = None, max_steps: int | None = None
-) -> Comparison | None:
-    """One run, or the rest of it; None where it is finished already."""
-    run = open_run(output, arm, seed, every_steps, max_steps)
-    if run.evaluation() is not None:
-        print(f"{run.path} is finished")
-        return None
-    config = run.config()
+def train(output: Path, arm: str, seed: int) -> None:
+    """One run, or the rest of it."""
+    with open_trainer(output, arm, seed) as trainer:
+        if trainer.run.evaluation() is None:
+            trainer.train()
+        else:
+            print(f"{trainer.run.path} is finished")
+
+
+@contextmanager
+def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
+    path = output / f"{arm.replace(' ', '-')}-{seed}"
+    settings = [f"run.seed={seed}", "hardware.threads=1", f"evaluation.every_steps={PROBE_EVERY}"]
+    config = load_config("nano-cpu", [*settings, *ARMS[arm]])
+    run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print))
-    with run.exclusive(), assemble(config, run, observers) as trainer:
+    with run.exclusive(), assemble(run.config(), run, observers) as trainer:
         if arm == "shuffled":
             trainer.game = ShuffledRewards(trainer.game, config)
-        return trainer.train().comparison
+        yield trainer
 
 
-def open_run(output: Path, arm: str, seed: int, every_steps: int | None, max_steps: int | None) -> RunFolder:
-    path = output / f"{arm.replace(' ', '-')}-{seed}"
-    if is_run(path):
-        return RunFolder.open(path)
-    settings = {"run.seed": seed, "hardware.threads": 1, "run.max_steps": max_steps}
-    settings["evaluation.every_steps"] = every_steps
-    chosen = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
-    return RunFolder.create(output, path.name, load_config("nano-cpu", [*chosen, *ARMS[arm]]))
+def begin(trainer: Trainer) -> Comparison:
+    """Play the first steps and measure before and after."""
+    assert trainer.probe is not None, "nano has held-out tasks"  # noqa: S101
+    trainer.probe.measure(0)
+    for _ in range(CHECK_STEPS):
+        started = time.monotonic()
+        report = trainer.step()
+        print(f"step {report.step}/{CHECK_STEPS}, {time.monotonic() - started:.1f} s", flush=True)
+    trainer.probe.measure(CHECK_STEPS)
+    comparison = trainer.probe.compare()
+    assert comparison is not None, "two measurements make a comparison"  # noqa: S101
+    return comparison
 
 
-def check(output: Path, arm: str, seed: int) -> int:
-    """1 where a short run gained too little."""
-    comparison = train(output, arm, seed, max_steps=CHECK_STEPS)
-    if comparison is None:
-        print(f"remove {output} to check again", file=sys.stderr)
-        return 2
+def judge(comparison: Comparison) -> int:
+    """1 where the first steps of a run gained too little."""
     gained = comparison.overall("sampled").difference
+    print("\n".join(comparison_lines(comparison)))
     print(f"gained {gained:+.3f}; learning works above {CHECK_RISE:+.3f}")
     return 0 if gained > CHECK_RISE else 1
 
