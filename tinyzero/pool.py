@@ -13,6 +13,8 @@ from tinyzero.errors import CheckpointError
 from tinyzero.types import Task
 
 _FILE = "pool.jsonl"
+IMPORTS = "imports.jsonl"
+"""Tasks that a person added to a saved pool; they join it where they fit the run."""
 
 
 class Pool:
@@ -69,12 +71,21 @@ class Pool:
 
     def load(self, folder: Path) -> None:
         """Replace all tasks by the saved ones. Raises CheckpointError."""
-        path = folder / _FILE
-        try:
-            tasks = [_task_from(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"cannot read the task pool {path}: {error}") from error
-        self._tasks = {task.id: task for task in tasks}
+        self._tasks = {task.id: task for task in read_tasks(folder / _FILE)}
+
+
+def add_imports(folder: Path, tasks: Iterable[Task]) -> None:
+    """Put tasks beside a saved pool; see `IMPORTS`."""
+    with (folder / IMPORTS).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(task)) + "\n" for task in tasks)
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """Tasks that `save` or `add_imports` wrote. Raises CheckpointError."""
+    try:
+        return [_task_from(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"cannot read the task pool {path}: {error}") from error
 
 
 def _task_from(line: str) -> Task:

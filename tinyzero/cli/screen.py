@@ -7,18 +7,17 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
+
+from tinyzero.observers.text import printable
 
 _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25
+_STDERR = 2
 
-
-def printable(text: str) -> str:
-    """Text without control over the terminal: files, names and models may hold escape sequences."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
+__all__ = ["Screen", "ScreenHandler", "printable"]
 
 
 class Screen:
@@ -32,6 +31,8 @@ class Screen:
         self._waiting_for = ""
         self._since = 0.0
         self._closed = threading.Event()
+        self._held: list[tuple[_Stream, str]] | None = None
+        self._tell: Callable[[str], None] = self.note
         if self._is_terminal:
             threading.Thread(target=self._tick, daemon=True).start()
 
@@ -52,8 +53,31 @@ class Screen:
     def wait_on_terminal(self, text: str) -> None:
         """The same for waits that a log file had better not list one by one."""
         with self._lock:
+            if self._held is not None:
+                return
             self._waiting_for, self._since = text, time.monotonic()
             self._draw()
+
+    def hold(self, tell: Callable[[str], None]) -> None:
+        """Keep lines back while something else draws here; `tell` is given the remarks meanwhile."""
+        with self._lock:
+            self._erase()
+            self._waiting_for, self._held, self._tell = "", [], tell
+
+    def release(self) -> None:
+        """Write what was kept back."""
+        with self._lock:
+            held, self._held, self._tell = self._held or [], None, self.note
+            for stream, text in held:
+                self._write(stream, text)
+
+    def say_at_once(self, text: str) -> None:
+        """A remark from a signal handler: it may have come in the middle of a write to a stream."""
+        if self._held is not None:
+            self._tell(text)
+            return
+        with suppress(OSError):
+            os.write(_STDERR, f"\r{text}\n".encode("ascii"))
 
     def close(self) -> None:
         with self._lock:
@@ -63,6 +87,11 @@ class Screen:
 
     def _write(self, stream: "_Stream", text: str) -> None:
         with self._lock:
+            if self._held is not None:
+                self._held.append((stream, text))
+                if stream is self._err:
+                    self._tell(printable(text))
+                return
             self._erase()
             stream.write(f"{printable(text)}\n")
             self._draw()

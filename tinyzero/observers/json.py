@@ -45,5 +45,8 @@ class JsonObserver:
             },
         )
 
+    def close(self) -> None:
+        """Every view can be closed; there is nothing to give back here."""
+
     def _write(self, event: str, detail: Mapping[str, Any]) -> None:
         self._write_line(to_json({"event": event, **detail}))

@@ -66,6 +66,9 @@ class PlainObserver:
     def on_end(self, summary: RunSummary) -> None:
         pass
 
+    def close(self) -> None:
+        """Every view can be closed; there is nothing to give back here."""
+
 
 def table_columns(kinds: Sequence[str]) -> list[Column]:
     """The figures that matter; under 100 characters with the three kinds of Absolute Zero."""

@@ -1,0 +1,148 @@
+"""The whole screen as one pure function of a run's state and of what a person has chosen to see."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tinyzero.observers.curves import chart_panel, no_curves
+from tinyzero.observers.header import fitted, header
+from tinyzero.observers.panels import (
+    alarm_lines,
+    comparison_panel,
+    funnel_line,
+    funnel_panel,
+    phases_line,
+    phases_panel,
+)
+from tinyzero.observers.samples import chosen, no_sample, sample_panel, tasks_panel
+from tinyzero.observers.tiles import Row, Rows, Tile, whole_row
+from tinyzero.observers.view import View, panel
+from tinyzero.runs import figures
+from tinyzero.runs.state import RunState
+
+HEADER_LINES = 4
+_FULL_FROM = (100, 34)  # columns and lines that the full layout needs to be of use
+_CHART_WIDTH = 58
+_LEAST_CHART = 38
+_COMPARISON_WIDTH = 62
+_FUNNEL_WIDTH, _PHASES_WIDTH, _MIDDLE_HEIGHT = 40, 36, 9
+
+
+def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
+    """`height` lines of exactly `width` columns, for any size from 1 x 1 upwards."""
+    if view.help:
+        return _help(view, width, height)
+    top = [whole_row(line, width, 1) for line in header(state, view, width)]
+    bottom = whole_row(bottom_line(view, width), width, 1)
+    left = height - len(top) - 1
+    if left < 3:
+        return Rows([*top, bottom][:height], width, height)
+    body = (
+        _full(state, view, width, left)
+        if is_full(view, width, height)
+        else _compact(state, view, width, left)
+    )
+    return Rows([*top, *body, bottom], width, height)
+
+
+def is_full(view: View, width: int, height: int) -> bool:
+    if view.layout == "auto":
+        return width >= _FULL_FROM[0] and height >= _FULL_FROM[1]
+    return view.layout == "full"
+
+
+def bottom_line(view: View, width: int) -> Text:
+    if view.notice:
+        return fitted(Text(f" {view.notice}", style="bold reverse"), width)
+    return fitted(Text(f" {view.keys}", style="dim"), width)
+
+
+def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
+    """Alarms; charts; funnel, times and more; samples."""
+    alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
+    left = height - len(alarms)
+    middle = min(_MIDDLE_HEIGHT, left // 3)
+    top = min(max(8, (left - middle) // 2), 22)
+    charts = figures.charts(state)
+    on_top = max(1, width // _CHART_WIDTH)
+    middle_row = _middle(state, view, charts[on_top:], width, middle)
+    rows = [*alarms, _charts(charts[:on_top], view, width, top), middle_row]
+    return [*rows, _invented(state, view, width, max(3, left - top - middle))]
+
+
+def _invented(state: RunState, view: View, width: int, height: int) -> Row:
+    """Samples, and the newest tasks where both have room."""
+    size = min(70, width * 2 // 5) if width >= 100 else 0
+    samples = _samples(state, view, width - size, height)
+    if size == 0:
+        return samples
+    return Row([*samples.tiles, Tile(tasks_panel(state, view, width=size, height=height), size)], height)
+
+
+def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
+    """An alarm, two charts, funnel and times in a line each, one sample."""
+    alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
+    left = height - len(alarms)
+    charts = figures.charts(state)[: max(1, width // 40)]
+    top = min(9, max(4, left // 2))
+    rows = [*alarms, _charts(charts, view, width, top)]
+    if left - top >= 5:
+        rows += [whole_row(line(state, view, width), width, 1) for line in (funnel_line, phases_line)]
+        top += 2
+    return [*rows, _samples(state, view, width, max(3, left - top))]
+
+
+def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> Row:
+    if not charts:
+        return whole_row(no_curves(view, width=width, height=height), width, height)
+    widths = shares(width, len(charts))
+    return Row(
+        [
+            Tile(chart_panel(chart, view, width=size, height=height), size)
+            for chart, size in zip(charts, widths, strict=True)
+        ],
+        height,
+    )
+
+
+def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> Row:
+    has_more = width - _FUNNEL_WIDTH - _PHASES_WIDTH >= _LEAST_CHART and (charts or state.comparison)
+    sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH] if has_more else shares(width, 2)
+    tiles = [
+        Tile(draw(state, view, width=size, height=height), size)
+        for draw, size in zip((funnel_panel, phases_panel), sizes, strict=True)
+    ]
+    left = width - sum(sizes)
+    if state.comparison is not None:
+        size = left if left < _COMPARISON_WIDTH + 30 else _COMPARISON_WIDTH
+        tiles.append(Tile(comparison_panel(state.comparison, view, width=size, height=height), size))
+        left -= size
+    count = min(len(charts), left // _LEAST_CHART)
+    for chart, size in zip(charts, shares(left, count), strict=False):
+        tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
+    return Row(tiles, height)
+
+
+def _samples(state: RunState, view: View, width: int, height: int) -> Row:
+    samples = chosen(state, view)[: max(1, width // 64)]
+    if not samples:
+        return whole_row(no_sample(state, view, width=width, height=height), width, height)
+    return Row(
+        [
+            Tile(sample_panel(sample, state, view, width=size, height=height), size)
+            for sample, size in zip(samples, shares(width, len(samples)), strict=True)
+        ],
+        height,
+    )
+
+
+def shares(width: int, count: int) -> list[int]:
+    """A width in `count` parts as equal as can be."""
+    return [width * (index + 1) // count - width * index // count for index in range(count)]
+
+
+def _help(view: View, width: int, height: int) -> Rows:
+    body: RenderableType = Group(*(fitted(Text(line), width - 4) for line in view.help))
+    page = panel(body, Text("help", style="bold"), view, width=width, height=max(1, height - 1))
+    return Rows(
+        [whole_row(page, width, height - 1), whole_row(bottom_line(view, width), width, 1)], width, height
+    )

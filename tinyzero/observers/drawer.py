@@ -1,0 +1,137 @@
+"""Draws a run on a screen again and again, in under a hundredth of the time that passes."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from tinyzero.observers.dashboard import HEADER_LINES, render
+from tinyzero.observers.header import header
+from tinyzero.observers.painter import Painter, update
+from tinyzero.observers.view import View
+from tinyzero.runs.machine import UsageProbe
+from tinyzero.runs.state import RunState
+
+_TICK_EVERY_S = 1.0
+BESIDE_TRAINING = 0.006  # of the time; less than a hundredth, because a pause cannot be timed exactly
+_NOTICE_S = 8.0
+
+
+class Canvas(Protocol):
+    """A screen; `tinyzero.cli.terminal.Terminal` is the real one."""
+
+    def size(self) -> tuple[int, int]:
+        """Columns and lines."""
+        ...
+
+    def write(self, text: str) -> None: ...
+
+
+class Drawer:
+    """A loop that looks at a run and draws it; `wake` makes it look at once, from any thread.
+
+    What a person does (a key, a new size) is shown at once. What happens by itself waits until the time
+    that earlier frames took is paid off: frames cost 10 to 50 ms, and a step may last less than a second.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], RunState],
+        canvas: Canvas,
+        view: View,
+        painter: Painter,
+        *,
+        probe: UsageProbe | None = None,
+        most: float = BESIDE_TRAINING,
+        look_every_s: float = 0.5,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`most`: the largest share of the time that may go into drawing."""
+        self.view = view
+        self.state = RunState()
+        self.busy_s = 0.0
+        self._look = look
+        self._canvas = canvas
+        self._painter = painter
+        self._probe = probe
+        self._most = most
+        self._look_every_s = look_every_s
+        self._clock = clock
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._shown: list[str] = []
+        self._shown_for: tuple[object, ...] = ()
+        self._may_draw_at = 0.0
+        self._notice_until = 0.0
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        """Draw until `close` is called."""
+        while not self._closed.is_set():
+            self._turn()
+            self._wake.wait(self._look_every_s)
+            self._wake.clear()
+        self._turn(is_last=True)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._wake.set()
+
+    def choose(self, view: View) -> None:
+        """Show something else from now on; at once."""
+        self.view = view
+        self._may_draw_at = 0.0
+        self._wake.set()
+
+    def notice(self, text: str) -> None:
+        """Say something at the bottom for a while. Safe in a signal handler."""
+        self._notice_until = time.monotonic() + _NOTICE_S
+        self.choose(replace(self.view, notice=text))
+
+    def share(self) -> float:
+        """The part of the time since the beginning that drawing took."""
+        return self.busy_s / max(time.monotonic() - self._began, 1e-9)
+
+    def last_frame(self) -> list[str]:
+        return self._shown
+
+    def _turn(self, *, is_last: bool = False) -> None:
+        began = time.thread_time()
+        self.state = self._look()
+        if self.view.notice and time.monotonic() > self._notice_until:
+            self.view = replace(self.view, notice="")
+        width, height = self._canvas.size()
+        wanted = (id(self.state), self.view, width, height)
+        is_resized = self._shown_for[2:] != wanted[2:]
+        if is_last or is_resized or time.monotonic() >= self._may_draw_at:
+            self._draw(wanted, width, height, is_anew=is_last or is_resized)
+            spent = time.thread_time() - began
+            self._may_draw_at = time.monotonic() + max(
+                min(_TICK_EVERY_S, self._look_every_s), spent / self._most
+            )
+        self.busy_s += time.thread_time() - began
+
+    def _draw(self, wanted: tuple[object, ...], width: int, height: int, *, is_anew: bool) -> None:
+        usage = self._probe.look() if self._probe is not None and self.state.is_running else None
+        view = replace(self.view, now=self._clock(), usage=usage)
+        if wanted == self._shown_for:
+            self._draw_header(view, width, height)
+            return
+        lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
+        is_anew = (
+            is_anew or self._shown_for[:1] != wanted[:1]
+        )  # with every step, mend what others wrote over it
+        self._canvas.write(update([] if is_anew else self._shown, lines))
+        self._shown, self._shown_for = lines, wanted
+
+    def _draw_header(self, view: View, width: int, height: int) -> None:
+        """Clocks and usage alone: a twentieth of a frame's cost."""
+        if view.help or height <= HEADER_LINES:
+            return
+        lines = [self._painter.lines(line, width, 1)[0] for line in header(self.state, view, width)]
+        self._canvas.write(update(self._shown, [*lines, *self._shown[HEADER_LINES:]]))
+        self._shown[:HEADER_LINES] = lines

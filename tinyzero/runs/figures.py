@@ -1,0 +1,211 @@
+"""Figures that every view shows, from a run's state: curves, funnel, phases, speed, time left. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Final
+
+from tinyzero.runs.state import Event, RunState, Step
+
+FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
+"""Stages of a proposal, in order, as in the metrics."""
+PHASES: Final = ("propose", "verify", "solve", "judge", "learn")
+_RECENT = 10
+"""Steps that a figure "of late" is the mean of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One curve: (step, value) in step order."""
+
+    name: str
+    points: tuple[tuple[int, float], ...]
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Curves that share an axis.
+
+    Attributes:
+        bounds: of the axis where they are known; None where the data says.
+    """
+
+    key: str
+    title: str
+    series: tuple[Series, ...]
+    bounds: tuple[float, float] | None = None
+
+
+def charts(state: RunState) -> list[Chart]:
+    """Every chart that has data, the most telling first."""
+    kinds = state.kinds
+    found = [
+        _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1)),
+        _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1)),
+        _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None),
+        _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None),
+        _chart(state, "valid", "shares", _SHARES, (0, 1)),
+        _chart(state, "entropy", "policy entropy (nats a token)", _learner(state, "entropy"), None),
+        _chart(
+            state,
+            "length",
+            "tokens a completion",
+            {"proposer": "length/proposer", "solver": "length/solver"},
+            None,
+        ),
+        _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in PHASES}, None),
+        _chart(state, "gradient", "gradient norm", _learner(state, "grad_norm"), None),
+    ]
+    return [chart for chart in found if chart.series]
+
+
+_SHARES = {
+    "valid": "proposer/valid_share",
+    "mixed": "solver/mixed_share",
+    "malformed": "solver/malformed_share",
+    "cut off": "truncated/solver",
+}
+
+
+def _chart(
+    state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
+) -> Chart:
+    series = (Series(name=name, points=points_of(state.steps, metric)) for name, metric in metrics.items())
+    return Chart(key=key, title=title, series=tuple(one for one in series if one.points), bounds=bounds)
+
+
+def points_of(steps: Iterable[Step], metric: str) -> tuple[tuple[int, float], ...]:
+    return tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
+
+
+def _per_kind(kinds: Sequence[str], pattern: str) -> dict[str, str]:
+    return {kind: pattern.format(kind) for kind in kinds}
+
+
+def _heldout(state: RunState) -> dict[str, str]:
+    """Sampled accuracy by kind, and the means; they are measured on some steps only."""
+    kinds = {kind: f"heldout/{kind}/sampled" for kind in state.kinds}
+    return {**kinds, "mean": "heldout/mean/sampled", "greedy mean": "heldout/mean/greedy"}
+
+
+def _learner(state: RunState, figure: str) -> dict[str, str]:
+    """A figure of every adapter that learns: learner/<adapter>/<figure>."""
+    return {
+        name.split("/")[1]: name
+        for name in state.metrics
+        if name.startswith("learner/") and name.endswith(f"/{figure}") and name.count("/") == 2
+    }
+
+
+def smoothed(points: Sequence[tuple[int, float]], buckets: int) -> list[tuple[float, float]]:
+    """At most `buckets` points: means of neighbours, so that noise falls as a run grows."""
+    if len(points) <= buckets:
+        return [(float(step), value) for step, value in points]
+    size = len(points) / buckets
+    groups = (points[round(i * size) : round((i + 1) * size)] for i in range(buckets))
+    return [(fmean(s for s, _ in group), fmean(v for _, v in group)) for group in groups if group]
+
+
+def trailing_means(points: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:
+    """Each value as the mean of itself and up to `window` - 1 before it."""
+    return [
+        (step, fmean(value for _, value in points[max(0, at - window + 1) : at + 1]))
+        for at, (step, _) in enumerate(points)
+    ]
+
+
+def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
+    """Proposals that got through each stage, means over the last steps; all kinds together without `kind`."""
+    names = state.kinds if kind is None else (kind,)
+    steps = state.steps[-_RECENT:]
+    return {
+        stage: fmean(
+            sum(step.metrics.get(f"proposer/{name}/{stage}", 0.0) for name in names) for step in steps
+        )
+        if steps
+        else 0.0
+        for stage in FUNNEL
+    }
+
+
+def phase_seconds(state: RunState) -> dict[str, float]:
+    """Seconds of each phase of a step, means over the last steps; what is not in a phase is `other`."""
+    steps = state.steps[-_RECENT:]
+    seconds = {phase: _mean_of(steps, f"time/{phase}_s") for phase in PHASES}
+    other = step_seconds(state) - sum(seconds.values())
+    return {**seconds, "other": other} if other > 0.05 * step_seconds(state) else seconds
+
+
+def step_seconds(state: RunState) -> float:
+    return _mean_of(state.steps[-_RECENT:], "time/step_s")
+
+
+def tokens_per_s(state: RunState) -> float | None:
+    """Sampled tokens by the seconds of sampling them, over the last steps."""
+    steps = state.steps[-_RECENT:]
+    tokens = _mean_of(steps, "tokens/proposer") + _mean_of(steps, "tokens/solver")
+    seconds = _mean_of(steps, "time/propose_s") + _mean_of(steps, "time/solve_s")
+    return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+def of_late(state: RunState, metric: str) -> float | None:
+    """A metric's mean over the last steps."""
+    values = [step.metrics[metric] for step in state.steps[-_RECENT:] if metric in step.metrics]
+    return fmean(values) if values else None
+
+
+def change(state: RunState, metric: str) -> float | None:
+    """How far the mean of the last steps is above that of the first ones; None while they overlap."""
+    values = [step.metrics[metric] for step in state.steps if metric in step.metrics]
+    count = min(_RECENT, len(values) // 2)
+    return fmean(values[-count:]) - fmean(values[:count]) if count >= 3 else None
+
+
+def elapsed_s(state: RunState) -> float:
+    """Seconds spent in steps, over all resumes."""
+    return sum(step.metrics.get("time/step_s", 0.0) for step in state.steps)
+
+
+def left_s(state: RunState) -> float | None:
+    """Seconds until the last step, at the speed of late; None where that cannot be said."""
+    recent = [step.metrics["time/step_s"] for step in state.steps[-_RECENT:] if "time/step_s" in step.metrics]
+    if not recent or state.max_steps <= 0:
+        return None
+    return max(0, state.max_steps - state.step) * median(recent)
+
+
+def best(state: RunState, metric: str, choose: Callable[[Iterable[float]], float] = max) -> float | None:
+    values = [step.metrics[metric] for step in state.steps if metric in step.metrics]
+    return choose(values) if values else None
+
+
+def best_heldout(state: RunState) -> float | None:
+    return best(state, "heldout/mean/sampled")
+
+
+def alarms(state: RunState) -> list[Event]:
+    """The newest event of every name that carries advice, the newest first."""
+    newest = {event.name: event for event in state.events if event.advice}
+    return sorted(newest.values(), key=lambda event: event.step, reverse=True)
+
+
+def phase_of_life(state: RunState) -> str:
+    """What the run is doing: loading, training, paused; or how it ended: finished, stopped, interrupted."""
+    names = [event.name for event in state.events if event.name in ("start", "end", "paused", "resumed")]
+    last = names[-1] if names else ""
+    if last == "end":
+        return "finished" if state.step >= state.max_steps > 0 else "stopped"
+    if not state.is_running:
+        return "interrupted" if names else "never started"
+    if last == "paused":
+        return "paused"
+    return "training" if names else "loading"
+
+
+def _mean_of(steps: Sequence[Step], metric: str) -> float:
+    values = [step.metrics[metric] for step in steps if metric in step.metrics]
+    return fmean(values) if values else 0.0
