@@ -19,7 +19,7 @@ from tinyzero.types import Rejection, Task
 
 def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
     """What is different now for each task, under the run's own limits; empty where nothing is."""
-    from tinyzero.games.verification import difference
+    from tinyzero.runs.verification import difference
 
     outcomes = _outcomes(run, records, step=0)
     return [difference(record, outcome) for record, outcome in zip(records, outcomes, strict=True)]
@@ -80,7 +80,7 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
 
 def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> list[Task | Rejection]:
     from tinyzero.execution import Executor
-    from tinyzero.games.verification import verify_again
+    from tinyzero.runs.verification import verify_again
     from tinyzero.tasks import KINDS
 
     config = run.config()

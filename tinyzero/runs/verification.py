@@ -1,8 +1,8 @@
 """Recorded tasks verified again, from their text on: nothing that a file says about a task is believed."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
-from tinyzero.games.batching import call_flat
 from tinyzero.runs.state import TaskRecord
 from tinyzero.tasks import Kind
 from tinyzero.tasks.funnel import read_arguments, read_program
@@ -28,7 +28,8 @@ def verify_again(
         kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
         for proposal in proposals
     ]
-    executions = call_flat(run_jobs, jobs)
+    results = iter(run_jobs([job for work in jobs for job in work]))
+    executions = [list(islice(results, len(work))) for work in jobs]
     return [
         kinds[proposal.kind].accept(proposal, runs, step) if isinstance(proposal, Proposal) else proposal
         for proposal, runs in zip(proposals, executions, strict=True)
