@@ -13,6 +13,7 @@ import tinyzero
 from tinyzero.cli.bench import bench
 from tinyzero.cli.doctor import doctor
 from tinyzero.cli.presets import presets
+from tinyzero.cli.report import report
 from tinyzero.cli.runs import runs
 from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
@@ -36,6 +37,7 @@ app.command()(presets)
 app.command()(watch)
 app.command()(runs)
 app.command()(tasks)
+app.command()(report)
 app.command()(doctor)
 app.command()(bench)
 

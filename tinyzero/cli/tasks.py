@@ -69,7 +69,7 @@ def tasks(
         chosen = [task_table.find(known, task, source)]
     else:
         fits = task_table.matcher(search, kind, solved and solved.value, rate, steps)
-        chosen = [record for record in reversed(known.values()) if fits(record)]
+        chosen = [record for record in reversed(list(known.values())) if fits(record)]
     if import_from is not None:
         typer.echo(task_work.import_tasks(folder, source, chosen), err=True)
     elif verify:
