@@ -214,6 +214,7 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            progress=progress,
         )
         budgets = {
             Role.PROPOSER: config.selfplay.proposal_tokens,
@@ -233,5 +234,6 @@ def assemble(
             observers=observers,
             release_memory=release_memory,
         )
+        progress("reading the newest checkpoint")
         trainer.restore()
         yield trainer

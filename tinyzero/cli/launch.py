@@ -15,6 +15,7 @@ from tinyzero.config import Config, load_config, locate, override, parse_overrid
 from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
+from tinyzero.observers.trackers import trackers
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
@@ -29,6 +30,10 @@ _RESUMABLE = (
     "run.keep_checkpoints",
     "run.samples_per_step",
     "execution.allow_weak_sandbox",
+    "trackers.tensorboard",
+    "trackers.wandb",
+    "trackers.trackio",
+    "trackers.online",
 )
 
 
@@ -94,7 +99,12 @@ def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
 
     with _open_folder(job) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
-        observers = (Recorder(run, preset=job.preset), view, _StepClock(screen))
+        observers = (
+            Recorder(run, preset=job.preset),
+            *trackers(job.config.trackers),
+            view,
+            _StepClock(screen),
+        )
         with assemble(job.config, run, observers, screen.wait) as trainer:
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")

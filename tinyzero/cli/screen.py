@@ -4,6 +4,7 @@ Training must outlive its screen: a closed pipe or terminal makes a stream deaf,
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from tinyzero.observers.text import printable
 _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25
 _STDERR = 2
+_FIRST_REMINDER_S = 10.0
 
 __all__ = ["Screen", "ScreenHandler", "printable"]
 
@@ -30,11 +32,11 @@ class Screen:
         self._lock = threading.RLock()
         self._waiting_for = ""
         self._since = 0.0
+        self._remind_s = math.inf
         self._closed = threading.Event()
         self._held: list[tuple[_Stream, str]] | None = None
         self._tell: Callable[[str], None] = self.note
-        if self._is_terminal:
-            threading.Thread(target=self._tick, daemon=True).start()
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def line(self, text: str) -> None:
         """A result: a line on standard output."""
@@ -49,13 +51,14 @@ class Screen:
         if not self._is_terminal:
             self.note(f"{text} ...")
         self.wait_on_terminal(text)
+        self._remind_s = _FIRST_REMINDER_S
 
     def wait_on_terminal(self, text: str) -> None:
         """The same for waits that a log file had better not list one by one."""
         with self._lock:
             if self._held is not None:
                 return
-            self._waiting_for, self._since = text, time.monotonic()
+            self._waiting_for, self._since, self._remind_s = text, time.monotonic(), math.inf
             self._draw()
 
     def hold(self, tell: Callable[[str], None]) -> None:
@@ -109,6 +112,14 @@ class Screen:
         while not self._closed.wait(_TICK_S):
             with self._lock:
                 self._draw()
+                self._remind()
+
+    def _remind(self) -> None:
+        """A log file hears of a long wait again, at ever longer intervals."""
+        seconds = time.monotonic() - self._since
+        if not self._is_terminal and self._waiting_for and seconds >= self._remind_s:
+            self._remind_s *= 2
+            self.note(f"{self._waiting_for} ... {int(seconds)} s")
 
 
 class ScreenHandler(logging.Handler):

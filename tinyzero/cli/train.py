@@ -93,6 +93,7 @@ def train(
     ]
     screen = Screen(sys.stdout, sys.stderr)
     try:
+        screen.wait_on_terminal("looking at this machine")
         machine = look()
         if resume is not None:
             _refuse_beside_resume({"--preset": preset, "--name": name, "--seed": seed})

@@ -31,7 +31,8 @@ svg .grid{stroke:var(--line)}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;margin:6px 0 0;padding:0;font-size:13px}
 .dot{display:inline-block;width:9px;height:9px;border-radius:50%;margin-right:5px}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:0 32px}
-.bar{width:40%;white-space:nowrap}.bar span{display:inline-block;height:10px;max-width:70%;border-radius:3px;background:ACCENT}
+.bar{width:40%;white-space:nowrap}.bar span{display:inline-block;
+height:10px;max-width:70%;border-radius:3px;background:ACCENT}
 .alarms{padding:12px 16px;border-left:4px solid WARN;background:var(--tile);border-radius:4px}
 .alarms ul{margin:0;padding-left:18px}.calm{color:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(340px,1fr));gap:16px}
