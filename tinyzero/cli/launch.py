@@ -99,12 +99,12 @@ def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
 
     with _open_folder(job) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
-        observers = (
+        observers: list[Observer] = [
             Recorder(run, preset=job.preset),
             *trackers(job.config.trackers),
             view,
             _StepClock(screen),
-        )
+        ]
         with assemble(job.config, run, observers, screen.wait) as trainer:
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")

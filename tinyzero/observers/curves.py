@@ -9,23 +9,15 @@ from rich.text import Text
 
 from tinyzero.observers.text import one_line
 from tinyzero.observers.view import View, panel, series_color
-from tinyzero.runs.figures import Chart, smoothed, trailing_means
+from tinyzero.runs.figures import Chart, Series, smoothed, trailing_means
 
+_WINDOWS = 8  # windows of the trailing mean in a whole run: noise falls, and a turn is still seen
 _AXES = str.maketrans("┤│└┬─┼├┴┐┌┘", "+|++-++++++")
 
 
 def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
     """A chart in a box, its curves named and with their newest values above it."""
-    window = max(1, max(len(series.points) for series in chart.series) // 8)
-    smooth = Chart(
-        key=chart.key,
-        title=chart.title,
-        bounds=chart.bounds,
-        series=tuple(
-            type(series)(name=series.name, points=tuple(trailing_means(series.points, window)))
-            for series in chart.series
-        ),
-    )
+    smooth, window = steadied(chart, most=4 * width)
     body = Text.assemble(
         legend(smooth, view, width - 4),
         "\n",
@@ -35,6 +27,21 @@ def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
     if window > 1:
         title.append(f", means of {window} steps", style="dim")
     return panel(body, title, view, width=width, height=height)
+
+
+def steadied(chart: Chart, most: int) -> tuple[Chart, int]:
+    """At most `most` points a curve, each the mean of some steps before it; and how many steps that is."""
+    longest = max(len(series.points) for series in chart.series)
+    window = max(1, longest // _WINDOWS)
+    shrink = max(1.0, longest / most)
+    series = tuple(
+        Series(
+            name=one.name,
+            points=tuple(trailing_means(smoothed(one.points, most), max(1, round(window / shrink)))),
+        )
+        for one in chart.series
+    )
+    return Chart(key=chart.key, title=chart.title, series=series, bounds=chart.bounds), window
 
 
 def legend(chart: Chart, view: View, width: int) -> Text:
@@ -67,7 +74,12 @@ def curves(chart: Chart, width: int, height: int, *, is_ascii: bool, has_color: 
     low, high = axis(chart)
     steps = [step for series in chart.series for step, _ in series.points]
     drawn = _draw(
-        chart, width, height, (low, high), (min(steps), max(steps)), in_letters=not has_color or is_ascii
+        chart,
+        width,
+        height,
+        (low, high),
+        (round(min(steps)), round(max(steps))),
+        in_letters=not has_color or is_ascii,
     )
     if is_ascii:
         drawn = drawn.translate(_AXES)

@@ -62,8 +62,8 @@ def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
     left = height - len(alarms)
     middle = min(_MIDDLE_HEIGHT, left // 3)
     top = min(max(8, (left - middle) // 2), 22)
-    charts = figures.charts(state)
     on_top = max(1, width // _CHART_WIDTH)
+    charts = figures.charts(state, most=on_top + width // _LEAST_CHART)
     middle_row = _middle(state, view, charts[on_top:], width, middle)
     rows = [*alarms, _charts(charts[:on_top], view, width, top), middle_row]
     return [*rows, _invented(state, view, width, max(3, left - top - middle))]
@@ -82,7 +82,7 @@ def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
     """An alarm, two charts, funnel and times in a line each, one sample."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
     left = height - len(alarms)
-    charts = figures.charts(state)[: max(1, width // 40)]
+    charts = figures.charts(state, most=max(1, width // 40))
     top = min(9, max(4, left // 2))
     rows = [*alarms, _charts(charts, view, width, top)]
     if left - top >= 5:

@@ -25,7 +25,7 @@ def funnel_panel(state: RunState, view: View, *, width: int, height: int) -> Pan
         Text.assemble(
             (f"{_IN_WORDS.get(stage, stage):<13} ", "dim"),
             f"{count:5.1f} ",
-            (f"{bar(count / first, room, view):<{room}}", ACCENT),
+            (bar(count / first, room, view), ACCENT),
             f" {count / first:4.0%}",
             *((f" {kind[stage]:5.1f}", "dim") for kind in by_kind),
         )
@@ -48,7 +48,7 @@ def phases_panel(state: RunState, view: View, *, width: int, height: int) -> Pan
         Text.assemble(
             (f"{phase:<8} ", "dim"),
             f"{number(spent):>4} s ",
-            (f"{bar(spent / total, room, view):<{room}}", ACCENT),
+            (bar(spent / total, room, view), ACCENT),
             f" {spent / total:4.0%}",
         )
         for phase, spent in seconds.items()

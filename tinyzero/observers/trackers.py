@@ -136,7 +136,7 @@ class _Trackio:
     def __init__(self, start: RunStart, config: TrackersConfig) -> None:
         import trackio
 
-        self._trackio = trackio
+        self._trackio: Any = trackio
         with redirect_stdout(io.StringIO()):
             trackio.init(
                 project=config.project,

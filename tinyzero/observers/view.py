@@ -63,11 +63,12 @@ def panel(content: object, title: Text, view: View, *, width: int, height: int) 
 
 
 def bar(share: float, width: int, view: View) -> str:
-    """A horizontal bar in eighths of a character; whole characters in ASCII."""
+    """`width` columns, filled in eighths of a character; in whole ones in ASCII."""
+    width = max(0, width)
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     if view.is_ascii:
-        return "#" * round(eighths / 8)
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+        return ("#" * round(eighths / 8)).ljust(width)
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(width)
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,8 @@
 """Figures that every view shows, from a run's state: curves, funnel, phases, speed, time left. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from statistics import fmean, median
 from typing import Final
 
@@ -14,12 +15,15 @@ _RECENT = 10
 """Steps that a figure "of late" is the mean of."""
 
 
+Point = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One curve: (step, value) in step order."""
+    """One curve: (step, value) in step order; a mean of several steps stands between them."""
 
     name: str
-    points: tuple[tuple[int, float], ...]
+    points: tuple[Point, ...]
 
     @property
     def last(self) -> float:
@@ -40,29 +44,26 @@ class Chart:
     bounds: tuple[float, float] | None = None
 
 
-def charts(state: RunState) -> list[Chart]:
-    """Every chart that has data, the most telling first."""
+def charts(state: RunState, most: int | None = None) -> list[Chart]:
+    """The charts that have data, the most telling first; the first `most` of them."""
+    with_data = (chart for chart in _all_charts(state) if chart.series)
+    return list(islice(with_data, most))
+
+
+def _all_charts(state: RunState) -> Iterator[Chart]:
     kinds = state.kinds
-    found = [
-        _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1)),
-        _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1)),
-        _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None),
-        _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None),
-        _chart(state, "valid", "shares", _SHARES, (0, 1)),
-        _chart(state, "entropy", "policy entropy (nats a token)", _learner(state, "entropy"), None),
-        _chart(
-            state,
-            "length",
-            "tokens a completion",
-            {"proposer": "length/proposer", "solver": "length/solver"},
-            None,
-        ),
-        _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in PHASES}, None),
-        _chart(state, "gradient", "gradient norm", _learner(state, "grad_norm"), None),
-    ]
-    return [chart for chart in found if chart.series]
+    yield _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
+    yield _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
+    yield _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None)
+    yield _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None)
+    yield _chart(state, "valid", "shares", _SHARES, (0, 1))
+    yield _chart(state, "entropy", "policy entropy (nats a token)", _learner(state, "entropy"), None)
+    yield _chart(state, "length", "tokens a completion", _LENGTHS, None)
+    yield _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in PHASES}, None)
+    yield _chart(state, "gradient", "gradient norm", _learner(state, "grad_norm"), None)
 
 
+_LENGTHS = {"proposer": "length/proposer", "solver": "length/solver"}
 _SHARES = {
     "valid": "proposer/valid_share",
     "mixed": "solver/mixed_share",
@@ -78,7 +79,7 @@ def _chart(
     return Chart(key=key, title=title, series=tuple(one for one in series if one.points), bounds=bounds)
 
 
-def points_of(steps: Iterable[Step], metric: str) -> tuple[tuple[int, float], ...]:
+def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
     return tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
 
 
@@ -101,7 +102,7 @@ def _learner(state: RunState, figure: str) -> dict[str, str]:
     }
 
 
-def smoothed(points: Sequence[tuple[int, float]], buckets: int) -> list[tuple[float, float]]:
+def smoothed(points: Sequence[Point], buckets: int) -> list[Point]:
     """At most `buckets` points: means of neighbours, so that noise falls as a run grows."""
     if len(points) <= buckets:
         return [(float(step), value) for step, value in points]
@@ -110,11 +111,13 @@ def smoothed(points: Sequence[tuple[int, float]], buckets: int) -> list[tuple[fl
     return [(fmean(s for s, _ in group), fmean(v for _, v in group)) for group in groups if group]
 
 
-def trailing_means(points: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:
+def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
     """Each value as the mean of itself and up to `window` - 1 before it."""
+    sums = [0.0, *accumulate(value for _, value in points)]
+    firsts = (max(0, at - window + 1) for at in range(len(points)))
     return [
-        (step, fmean(value for _, value in points[max(0, at - window + 1) : at + 1]))
-        for at, (step, _) in enumerate(points)
+        (step, (sums[at + 1] - sums[first]) / (at + 1 - first))
+        for at, ((step, _), first) in enumerate(zip(points, firsts, strict=True))
     ]
 
 
