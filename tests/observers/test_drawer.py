@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from made import made_state
 
-from tinyzero.observers.drawer import BESIDE_TRAINING, Drawer
+from tinyzero.observers.drawer import Drawer
 from tinyzero.observers.keys import press
 from tinyzero.observers.painter import Painter, update
 from tinyzero.observers.view import View
@@ -94,17 +94,6 @@ def test_a_step_waits_until_earlier_frames_are_paid_off(drawing):
     book.state = made_state(4)
     time.sleep(0.3)
     assert len(paper.written) == count
-
-
-def test_frames_stay_within_their_share_of_the_time(drawing):
-    drawer, _, book = drawing(look_every_s=0.05)
-    drawer.busy_s, drawer._began = 0.0, time.monotonic()  # the first frame imports what draws
-    for steps in range(4, 24):
-        book.state = made_state(steps)
-        drawer.wake()
-        time.sleep(0.1)
-    # Three frames at the most: looking is cheap, and drawing waits.
-    assert drawer.share() < 10 * BESIDE_TRAINING
 
 
 def test_a_notice_leaves_after_a_while(drawing, monkeypatch):

@@ -84,7 +84,7 @@ class LiveView:
     def on_end(self, summary: RunSummary) -> None:
         self.close()
 
-    def close(self) -> None:
+    def close(self, *, has_died: bool = False) -> None:
         """Give the terminal back, and leave the last picture on it."""
         drawer, self._drawer = self._drawer, None
         if drawer is None:
@@ -93,8 +93,8 @@ class LiveView:
         if threading.current_thread() is not self._threads[0]:
             self._threads[0].join(timeout=5)
         self._terminal.leave()
-        for line in drawer.last_frame()[:-1]:
-            self._terminal.write(f"{line}\r\n")
+        if not has_died:
+            self._terminal.write("".join(f"{line}\r\n" for line in drawer.still()))
         self._screen.release()
         logger.info("the live view took %.2f %% of the time", 100 * drawer.share())
 
@@ -106,7 +106,7 @@ class LiveView:
             drawer.run()
         except Exception:
             logger.exception("the live view ended; training goes on")
-            self.close()
+            self.close(has_died=True)
 
     def _read_keys(self) -> None:
         try:

@@ -97,9 +97,11 @@ def _size(size: str | None, *, is_file: bool) -> tuple[int, int]:
     if size is None:
         found = shutil.get_terminal_size((120, 40))
         return (120, 40) if is_file else (found.columns, max(1, found.lines - 1))
+    from tinyzero.errors import ConfigError
+
     match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", size)
     if match is None or "0" in match.groups():
-        raise typer.BadParameter(f"--size is {size!r}; it must be columns x lines, such as 120x40")
+        raise ConfigError(f"--size is {size!r}; it must be columns x lines, such as 120x40")
     return int(match[1]), int(match[2])
 
 

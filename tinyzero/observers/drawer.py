@@ -9,6 +9,7 @@ from typing import Protocol
 from tinyzero.observers.dashboard import HEADER_LINES, render
 from tinyzero.observers.header import header
 from tinyzero.observers.painter import Painter, update
+from tinyzero.observers.samples import highlighted
 from tinyzero.observers.view import View
 from tinyzero.runs.machine import UsageProbe
 from tinyzero.runs.state import RunState
@@ -26,6 +27,13 @@ class Canvas(Protocol):
         ...
 
     def write(self, text: str) -> None: ...
+
+
+def _import_what_draws() -> None:
+    """Half a second, once; a first frame would have to pay it off for a minute."""
+    import plotext  # noqa: F401
+
+    highlighted("def f(): pass", is_ascii=False)
 
 
 class Drawer:
@@ -68,6 +76,7 @@ class Drawer:
 
     def run(self) -> None:
         """Draw until `close` is called."""
+        _import_what_draws()
         while not self._closed.is_set():
             self._turn()
             self._wake.wait(self._look_every_s)
@@ -96,8 +105,14 @@ class Drawer:
         """The part of the time since the beginning that drawing took."""
         return self.busy_s / max(time.monotonic() - self._began, 1e-9)
 
-    def last_frame(self) -> list[str]:
-        return self._shown
+    def still(self) -> list[str]:
+        """The last picture, to stay above two more lines on the screen."""
+        width, height = self._canvas.size()
+        view = replace(self.view, now=self._clock(), usage=None, help=(), notice="")
+        lines = self._painter.lines(
+            render(self.state, view, width=width, height=height - 1), width, height - 1
+        )
+        return lines[:-1]
 
     def _turn(self, *, is_last: bool = False) -> None:
         began = time.thread_time()
