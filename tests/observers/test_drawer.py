@@ -88,6 +88,23 @@ def test_a_key_is_answered_at_once_though_the_next_frame_is_not_due(drawing):
     wait_for(lambda: any("SIGINT: saving" in text for text in paper.written))
 
 
+def test_a_key_pressed_while_a_frame_is_drawn_is_not_lost():
+    paper, book = Paper(), Book(3)
+    drawer = Drawer(book.look, paper, View(), Painter(), most=1e-6)
+    write = paper.write
+
+    def press_meanwhile(text):
+        write(text)
+        if len(paper.written) == 1:
+            drawer.choose(View(keys="pressed"))
+        else:
+            drawer.close()
+
+    paper.write = press_meanwhile
+    drawer.run()
+    assert "pressed" in paper.written[1]
+
+
 def test_a_step_waits_until_earlier_frames_are_paid_off(drawing):
     _, paper, book = drawing(most=1e-6, look_every_s=0.01)
     count = len(paper.written)

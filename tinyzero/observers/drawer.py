@@ -17,6 +17,7 @@ from tinyzero.runs.state import RunState
 _TICK_EVERY_S = 1.0
 BESIDE_TRAINING = 0.006  # of the time; less than a hundredth, because a pause cannot be timed exactly
 _NOTICE_S = 8.0
+_CLEAR = "\x1b[2J"
 
 
 class Canvas(Protocol):
@@ -69,8 +70,11 @@ class Drawer:
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._shown: list[str] = []
-        self._shown_for: tuple[object, ...] = ()
+        self._shown_state: RunState | None = None
+        self._shown_view: View | None = None
+        self._shown_size = (0, 0)
         self._may_draw_at = 0.0
+        self._is_asked = False
         self._notice_until = 0.0
         self._began = time.monotonic()
 
@@ -93,13 +97,17 @@ class Drawer:
     def choose(self, view: View) -> None:
         """Show something else from now on; at once."""
         self.view = view
-        self._may_draw_at = 0.0
+        self._is_asked = True
         self._wake.set()
 
     def notice(self, text: str) -> None:
-        """Say something at the bottom for a while. Safe in a signal handler."""
+        """Say something at the bottom for a while, from the next look on.
+
+        Safe in a signal handler: it takes no lock, not even that of an event.
+        """
         self._notice_until = time.monotonic() + _NOTICE_S
-        self.choose(replace(self.view, notice=text))
+        self.view = replace(self.view, notice=text)
+        self._is_asked = True
 
     def share(self) -> float:
         """The part of the time since the beginning that drawing took."""
@@ -116,32 +124,33 @@ class Drawer:
 
     def _turn(self, *, is_last: bool = False) -> None:
         began = time.thread_time()
+        is_asked, self._is_asked = self._is_asked, False  # before the view is read: it may change meanwhile
         self.state = self._look()
         if self.view.notice and time.monotonic() > self._notice_until:
             self.view = replace(self.view, notice="")
         width, height = self._canvas.size()
-        wanted = (id(self.state), self.view, width, height)
-        is_resized = self._shown_for[2:] != wanted[2:]
-        if is_last or is_resized or time.monotonic() >= self._may_draw_at:
-            self._draw(wanted, width, height, is_anew=is_last or is_resized)
+        is_resized = (width, height) != self._shown_size
+        if is_last or is_resized or is_asked or time.monotonic() >= self._may_draw_at:
+            self._draw(width, height, is_resized=is_resized)
             spent = time.thread_time() - began
             self._may_draw_at = time.monotonic() + max(
                 min(_TICK_EVERY_S, self._look_every_s), spent / self._most
             )
         self.busy_s += time.thread_time() - began
 
-    def _draw(self, wanted: tuple[object, ...], width: int, height: int, *, is_anew: bool) -> None:
+    def _draw(self, width: int, height: int, *, is_resized: bool) -> None:
         usage = self._probe.look() if self._probe is not None and self.state.is_running else None
-        view = replace(self.view, now=self._clock(), usage=usage)
-        if wanted == self._shown_for:
+        chosen, view = self.view, replace(self.view, now=self._clock(), usage=usage)
+        is_same_run = self.state is self._shown_state
+        if is_same_run and not is_resized and chosen == self._shown_view:
             self._draw_header(view, width, height)
             return
         lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
-        is_anew = (
-            is_anew or self._shown_for[:1] != wanted[:1]
-        )  # with every step, mend what others wrote over it
-        self._canvas.write(update([] if is_anew else self._shown, lines))
-        self._shown, self._shown_for = lines, wanted
+        # With every step, mend what others may have written over the picture.
+        before = self._shown if is_same_run and not is_resized else []
+        self._canvas.write((_CLEAR if is_resized else "") + update(before, lines))
+        self._shown, self._shown_state, self._shown_view = lines, self.state, chosen
+        self._shown_size = (width, height)
 
     def _draw_header(self, view: View, width: int, height: int) -> None:
         """Clocks and usage alone: a twentieth of a frame's cost."""
