@@ -184,7 +184,7 @@ def test_another_runs_tasks_are_verified_and_join_the_pool_at_the_next_resume(co
     code, _, err = command("tasks", "mine", "--import", "x")
     assert code == 0
     assert err.splitlines()[-1] == (
-        "3 of 4 tasks verified (1 refused: not parsed); they join the pool with "
+        "3 of 4 tasks verified (1 refused: not parsed); 3 are new, and join the pool with "
         "tinyzero train --resume runs/mine"
     )
     game = AbsoluteZero(trained.config(), sampler=Roomy(), executor=None, kinds=REAL_KINDS)
@@ -198,6 +198,7 @@ def test_another_runs_tasks_are_verified_and_join_the_pool_at_the_next_resume(co
     assert [line["step"] for line in read(trained.tasks)] == [1, 2, 2, 2, 2]
     assert {line["id"] for line in recorded} == {one.id for one in added}
     assert [event["event"] for event in read(trained.events)] == ["imported"]
+    assert "; 0 are new, " in command("tasks", "mine", "--import", "x")[2]
 
 
 def test_nothing_is_imported_into_a_run_that_cannot_take_it(command, made, trained):

@@ -74,7 +74,9 @@ CASES = [
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
 def test_every_line_fills_the_screen_exactly_and_nothing_steers_it(state):
     for (width, height), layout, is_ascii in CASES:
-        view = View(is_ascii=is_ascii, has_color=not is_ascii, usage=USAGE, keys="q quit")
+        view = View(
+            is_ascii=is_ascii, has_color=not is_ascii, usage=USAGE, keys=HOSTILE, notice=HOSTILE * (width % 2)
+        )
         content = render(state, press_layout(view, layout), width=width, height=height)
         texts = [without_styles(line) for line in Painter().lines(content, width, height)]
         assert len(texts) == height

@@ -25,6 +25,8 @@ def test_speed_and_time_left():
         "propose": 1.0, "verify": 0.5, "solve": 3.0, "judge": 0.5, "learn": 4.0, "other": 1.0,
     }  # fmt: skip
     assert figures.left_s(made_state(0)) is None
+    config = {"run": {"max_steps": 90, "max_minutes": 5}}
+    assert figures.left_s(made_state(10, config=config, last_step_at=1100.0)) == pytest.approx(200)
 
 
 def test_change_compares_the_last_ten_steps_with_the_first_ten():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import termios
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -50,6 +51,7 @@ class LiveView:
         self._threads: list[threading.Thread] = []
         self._run: RunFolder | None = None
         self._is_asking = False
+        self._closing = threading.Lock()
 
     def on_start(self, start: RunStart) -> None:
         self._plain.on_start(start)
@@ -63,8 +65,13 @@ class LiveView:
             Painter(color_system=colors),
             probe=UsageProbe(os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0] or "0"),
         )
+        try:
+            self._terminal.enter()
+        except (OSError, termios.error) as error:
+            logger.warning("no live view on this terminal (%s); plain lines instead", error)
+            self._drawer = None
+            return
         self._screen.hold(self._drawer.notice)
-        self._terminal.enter()
         for work in (self._draw, self._read_keys):
             self._threads.append(threading.Thread(target=work, daemon=True))
             self._threads[-1].start()
@@ -86,7 +93,8 @@ class LiveView:
 
     def close(self, *, has_died: bool = False) -> None:
         """Give the terminal back, and leave the last picture on it."""
-        drawer, self._drawer = self._drawer, None
+        with self._closing:
+            drawer, self._drawer = self._drawer, None
         if drawer is None:
             return
         drawer.close()
@@ -94,7 +102,7 @@ class LiveView:
             self._threads[0].join(timeout=5)
         self._terminal.leave()
         if not has_died:
-            self._terminal.write("".join(f"{line}\r\n" for line in drawer.still()))
+            self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer)))
         self._screen.release()
         logger.info("the live view took %.2f %% of the time", 100 * drawer.share())
 
@@ -152,6 +160,14 @@ class LiveView:
         else:
             view = press(view, key, drawer.state.kinds) or view
         drawer.choose(replace(view, notice="", keys=_keys(view.kind, view.layout)))
+
+
+def _last_picture(drawer: Drawer) -> list[str]:
+    try:
+        return drawer.still()
+    except Exception:
+        logger.exception("the last picture could not be drawn")
+        return []
 
 
 def _try(drawer: Drawer, run: RunFolder, request: Request, words: str) -> None:

@@ -12,6 +12,7 @@ from tinyzero.errors import ConfigError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.follow import state_of
 from tinyzero.runs.records import RecordWriter, append_event, truncate_after
 from tinyzero.runs.state import TaskRecord
 from tinyzero.types import Rejection, Task
@@ -58,14 +59,16 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
         step = checkpoints.steps_saved(run)
         outcomes = _outcomes(run, records, step=step)
         verified = [outcome for outcome in outcomes if isinstance(outcome, Task)]
-        if verified:
-            checkpoints.amend(run, lambda folder: add_imports(folder / "game", verified))
-            _record(run, source, verified, step)
+        known = state_of(run, logs=("tasks",)).tasks
+        new = [task for task in verified if task.id not in known]
+        if new:
+            checkpoints.amend(run, lambda folder: add_imports(folder / "game", new))
+            _record(run, source, new, step)
     refused = sorted({outcome.stage for outcome in outcomes if isinstance(outcome, Rejection)})
     reasons = f" ({len(records) - len(verified)} refused: not {', not '.join(refused)})" if refused else ""
     return (
-        f"{len(verified)} of {len(records)} tasks verified{reasons}; they join the pool with "
-        f"tinyzero train --resume {run.path}"
+        f"{len(verified)} of {len(records)} tasks verified{reasons}; {len(new)} are new, and join the pool "
+        f"with tinyzero train --resume {run.path}"
     )
 
 

@@ -92,8 +92,10 @@ class Terminal:
         while not self._closed.is_set():
             try:
                 ready, _, _ = select.select([self._in], [], [], 0.2)
-                if not ready or not _is_foreground(self._in) or self._closed.is_set():
-                    self._closed.wait(0.0 if ready else 0.01)
+                if not ready or self._closed.is_set():
+                    continue
+                if not _is_foreground(self._in):  # what is typed is for somebody else
+                    self._closed.wait(0.2)
                     continue
                 typed = os.read(self._in, 64)
             except (OSError, ValueError):

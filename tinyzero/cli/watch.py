@@ -35,7 +35,9 @@ class LayoutName(StrEnum):
 def watch(
     run: Annotated[str, typer.Argument(help="A run's folder, or its name in the output folder.")],
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
-    once: Annotated[bool, typer.Option("--once", help="Print one frame and leave.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one frame and leave, as happens where there is no terminal.")
+    ] = False,
     svg: Annotated[Path | None, typer.Option(help="With --once: write the frame to this SVG file.")] = None,
     size: Annotated[
         str | None, typer.Option(help="With --once: columns and lines, such as 120x40.", metavar="WxH")

@@ -14,6 +14,7 @@ from tinyzero.observers.panels import (
     phases_panel,
 )
 from tinyzero.observers.samples import chosen, no_sample, sample_panel, tasks_panel
+from tinyzero.observers.text import inert
 from tinyzero.observers.tiles import Row, Rows, Tile, whole_row
 from tinyzero.observers.view import View, panel
 from tinyzero.runs import figures
@@ -51,9 +52,9 @@ def is_full(view: View, width: int, height: int) -> bool:
 
 
 def bottom_line(view: View, width: int) -> Text:
-    if view.notice:
-        return fitted(Text(f" {view.notice}", style="bold reverse"), width)
-    return fitted(Text(f" {view.keys}", style="dim"), width)
+    text = view.notice or view.keys  # both may name kinds and files
+    style = "bold reverse" if view.notice else "dim"
+    return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
 
 
 def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:

@@ -81,6 +81,7 @@ class Drawer:
     def run(self) -> None:
         """Draw until `close` is called."""
         _import_what_draws()
+        self.state = self._look()  # the first look may read a long log
         while not self._closed.is_set():
             self._turn()
             self._wake.wait(self._look_every_s)

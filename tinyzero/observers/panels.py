@@ -95,7 +95,8 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
         names = ", ".join(
             one_line(event.name, is_ascii=view.is_ascii) for event in figures.alarms(state)[most - 1 :]
         )
-        lines[most - 1 :] = [fitted(Text(f" {view.glyph('▲', '!')} and {names}", style=WARN), width)]
+        lead = f" {view.glyph('▲', '!')} {'and ' if most > 1 else ''}"
+        lines[most - 1 :] = [fitted(Text(lead + names, style=WARN), width)]
     return lines[:most]
 
 

@@ -178,7 +178,18 @@ def left_s(state: RunState) -> float | None:
     recent = [step.metrics["time/step_s"] for step in state.steps[-_RECENT:] if "time/step_s" in step.metrics]
     if not recent or state.max_steps <= 0:
         return None
-    return max(0, state.max_steps - state.step) * median(recent)
+    left = max(0, state.max_steps - state.step) * median(recent)
+    minutes = _minutes_left_s(state)
+    return left if minutes is None else min(left, minutes)
+
+
+def _minutes_left_s(state: RunState) -> float | None:
+    """Seconds until `run.max_minutes` are over, as of the newest step; None where there is no such limit."""
+    minutes = state.knob("run", "max_minutes")
+    starts = [event.time for event in state.events if event.name == "start"]
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not starts:
+        return None
+    return max(0.0, minutes * 60 - max(0.0, state.last_step_at - starts[-1]))
 
 
 def best(state: RunState, metric: str, choose: Callable[[Iterable[float]], float] = max) -> float | None:

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _GIB = 2**30
 _MIB_PER_GIB = 1024
 _QUERY = "name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
@@ -45,10 +47,9 @@ class UsageProbe:
         self._has_gpu = _has_nvidia() if has_gpu is None else has_gpu
         self._asked_at = -_GPU_EVERY_S
         self._gpu_usage: GpuUsage | None = None
+        psutil.cpu_percent()  # means since this call
 
     def look(self) -> Usage:
-        import psutil
-
         memory = psutil.virtual_memory()
         return Usage(
             cpu_percent=psutil.cpu_percent(),

@@ -206,7 +206,7 @@ def _sample(sample: Sample) -> str:
 def _details(title: str, content: object) -> str:
     if not content:
         return ""
-    text = words(json.dumps(content, indent=2, ensure_ascii=False))
+    text = escape(inert(json.dumps(content, indent=2, ensure_ascii=False)), quote=True)
     return (
         f"<section><details><summary><h3>{words(title)}</h3></summary><pre>{text}</pre></details></section>"
     )
