@@ -12,8 +12,9 @@ from tinyzero.observers.dashboard import render
 from tinyzero.observers.keys import press
 from tinyzero.observers.painter import Painter
 from tinyzero.observers.view import View, bar, duration
+from tinyzero.runs.lines import comparison_of
 from tinyzero.runs.machine import GpuUsage, Usage
-from tinyzero.runs.state import News, RunState, comparison_of, fold
+from tinyzero.runs.state import News, RunState, fold
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 PLAIN = Painter(is_plain=True)
@@ -205,7 +206,7 @@ def test_a_proposal_is_shown_with_what_became_of_it():
     refused = sample(1, role="proposer", task_id="", completion="def f(x): return y", verdict=None,
                      rejection={"stage": "ran", "detail": "NameError"}, reward=-0.5)  # fmt: skip
     screen = shown(made_state(1, samples=[refused]))
-    assert "refused: not ran" in screen
+    assert "refused: did not run" in screen
     assert "NameError" in screen
     assert "def f(x): return y" in screen
     became = sample(1, role="proposer", verdict=None)

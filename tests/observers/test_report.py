@@ -12,7 +12,8 @@ from tinyzero.observers.report.curves import chart_svg, limits, ticks
 from tinyzero.observers.report.page import report
 from tinyzero.observers.report.png import write_png
 from tinyzero.runs import figures
-from tinyzero.runs.state import News, RunState, comparison_of, fold
+from tinyzero.runs.lines import comparison_of
+from tinyzero.runs.state import News, RunState, fold
 
 HOSTILE = (
     "</pre></script><script>document.title='owned'</script><img src=http://evil/x onerror=alert(1)>\x1b[2J\"'"

@@ -1,7 +1,7 @@
 from made import task
 
 from tinyzero.runs.highlights import best_tasks, odd_tasks
-from tinyzero.runs.state import tasks_of
+from tinyzero.runs.lines import tasks_of
 
 TASKS = tasks_of(
     [

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import made_state, metrics, sample, task
 
-from tinyzero.runs.state import News, RunState, comparison_of, fold
+from tinyzero.runs.lines import comparison_of
+from tinyzero.runs.state import News, RunState, fold
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -4,7 +4,7 @@ import pytest
 from made import task
 
 from tinyzero.execution import Executor
-from tinyzero.runs.state import tasks_of
+from tinyzero.runs.lines import tasks_of
 from tinyzero.runs.verification import difference, verify_again
 from tinyzero.tasks import KINDS
 from tinyzero.types import Rejection, Task

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tinyzero.cli.screen import waiting
+
 
 def report(
     runs: Annotated[list[str], typer.Argument(help="Folders of runs, or their names in the output folder.")],
@@ -26,12 +28,13 @@ def report(
     from tinyzero.runs.follow import state_of
 
     folders = [find_run(run, output.expanduser()) for run in runs]
-    states = [state_of(folder) for folder in folders]
+    with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):
+        states = [state_of(folder) for folder in folders]
     target = to or folders[0].path / "report.html"
-    with explaining_failures(target):
+    with waiting(f"writing {target}"), explaining_failures(target):
         target.write_text(page(states, made_at=time.strftime("%Y-%m-%d %H:%M")), encoding="utf-8")
     typer.echo(str(target))
     if png is not None:
-        with explaining_failures(png):
+        with waiting(f"drawing {png}"), explaining_failures(png):
             write_png(figures.charts(states[0])[:6], png)
         typer.echo(str(png))

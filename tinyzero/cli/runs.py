@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.screen import printable
+from tinyzero.cli.screen import printable, waiting
 
 if TYPE_CHECKING:
     from tinyzero.runs.folder import RunFolder
@@ -22,7 +22,8 @@ def runs(
     """List the runs: how far they came, their best held-out accuracy, and what they are doing now."""
     from tinyzero.runs.folder import runs_in
 
-    rows = [_row(run) for run in runs_in(output.expanduser())]
+    with waiting(f"reading the runs in {output}"):
+        rows = [_row(run) for run in runs_in(output.expanduser())]
     rows.sort(key=lambda row: row["age_s"])
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

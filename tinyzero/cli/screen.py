@@ -6,10 +6,11 @@ Training must outlive its screen: a closed pipe or terminal makes a stream deaf,
 import logging
 import math
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from tinyzero.observers.text import printable
@@ -19,7 +20,7 @@ _TICK_S = 0.25
 _STDERR = 2
 _FIRST_REMINDER_S = 10.0
 
-__all__ = ["Screen", "ScreenHandler", "printable"]
+__all__ = ["Screen", "ScreenHandler", "printable", "waiting"]
 
 
 class Screen:
@@ -120,6 +121,17 @@ class Screen:
         if not self._is_terminal and self._waiting_for and seconds >= self._remind_s:
             self._remind_s *= 2
             self.note(f"{self._waiting_for} ... {int(seconds)} s")
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say on a terminal what is being waited for while the block runs."""
+    screen = Screen(sys.stdout, sys.stderr)
+    screen.wait_on_terminal(text)
+    try:
+        yield
+    finally:
+        screen.close()
 
 
 class ScreenHandler(logging.Handler):

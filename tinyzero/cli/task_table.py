@@ -8,7 +8,7 @@ from typing import Any
 from tinyzero.errors import ConfigError
 from tinyzero.observers.text import inert, one_line
 from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.state import TaskRecord
+from tinyzero.runs.lines import TaskRecord
 
 _ANCESTORS = 12
 

@@ -1,20 +1,19 @@
 """What is done with tasks: verified again, written down elsewhere, given to another run."""
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tinyzero.cli.screen import Screen
+from tinyzero.cli.screen import waiting
 from tinyzero.cli.task_table import as_json
 from tinyzero.errors import ConfigError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.follow import state_of
+from tinyzero.runs.lines import TaskRecord
 from tinyzero.runs.records import RecordWriter, append_event, truncate_after
-from tinyzero.runs.state import TaskRecord
 from tinyzero.types import Rejection, Task
 
 
@@ -38,10 +37,10 @@ def export(records: Sequence[TaskRecord], target: Path) -> str:
     elif not records:
         raise ConfigError("no task fits; a dataset needs at least one")
     else:
-        from datasets import Dataset, disable_progress_bars
+        with waiting("writing a dataset"), explaining_failures(target):
+            from datasets import Dataset, disable_progress_bars
 
-        disable_progress_bars()
-        with explaining_failures(target):
+            disable_progress_bars()
             Dataset.from_list([as_json(record) for record in records]).save_to_disk(target)
     return f"{len(records)} tasks in {target}"
 
@@ -87,16 +86,11 @@ def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> li
     from tinyzero.tasks import KINDS
 
     config = run.config()
-    screen = Screen(sys.stdout, sys.stderr)
-    screen.wait(f"verifying {len(records)} tasks")
-    try:
-        with Executor(config.execution) as executor:
-            return verify_again(
-                records,
-                executor.run_jobs,
-                KINDS,
-                max_program_chars=config.pool.max_program_chars,
-                step=step,
-            )
-    finally:
-        screen.close()
+    with waiting(f"verifying {len(records)} tasks"), Executor(config.execution) as executor:
+        return verify_again(
+            records,
+            executor.run_jobs,
+            KINDS,
+            max_program_chars=config.pool.max_program_chars,
+            step=step,
+        )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyzero.cli.screen import waiting
+
 if TYPE_CHECKING:
     from tinyzero.runs.folder import RunFolder
-    from tinyzero.runs.state import TaskRecord
+    from tinyzero.runs.lines import TaskRecord
 
 _SHOWN = 40
 
@@ -64,7 +66,8 @@ def tasks(
 
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
-    known = state_of(source, logs=("tasks",)).tasks
+    with waiting(f"reading {source.path}"):
+        known = state_of(source, logs=("tasks",)).tasks
     if task is not None:
         chosen = [task_table.find(known, task, source)]
     else:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyzero.cli.screen import waiting
+
 if TYPE_CHECKING:
     from tinyzero.observers.replay import Replay
     from tinyzero.observers.view import View
@@ -65,7 +67,9 @@ def watch(
     if once or svg is not None or not can_be_live(os.environ):
         _print_frame(folder, view, colors, size, svg)
     else:
-        _Watch(folder, view, colors, speed if replay else None).run()
+        with waiting(f"reading {folder.path}"):
+            screen = _Watch(folder, view, colors, speed if replay else None)
+        screen.run()
 
 
 def _print_frame(
@@ -159,25 +163,16 @@ class _Watch:
     def _help(self) -> tuple[str, ...]:
         from tinyzero.observers.keys import COMMON_HELP, LEGEND_HELP
 
-        return (
-            *(_REPLAY_HELP if self._replay else ()),
-            *COMMON_HELP,
-            "q         leave; the run goes on",
-            "",
-            *LEGEND_HELP,
-        )
+        leave = "q         leave; the run is not touched"
+        return (*(_REPLAY_HELP if self._replay else ()), *COMMON_HELP, leave, "", *LEGEND_HELP)
 
     def _with_keys(self, view: "View") -> "View":
-        kind = f"n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}  h help  q leave"
-        if self._replay is None:
-            return replace(view, keys=kind)
-        word = "go on" if self._replay.is_paused else "hold"
-        return replace(
-            view,
-            keys=f"replay, {self._replay.speed:g} steps/s  p {word}  + - speed  ← → step  {kind}"
-            if not view.is_ascii
-            else f"replay, {self._replay.speed:g} steps/s  p {word}  + - speed  arrows step  {kind}",
-        )
+        keys = f"n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}  h help  q leave"
+        if self._replay is not None:
+            word = "go on" if self._replay.is_paused else "hold"
+            arrows = view.glyph("← →", "arrows")
+            keys = f"replay, {self._replay.speed:g} steps/s  p {word}  + - speed  {arrows} step  {keys}"
+        return replace(view, keys=keys)
 
 
 _REPLAY_HELP = (

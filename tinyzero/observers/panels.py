@@ -10,7 +10,8 @@ from tinyzero.observers.header import fitted
 from tinyzero.observers.text import one_line
 from tinyzero.observers.view import ACCENT, BAD, GOOD, WARN, View, bar, panel
 from tinyzero.runs import figures
-from tinyzero.runs.state import Comparison, ComparisonRow, RunState
+from tinyzero.runs.lines import Comparison, ComparisonRow
+from tinyzero.runs.state import RunState
 
 _IN_WORDS = {"nontrivial": "not trivial"}
 

@@ -10,11 +10,20 @@ from rich.text import Text
 from tinyzero.observers.text import clipped, inert, one_line
 from tinyzero.observers.tiles import Row, Rows, Tile
 from tinyzero.observers.view import BAD, GOOD, WARN, View, panel
-from tinyzero.runs.state import RunState, Sample, TaskRecord
+from tinyzero.runs.lines import Sample, TaskRecord
+from tinyzero.runs.state import RunState
 
 Fact = tuple[str, Text]
 _SHOWN_CHARS = 4000
 _SHOWN_PAIRS = 4
+_REFUSED = {
+    "parsed": "unreadable",
+    "allowed": "not allowed",
+    "ran": "did not run",
+    "deterministic": "not deterministic",
+    "nontrivial": "trivial",
+    "new": "not new",
+}
 _STATUS_STYLES = {"correct": GOOD, "task": GOOD, "wrong": BAD}
 
 
@@ -70,7 +79,11 @@ def _role(sample: Sample) -> str:
 
 def _status(sample: Sample) -> str:
     if sample.role == "proposer":
-        return "became a task" if sample.status == "task" else f"refused: not {sample.status}"
+        return (
+            "became a task"
+            if sample.status == "task"
+            else f"refused: {_REFUSED.get(sample.status, sample.status)}"
+        )
     return sample.status
 
 

@@ -6,7 +6,8 @@ from itertools import accumulate, islice
 from statistics import fmean, median
 from typing import Final
 
-from tinyzero.runs.state import Event, RunState, Step
+from tinyzero.runs.lines import Event, Step
+from tinyzero.runs.state import RunState
 
 FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
 """Stages of a proposal, in order, as in the metrics."""

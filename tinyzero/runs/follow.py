@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.state import News, RunState, comparison_of, fold
+from tinyzero.runs.lines import comparison_of
+from tinyzero.runs.state import News, RunState, fold
 from tinyzero.runs.tail import Tail
 
 LOGS = ("metrics", "samples", "tasks", "events")

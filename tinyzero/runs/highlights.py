@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
-from tinyzero.runs.state import TaskRecord
+from tinyzero.runs.lines import TaskRecord
 
 
 def best_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:

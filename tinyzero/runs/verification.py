@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from tinyzero.runs.state import TaskRecord
+from tinyzero.runs.lines import TaskRecord
 from tinyzero.tasks import Kind
 from tinyzero.tasks.funnel import read_arguments, read_program
 from tinyzero.tasks.induction import MAX_INPUTS, refuse_message

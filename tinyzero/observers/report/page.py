@@ -11,7 +11,8 @@ from tinyzero.observers.view import duration
 from tinyzero.runs import figures
 from tinyzero.runs.figures import Chart
 from tinyzero.runs.highlights import best_tasks, odd_tasks
-from tinyzero.runs.state import Comparison, RunState, Sample, TaskRecord
+from tinyzero.runs.lines import Comparison, Sample, TaskRecord
+from tinyzero.runs.state import RunState
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TASKS, _SAMPLES, _SHOWN_CHARS = 6, 8, 3000
