@@ -144,7 +144,7 @@ def number(value: float) -> str:
         return f"{value:.0f}"
     if size >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}" if size >= 0.01 or size < 1e-4 else f"{value:.0e}"
+    return f"{value:.2f}" if size >= 0.01 or size < 0.0005 else f"{value:.3f}"
 
 
 def no_curves(view: View, *, width: int, height: int) -> RenderableType:

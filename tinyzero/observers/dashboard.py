@@ -13,7 +13,7 @@ from tinyzero.observers.panels import (
     phases_line,
     phases_panel,
 )
-from tinyzero.observers.samples import chosen, no_sample, sample_panel, tasks_panel
+from tinyzero.observers.samples import chosen, no_sample, samples_panel, tasks_panel
 from tinyzero.observers.text import inert
 from tinyzero.observers.tiles import Row, Rows, Tile, whole_row
 from tinyzero.observers.view import View, panel
@@ -124,13 +124,14 @@ def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int
 
 
 def _samples(state: RunState, view: View, width: int, height: int) -> Row:
-    samples = chosen(state, view)[: max(1, width // 64)]
+    samples = chosen(state, view)
     if not samples:
-        return whole_row(no_sample(state, view, width=width, height=height), width, height)
+        return whole_row(no_sample(view, width=width, height=height), width, height)
+    sizes = shares(width, min(len(samples), max(1, width // 64)))
     return Row(
         [
-            Tile(sample_panel(sample, state, view, width=size, height=height), size)
-            for sample, size in zip(samples, shares(width, len(samples)), strict=True)
+            Tile(samples_panel(samples[at :: len(sizes)], state, view, width=size, height=height), size)
+            for at, size in enumerate(sizes)
         ],
         height,
     )

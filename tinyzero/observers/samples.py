@@ -1,14 +1,16 @@
 """One sample, as it was played: the program, what was asked, what was answered, and what it earned."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from tinyzero.observers.text import clipped, inert, one_line
-from tinyzero.observers.tiles import Row, Rows, Tile
 from tinyzero.observers.view import BAD, GOOD, WARN, View, panel
 from tinyzero.runs.lines import Sample, TaskRecord
 from tinyzero.runs.state import RunState
@@ -16,6 +18,8 @@ from tinyzero.runs.state import RunState
 Fact = tuple[str, Text]
 _SHOWN_CHARS = 4000
 _SHOWN_PAIRS = 4
+_MOST, _LEAST_LINES = 6, 5  # samples in a box; lines for which another one is worth beginning
+_TWO_COLUMNS = 56
 _REFUSED = {
     "parsed": "unreadable",
     "allowed": "not allowed",
@@ -39,21 +43,50 @@ def chosen(state: RunState, view: View) -> list[Sample]:
     return in_turn[view.sample % len(in_turn) :] if in_turn else []
 
 
-def sample_panel(sample: Sample, state: RunState, view: View, *, width: int, height: int) -> Panel:
-    """Program on the left, everything else on the right; one below the other where it is narrow."""
+def samples_panel(
+    samples: Sequence[Sample], state: RunState, view: View, *, width: int, height: int
+) -> Panel:
+    """The first of the samples, and as many more as there is room for."""
+    blocks = [(_title(sample, view), _block(sample, state, view, width - 4)) for sample in samples[:_MOST]]
+    title = Text.assemble(("sample", "bold"), view.glyph(" · ", " - "), blocks[0][0])
+    return panel(_Feed(blocks), title, view, width=width, height=height)
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """Blocks one below the other, the later ones under their titles; what does not fit is left out."""
+
+    blocks: Sequence[tuple[Text, Table]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left = options.height or options.max_height
+        for index, (title, block) in enumerate(self.blocks):
+            if index and left < _LEAST_LINES:
+                return
+            lines = console.render_lines(block, options.update(height=None))
+            shown = [*(console.render_lines(title, options.update(height=1)) if index else []), *lines][:left]
+            left -= len(shown)
+            for line in shown:
+                yield from line
+                yield Segment.line()
+
+
+def _block(sample: Sample, state: RunState, view: View, width: int) -> Table:
+    """Program on the left, everything else on the right; the right alone where it is narrow."""
     task = state.tasks.get(sample.task_id)
-    program, facts = _program(sample, task, view), _table(_facts(sample, task, view))
-    room, lines = width - 4, max(1, height - 2)
-    if width < 60:
-        content = Rows([Row([Tile(facts, room)], lines)], room, lines)
+    table = Table.grid(padding=(0, 1))
+    facts = _table(_facts(sample, task, view))
+    if width < _TWO_COLUMNS:
+        table.add_column(width=width)
+        table.add_row(facts)
     else:
-        left = (room - 2) // 2
-        row = Row([Tile(program, left), Tile(Text(""), 2), Tile(facts, room - 2 - left)], lines)
-        content = Rows([row], room, lines)
-    return panel(content, _title(sample, view), view, width=width, height=height)
+        table.add_column(width=(width - 2) // 2)
+        table.add_column(width=width - 2 - (width - 2) // 2)
+        table.add_row(_program(sample, task, view), facts)
+    return table
 
 
-def no_sample(state: RunState, view: View, *, width: int, height: int) -> Panel:
+def no_sample(view: View, *, width: int, height: int) -> Panel:
     words = (
         "no sample yet"
         if view.kind is None
@@ -65,8 +98,8 @@ def no_sample(state: RunState, view: View, *, width: int, height: int) -> Panel:
 def _title(sample: Sample, view: View) -> Text:
     dot = view.glyph(" · ", " - ")
     words = [f"step {sample.step}", _role(sample), one_line(sample.kind, is_ascii=view.is_ascii)]
-    title = Text("sample", style="bold")
-    title.append(dot + dot.join(words) + dot, style="dim")
+    title = Text(no_wrap=True, overflow="crop")
+    title.append(dot.join(words) + dot, style="dim")
     title.append(
         one_line(_status(sample), is_ascii=view.is_ascii), style=_STATUS_STYLES.get(sample.status, WARN)
     )
