@@ -166,6 +166,18 @@ def test_the_table_before_and_after_is_shown_where_there_is_one():
     assert "longer programs sam" in screen
 
 
+@pytest.mark.parametrize("size", [(100, 34), (120, 40), (150, 50), (200, 60)], ids=str)
+def test_the_table_is_whole_in_every_full_layout_with_the_sampled_mean_on_top(size):
+    decodings = [
+        {**ROW, "name": name, "decoding": d} for d in ("greedy", "sampled") for name in (*KINDS, "mean")
+    ]
+    screen = shown(made_state(90, comparison=comparison_of({"set": "s", "rows": decodings})), size=size)
+    table = [line for line in screen.splitlines() if "[+0.040, +0.102]" in line]
+    assert len(table) >= 6
+    assert "mean sampled" in table[0]
+    assert "deduction sampled" in table[1]
+
+
 def test_held_out_accuracy_gets_a_chart_beside_the_solvers():
     state = fold(made_state(3), News(metrics=[{**metrics(4), "heldout/mean/sampled": 0.31}]))
     assert "held-out accuracy" in shown(state)
@@ -211,6 +223,14 @@ def test_a_proposal_is_shown_with_what_became_of_it():
     assert "def f(x): return y" in screen
     became = sample(1, role="proposer", verdict=None)
     assert "solved   25% of 8 attempts" in shown(made_state(1, samples=[became]))
+
+
+@pytest.mark.parametrize("size", [(80, 12), (60, 9), (100, 20), (30, 8), (120, 34)], ids=str)
+@pytest.mark.parametrize("layout", ["compact", "full"])
+def test_the_line_of_keys_is_the_last_one_whatever_the_size(size, layout):
+    events = [{"event": f"alarm_{at}", "step": at, "advice": "look"} for at in range(6)]
+    view = press_layout(View(keys="q quit"), layout)
+    assert shown(made_state(9, events=events), view, size).splitlines()[-1] == " q quit"
 
 
 def test_help_covers_the_screen_and_fits_a_small_one():

@@ -58,35 +58,38 @@ class LiveView:
         self._run = RunFolder(start.path)
         colors = color_system(os.environ)
         view = View(keys=_keys(None, "auto"), is_ascii=self._is_ascii, has_color=colors is not None)
-        self._drawer = Drawer(
+        drawer = Drawer(
             Follower(self._run).look,
             self._terminal,
             view,
             Painter(color_system=colors),
             probe=UsageProbe(os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0] or "0"),
         )
+        self._screen.hold(drawer.notice)
         try:
             self._terminal.enter()
         except (OSError, termios.error) as error:
+            self._screen.release()
             logger.warning("no live view on this terminal (%s); plain lines instead", error)
-            self._drawer = None
             return
-        self._screen.hold(self._drawer.notice)
+        self._drawer = drawer
         for work in (self._draw, self._read_keys):
             self._threads.append(threading.Thread(target=work, daemon=True))
             self._threads[-1].start()
 
     def on_step(self, report: StepReport) -> None:
-        if self._drawer is None:
+        drawer = self._drawer  # a key may close the view meanwhile
+        if drawer is None:
             self._plain.on_step(report)
         else:
-            self._drawer.wake()
+            drawer.wake()
 
     def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        if self._drawer is None:
+        drawer = self._drawer
+        if drawer is None:
             self._plain.on_event(name, detail)
         else:
-            self._drawer.wake()
+            drawer.wake()
 
     def on_end(self, summary: RunSummary) -> None:
         self.close()
@@ -97,10 +100,12 @@ class LiveView:
             drawer, self._drawer = self._drawer, None
         if drawer is None:
             return
-        drawer.close()
-        if threading.current_thread() is not self._threads[0]:
-            self._threads[0].join(timeout=5)
-        self._terminal.leave()
+        try:
+            drawer.close()
+            if threading.current_thread() is not self._threads[0]:
+                self._threads[0].join(timeout=5)
+        finally:  # a second Ctrl-C may come right here
+            self._terminal.leave()
         if not has_died:
             self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer)))
         self._screen.release()

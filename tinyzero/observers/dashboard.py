@@ -42,7 +42,7 @@ def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
         if is_full(view, width, height)
         else _compact(state, view, width, left)
     )
-    return Rows([*top, *body, bottom], width, height)
+    return Rows([*top, whole_row(Rows(body, width, left), width, left), bottom], width, height)
 
 
 def is_full(view: View, width: int, height: int) -> bool:
@@ -61,7 +61,8 @@ def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
     """Alarms; charts; funnel, times and more; samples."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
     left = height - len(alarms)
-    middle = min(_MIDDLE_HEIGHT, left // 3)
+    rows_of_table = len(state.comparison.rows) + 3 if state.comparison else 0
+    middle = min(max(_MIDDLE_HEIGHT, rows_of_table), left // 3)
     top = min(max(8, (left - middle) // 2), 22)
     on_top = max(1, width // _CHART_WIDTH)
     charts = figures.charts(state, most=on_top + width // _LEAST_CHART)
@@ -106,21 +107,33 @@ def _charts(charts: list[figures.Chart], view: View, width: int, height: int) ->
 
 
 def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> Row:
-    has_more = width - _FUNNEL_WIDTH - _PHASES_WIDTH >= _LEAST_CHART and (charts or state.comparison)
-    sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH] if has_more else shares(width, 2)
-    tiles = [
-        Tile(draw(state, view, width=size, height=height), size)
-        for draw, size in zip((funnel_panel, phases_panel), sizes, strict=True)
-    ]
-    left = width - sum(sizes)
+    """Funnel; times, but for the table before and after where there is no room for both; charts."""
+    draw = [funnel_panel, phases_panel]
+    sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH]
     if state.comparison is not None:
-        size = left if left < _COMPARISON_WIDTH + 30 else _COMPARISON_WIDTH
-        tiles.append(Tile(comparison_panel(state.comparison, view, width=size, height=height), size))
-        left -= size
-    count = min(len(charts), left // _LEAST_CHART)
-    for chart, size in zip(charts, shares(left, count), strict=False):
+        draw.append(comparison_panel)
+        sizes.append(_COMPARISON_WIDTH)
+        if sum(sizes) > width:
+            del draw[1], sizes[1]
+    left = width - sum(sizes)
+    count = max(0, left // _LEAST_CHART) if charts else 0
+    if count == 0:  # what is left, or lacking, is made up for
+        sizes, left = _stretched(sizes, width), 0
+    tiles = [
+        Tile(one(state, view, width=size, height=height), size) for one, size in zip(draw, sizes, strict=True)
+    ]
+    for chart, size in zip(charts, shares(left, min(count, len(charts))), strict=False):
         tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
     return Row(tiles, height)
+
+
+def _stretched(sizes: list[int], width: int) -> list[int]:
+    """Sizes that add up to `width`: the last one keeps at least what it asks for, if that is possible."""
+    *others, last = sizes
+    left = width - last
+    if left < 2 * sum(others) // 3:
+        return shares(width, len(sizes))
+    return [*shares(min(left, sum(others)), len(others)), max(last, width - sum(others))]
 
 
 def _samples(state: RunState, view: View, width: int, height: int) -> Row:

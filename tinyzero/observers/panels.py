@@ -58,10 +58,12 @@ def phases_panel(state: RunState, view: View, *, width: int, height: int) -> Pan
     return panel(_stack(lines, height), title, view, width=width, height=height)
 
 
-def comparison_panel(comparison: Comparison, view: View, *, width: int, height: int) -> Panel:
-    """The table of evaluation.json: accuracy before and after, and the interval of the difference."""
+def comparison_panel(state: RunState, view: View, *, width: int, height: int) -> Panel:
+    """The table of evaluation.json, if there is one: before and after, the most telling rows first."""
+    comparison = state.comparison or Comparison(set_name="", attempts=0, step=0, rows=())
+    rows = sorted(comparison.rows, key=lambda row: (row.decoding != "sampled", row.name != "mean"))
     lines = [Text(f"{'':<20}before  after   diff  95 % interval", style="dim")]
-    lines += [comparison_line(row, view) for row in comparison.rows]
+    lines += [comparison_line(row, view) for row in rows]
     title = Text.assemble(
         ("before and after", "bold"),
         (f", {one_line(comparison.set_name, is_ascii=view.is_ascii)}, step {comparison.step}", "dim"),

@@ -87,11 +87,8 @@ def _block(sample: Sample, state: RunState, view: View, width: int) -> Table:
 
 
 def no_sample(view: View, *, width: int, height: int) -> Panel:
-    words = (
-        "no sample yet"
-        if view.kind is None
-        else f"no sample of {one_line(view.kind, is_ascii=view.is_ascii)} yet"
-    )
+    kind = "" if view.kind is None else f" of {one_line(view.kind, is_ascii=view.is_ascii)}"
+    words = f"no sample{kind} yet"
     return panel(Text(words, style="dim"), Text("sample", style="bold"), view, width=width, height=height)
 
 
@@ -112,11 +109,8 @@ def _role(sample: Sample) -> str:
 
 def _status(sample: Sample) -> str:
     if sample.role == "proposer":
-        return (
-            "became a task"
-            if sample.status == "task"
-            else f"refused: {_REFUSED.get(sample.status, sample.status)}"
-        )
+        refused = f"refused: {_REFUSED.get(sample.status, sample.status)}"
+        return "became a task" if sample.status == "task" else refused
     return sample.status
 
 
@@ -204,7 +198,8 @@ def tasks_panel(state: RunState, view: View, *, width: int, height: int) -> Pane
     fitting = [
         task for task in state.tasks.values() if view.kind in (None, task.kind) and task.step <= state.step
     ]
-    lines = [task_line(task, view, width - 4) for task in reversed(fitting[-max(0, height - 2) :])]
+    newest = list(reversed(fitting))[: max(0, height - 2)]
+    lines = [task_line(task, view, width - 4) for task in newest]
     title = Text.assemble(("newest tasks", "bold"), (", solved", "dim"))
     return panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title, view, width=width, height=height
