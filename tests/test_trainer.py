@@ -1,12 +1,14 @@
 """The loop with a game and a learner that only remember: when it stops, saves, tells and goes on."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
+from tinyzero.runs.control import Request, ask, take
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
 from tinyzero.trainer import Trainer
@@ -251,3 +253,77 @@ def test_a_resumed_run_keeps_the_measurement_of_its_beginning(make_trainer):
     resumed.restore()
     resumed.train()
     assert resumed.probe.seen == [0, 3, 5]
+
+
+def test_a_file_asks_for_a_checkpoint_after_the_step_in_progress(make_trainer, listener):
+    trainer = make_trainer()
+    listener.on_step = lambda report: ask(trainer.run, Request.SAVE) if report.step == 3 else None
+    trainer.train()
+    assert [event for event in listener.heard if event[0] == "checkpoint"] == [
+        ("checkpoint", 2),
+        ("checkpoint", 3),
+        ("checkpoint", 4),
+        ("checkpoint", 5),
+    ]
+
+
+def test_a_file_asks_for_the_end(make_trainer, listener):
+    trainer = make_trainer()
+    listener.on_step = lambda report: ask(trainer.run, Request.STOP)
+    assert trainer.train().reason is StopReason.REQUESTED
+    assert trainer.game.seen == [0]
+    assert not any(trainer.run.control.iterdir())
+
+
+def test_a_pause_gives_memory_back_and_lasts_until_its_file_is_gone(make_trainer, listener):
+    trainer = make_trainer(max_steps=2)
+    trainer.release_memory = lambda: listener.heard.append(("release", 0))
+    hear = listener.on_event
+
+    def go_on_when_paused(name, detail):
+        hear(name, detail)
+        if name == "paused":
+            threading.Timer(0.05, take, (trainer.run, Request.PAUSE)).start()
+
+    listener.on_event = go_on_when_paused
+    listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
+    trainer.train()
+    assert listener.heard[1:4] == [("release", 0), ("paused", 1), ("resumed", 1)]
+    assert trainer.game.seen == [0, 1]
+
+
+def test_a_paused_run_saves_and_stops_when_asked(make_trainer, listener):
+    trainer = make_trainer()
+    hear = listener.on_event
+
+    def save_and_stop(name, detail):
+        hear(name, detail)
+        if name == "paused":
+            ask(trainer.run, Request.SAVE)
+        if name == "checkpoint":
+            trainer.request_stop()
+
+    listener.on_event = save_and_stop
+    listener.on_step = lambda report: ask(trainer.run, Request.PAUSE)
+    assert trainer.train().reason is StopReason.REQUESTED
+    assert listener.heard[1:4] == [("paused", 1), ("checkpoint", 1), ("resumed", 1)]
+
+
+def test_time_in_a_pause_is_no_part_of_the_minutes(make_trainer, listener):
+    trainer = make_trainer(max_steps=3, max_minutes=1)
+    listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
+
+    def sleep_through_the_pause(name, detail):
+        if name == "paused":
+            trainer.clock.now += 3600
+            take(trainer.run, Request.PAUSE)
+
+    listener.on_event = sleep_through_the_pause
+    assert trainer.train().reason is StopReason.MAX_STEPS
+
+
+def test_what_was_asked_of_an_earlier_process_does_not_hold_up_this_one(make_trainer):
+    trainer = make_trainer()
+    for request in Request:
+        ask(trainer.run, request)
+    assert trainer.train().reason is StopReason.MAX_STEPS

@@ -12,6 +12,8 @@ from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
 _FILE = "pool.jsonl"
+IMPORTS = "imports.jsonl"
+"""Tasks that a person added to a saved pool; they join it where they fit the run."""
 
 
 class Pool:
@@ -68,9 +70,18 @@ class Pool:
 
     def load(self, folder: Path) -> None:
         """Replace all tasks by the saved ones. Raises CheckpointError."""
-        path = folder / _FILE
-        try:
-            tasks = [from_record(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, TypeError) as error:
-            raise CheckpointError(f"cannot read the task pool {path}: {error}") from error
-        self._tasks = {task.id: task for task in tasks}
+        self._tasks = {task.id: task for task in read_tasks(folder / _FILE)}
+
+
+def add_imports(folder: Path, tasks: Iterable[Task]) -> None:
+    """Put tasks beside a saved pool; see `IMPORTS`."""
+    with (folder / IMPORTS).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(to_record(task)) + "\n" for task in tasks)
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """Tasks that `save` or `add_imports` wrote. Raises CheckpointError."""
+    try:
+        return [from_record(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read the task pool {path}: {error}") from error

@@ -17,14 +17,16 @@ from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.runs import checkpoints
+from tinyzero.runs import checkpoints, control
 from tinyzero.runs.checkpoints import Stateful
+from tinyzero.runs.control import Request
 from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
 from tinyzero.types import Role, Rollout, Round, StepReport
 
+_LOOK_EVERY_S = 0.1  # while paused, for the word to go on
 IDLE_STEPS = 5
 """Steps in a row without a single advantage before the observers are told."""
 
@@ -64,6 +66,7 @@ class Trainer:
         policy: what learns; only its saving is of interest here.
         probe: None where there is nothing to measure on.
         device, sandbox_tier: what was found on this machine; told to the observers.
+        release_memory: gives what it can back to the device, before a pause.
         steps_done: since the run's beginning, over all its resumes.
     """
 
@@ -77,6 +80,7 @@ class Trainer:
     probe: Probe | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
+    release_memory: Callable[[], None] = lambda: None
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
     _saved: tuple[int, Path] | None = field(default=None, init=False)
@@ -85,6 +89,7 @@ class Trainer:
     def train(self) -> RunSummary:
         """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
         started = self.clock()
+        control.forget(self.run)
         self._tell_start()
         if self.steps_done == 0:
             self._measure()
@@ -93,8 +98,10 @@ class Trainer:
             for observer in self.observers:
                 observer.on_step(report)
             self._watch_for_idling(report)
-            if self.steps_done % self.config.run.checkpoint_every_steps == 0:
+            is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
+            if control.take(self.run, Request.SAVE) or is_due:
                 self.checkpoint()
+            started += self._pause_while_asked()
         return self._finish(reason, self.clock() - started)
 
     def step(self) -> StepReport:
@@ -148,13 +155,31 @@ class Trainer:
 
     def _reason_to_stop(self, started: float) -> StopReason | None:
         limit = self.config.run.max_minutes
-        if self._stop_requested:
+        if self._is_asked_to_stop():
             return StopReason.REQUESTED
         if self.steps_done >= self.config.run.max_steps:
             return StopReason.MAX_STEPS
         if limit is not None and self.clock() - started >= limit * 60:
             return StopReason.MAX_MINUTES
         return None
+
+    def _is_asked_to_stop(self) -> bool:
+        self._stop_requested = self._stop_requested or control.take(self.run, Request.STOP)
+        return self._stop_requested
+
+    def _pause_while_asked(self) -> float:
+        """Leave the machine to others for as long as a person wants it; returns the seconds."""
+        if not control.is_asked(self.run, Request.PAUSE):
+            return 0.0
+        began = self.clock()
+        self.release_memory()
+        self._tell_event("paused", {"step": self.steps_done})
+        while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
+            if control.take(self.run, Request.SAVE):
+                self.checkpoint()
+            time.sleep(_LOOK_EVERY_S)
+        self._tell_event("resumed", {"step": self.steps_done})
+        return self.clock() - began
 
     def _watch_for_idling(self, report: StepReport) -> None:
         """A run whose answers all earn the same learns nothing, however long it goes on: say so."""
@@ -219,7 +244,7 @@ def assemble(
     with Executor(config.execution) as executor:
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
-        from tinyzero.policy import load_policy, prepare_device, resolve_base
+        from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
         from tinyzero.sampling.builtin import BuiltinSampler
 
         policy = load_policy(
@@ -229,6 +254,7 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            progress=progress,
         )
         budgets = {
             Role.PROPOSER: config.selfplay.proposal_tokens,
@@ -260,6 +286,8 @@ def assemble(
             device=str(policy.device),
             sandbox_tier=str(executor.tier),
             observers=observers,
+            release_memory=release_memory,
         )
+        progress("reading the newest checkpoint")
         trainer.restore()
         yield trainer

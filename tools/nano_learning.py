@@ -115,7 +115,7 @@ def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) 
 def train(output: Path, arm: str, seed: int) -> None:
     """One run, or the rest of it."""
     with open_trainer(output, arm, seed) as trainer:
-        if trainer.run.evaluation() is None:
+        if trainer.run.read_evaluation() is None:
             trainer.train()
         else:
             print(f"{trainer.run.path} is finished")

@@ -82,6 +82,7 @@ def test_the_options_of_train_are_frozen():
         "--output",
         "--name",
         "--ui",
+        "--ascii",
         "--allow-weak-sandbox",
     }
 
@@ -111,7 +112,7 @@ def test_a_mistyped_command_line_is_one_line_with_the_right_word(complaint, argu
     [
         (["train", "--seed"], "'--seed' requires an argument"),
         (["train", "--seed", "-1"], "greater than or equal to 0"),
-        (["train", "--ui", "livee"], "'livee' is not one of 'auto', 'plain', 'json'"),
+        (["train", "--ui", "livve"], "'livve' is not one of 'auto', 'live', 'plain', 'json'"),
         (["train", "--preset", "nano-cpuu"], "did you mean nano-cpu?"),
         (["presets", "nano-cpuu"], "did you mean nano-cpu?"),
     ],

@@ -307,7 +307,7 @@ def test_a_reader_that_leaves_does_not_end_the_training(start, tmp_path):
 
 def test_a_terminal_shows_what_is_waited_for_and_keeps_the_table_clean(tmp_path):
     ours, theirs = pty.openpty()
-    arguments = ["train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x"]
+    arguments = ["train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x", "--ui", "plain"]
     with subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=tmp_path,

@@ -1,11 +1,15 @@
 """Rounds of Absolute Zero with a scripted sampler, the real kinds and the real executor."""
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.pool import add_imports
 from tinyzero.tasks import KINDS
 from tinyzero.types import Completion, Role, Stage, VerdictStatus
 
@@ -180,3 +184,19 @@ def test_an_unknown_kind_is_named_with_the_nearest_one():
     sampler = ScriptedSampler(proposer=[], solver=[])
     with pytest.raises(ConfigError, match=r"'deducton'.*did you mean deduction"):
         make_game(make_config(kinds=("deducton",)), sampler, executor=None)
+
+
+def test_imported_tasks_join_a_loaded_pool_where_they_fit(executor, tmp_path):
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42"])
+    game = make_game(make_config(), sampler, executor)
+    game.save(tmp_path)
+    game.play(0)
+    (task,) = [task for task in game.pool.references("deduction", 9, Random(0)) if task.step >= 0]
+    long = replace(task, id="long", program=f"def f(x):\n    return x + {'1' * 200}")
+    add_imports(tmp_path, [task, long, replace(task, id="other", kind="induction")])
+    sampler.max_chars = 150
+    game.load(tmp_path)
+    assert task.id in game.pool
+    assert "long" not in game.pool
+    assert "other" not in game.pool
+    assert game.play(0).metrics["proposer/deduction/new"] == 0  # it is no news any more

@@ -226,3 +226,32 @@ def test_progress_names_every_file_with_its_checksum(run):
             "sha256": "7c2c4df740f720b0c861920dc27692c4d4b5daa65d6330a593c931d35f8ac737",
         }
     }
+
+
+def test_a_checkpoint_can_be_added_to_and_stays_whole(run):
+    write(run, 1, "old")
+    write(run, 2, "new")
+    folder = checkpoints.amend(run, lambda copy: (copy / "notes" / "more").write_text("x"))
+    assert folder.name == "step-000002"
+    assert (folder / "notes" / "more").read_text() == "x"
+    assert restored(run) == ({"step": 2, "tokens": 20}, "new")
+    assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step-000001", "step-000002"]
+
+
+def test_an_addition_that_fails_leaves_the_checkpoint_as_it_was(run):
+    write(run, 1, "old")
+
+    def fail(copy):
+        (copy / "notes" / "deep" / "text").write_text("half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        checkpoints.amend(run, fail)
+    assert restored(run)[1] == "old"
+    checkpoints.amend(run, lambda copy: None)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000001"]
+
+
+def test_a_run_without_a_checkpoint_cannot_be_added_to(run):
+    with pytest.raises(CheckpointError, match="has no checkpoint yet; train it for some steps first"):
+        checkpoints.amend(run, lambda copy: None)

@@ -13,9 +13,13 @@ import tinyzero
 from tinyzero.cli.bench import bench
 from tinyzero.cli.doctor import doctor
 from tinyzero.cli.presets import presets
+from tinyzero.cli.report import report
+from tinyzero.cli.runs import runs
 from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
+from tinyzero.cli.tasks import tasks
 from tinyzero.cli.train import train
+from tinyzero.cli.watch import watch
 from tinyzero.errors import TinyZeroError, nearest
 
 # Typer keeps its click private; this is the base class of everything that is wrong with a command line.
@@ -30,6 +34,10 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(presets)
+app.command()(watch)
+app.command()(runs)
+app.command()(tasks)
+app.command()(report)
 app.command()(doctor)
 app.command()(bench)
 

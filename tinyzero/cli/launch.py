@@ -13,11 +13,12 @@ from tinyzero.cli.hardware import Machine, choose_preset, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Config, load_config, locate, override, parse_overrides
-from tinyzero.errors import CheckpointError, ConfigError, HardwareError, nearest
+from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
+from tinyzero.observers.trackers import trackers
 from tinyzero.runs import checkpoints
-from tinyzero.runs.folder import RunFolder, is_run, runs_in
+from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
@@ -30,6 +31,10 @@ _RESUMABLE = (
     "run.keep_checkpoints",
     "run.samples_per_step",
     "execution.allow_weak_sandbox",
+    "trackers.tensorboard",
+    "trackers.wandb",
+    "trackers.trackio",
+    "trackers.online",
 )
 
 
@@ -59,7 +64,7 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
 
 def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
-    folder = _find_run(run, output)
+    folder = find_run(run, output)
     for key in parse_overrides(overrides):
         if key not in _RESUMABLE:
             raise ConfigError(
@@ -95,11 +100,16 @@ def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
 
     with _open_folder(job) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
-        observers = (Recorder(run, preset=job.preset), view, _StepClock(screen))
+        observers: list[Observer] = [
+            Recorder(run, preset=job.preset),
+            *trackers(job.config.trackers),
+            view,
+            _StepClock(screen),
+        ]
         with assemble(job.config, run, observers, screen.wait) as trainer:
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
-            with stopping_politely(trainer.request_stop):
+            with stopping_politely(trainer.request_stop, screen.say_at_once):
                 summary = trainer.train()
         screen.close()
         screen.note(_in_words(summary, run))
@@ -165,15 +175,6 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
-
-
-def _find_run(run: str, output: Path) -> RunFolder:
-    """A run by its path, or by its name in the output folder."""
-    for path in (output / run, Path(run).expanduser()):
-        if is_run(path):
-            return RunFolder(path)
-    names = [folder.name for folder in runs_in(output)]
-    raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
 
 
 def _in_words(summary: RunSummary, run: RunFolder) -> str:

@@ -4,21 +4,23 @@ Training must outlive its screen: a closed pipe or terminal makes a stream deaf,
 """
 
 import logging
+import math
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from tinyzero.observers.text import printable
 
 _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25
+_STDERR = 2
+_FIRST_REMINDER_S = 10.0
 
-
-def printable(text: str) -> str:
-    """Text without control over the terminal: files, names and models may hold escape sequences."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
+__all__ = ["Screen", "ScreenHandler", "printable", "waiting"]
 
 
 class Screen:
@@ -31,9 +33,11 @@ class Screen:
         self._lock = threading.RLock()
         self._waiting_for = ""
         self._since = 0.0
+        self._remind_s = math.inf
         self._closed = threading.Event()
-        if self._is_terminal:
-            threading.Thread(target=self._tick, daemon=True).start()
+        self._held: list[tuple[_Stream, str]] | None = None
+        self._tell: Callable[[str], None] = self.note
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def line(self, text: str) -> None:
         """A result: a line on standard output."""
@@ -48,12 +52,36 @@ class Screen:
         if not self._is_terminal:
             self.note(f"{text} ...")
         self.wait_on_terminal(text)
+        self._remind_s = _FIRST_REMINDER_S
 
     def wait_on_terminal(self, text: str) -> None:
         """The same for waits that a log file had better not list one by one."""
         with self._lock:
-            self._waiting_for, self._since = text, time.monotonic()
+            if self._held is not None:
+                return
+            self._waiting_for, self._since, self._remind_s = text, time.monotonic(), math.inf
             self._draw()
+
+    def hold(self, tell: Callable[[str], None]) -> None:
+        """Keep lines back while something else draws here; `tell` is given the remarks meanwhile."""
+        with self._lock:
+            self._erase()
+            self._waiting_for, self._held, self._tell = "", [], tell
+
+    def release(self) -> None:
+        """Write what was kept back."""
+        with self._lock:
+            held, self._held, self._tell = self._held or [], None, self.note
+            for stream, text in held:
+                self._write(stream, text)
+
+    def say_at_once(self, text: str) -> None:
+        """A remark from a signal handler: it may have come in the middle of a write to a stream."""
+        if self._held is not None:
+            self._tell(text)
+            return
+        with suppress(OSError):
+            os.write(_STDERR, f"\r{text}\n".encode("ascii"))
 
     def close(self) -> None:
         with self._lock:
@@ -63,6 +91,11 @@ class Screen:
 
     def _write(self, stream: "_Stream", text: str) -> None:
         with self._lock:
+            if self._held is not None:
+                self._held.append((stream, text))
+                if stream is self._err:
+                    self._tell(printable(text))
+                return
             self._erase()
             stream.write(f"{printable(text)}\n")
             self._draw()
@@ -80,6 +113,25 @@ class Screen:
         while not self._closed.wait(_TICK_S):
             with self._lock:
                 self._draw()
+                self._remind()
+
+    def _remind(self) -> None:
+        """A log file hears of a long wait again, at ever longer intervals."""
+        seconds = time.monotonic() - self._since
+        if not self._is_terminal and self._waiting_for and seconds >= self._remind_s:
+            self._remind_s *= 2
+            self.note(f"{self._waiting_for} ... {int(seconds)} s")
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say on a terminal what is being waited for while the block runs."""
+    screen = Screen(sys.stdout, sys.stderr)
+    screen.wait_on_terminal(text)
+    try:
+        yield
+    finally:
+        screen.close()
 
 
 class ScreenHandler(logging.Handler):

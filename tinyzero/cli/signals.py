@@ -1,13 +1,11 @@
 """Ctrl-C and friends: the first asks, the second insists."""
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a person, a scheduler, a closed terminal
-_STDERR = 2
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -20,8 +18,11 @@ def handle_unless_ignored(numbers: Sequence[signal.Signals], handler: Handler) -
 
 
 @contextmanager
-def stopping_politely(request_stop: Callable[[], None]) -> Iterator[None]:
-    """The first signal calls `request_stop`; a second one raises KeyboardInterrupt on the spot."""
+def stopping_politely(request_stop: Callable[[], None], say_at_once: Callable[[str], None]) -> Iterator[None]:
+    """The first signal calls `request_stop`; a second one raises KeyboardInterrupt on the spot.
+
+    `say_at_once` is called in the handler: it may wait for no lock, and write to no stream.
+    """
     asked = False
 
     def handle(number: int, _: FrameType | None) -> None:
@@ -30,7 +31,7 @@ def stopping_politely(request_stop: Callable[[], None]) -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
         request_stop()
-        _say(f"{signal.Signals(number).name}: saving after this step; again to leave at once")
+        say_at_once(f"{signal.Signals(number).name}: saving after this step; again to leave at once")
 
     before = {number: signal.getsignal(number) for number in _POLITE}
     handle_unless_ignored(_POLITE, handle)
@@ -39,9 +40,3 @@ def stopping_politely(request_stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say(text: str) -> None:
-    # Not through a buffered stream: the signal may have come in the middle of a write to it.
-    with suppress(OSError):
-        os.write(_STDERR, f"\r{text}\n".encode("ascii"))

@@ -1,8 +1,10 @@
 """`tinyzero train`: from a preset or a run's name to a finished run."""
 
 import json
+import os
 import shutil
 import sys
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +16,17 @@ from tinyzero.cli.presets import complete_preset
 if TYPE_CHECKING:
     from tinyzero.cli.hardware import Machine
     from tinyzero.cli.launch import Job
+    from tinyzero.cli.live import LiveView
     from tinyzero.cli.screen import Screen
-    from tinyzero.runs.observer import Observer
+    from tinyzero.observers.json import JsonObserver
+    from tinyzero.observers.plain import PlainObserver
 
 
 class Ui(StrEnum):
     """How progress is shown."""
 
     AUTO = "auto"
+    LIVE = "live"
     PLAIN = "plain"
     JSON = "json"
 
@@ -54,7 +59,14 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="The run's name. Default: preset, date and number.")
     ] = None,
-    ui: Annotated[Ui, typer.Option(help="plain: a line a step. json: the same for programs.")] = Ui.AUTO,
+    ui: Annotated[
+        Ui,
+        typer.Option(
+            help="live: a dashboard with keys. plain: a line a step. json: the same for programs. "
+            "auto: live on a terminal, else plain."
+        ),
+    ] = Ui.AUTO,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw the dashboard in ASCII.")] = False,
     allow_weak_sandbox: Annotated[
         bool,
         typer.Option(
@@ -81,6 +93,7 @@ def train(
     ]
     screen = Screen(sys.stdout, sys.stderr)
     try:
+        screen.wait_on_terminal("looking at this machine")
         machine = look()
         if resume is not None:
             _refuse_beside_resume({"--preset": preset, "--name": name, "--seed": seed})
@@ -93,7 +106,8 @@ def train(
             screen.line(_describe(job, machine))
             return
         launch.check_fits(job, machine)
-        launch.play(job, _view(ui, screen), screen)
+        with closing(_view(ui, screen, is_ascii=ascii_only)) as view:
+            launch.play(job, view, screen)
     finally:
         screen.close()
 
@@ -127,10 +141,18 @@ def _describe(job: "Job", machine: "Machine") -> str:
     return f"# {job.preset}: {fit}\n{to_toml(job.config)}".rstrip()
 
 
-def _view(ui: Ui, screen: "Screen") -> "Observer":
+def _view(ui: Ui, screen: "Screen", *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
+    from tinyzero.cli.terminal import can_be_live, is_terminal
+    from tinyzero.errors import ConfigError
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
 
     if ui is Ui.JSON:
         return JsonObserver(screen.line)
+    if ui is Ui.LIVE and not is_terminal():
+        raise ConfigError("--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN")
+    if ui is Ui.LIVE or (ui is Ui.AUTO and can_be_live(os.environ)):
+        from tinyzero.cli.live import LiveView
+
+        return LiveView(screen, is_ascii=is_ascii)
     return PlainObserver(screen.line, width=shutil.get_terminal_size((120, 24)).columns)

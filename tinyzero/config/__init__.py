@@ -17,6 +17,7 @@ from tinyzero.config.sections import (
     SamplingConfig,
     Section,
     SelfPlayConfig,
+    TrackersConfig,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "SamplingConfig",
     "Section",
     "SelfPlayConfig",
+    "TrackersConfig",
     "describe_preset",
     "find_presets",
     "load_config",

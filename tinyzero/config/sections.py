@@ -213,6 +213,21 @@ class ExecutionConfig(Section):
     """Run even where the system cannot confine programs (macOS). They could then read your files."""
 
 
+class TrackersConfig(Section):
+    """Where metrics go besides the run's folder; nothing by default. `pip install 'tinyzero[trackers]'`."""
+
+    tensorboard: bool = False
+    """Event files in the run's folder."""
+    wandb: bool = False
+    """Weights & Biases; kept in the run's folder unless `online`."""
+    trackio: bool = False
+    """Trackio's local database."""
+    project: str = Field(default="tinyzero", min_length=1)
+    """The project's name at wandb and trackio."""
+    online: bool = False
+    """Let wandb send what it is told to its service; off, `wandb sync` can do that later."""
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -229,6 +244,7 @@ class Config(Section):
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    trackers: TrackersConfig = TrackersConfig()
 
     @model_validator(mode="after")
     def _check_across_sections(self) -> Self:

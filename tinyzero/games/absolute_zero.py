@@ -13,7 +13,7 @@ from tinyzero.config import Config
 from tinyzero.errors import ConfigError, nearest
 from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.stopwatch import Stopwatch
-from tinyzero.pool import Pool
+from tinyzero.pool import IMPORTS, Pool, read_tasks
 from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
 from tinyzero.tasks import Kind
 from tinyzero.tasks.batching import call_flat
@@ -218,7 +218,12 @@ class AbsoluteZero:
         self.pool.save(folder)
 
     def load(self, folder: Path) -> None:
+        """The saved pool, and what a person imported into it, where that fits this run's prompts."""
         self.pool.load(folder)
+        if (folder / IMPORTS).exists():
+            for task in read_tasks(folder / IMPORTS):
+                if task.kind in self.kinds and self._can_be_shown(task):
+                    self.pool.add(task)
 
 
 def choose_kinds(names: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, Kind]:

@@ -55,5 +55,8 @@ class JsonObserver:
             paths = {"run": str(self._run.path), "adapter": str(self._run.adapter)}
             self._write("evaluation", {**as_record(summary.comparison), **paths})
 
+    def close(self) -> None:
+        """Every view can be closed; there is nothing to give back here."""
+
     def _write(self, event: str, detail: Mapping[str, Any]) -> None:
         self._write_line(to_json({"event": event, **detail}))

@@ -75,6 +75,9 @@ class PlainObserver:
         if self._run is not None:
             self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
 
+    def close(self) -> None:
+        """Every view can be closed; there is nothing to give back here."""
+
 
 def table_columns(kinds: Sequence[str]) -> list[Column]:
     """The figures that matter; under 100 characters with the three kinds of Absolute Zero."""

@@ -21,3 +21,9 @@ def prepare_device(hardware: HardwareConfig) -> torch.device:
             "check the driver with nvidia-smi, or run a CPU preset: tinyzero train --preset nano-cpu"
         )
     return torch.device("cuda" if has_cuda and hardware.device != "cpu" else "cpu")
+
+
+def release_memory() -> None:
+    """Give cached CUDA memory back to the card; weights, adapters and optimizer state stay."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

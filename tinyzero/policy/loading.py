@@ -1,7 +1,7 @@
 """From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from importlib.metadata import version
@@ -33,6 +33,7 @@ def load_policy(
     temperature: float,
     seed: int = 0,
     frozen_roles: Collection[Role] = (),
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Policy:
     """The base model, frozen, with fresh adapters: at first it answers exactly like the base.
 
@@ -43,6 +44,7 @@ def load_policy(
         temperature: divides the logits in every score of the fused LM head; that of the training samples.
         seed: names the adapters' initial weights. The global generators are left as they were.
         frozen_roles: play at the base model, with the adapter off.
+        progress: is told what is being waited for.
 
     Raises:
         ModelLoadError: the model could not be found, reached or read.
@@ -53,10 +55,13 @@ def load_policy(
     device = torch.device(device)
     check_fused_head(device, version("trl"))
     dtype = choose_dtype(model, device)
+    is_4_bit = bool(_quantization(model, device, dtype))
+    progress(f"reading the weights of {model.base}{', and quantising them to 4 bit' if is_4_bit else ''}")
     with _no_progress_bars():
         base, tokenizer = _load_base(model, device, dtype)
     # Before the peft wrap, which would hide the causal model's own forward.
     add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
+    progress("putting the adapters on")
     adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
     wrapped = _add_adapters(base, policy, list(dict.fromkeys(adapters.values())), seed)
     if model.gradient_checkpointing:

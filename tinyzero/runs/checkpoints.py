@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +82,34 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, A
         part.load(folder / name)
     content = _read_progress(folder)
     return {**content["progress"], "step": content["step"]}
+
+
+def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
+    """Let `change` add to the newest checkpoint: it is given a copy, which then takes the place of it.
+
+    Hold the run (`exclusive`) meanwhile.
+
+    Raises:
+        CheckpointError: the run has no checkpoint yet, or the disk refuses.
+    """
+    target = latest(run_folder)
+    if target is None:
+        raise CheckpointError(f"{run_folder.path} has no checkpoint yet; train it for some steps first")
+    aside, replaced = (target.with_name(f".{target.name}{suffix}") for suffix in ("", ".replaced"))
+    content = _read_progress(target)
+    with explaining_failures(target):
+        for leftover in run_folder.checkpoints.glob(".step-*"):
+            shutil.rmtree(leftover)
+        shutil.copytree(target, aside)
+        change(aside)
+        content["files"] = _fingerprints(aside)
+        (aside / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        sync_tree(aside)
+        target.rename(replaced)
+        aside.rename(target)
+        sync_tree(run_folder.checkpoints)
+        shutil.rmtree(replaced)
+    return target
 
 
 def latest(run_folder: RunFolder) -> Path | None:

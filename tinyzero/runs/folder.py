@@ -125,13 +125,34 @@ class RunFolder:
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)
 
-    def evaluation(self) -> dict[str, Any] | None:
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
+
+    def read_evaluation(self) -> dict[str, Any] | None:
         """The before/after table as evaluation.json has it; None where the run has not come to its end."""
-        return _read_object(self.path / "evaluation.json")
+        return _read_object(self.evaluation)
 
     def write_evaluation(self, evaluation: Mapping[str, Any]) -> None:
         """The before/after table of the run's end, for whoever reports or exports it."""
-        write_json(self.path / "evaluation.json", evaluation)
+        write_json(self.evaluation, evaluation)
+
+    @property
+    def control(self) -> Path:
+        """Where a person asks a running trainer for something, by files: see `tinyzero.runs.control`."""
+        return self.path / "control"
+
+    def holder(self) -> int | None:
+        """The process that trains this run on this machine, None where there is none."""
+        try:
+            with (self.path / "lock").open("rb") as file:
+                process = int(file.read(32))
+                return process if _is_alive(process) and _is_locked(file.fileno()) else None
+        except (OSError, ValueError, OverflowError):
+            return None
+
+    def is_held(self) -> bool:
+        return self.holder() is not None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -169,6 +190,39 @@ def runs_in(output: Path) -> list[RunFolder]:
     if not output.is_dir():
         return []
     return [RunFolder(path) for path in sorted(output.iterdir()) if is_run(path)]
+
+
+def find_run(run: str, output: Path) -> RunFolder:
+    """A run by its path, or by its name in the output folder.
+
+    Raises:
+        CheckpointError: there is none; the message names the nearest one.
+    """
+    for path in (output / run, Path(run).expanduser()):
+        if is_run(path):
+            return RunFolder(path)
+    names = [folder.name for folder in runs_in(output)]
+    raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except OSError:
+        return False
+    return process > 0
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Ask only while the holder that the file names is alive: for a moment, asking keeps a trainer out."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
 
 
 def _take(descriptor: int, path: Path) -> None:

@@ -54,7 +54,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         return
     with path.open("rb") as file:
         for line in file:
-            record = _parse(line)
+            record = parse(line)
             if record is not None:
                 yield record
 
@@ -66,19 +66,20 @@ def truncate_after(path: Path, step: int) -> None:
     kept_bytes = 0
     with explaining_failures(path), path.open("rb+") as file:
         for line in file:
-            record = _parse(line)
+            record = parse(line)
             if not line.endswith(b"\n") or (record and record.get("step", step) > step):
                 break
             kept_bytes += len(line)
         file.truncate(kept_bytes)
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The object on a line; None for half a line, and for one that holds something else."""
     if not line.endswith(b"\n"):
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

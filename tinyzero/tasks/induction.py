@@ -67,7 +67,7 @@ class Induction:
         if len(inputs) < MIN_INPUTS:
             return malformed(f"{len(inputs)} different inputs, at least {MIN_INPUTS} are needed")
         message = " ".join(parts.message.split())
-        reason = _refuse_message(message)
+        reason = refuse_message(message)
         if reason:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         subject = references[0]
@@ -161,7 +161,8 @@ def _split(inputs: Sequence[str]) -> list[str]:
     return texts
 
 
-def _refuse_message(message: str) -> str:
+def refuse_message(message: str) -> str:
+    """Why a hint may not be shown, or an empty string."""
     if len(message) > MAX_MESSAGE_CHARS:
         return f"the message has {len(message)} characters, {MAX_MESSAGE_CHARS} are allowed"
     code = next((word for word in ("def ", "lambda ", "return ", "```") if word in message), None)

@@ -35,7 +35,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "seed": int(seed),
         "steps": lines[-1]["step"],
         "minutes": round(sum(line["time/step_s"] for line in lines) / 60, 1),
-        "rows": (run.evaluation() or {})["rows"],
+        "rows": (run.read_evaluation() or {})["rows"],
         "curve": curve(run, lines),
         "end": {name: round(mean_of(lines[-LAST_STEPS:], key), 3) for name, key in ENDINGS.items()},
         "environment": run.environment(),

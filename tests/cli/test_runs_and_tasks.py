@@ -1,0 +1,250 @@
+"""`tinyzero runs`, `tasks`, `report` and `watch --once`, from the outside."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from random import Random
+
+import pytest
+from made import KINDS, metrics, task, write_run
+
+from tinyzero.cli import run
+from tinyzero.config import load_config
+from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.pool import IMPORTS, Pool
+from tinyzero.runs import checkpoints
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.records import read
+from tinyzero.tasks import KINDS as REAL_KINDS
+
+HOSTILE = "\x1b[2J[red]x\x07"
+TASKS = [
+    task(1, name="aaa1", rate=0.0, program="def f(a, b):\n    return sorted([a, b])"),
+    task(2, name="aaa2", rate=0.5, kind="abduction", parents=["aaa1"]),
+    task(3, name="bbb3", rate=1.0, parents=["aaa2", "seed"]),
+    task(4, name="ccc4", rate=None, message=HOSTILE, program=HOSTILE, kind=HOSTILE, parents=[HOSTILE]),
+]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command line in this process, in a folder of its own: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "110")
+
+    def run_one(*arguments):
+        code = run(arguments)
+        return code, *capsys.readouterr()
+
+    return run_one
+
+
+@pytest.fixture
+def made(tmp_path):
+    end = {"event": "end", "time": 1.0, "step": 4}
+    return write_run(tmp_path / "runs" / "x", 4, events=[end], tasks=TASKS)
+
+
+def test_the_list_of_runs_has_what_tells_them_apart(command, made, tmp_path):
+    lines = [{**metrics(step), "heldout/mean/sampled": 0.1 * step} for step in (1, 2)]
+    alarm = {"event": "bad", "advice": "look", "step": 1}
+    write_run(tmp_path / "runs" / "y\x1b[2J", 2, metrics=lines, events=[alarm])
+    code, out, _ = command("runs")
+    assert code == 0
+    header, *rows = out.splitlines()
+    assert header.split() == ["name", "preset", "model", "steps", "accuracy", "held-out", "state", "age"]
+    (x,) = [row for row in rows if row.startswith("x ")]
+    assert x.split()[1:7] == ["nano-cpu", "nano", "4/90", "0.113", "-", "stopped"]
+    (y,) = [row for row in rows if row.startswith("y")]
+    assert y.startswith("y\\x1b[2J ")
+    assert "0.200" in y
+    assert "interrupted, 1 alarm(s)" in y
+
+
+def test_the_list_of_runs_for_programs_and_an_empty_one(command, made):
+    (row,) = json.loads(command("runs", "--json")[1])
+    assert (row["name"], row["step"], row["max_steps"], row["best_heldout"]) == ("x", 4, 90, None)
+    assert command("runs", "--output", "nowhere") == (
+        0,
+        "",
+        "no runs in nowhere; start one: tinyzero train\n",
+    )
+
+
+def ids(out):
+    return [line.split()[0] for line in out.splitlines()[1:-1]]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["ccc4", "bbb3", "aaa2", "aaa1"]),
+        (["--limit", "2"], ["ccc4", "bbb3"]),
+        (["--kind", "abduction"], ["aaa2"]),
+        (["--search", "SORTED"], ["aaa1"]),
+        (["--solved", "all"], ["bbb3"]),
+        (["--solved", "none"], ["aaa1"]),
+        (["--solved", "untried"], ["ccc4"]),
+        (["--rate", "0.4:1"], ["bbb3", "aaa2"]),
+        (["--steps", "2:3"], ["bbb3", "aaa2"]),
+        (["--steps", "3:"], ["ccc4", "bbb3"]),
+        (["--steps", "1"], ["aaa1"]),
+    ],
+)
+def test_tasks_are_listed_by_what_one_asks_for(command, made, options, expected):
+    code, out, _ = command("tasks", "x", *options)
+    assert code == 0
+    assert ids(out) == expected
+    assert out.splitlines()[-1].endswith("of 4 tasks")
+    assert "\x1b" not in out
+
+
+def test_a_range_that_is_none_is_one_line(command, made):
+    assert command("tasks", "x", "--rate", "half") == (
+        2, "", "error: --rate is 'half'; it must be a range such as 1:5\n",
+    )  # fmt: skip
+
+
+def test_one_task_is_shown_with_its_ancestry(command, made):
+    _, out, _ = command("tasks", "x", "bbb")
+    assert "solved   100% of 8 attempts" in out
+    assert "def f(a, b):\n    return a * 2 + b" in out
+    assert "f(3, 4) = 10" in out
+    assert out.splitlines()[-4:] == [
+        "shown to its proposer:",
+        "aaa2  step 2: def f(a, b): return a * 2 + b",
+        "  aaa1  step 1: def f(a, b): return sorted([a, b])",
+        "seed  a seed, or not recorded here",
+    ]
+    assert "\x1b" not in command("tasks", "x", "ccc4")[1]
+
+
+def test_a_name_of_several_tasks_or_of_none_is_one_line(command, made):
+    assert command("tasks", "x", "aaa")[2].startswith("error: 2 tasks of runs/x begin with aaa; list them:")
+    assert command("tasks", "x", "zzz")[2].startswith("error: no task of runs/x begins with zzz;")
+
+
+def test_tasks_are_verified_again_by_running_them(command, made):
+    code, out, _ = command("tasks", "x", "--kind", "abduction", "--verify", "--json")
+    assert code == 1
+    assert json.loads(out)["difference"].startswith("its id is now ")
+    assert command("tasks", "x", "aaa1", "--verify")[1].splitlines() == [
+        "aaa1  deduction  differs  outputs are now [3, 4]"
+    ]
+
+
+def test_tasks_are_exported_as_lines_and_as_a_dataset(command, made, tmp_path):
+    assert command("tasks", "x", "--rate", "0:1", "--export", "t.jsonl")[2] == "3 tasks in t.jsonl\n"
+    assert [json.loads(line)["id"] for line in (tmp_path / "t.jsonl").read_text().splitlines()] == [
+        "bbb3", "aaa2", "aaa1",
+    ]  # fmt: skip
+    assert command("tasks", "x", "--rate", "0:1", "--export", "folder")[0] == 0
+    from datasets import load_from_disk
+
+    dataset = load_from_disk(str(tmp_path / "folder"))
+    assert dataset["solve_rate"][:] == [1.0, 0.5, 0.0]
+    assert command("tasks", "x", "--export", "t.csv")[2].startswith(
+        "error: --export is t.csv; it must be a .jsonl"
+    )
+
+
+class Part:
+    """A game's pool, as a part of a checkpoint; or nothing at all."""
+
+    def __init__(self, pool=None):
+        self.pool = pool
+
+    def save(self, folder):
+        if self.pool is not None:
+            self.pool.save(folder)
+
+    def load(self, folder):
+        pass
+
+
+class Roomy:
+    """A sampler into whose prompts everything fits."""
+
+    def fits(self, prompt):
+        return True
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A run with a checkpoint after step 2, and a line of a third step that was lost."""
+    config = load_config("nano-cpu")
+    folder = RunFolder.create(tmp_path / "runs", "mine", config)
+    pool = Pool(config.pool, (seed for kind in REAL_KINDS.values() for seed in kind.seeds()))
+    parts = {"policy": Part(), "game": Part(pool), "learner": Part()}
+    checkpoints.write(folder, 2, parts, progress={})
+    folder.tasks.write_text("".join(json.dumps(task(step)) + "\n" for step in (1, 2, 3)))
+    return folder
+
+
+def test_another_runs_tasks_are_verified_and_join_the_pool_at_the_next_resume(command, made, trained):
+    code, _, err = command("tasks", "mine", "--import", "x")
+    assert code == 0
+    assert err.splitlines()[-1] == (
+        "3 of 4 tasks verified (1 refused: not parsed); 3 are new, and join the pool with "
+        "tinyzero train --resume runs/mine"
+    )
+    game = AbsoluteZero(trained.config(), sampler=Roomy(), executor=None, kinds=REAL_KINDS)
+    game.load(checkpoints.latest(trained) / "game")
+    added = [one for kind in KINDS for one in game.pool.references(kind, 99, Random(0)) if one.step >= 0]
+    assert sorted(one.program.split("return ")[1] for one in added) == [
+        "a * 2 + b", "a * 2 + b", "sorted([a, b])",
+    ]  # fmt: skip
+    assert {one.outputs for one in added} == {("10",), ("[3, 4]",)}  # computed here, not what the file said
+    recorded = [line for line in read(trained.tasks) if line.get("imported_from") == "x"]
+    assert [line["step"] for line in read(trained.tasks)] == [1, 2, 2, 2, 2]
+    assert {line["id"] for line in recorded} == {one.id for one in added}
+    assert [event["event"] for event in read(trained.events)] == ["imported"]
+    assert "; 0 are new, " in command("tasks", "mine", "--import", "x")[2]
+
+
+def test_nothing_is_imported_into_a_run_that_cannot_take_it(command, made, trained):
+    assert command("tasks", "x", "--import", "mine")[2].endswith(
+        "has no checkpoint yet; train it for some steps first\n"
+    )
+    assert "cannot import from itself" in command("tasks", "mine", "--import", "mine")[2]
+    with trained.exclusive():
+        assert "is being trained by process" in command("tasks", "mine", "--import", "x")[2]
+    assert not (checkpoints.latest(trained) / "game" / IMPORTS).exists()
+
+
+def test_a_frame_is_printed_for_a_file_without_a_single_escape(command, made):
+    code, out, _ = command("watch", "x", "--once", "--size", "90x30")
+    assert code == 0
+    assert "step 4/90" in out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) <= 30
+    assert max(map(len, out.splitlines())) <= 90
+    assert command("watch", "x", "--once", "--ascii")[1].isascii()
+    assert command("watch", "x", "--once", "--size", "0x9")[2].startswith(
+        "error: --size is '0x9'; it must be"
+    )
+
+
+def test_a_frame_is_drawn_as_svg_that_needs_no_network(command, made, tmp_path):
+    assert command("watch", "x", "--once", "--svg", "frame.svg")[0] == 0
+    text = (tmp_path / "frame.svg").read_text()
+    root = ElementTree.fromstring(text)
+    words = "".join(root.itertext()).replace("\xa0", " ")
+    assert "solver accuracy" in words
+    assert "@font-face" not in text
+    assert "url(http" not in text
+    assert command("watch", "x", "--svg", "no/such/folder.svg")[2].startswith(
+        "error: cannot write no/such/folder.svg"
+    )
+
+
+def test_a_report_is_written_into_the_runs_folder(command, made, tmp_path):
+    assert command("report", "x")[:2] == (0, "runs/x/report.html\n")
+    assert "step 4" in (made / "report.html").read_text()
+    assert command("report", "x", "x", "--to", "two.html", "--png", "two.png")[0] == 0
+    assert (tmp_path / "two.html").exists()
+    assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["watch", "tasks", "report"])
+def test_a_run_that_is_not_there_is_named_with_the_nearest(command, made, name):
+    assert command(name, "xx")[2] == "error: no run xx, neither as a path nor in runs; did you mean x?\n"

@@ -1,0 +1,98 @@
+"""Figures worked out by hand from made-up steps."""
+
+import pytest
+from made import made_state, metrics
+
+from tinyzero.runs import figures
+from tinyzero.runs.state import News, RunState, fold
+
+
+def test_the_funnel_adds_kinds_up_and_takes_the_mean_of_late():
+    assert figures.funnel(made_state(12)) == {
+        "proposed": 24, "parsed": 21, "allowed": 18, "ran": 15, "deterministic": 12, "nontrivial": 9,
+        "new": 6,
+    }  # fmt: skip
+    assert figures.funnel(made_state(12), "deduction")["new"] == 2
+    assert figures.funnel(made_state(0))["new"] == 0
+
+
+def test_speed_and_time_left():
+    state = made_state(10)
+    assert figures.tokens_per_s(state) == pytest.approx(2000 / 4)
+    assert figures.elapsed_s(state) == pytest.approx(100)
+    assert figures.left_s(state) == pytest.approx(800)
+    assert figures.phase_seconds(state) == {
+        "propose": 1.0, "verify": 0.5, "solve": 3.0, "judge": 0.5, "learn": 4.0, "other": 1.0,
+    }  # fmt: skip
+    assert figures.left_s(made_state(0)) is None
+    config = {"run": {"max_steps": 90, "max_minutes": 5}}
+    assert figures.left_s(made_state(10, config=config, last_step_at=1100.0)) == pytest.approx(200)
+
+
+def test_change_compares_the_last_ten_steps_with_the_first_ten():
+    assert figures.change(made_state(20), "solver/accuracy") == pytest.approx(0.05)
+    assert figures.change(made_state(5), "solver/accuracy") is None
+
+
+def test_charts_come_with_the_curves_that_have_data():
+    charts = {chart.key: chart for chart in figures.charts(made_state(3))}
+    assert [series.name for series in charts["accuracy"].series] == ["deduction", "abduction", "induction"]
+    assert charts["accuracy"].series[0].points[-1] == (3, pytest.approx(0.015))
+    assert [series.name for series in charts["entropy"].series] == ["shared"]
+    assert "heldout" not in charts
+    assert figures.charts(made_state(0)) == []
+
+
+def test_held_out_figures_of_some_steps_are_a_curve_and_have_a_best():
+    lines = [metrics(step) for step in range(1, 7)]
+    for line, value in zip(lines[1::2], (0.2, 0.5, 0.4), strict=True):
+        line |= {"heldout/mean/sampled": value, "heldout/deduction/sampled": value / 2}
+    state = fold(made_state(0), News(metrics=lines))
+    chart = next(chart for chart in figures.charts(state) if chart.key == "heldout")
+    assert [series.name for series in chart.series] == ["deduction", "mean"]
+    assert chart.series[1].points == ((2, 0.2), (4, 0.5), (6, 0.4))
+    assert figures.best_heldout(state) == 0.5
+    assert figures.best_heldout(made_state(3)) is None
+
+
+def test_smoothing_keeps_the_mean_and_the_number_of_points_bounded():
+    points = tuple((step, float(step % 2)) for step in range(1, 10_001))
+    smooth = figures.smoothed(points, 50)
+    assert len(smooth) == 50
+    assert all(value == pytest.approx(0.5) for _, value in smooth)
+    assert figures.smoothed(points[:3], 50) == [(1.0, 1.0), (2.0, 0.0), (3.0, 1.0)]
+    assert figures.trailing_means(((1, 1.0), (2, 3.0), (3, 5.0)), 2) == [(1, 1.0), (2, 2.0), (3, 4.0)]
+
+
+def test_every_event_with_advice_is_an_alarm_once_and_the_newest_first():
+    events = [
+        {"event": "one", "step": 2, "advice": "a"},
+        {"event": "two", "step": 3, "advice": "b"},
+        {"event": "one", "step": 9, "advice": "c"},
+        {"event": "checkpoint", "step": 9},
+    ]
+    found = figures.alarms(made_state(9, events=events))
+    assert [(event.name, event.step, event.advice) for event in found] == [("one", 9, "c"), ("two", 3, "b")]
+
+
+@pytest.mark.parametrize(
+    ("events", "steps", "is_running", "life"),
+    [
+        (["start"], 3, True, "training"),
+        (["start", "paused"], 3, True, "paused"),
+        (["start", "paused", "resumed"], 3, True, "training"),
+        (["start", "end"], 3, False, "stopped"),
+        (["start", "end"], 90, False, "finished"),
+        (["start", "end", "start"], 3, True, "training"),
+        (["start"], 3, False, "interrupted"),
+        (["start", "paused"], 3, False, "interrupted"),
+        ([], 0, True, "loading"),
+        ([], 0, False, "never started"),
+    ],
+)
+def test_what_a_run_is_doing(events, steps, is_running, life):
+    news = News(
+        metrics=[metrics(step) for step in range(1, steps + 1)], events=[{"event": e} for e in events]
+    )
+    state = fold(RunState(config={"run": {"max_steps": 90}}, is_running=is_running), news)
+    assert figures.phase_of_life(state) == life

@@ -1,0 +1,40 @@
+"""`tinyzero report`: a run, or several side by side, as one HTML file; curves as PNG."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyzero.cli.screen import waiting
+
+
+def report(
+    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or their names in the output folder.")],
+    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    to: Annotated[
+        Path | None, typer.Option(help="The HTML file. Default: report.html in the (first) run's folder.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Also draw the curves of the first run into this PNG file.")
+    ] = None,
+) -> None:
+    """Write a page that needs nothing else: curves, funnel, alarms, before and after, tasks, settings."""
+    from tinyzero.observers.report.page import report as page
+    from tinyzero.observers.report.png import write_png
+    from tinyzero.runs import figures
+    from tinyzero.runs.durable import explaining_failures
+    from tinyzero.runs.folder import find_run
+    from tinyzero.runs.follow import state_of
+
+    folders = [find_run(run, output.expanduser()) for run in runs]
+    with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):
+        states = [state_of(folder) for folder in folders]
+    target = to or folders[0].path / "report.html"
+    with waiting(f"writing {target}"), explaining_failures(target):
+        target.write_text(page(states, made_at=time.strftime("%Y-%m-%d %H:%M")), encoding="utf-8")
+    typer.echo(str(target))
+    if png is not None:
+        with waiting(f"drawing {png}"), explaining_failures(png):
+            write_png(figures.charts(states[0])[:6], png)
+        typer.echo(str(png))

@@ -1,0 +1,83 @@
+"""`tinyzero runs`: what has been trained here."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyzero.cli.screen import printable, waiting
+
+if TYPE_CHECKING:
+    from tinyzero.runs.folder import RunFolder
+
+_COLUMNS = ("name", "preset", "model", "steps", "accuracy", "held-out", "state", "age")
+
+
+def runs(
+    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the runs: how far they came, their best held-out accuracy, and what they are doing now."""
+    from tinyzero.runs.folder import runs_in
+
+    with waiting(f"reading the runs in {output}"):
+        rows = [_row(run) for run in runs_in(output.expanduser())]
+    rows.sort(key=lambda row: row["age_s"])
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif rows:
+        typer.echo(_table(rows))
+    else:
+        typer.echo(f"no runs in {printable(str(output))}; start one: tinyzero train", err=True)
+
+
+def _row(run: "RunFolder") -> dict[str, Any]:
+    from tinyzero.runs import figures
+    from tinyzero.runs.follow import age_s, state_of
+
+    state = state_of(run, logs=("metrics", "events"))
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "preset": str(state.environment.get("preset", "")),
+        "model": str(state.knob("model", "base", "")),
+        "step": state.step,
+        "max_steps": state.max_steps,
+        "accuracy": figures.of_late(state, "solver/accuracy"),
+        "best_heldout": figures.best_heldout(state),
+        "alarms": [event.name for event in figures.alarms(state)],
+        "state": figures.phase_of_life(state),
+        "age_s": round(age_s(run.path, time.time()), 1),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    cells = [_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    from tinyzero.observers.view import duration
+
+    alarms = f", {len(row['alarms'])} alarm(s)" if row["alarms"] else ""
+    texts = (
+        row["name"],
+        row["preset"] or "-",
+        row["model"] or "-",
+        f"{row['step']}/{row['max_steps']}",
+        _share(row["accuracy"]),
+        _share(row["best_heldout"]),
+        row["state"] + alarms,
+        duration(row["age_s"]),
+    )
+    return tuple(" ".join(printable(text).split()) for text in texts)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,132 @@
+"""Tasks as text: which of them, a line each, or one on a page."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tinyzero.errors import ConfigError
+from tinyzero.observers.text import inert, one_line
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import TaskRecord
+
+_ANCESTORS = 12
+
+
+def matcher(
+    search: str | None, kind: str | None, solved: str | None, rate: str | None, steps: str | None
+) -> Callable[[TaskRecord], bool]:
+    """Whether a task is one of those asked for. Raises ConfigError for a range that is none."""
+    low, high = _range(rate, "--rate")
+    first, last = _range(steps, "--steps")
+
+    def fits(task: TaskRecord) -> bool:
+        return (
+            (search is None or search.casefold() in _searched(task))
+            and kind in (None, task.kind)
+            and solved in (None, solved_by(task))
+            and (rate is None or (task.solve_rate is not None and low <= task.solve_rate <= high))
+            and first <= task.step <= last
+        )
+
+    return fits
+
+
+def solved_by(task: TaskRecord) -> str:
+    if task.solve_rate is None:
+        return "untried"
+    return {0.0: "none", 1.0: "all"}.get(task.solve_rate, "some")
+
+
+def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRecord:
+    """The one task whose id begins like this."""
+    found = [task for name, task in tasks.items() if name.startswith(start)]
+    if len(found) != 1 and start not in tasks:
+        many = (
+            f"{len(found)} tasks of {run.path} begin with" if found else f"no task of {run.path} begins with"
+        )
+        raise ConfigError(f"{many} {start}; list them: tinyzero tasks {run.path}")
+    return tasks.get(start) or found[0]
+
+
+def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
+    """A table, the first `limit` of them."""
+    width = max(80, shutil.get_terminal_size((120, 24)).columns)
+    shown = tasks[: limit or None]
+    lines = [f"{'id':<16}  step  solved  kind       program", *(line(task, width) for task in shown)]
+    return "\n".join([*lines, f"{len(shown)} of {len(tasks)} that fit, of {total} tasks"])
+
+
+def line(task: TaskRecord, width: int) -> str:
+    rate = "-" if task.solve_rate is None else f"{task.solve_rate:.0%}"
+    start = f"{one_line(task.id):<16}  {task.step:>4}  {rate:>6}  {one_line(task.kind):<9}  "
+    return (start + one_line(task.program))[:width].rstrip()
+
+
+def page(task: TaskRecord, tasks: Mapping[str, TaskRecord], *, color: bool) -> str:
+    """Everything about a task, and where it comes from."""
+    rate = "never tried" if task.solve_rate is None else f"{task.solve_rate:.0%} of {task.attempts} attempts"
+    lines = [
+        f"task     {one_line(task.id)}",
+        f"kind     {one_line(task.kind)}",
+        f"step     {task.step}",
+        f"solved   {rate}",
+        *([f"hint     {one_line(task.message)}"] if task.message else []),
+        "",
+        _program(task.program, color=color),
+        "",
+        *(f"f({one_line(i)}) = {one_line(o)}" for i, o in zip(task.inputs, task.outputs, strict=False)),
+        "",
+        *ancestry(task, tasks),
+    ]
+    return "\n".join(lines)
+
+
+def ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
+    """The tasks that its proposer was shown, and those behind them; each once, as a tree."""
+    lines: list[str] = []
+    seen, turn = {task.id}, [(1, parent) for parent in task.parents]
+    while turn and len(lines) < _ANCESTORS:
+        depth, name = turn.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        parent = tasks.get(name)
+        words = (
+            "a seed, or not recorded here"
+            if parent is None
+            else f"step {parent.step}: {one_line(parent.program)}"
+        )
+        lines.append(f"{'  ' * (depth - 1)}{one_line(name)}  {words}"[:160])
+        turn[:0] = [(depth + 1, grandparent) for grandparent in parent.parents] if parent else []
+    return ["shown to its proposer:", *lines] if lines else ["its proposer was shown nothing"]
+
+
+def as_json(task: TaskRecord) -> dict[str, Any]:
+    """As tasks.jsonl has it."""
+    return asdict(task)
+
+
+def _program(program: str, *, color: bool) -> str:
+    if not color:
+        return inert(program)
+    from tinyzero.observers.painter import Painter
+    from tinyzero.observers.samples import highlighted
+
+    text = highlighted(program, is_ascii=False)
+    lines = Painter().lines(text, 100, len(program.splitlines()) + len(program) // 90 + 1)
+    return "\n".join(item.rstrip() for item in lines).rstrip()
+
+
+def _searched(task: TaskRecord) -> str:
+    return "\n".join((task.id, task.program, *task.inputs, *task.outputs, task.message)).casefold()
+
+
+def _range(text: str | None, option: str) -> tuple[float, float]:
+    """`1:5`, `1:`, `:5` or `1` -> low and high."""
+    low, colon, high = (text or ":").partition(":")
+    try:
+        limits = (float(low or "-inf"), float(high or "inf") if colon else float(low))
+    except ValueError:
+        raise ConfigError(f"{option} is {text!r}; it must be a range such as 1:5") from None
+    return limits

@@ -1,0 +1,96 @@
+"""What is done with tasks: verified again, written down elsewhere, given to another run."""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from tinyzero.cli.screen import waiting
+from tinyzero.cli.task_table import as_json
+from tinyzero.errors import ConfigError
+from tinyzero.runs import checkpoints
+from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.follow import state_of
+from tinyzero.runs.lines import TaskRecord
+from tinyzero.runs.records import RecordWriter, append_event, truncate_after
+from tinyzero.types import Rejection, Task
+
+
+def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
+    """What is different now for each task, under the run's own limits; empty where nothing is."""
+    from tinyzero.runs.verification import difference
+
+    outcomes = _outcomes(run, records, step=0)
+    return [difference(record, outcome) for record, outcome in zip(records, outcomes, strict=True)]
+
+
+def export(records: Sequence[TaskRecord], target: Path) -> str:
+    """Write a JSONL file, or a folder that `datasets.load_from_disk` reads; says what was written."""
+    if target.suffix == ".jsonl":
+        with explaining_failures(target):
+            target.write_text(
+                "".join(json.dumps(as_json(record)) + "\n" for record in records), encoding="utf-8"
+            )
+    elif target.suffix or (target.exists() and not target.is_dir()):
+        raise ConfigError(f"--export is {target}; it must be a .jsonl file, or a folder for `datasets`")
+    elif not records:
+        raise ConfigError("no task fits; a dataset needs at least one")
+    else:
+        with waiting("writing a dataset"), explaining_failures(target):
+            from datasets import Dataset, disable_progress_bars
+
+            disable_progress_bars()
+            Dataset.from_list([as_json(record) for record in records]).save_to_disk(target)
+    return f"{len(records)} tasks in {target}"
+
+
+def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord]) -> str:
+    """Verify another run's tasks, and put those that hold beside the pool in the newest checkpoint of `run`.
+
+    They join the pool when the run is resumed. Raises CheckpointError while the run is being trained.
+    """
+    from tinyzero.pool import add_imports
+
+    if run.path.resolve() == source.path.resolve():
+        raise ConfigError(f"{run.path} cannot import from itself; name another run")
+    with run.exclusive():
+        step = checkpoints.steps_saved(run)
+        outcomes = _outcomes(run, records, step=step)
+        verified = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+        known = state_of(run, logs=("tasks",)).tasks
+        new = [task for task in verified if task.id not in known]
+        if new:
+            checkpoints.amend(run, lambda folder: add_imports(folder / "game", new))
+            _record(run, source, new, step)
+    refused = sorted({outcome.stage for outcome in outcomes if isinstance(outcome, Rejection)})
+    reasons = f" ({len(records) - len(verified)} refused: not {', not '.join(refused)})" if refused else ""
+    return (
+        f"{len(verified)} of {len(records)} tasks verified{reasons}; {len(new)} are new, and join the pool "
+        f"with tinyzero train --resume {run.path}"
+    )
+
+
+def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int) -> None:
+    truncate_after(run.tasks, step)  # the steps beyond the checkpoint will be played again
+    with closing(RecordWriter(run.tasks)) as writer:
+        for task in tasks:
+            record = {name: getattr(task, name) for name in TaskRecord.__slots__ if hasattr(task, name)}
+            writer.append({**record, "attempts": 0, "solve_rate": None, "imported_from": source.name})
+    append_event(run.events, "imported", {"step": step, "tasks": len(tasks), "from": str(source.path)})
+
+
+def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> list[Task | Rejection]:
+    from tinyzero.execution import Executor
+    from tinyzero.runs.verification import verify_again
+    from tinyzero.tasks import KINDS
+
+    config = run.config()
+    with waiting(f"verifying {len(records)} tasks"), Executor(config.execution) as executor:
+        return verify_again(
+            records,
+            executor.run_jobs,
+            KINDS,
+            max_program_chars=config.pool.max_program_chars,
+            step=step,
+        )

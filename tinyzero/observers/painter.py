@@ -1,0 +1,62 @@
+"""From what Rich can render to lines of terminal text, and to the fewest that update a screen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.color import ColorSystem
+from rich.console import Console, RenderableType
+from rich.segment import Segment
+
+_SYSTEMS: Final = {
+    "standard": ColorSystem.STANDARD,
+    "256": ColorSystem.EIGHT_BIT,
+    "truecolor": ColorSystem.TRUECOLOR,
+}
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # terminals that know it show the update as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painter:
+    """How a terminal takes text.
+
+    Attributes:
+        color_system: "standard", "256" or "truecolor"; None for no colour. Bold and dim stay.
+        is_plain: no escape sequence at all.
+    """
+
+    color_system: str | None = "truecolor"
+    is_plain: bool = False
+
+    def lines(self, content: RenderableType, width: int, height: int) -> list[str]:
+        """At most `height` lines, each of exactly `width` columns."""
+        console = Console(
+            width=width,
+            height=height,
+            color_system=None,
+            force_terminal=True,
+            legacy_windows=False,
+            _environ={},
+        )
+        options = console.options.update(width=width, height=height)
+        return [self._text(line) for line in console.render_lines(content, options)[:height]]
+
+    def _text(self, segments: Sequence[Segment]) -> str:
+        if self.is_plain:
+            return "".join(segment.text for segment in segments).rstrip()
+        kept = segments if self.color_system else Segment.remove_color(segments)
+        system = _SYSTEMS.get(self.color_system or "", ColorSystem.STANDARD)
+        return "".join(
+            segment.style.render(segment.text, color_system=system) if segment.style else segment.text
+            for segment in kept
+        )
+
+
+def update(before: Sequence[str], after: Sequence[str]) -> str:
+    """What to write so that a screen that shows `before` shows `after`: only the lines that differ."""
+    changed = [
+        f"\x1b[{row + 1};1H\x1b[0m{line}"
+        for row, line in enumerate(after)
+        if row >= len(before) or before[row] != line
+    ]
+    return f"{_BEGIN}{''.join(changed)}\x1b[0m{_END}" if changed else ""

@@ -1,0 +1,70 @@
+"""Recorded tasks verified again, from their text on: nothing that a file says about a task is believed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from tinyzero.runs.lines import TaskRecord
+from tinyzero.tasks import Kind
+from tinyzero.tasks.funnel import read_arguments, read_program
+from tinyzero.tasks.induction import MAX_INPUTS, refuse_message
+from tinyzero.types import Execution, Job, Proposal, Rejection, Stage, Task
+
+
+def verify_again(
+    records: Sequence[TaskRecord],
+    run_jobs: Callable[[list[Job]], Sequence[list[Execution]]],
+    kinds: Mapping[str, Kind],
+    *,
+    max_program_chars: int,
+    step: int,
+) -> list[Task | Rejection]:
+    """What became of each record on its way through the funnel; outputs are computed anew.
+
+    Args:
+        run_jobs: the executor's. step: of the tasks that are made.
+    """
+    proposals = [read_again(record, kinds, max_program_chars=max_program_chars) for record in records]
+    jobs = [
+        kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
+        for proposal in proposals
+    ]
+    results = iter(run_jobs([job for work in jobs for job in work]))
+    executions = [list(islice(results, len(work))) for work in jobs]
+    return [
+        kinds[proposal.kind].accept(proposal, runs, step) if isinstance(proposal, Proposal) else proposal
+        for proposal, runs in zip(proposals, executions, strict=True)
+    ]
+
+
+def read_again(
+    record: TaskRecord, kinds: Mapping[str, Kind], *, max_program_chars: int
+) -> Proposal | Rejection:
+    """The proposal behind a record, held to what a proposer's answer is held to."""
+    if record.kind not in kinds:
+        return Rejection(stage=Stage.PARSED, detail=f"no task kind {record.kind!r}")
+    if not 1 <= len(record.inputs) <= MAX_INPUTS:
+        return Rejection(stage=Stage.PARSED, detail=f"{len(record.inputs)} inputs")
+    message = " ".join(record.message.split())
+    if reason := refuse_message(message):
+        return Rejection(stage=Stage.ALLOWED, detail=reason)
+    program = read_program(record.program, max_program_chars)
+    inputs = [read_arguments(text) for text in record.inputs]
+    refused = next((item for item in (program, *inputs) if isinstance(item, Rejection)), None)
+    if refused is not None:
+        return refused
+    return Proposal(
+        kind=record.kind,
+        program=str(program),
+        inputs=tuple(map(str, inputs)),
+        message=message,
+        parents=record.parents,
+    )
+
+
+def difference(record: TaskRecord, outcome: Task | Rejection) -> str:
+    """What is no longer as it was recorded; empty where all is."""
+    if isinstance(outcome, Rejection):
+        return f"not {outcome.stage}: {outcome.detail}"
+    if outcome.outputs != record.outputs:
+        return f"outputs are now {', '.join(outcome.outputs)}"
+    return "" if outcome.id == record.id else f"its id is now {outcome.id}"
