@@ -53,7 +53,7 @@ def load_policy(
     device = torch.device(device)
     check_fused_head(device, version("trl"))
     dtype = choose_dtype(model, device)
-    with _no_progress_bars():
+    with no_progress_bars():
         base, tokenizer = _load_base(model, device, dtype)
     # Before the peft wrap, which would hide the causal model's own forward.
     add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
@@ -239,7 +239,7 @@ def _seeded(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """The screen belongs to the run's own view."""
     from transformers.utils import logging
 
