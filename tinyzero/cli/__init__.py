@@ -11,10 +11,14 @@ import typer
 
 import tinyzero
 from tinyzero.cli.bench import bench
+from tinyzero.cli.chat import chat
 from tinyzero.cli.doctor import doctor
+from tinyzero.cli.export import export
 from tinyzero.cli.presets import presets
+from tinyzero.cli.push import push
 from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
+from tinyzero.cli.solve import solve
 from tinyzero.cli.train import train
 from tinyzero.errors import TinyZeroError, nearest
 
@@ -32,6 +36,10 @@ app.command()(train)
 app.command()(presets)
 app.command()(doctor)
 app.command()(bench)
+app.command()(export)
+app.command()(push)
+app.command()(chat)
+app.command()(solve)
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
 
 def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
-    folder = _find_run(run, output)
+    folder = find_run(run, output)
     for key in parse_overrides(overrides):
         if key not in _RESUMABLE:
             raise ConfigError(
@@ -163,7 +163,7 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
             handler.close()
 
 
-def _find_run(run: str, output: Path) -> RunFolder:
+def find_run(run: str, output: Path) -> RunFolder:
     """A run by its path, or by its name in the output folder."""
     for path in (output / run, Path(run).expanduser()):
         if is_run(path):
