@@ -1,5 +1,6 @@
-"""A tiny random model with a small tokenizer, made on the spot: the torch floors are tested on it."""
+"""A tiny random model with a small tokenizer, and finished runs, made on the spot without training."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,5 +103,94 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
                     for parameter in policy.trainable_parameters(adapter):
                         parameter.normal_(0, 0.1, generator=generator)
         return policy
+
+    return make
+
+
+TASK = {
+    "step": 1, "id": "a1", "kind": "deduction", "program": "def f(x):\n    return x + 1", "inputs": ["1"],
+    "outputs": ["2"], "message": "", "shape": "s", "parents": [], "attempts": 4, "solve_rate": 0.25,
+}  # fmt: skip
+
+
+class Nothing:
+    """A part of a checkpoint that no export reads."""
+
+    def save(self, folder):
+        (folder / "nothing").write_text("")
+
+    def load(self, folder):
+        pass
+
+
+def randomize(policy, scale, seed=1):
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for adapter in policy.adapters:
+            for parameter in policy.trainable_parameters(adapter):
+                parameter.normal_(0, scale, generator=generator)
+
+
+def make_run(
+    folder, base, *, steps=(4,), scale=0.05, quantization="none", style="compact", adapters="shared"
+):
+    """A run folder with a checkpoint per step, metrics, tasks and environment."""
+    from tinyzero.config import Config, load_config
+    from tinyzero.policy import load_policy
+    from tinyzero.runs import checkpoints
+    from tinyzero.runs.folder import RunFolder
+    from tinyzero.runs.records import RecordWriter
+
+    config = Config.model_validate(
+        load_config("nano-cpu").model_dump()
+        | {"model": {"base": str(base), "quantization": quantization}, "prompts": {"style": style}}
+        | {
+            "policy": {"adapters": adapters, "rank": 4, "alpha": 8},
+            "hardware": {"device": "cpu", "threads": 1},
+        }
+    )
+    run = RunFolder.create(folder.parent, folder.name, config)
+    policy = load_policy(config.model, config.policy, device="cpu", temperature=1.0)
+    for step in steps:
+        randomize(policy, scale, seed=step)
+        checkpoints.write(run, step, {"policy": policy, "game": Nothing(), "learner": Nothing()}, progress={})
+    for path, lines in {
+        run.metrics: [
+            {"step": n, "solver/accuracy": 0.1 * n, "proposer/valid_share": 0.5} for n in (1, 2, 3, 4)
+        ],
+        run.tasks: [
+            TASK,
+            {**TASK, "id": "a2", "kind": "abduction", "step": 2, "solve_rate": None, "attempts": 0},
+        ],
+    }.items():
+        writer = RecordWriter(path)
+        for line in lines:
+            writer.append(line)
+        writer.close()
+    run.write_environment({"tinyzero": "0.1.0", "device": "cpu", "seed": 0, "packages": {"torch": "2.13.0"}})
+    return run
+
+
+@pytest.fixture(scope="session")
+def nano_original(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("nano") / "first-run", "nano", steps=(2, 4))
+
+
+@pytest.fixture
+def nano_run(nano_original, tmp_path):
+    """A run of nano that a test may change."""
+    from tinyzero.runs.folder import RunFolder
+
+    return RunFolder(Path(shutil.copytree(nano_original.path, tmp_path / "runs" / nano_original.name)))
+
+
+@pytest.fixture
+def tiny_run(tiny_model_folder, tmp_path):
+    """Makes runs of the tiny model, of which one may name quantisation and adapters."""
+
+    def make(name="tiny-run", base=tiny_model_folder, **options):
+        return make_run(tmp_path / "runs" / name, base, **options)
 
     return make

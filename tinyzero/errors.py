@@ -8,6 +8,7 @@
     │   └── OutOfMemory      the device ran out although the smallest batch was tried
     ├── ExecutorBroken       the sandbox itself, never the program in it
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
+    ├── ExportError          what a run learned cannot be made into files that others open
     └── HubError             the Hugging Face Hub
 
 The model's mistakes are no exceptions: they are a `Rejection` or a `Verdict`. Our own crash with a traceback.
@@ -47,6 +48,10 @@ class ExecutorBroken(TinyZeroError):
 
 class CheckpointError(TinyZeroError):
     """A run folder or a checkpoint cannot be read or written."""
+
+
+class ExportError(TinyZeroError):
+    """An adapter, a base model or a folder cannot be exported as it is."""
 
 
 class HubError(TinyZeroError):

@@ -1,4 +1,5 @@
 import dataclasses
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -199,3 +200,45 @@ def test_sampling_leaves_the_global_generator_alone(stopping_policy):
     before = torch.random.get_rng_state()
     sampler(stopping_policy).sample(request())
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_stream_gives_the_same_text_piece_by_piece(make_policy, temperature):
+    policy = make_policy()
+    sampler = BuiltinSampler(policy, SamplingConfig(), seed=3)
+    prompt = Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?")
+    request = SamplingRequest(
+        prompts=(prompt,), num_samples=1, max_tokens=12, stream="s", temperature=temperature
+    )
+    ((expected,),) = sampler.sample(request)
+    options = {"max_tokens": 12, "temperature": temperature, "stream": "s"}
+    pieces = list(sampler.stream(Role.SOLVER, policy.encode(prompt), **options))
+    assert "".join(pieces) == expected.text
+    assert len([piece for piece in pieces if piece]) == len(expected.text)  # a token is a character here
+
+
+def test_a_stream_of_the_reference_is_the_base_models_and_leaves_the_adapter_alone(make_policy):
+    policy, other = make_policy(), make_policy(randomize=False)
+    prompt = Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?")
+    options = {"max_tokens": 12, "temperature": 0.0, "stream": "s"}
+
+    def say(policy, role):
+        sampler = BuiltinSampler(policy, SamplingConfig(), seed=3)
+        return "".join(sampler.stream(role, policy.encode(prompt), **options))
+
+    trained = say(policy, Role.SOLVER)
+    assert say(policy, None) == say(other, Role.SOLVER) != trained
+    assert say(policy, Role.SOLVER) == trained
+
+
+def test_two_streams_may_be_read_in_turn(make_policy):
+    policy = make_policy()
+    sampler = BuiltinSampler(policy, SamplingConfig(), seed=3)
+    ids = policy.encode(Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?"))
+    options = {"max_tokens": 12, "temperature": 0.0, "stream": "s"}
+    alone = ["".join(sampler.stream(role, ids, **options)) for role in (None, Role.SOLVER)]
+    streams = [sampler.stream(role, ids, **options) for role in (None, Role.SOLVER)]
+    together = ["", ""]
+    for pieces in zip_longest(*streams, fillvalue=""):
+        together = [said + piece for said, piece in zip(together, pieces, strict=True)]
+    assert together == alone

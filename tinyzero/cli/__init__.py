@@ -11,12 +11,16 @@ import typer
 
 import tinyzero
 from tinyzero.cli.bench import bench
+from tinyzero.cli.chat import chat
 from tinyzero.cli.doctor import doctor
+from tinyzero.cli.export import export
 from tinyzero.cli.presets import presets
+from tinyzero.cli.push import push
 from tinyzero.cli.report import report
 from tinyzero.cli.runs import runs
 from tinyzero.cli.screen import printable
 from tinyzero.cli.signals import handle_unless_ignored
+from tinyzero.cli.solve import solve
 from tinyzero.cli.tasks import tasks
 from tinyzero.cli.train import train
 from tinyzero.cli.watch import watch
@@ -38,6 +42,10 @@ app.command()(watch)
 app.command()(runs)
 app.command()(tasks)
 app.command()(report)
+app.command()(export)
+app.command()(push)
+app.command()(chat)
+app.command()(solve)
 app.command()(doctor)
 app.command()(bench)
 

@@ -83,11 +83,21 @@ class Screen:
         with suppress(OSError):
             os.write(_STDERR, f"\r{text}\n".encode("ascii"))
 
-    def close(self) -> None:
+    def close_wait(self) -> None:
+        """Nothing is being waited for any more."""
         with self._lock:
             self._erase()
             self._waiting_for = ""
+
+    def close(self) -> None:
+        self.close_wait()
         self._closed.set()
+
+    def piece(self, text: str) -> None:
+        """A part of a result that is still being made, on standard output at once."""
+        with self._lock:
+            self._erase()
+            self._out.write(printable(text))
 
     def _write(self, stream: "_Stream", text: str) -> None:
         with self._lock:

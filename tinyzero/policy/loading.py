@@ -57,7 +57,7 @@ def load_policy(
     dtype = choose_dtype(model, device)
     is_4_bit = bool(_quantization(model, device, dtype))
     progress(f"reading the weights of {model.base}{', and quantising them to 4 bit' if is_4_bit else ''}")
-    with _no_progress_bars():
+    with no_progress_bars():
         base, tokenizer = _load_base(model, device, dtype)
     # Before the peft wrap, which would hide the causal model's own forward.
     add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
@@ -244,7 +244,7 @@ def _seeded(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """The screen belongs to the run's own view."""
     from transformers.utils import logging
 

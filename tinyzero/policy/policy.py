@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # For models without a chat template: a base model continues a written conversation (the frame of R1-Zero).
 _CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
-    "User: {text}\nAssistant:"
 )
+_QUESTION, _ANSWER = "User: {text}\nAssistant:", " {text}\n"
 
 _CUT = "\ufdd0"  # no character, by Unicode's decree; text on its two sides is tokenised apart
 
@@ -101,12 +101,25 @@ class Policy:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of the rendered prompt: one user turn, the opening of the answer, and the prefill."""
-        text, prefill = self._without_control(prompt.text), self._without_control(prompt.prefill)
+        return self.encode_turns([prompt.text], prefill=prompt.prefill)
+
+    def encode_turns(self, turns: Sequence[str], *, prefill: str = "") -> list[int]:
+        """Token ids of a conversation: user, answer, user and so on, up to the opening of the next answer.
+
+        Args:
+            turns: an odd number; the user's are the first, the third, and so on.
+        """
+        texts = [self._without_control(text) for text in turns]
+        prefill = self._without_control(prefill)
         if self.tokenizer.chat_template:
-            turn = [{"role": "user", "content": text}]
-            frame = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+            roles = ("user", "assistant")
+            written = [{"role": roles[place % 2], "content": text} for place, text in enumerate(texts)]
+            frame = self.tokenizer.apply_chat_template(written, tokenize=False, add_generation_prompt=True)
             return self._tokenize(f"{frame}{prefill}", add_special_tokens=False)
-        frame = _CONVERSATION.format(text=text)
+        forms = (_QUESTION, _ANSWER)
+        frame = _CONVERSATION + "".join(
+            forms[place % 2].format(text=text) for place, text in enumerate(texts)
+        )
         return self._tokenize(f"{frame} {prefill}" if prefill else frame, add_special_tokens=True)
 
     def _without_control(self, text: str) -> str:

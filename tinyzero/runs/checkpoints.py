@@ -46,7 +46,7 @@ def write(
         CheckpointError: the disk is full or refuses; older checkpoints are untouched.
     """
     target = run_folder.checkpoints / f"step-{step:06d}"
-    if target.exists() and _damage(target) is None:
+    if target.exists() and find_damage(target) is None:
         return target
     aside = run_folder.checkpoints / f".{target.name}"
     try:
@@ -129,7 +129,7 @@ def steps_saved(run_folder: RunFolder) -> int:
 
 def listing(run_folder: RunFolder) -> list[Path]:
     """All checkpoints, oldest first, damaged ones included."""
-    return sorted(run_folder.checkpoints.glob("step-*"), key=_step_of)
+    return sorted(run_folder.checkpoints.glob("step-*"), key=step_of)
 
 
 def prune(run_folder: RunFolder, keep: int) -> None:
@@ -143,7 +143,7 @@ def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
     """The newest intact checkpoint, and what is wrong with the newer ones."""
     damages: dict[str, str] = {}
     for folder in reversed(listing(run_folder)):
-        damage = _damage(folder)
+        damage = find_damage(folder)
         if damage is None:
             return folder, damages
         damages[folder.name] = damage
@@ -172,7 +172,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _damage(folder: Path) -> str | None:
+def find_damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint, None where nothing is."""
     try:
         expected = _read_progress(folder)["files"]
@@ -191,7 +191,7 @@ def _read_progress(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _step_of(folder: Path) -> int:
+def step_of(folder: Path) -> int:
     number = folder.name.removeprefix("step-")
     return int(number) if number.isdigit() else -1
 
@@ -202,6 +202,6 @@ def _remove_leftovers(run_folder: RunFolder, step: int) -> None:
     The run's lock says that nobody else is writing. A checkpoint of a later step than the run has come to is
     a damaged one: kept, it would count as the newest, and be kept in the place of an intact one.
     """
-    later = (folder for folder in listing(run_folder) if _step_of(folder) > step)
+    later = (folder for folder in listing(run_folder) if step_of(folder) > step)
     for folder in (*run_folder.checkpoints.glob(".step-*"), *later):
         shutil.rmtree(folder)

@@ -17,7 +17,7 @@ from tinyzero.errors import ConfigError, OutOfMemory
 from tinyzero.policy import Policy
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.rows import KeyValues, RowStore
-from tinyzero.types import Completion, Prompt, SamplingRequest
+from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 
 _PREFILL_TOKENS = 8192
 """Padded prompt tokens in one forward: enough to keep a card busy, and few beside a training batch."""
@@ -58,6 +58,51 @@ class BuiltinSampler:
                 f"{self._config.batch_rows} answers side by side do not fit into the device's memory; "
                 "lower sampling.batch_rows"
             ) from error
+
+    def stream(
+        self,
+        role: Role | None,
+        prompt_ids: Sequence[int],
+        *,
+        max_tokens: int,
+        temperature: float,
+        stream: str,
+    ) -> Iterator[str]:
+        """Sample one completion, and yield its text piece by piece as it is decoded.
+
+        The pieces add up to the text that `sample` gives for this prompt alone under the same `stream`.
+
+        Args:
+            role: whose adapter answers; None for the reference, the base model itself.
+
+        Raises:
+            ConfigError: the prompt is too long.
+        """
+        self._check_lengths([prompt_ids])
+        request = SamplingRequest(
+            prompts=(Prompt(role=role or Role.SOLVER, kind="", text=""),),
+            num_samples=1,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            stream=stream,
+        )
+        adapter = self._policy.adapter_of(role) if role else ""
+        said = text = ""
+        for text in self._texts(adapter, request, tuple(prompt_ids)):
+            if text.startswith(said) and not text.endswith("\ufffd"):  # a character may take several tokens
+                yield text[len(said) :]
+                said = text
+        yield text[len(said) :]
+
+    def _texts(self, adapter: str, request: SamplingRequest, prompt_ids: tuple[int, ...]) -> Iterator[str]:
+        """The only completion's text after each token. Whoever reads it may use the policy in between."""
+        with torch.inference_mode():
+            decoding = _Decoding(self._policy, self._config, self._seed, request, [prompt_ids])
+        while decoding.is_going_on:
+            with torch.inference_mode():
+                self._policy.wear(adapter)
+                text = decoding.step()
+            yield text
 
     def fits(self, prompt: Prompt) -> bool:
         """Whether the prompt is short enough for the configuration and the base model's context."""
@@ -116,12 +161,26 @@ class _Decoding:
         self._logprobs = torch.zeros(self._max_rows, budget, device=device)
 
     def run(self) -> list[list[Completion]]:
-        while self._queue or self._rows:
+        while self.is_going_on:
             self._refill()
             finished = self._decode_token()
             if finished:
                 self._retire(finished)
         return [[samples[index] for index in sorted(samples)] for samples in self._completions]
+
+    @property
+    def is_going_on(self) -> bool:
+        return bool(self._queue or self._rows)
+
+    def step(self) -> str:
+        """Decode one token of a request for a single completion, and return its text so far."""
+        self._refill()
+        finished = self._decode_token()
+        ids = self._tokens[0, : int(self._counts[0])].tolist()
+        if not finished:
+            return self._policy.decode(ids)
+        self._retire(finished)
+        return self._completions[0][0].text
 
     def _refill(self) -> None:
         free = self._max_rows - len(self._rows)

@@ -1,0 +1,49 @@
+"""The tasks of a run as a data set that `datasets` opens."""
+
+import json
+
+import pytest
+
+from tinyzero.errors import ExportError
+from tinyzero.hub.dataset import export_tasks
+
+
+def test_the_data_set_holds_every_task_and_says_how_it_was_made(nano_run, tmp_path):
+    folder, base, is_new = export_tasks(nano_run, tmp_path / "tasks")
+    assert (base.name, is_new) == ("nano", True)
+    rows = [json.loads(line) for line in (folder / "tasks.jsonl").read_text().splitlines()]
+    assert [(row["kind"], row["solve_rate"]) for row in rows] == [("deduction", 0.25), ("abduction", None)]
+    card = (folder / "README.md").read_text()
+    assert "license: apache-2.0" in card
+    assert "| abduction | 1 | 1 | - | - | - |" in card
+    assert "| deduction | 1 | 1 | 0.25 | 0% | 0% |" in card
+
+
+def test_datasets_opens_the_folder(nano_run, tmp_path):
+    from datasets import load_dataset
+
+    folder, _, _ = export_tasks(nano_run, tmp_path / "tasks")
+    loaded = load_dataset("json", data_files=str(folder / "tasks.jsonl"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"][0]["program"] == "def f(x):\n    return x + 1"
+    assert loaded["train"].num_rows == 2
+
+
+def test_an_earlier_export_is_taken_again(nano_run):
+    folder, _, is_new = export_tasks(nano_run, reuse=True)
+    assert (folder.name, is_new) == ("tasks-step-000002", True)
+    assert export_tasks(nano_run, reuse=True)[2] is False
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "x"}'])
+def test_a_line_that_is_no_task_is_named(nano_run, tmp_path, line):
+    with nano_run.tasks.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(ExportError, match=r"line 3 of .* is no task"):
+        export_tasks(nano_run, tmp_path / "tasks")
+    assert not (tmp_path / "tasks").exists()
+
+
+def test_a_run_without_tasks(nano_run, tmp_path):
+    nano_run.tasks.write_text("")
+    with pytest.raises(ExportError, match="has verified no task yet"):
+        export_tasks(nano_run, tmp_path / "tasks")

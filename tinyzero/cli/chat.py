@@ -1,0 +1,126 @@
+"""`tinyzero chat`: talk to what a run has made of its model."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from tinyzero.cli.choices import Checkpoint, RoleName, RunName, open_run
+
+if TYPE_CHECKING:
+    from tinyzero.cli.screen import Screen
+    from tinyzero.cli.talk import Speaker, Talk
+
+_FENCE = '"""'
+_HELP = 'a message a line, or several lines between """ and """; /new forgets what was said, /quit leaves'
+
+
+def chat(
+    run: RunName,
+    role: Annotated[RoleName, typer.Option(help="Whose adapter answers.")] = RoleName.SOLVER,
+    base: Annotated[
+        bool, typer.Option("--base", help="Let the untrained model answer as well, first.")
+    ] = False,
+    checkpoint: Checkpoint = "last",
+    temperature: Annotated[
+        float | None, typer.Option(help="0 is greedy. Default: that of the training.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Of an answer. Default: as in training.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Names the random numbers of the answers.")] = 0,
+) -> None:
+    """Talk to a run's model. Where standard input is no terminal, all of it is one message."""
+    from tinyzero.cli.screen import Screen
+    from tinyzero.cli.talk import open_talk
+    from tinyzero.types import Role
+
+    screen = Screen(sys.stdout, sys.stderr)
+    try:
+        talk = open_talk(
+            open_run(run),
+            screen,
+            role=Role(role.value),
+            checkpoint=checkpoint,
+            with_base=base,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+        if sys.stdin.isatty():
+            converse(talk, read_messages(sys.stdin, screen), screen)
+        else:
+            converse(talk, iter([sys.stdin.read()]), screen)
+    finally:
+        screen.close()
+
+
+def converse(talk: "Talk", messages: Iterator[str], screen: "Screen") -> None:
+    """Answer message after message; each speaker remembers its own side of the conversation."""
+    said: dict[str, list[str]] = {speaker.label: [] for speaker in talk.speakers}
+    for number, message in enumerate(messages):
+        text = message.strip("\n")
+        if text.strip() == "/new":
+            said = {label: [] for label in said}
+        elif text.strip():
+            for speaker in talk.speakers:
+                turns = said[speaker.label] = turns_that_fit(talk, [*said[speaker.label], text], screen)
+                answer = _say(talk, speaker, turns, f"chat/{number}", screen)
+                said[speaker.label] = [*turns, answer]
+
+
+def turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[str]:
+    """As much of the conversation as fits; a model of the compact style was only ever shown one turn."""
+    if talk.config.prompts.style == "compact":
+        return turns[-1:]
+    longest = min(talk.config.sampling.max_prompt_tokens, talk.policy.context_tokens - 1)
+    kept = turns
+    while len(kept) > 1 and len(talk.policy.encode_turns(kept)) > longest:
+        kept = kept[2:]
+    if len(kept) < len(turns):
+        screen.note("(the beginning of the conversation no longer fits, and is forgotten)")
+    return kept
+
+
+def read_messages(stream: TextIO, screen: "Screen") -> Iterator[str]:
+    """What a person types, until /quit or the end of the input."""
+    screen.note(_HELP)
+    while True:
+        screen.piece("> ")
+        try:
+            line = stream.readline()
+        except KeyboardInterrupt:
+            line = ""
+        if line.strip().startswith(_FENCE):
+            line = _read_block(stream, line.strip().removeprefix(_FENCE))
+        if not line or line.strip() == "/quit":
+            screen.piece("\n" if not line else "")
+            return
+        yield line
+
+
+def _read_block(stream: TextIO, first: str) -> str:
+    lines = [first] if first else []
+    for line in stream:
+        before, fence, _ = line.partition(_FENCE)
+        lines.append(before.rstrip("\n"))
+        if fence:
+            break
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _say(talk: "Talk", speaker: "Speaker", turns: list[str], stream: str, screen: "Screen") -> str:
+    """Stream one answer to the screen; Ctrl-C ends the answer, not the conversation."""
+    if len(talk.speakers) > 1:
+        screen.piece(f"[{speaker.label}] ")
+    pieces = []
+    try:
+        for piece in talk.answer(speaker, talk.policy.encode_turns(turns), stream):
+            screen.piece(piece)
+            pieces.append(piece)
+    except KeyboardInterrupt:
+        if not sys.stdin.isatty():
+            raise
+    screen.piece("\n")
+    return "".join(pieces)

@@ -1,0 +1,114 @@
+"""`tinyzero export`: what a run learned, as a folder that others open."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinyzero.cli.choices import (
+    Checkpoint,
+    DtypeName,
+    DtypeOption,
+    MergeBaseName,
+    MergeBaseOption,
+    RoleName,
+    RoleOption,
+    RunName,
+    What,
+    open_run,
+    role_of,
+)
+
+if TYPE_CHECKING:
+    from tinyzero.cli.screen import Screen
+    from tinyzero.hub.export import Exported
+    from tinyzero.runs.folder import RunFolder
+
+
+def export(
+    run: RunName,
+    what: Annotated[
+        What,
+        typer.Option(help="A LoRA adapter, a merged model, a GGUF file, or the tasks that the run made up."),
+    ] = What.MERGED,
+    role: RoleOption = None,
+    checkpoint: Checkpoint = "last",
+    merge_base: MergeBaseOption = MergeBaseName.BF16,
+    dtype: DtypeOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to make. Default: one in RUN/export.")
+    ] = None,
+) -> None:
+    """Export a run's adapter, merged into its base model or alone, whole and checked."""
+    from tinyzero.cli.screen import Screen
+
+    screen = Screen(sys.stdout, sys.stderr)
+    try:
+        found = open_run(run)
+        place = output.expanduser() if output else None
+        for exported in take_home(
+            found,
+            what,
+            screen,
+            role=role,
+            checkpoint=checkpoint,
+            merge_base=merge_base,
+            dtype=dtype,
+            output=place,
+        ):
+            screen.close_wait()
+            for remark in exported.remarks:
+                screen.note(remark)
+            screen.line(str(exported.folder))
+    finally:
+        screen.close()
+
+
+def take_home(
+    run: "RunFolder",
+    what: What,
+    screen: "Screen",
+    *,
+    role: RoleName | None,
+    checkpoint: str,
+    merge_base: MergeBaseName,
+    dtype: DtypeName | None,
+    output: Path | None = None,
+    reuse: bool = False,
+) -> "list[Exported]":
+    """Export what was asked for; `reuse` takes an earlier export that is still as it was written."""
+    from tinyzero.hub.export import Exported, Request, export
+
+    _refuse_meaningless(what, role, merge_base, dtype)
+    if what is What.TASKS:
+        from tinyzero.hub.dataset import export_tasks
+
+        folder, base, is_new = export_tasks(run, output, reuse=reuse)
+        warning = base.licence.warning
+        remarks = (f"warning: {warning}",) if warning else ()
+        return [Exported(folder=folder, what="tasks", remarks=remarks, is_new=is_new)]
+    request = Request(
+        what=what.value,  # type: ignore[arg-type]  # tasks were seen to above
+        role=role_of(role),
+        checkpoint=checkpoint,
+        merge_base=merge_base.value,
+        dtype=dtype.value if dtype else None,
+    )
+    return export(run, request, output, tell=screen.wait, reuse=reuse)
+
+
+def _refuse_meaningless(
+    what: What, role: RoleName | None, merge_base: MergeBaseName, dtype: DtypeName | None
+) -> None:
+    """An option that would change nothing was meant for something else."""
+    from tinyzero.errors import ConfigError
+
+    given = {
+        "--role": role is not None and what is What.TASKS,
+        "--dtype": dtype is not None and what in (What.TASKS, What.ADAPTER),
+        "--merge-base": merge_base is not MergeBaseName.BF16 and what in (What.TASKS, What.ADAPTER),
+    }
+    for option, is_meaningless in given.items():
+        if is_meaningless:
+            raise ConfigError(f"{option} has no meaning for --what {what.value}")

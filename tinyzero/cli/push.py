@@ -1,0 +1,115 @@
+"""`tinyzero push`: a run's result on the Hugging Face Hub, private unless told otherwise."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinyzero.cli.choices import (
+    Checkpoint,
+    DtypeOption,
+    MergeBaseName,
+    MergeBaseOption,
+    RoleName,
+    RoleOption,
+    RunName,
+    What,
+    open_run,
+)
+from tinyzero.cli.export import take_home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinyzero.cli.screen import Screen
+    from tinyzero.hub.plan import PushPlan
+
+
+def push(
+    run: RunName,
+    repo: Annotated[
+        str, typer.Option(help="Name on the Hub; yours, where it names no owner.", metavar="NAME")
+    ],
+    public: Annotated[bool, typer.Option("--public", help="Everybody may see it. Default: private.")] = False,
+    what: Annotated[
+        What, typer.Option(help="An adapter, a merged model, a GGUF file, or the tasks as a data set.")
+    ] = What.MERGED,
+    role: RoleOption = None,
+    checkpoint: Checkpoint = "last",
+    merge_base: MergeBaseOption = MergeBaseName.BF16,
+    dtype: DtypeOption = None,
+    branch: Annotated[str, typer.Option(help="Branch that gets the commit.")] = "main",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Export and show; send nothing.")] = False,
+) -> None:
+    """Export, and send the folder to the Hub in one commit. The token: HF_TOKEN, or `hf auth login`."""
+    from tinyzero.cli.screen import Screen
+    from tinyzero.hub.plan import check_names, preview
+    from tinyzero.hub.push import find_token
+
+    screen = Screen(sys.stdout, sys.stderr)
+    try:
+        check_names(repo, branch)
+        if not dry_run:
+            find_token()  # before the work rather than after it
+        found = open_run(run)
+        one = _one_role(found.config().policy.adapters, role, what)
+        if one is not role:
+            screen.note(
+                "this run has an adapter for each role: sending the solver's (--role proposer: the other)"
+            )
+        (exported,) = take_home(
+            found,
+            what,
+            screen,
+            role=one,
+            checkpoint=checkpoint,
+            merge_base=merge_base,
+            dtype=dtype,
+            reuse=True,
+        )
+        screen.close_wait()
+        if not exported.is_new:
+            screen.note(f"taking {exported.folder} as it was exported before")
+        plan = _plan(exported.folder, repo, what, is_public=public, branch=branch)
+        for line in preview(plan):
+            screen.line(line)
+        for remark in exported.remarks:
+            screen.note(remark)
+        if dry_run:
+            screen.line("dry run: nothing was sent")
+        else:
+            _send(plan, screen)
+    finally:
+        screen.close()
+
+
+def _one_role(adapters: str, role: RoleName | None, what: What) -> RoleName | None:
+    """One repository holds one model: the solver's, where the roles have adapters of their own."""
+    if role is None and adapters == "per-role" and what is not What.TASKS:
+        return RoleName.SOLVER
+    return role
+
+
+def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str) -> "PushPlan":
+    from tinyzero.hub.licence import licence_of
+    from tinyzero.hub.plan import make_plan
+
+    return make_plan(
+        folder,
+        repo,
+        repo_type="dataset" if what is What.TASKS else "model",
+        is_public=is_public,
+        branch=branch,
+        licence=licence_of(folder).in_words,
+    )
+
+
+def _send(plan: "PushPlan", screen: "Screen") -> None:
+    from tinyzero.hub.push import make_pusher
+
+    if not sys.stderr.isatty():
+        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+        disable_progress_bars()
+    pushed = make_pusher(plan, tell=screen.note).push()
+    screen.line(f"{pushed.url} ({plan.visibility}, commit {pushed.commit[:12]})")

@@ -1,0 +1,134 @@
+"""`tinyzero solve`: a task of one's own, answered by a run's model and judged by execution."""
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tinyzero.cli.choices import Checkpoint, RunName, open_run
+
+if TYPE_CHECKING:
+    from tinyzero.cli.screen import Screen
+    from tinyzero.cli.talk import Speaker, Talk
+    from tinyzero.execution import Executor
+    from tinyzero.types import Task, Verdict
+
+
+def solve(
+    run: RunName,
+    task: Annotated[
+        str, typer.Argument(help="A file with the task, - for standard input.", metavar="FILE|-")
+    ] = "-",
+    base: Annotated[bool, typer.Option("--base", help="Let the untrained model try as well, first.")] = False,
+    attempts: Annotated[int, typer.Option(min=1, max=1000, help="Answers to the task.")] = 1,
+    checkpoint: Checkpoint = "last",
+    temperature: Annotated[
+        float | None, typer.Option(help="Default: greedy for one attempt, that of the training for several.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Names the random numbers of the answers.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object an answer.")] = False,
+    allow_weak_sandbox: Annotated[
+        bool, typer.Option("--allow-weak-sandbox", help="Run programs even where they cannot be confined.")
+    ] = False,
+) -> None:
+    """Solve a task of your own: a program and `in: ...` or `out: ...`, pairs of both, or a task in JSON."""
+    from tinyzero.cli.screen import Screen
+    from tinyzero.cli.talk import open_talk
+    from tinyzero.execution import Executor
+    from tinyzero.games.solving import complete, read_task
+    from tinyzero.types import Role
+
+    screen = Screen(sys.stdout, sys.stderr)
+    try:
+        asked = read_task(_read(task))
+        found = open_run(run)
+        limits = found.config().execution
+        allowed = limits.allow_weak_sandbox or allow_weak_sandbox
+        with Executor(limits.model_copy(update={"allow_weak_sandbox": allowed})) as executor:
+            whole = complete(asked, executor)
+            talk = open_talk(
+                found,
+                screen,
+                role=Role.SOLVER,
+                checkpoint=checkpoint,
+                with_base=base,
+                max_tokens=None,
+                temperature=0.0 if temperature is None and attempts == 1 else temperature,
+                seed=seed,
+            )
+            for speaker in talk.speakers:
+                _try(talk, speaker, whole, attempts, executor, screen, as_json=json)
+    finally:
+        screen.close()
+
+
+def _read(task: str) -> str:
+    """The text of a task. Raises ConfigError."""
+    from tinyzero.errors import ConfigError
+
+    try:
+        return sys.stdin.read() if task == "-" else Path(task).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {task}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{task} is not UTF-8 text (byte {error.start})") from error
+
+
+def _try(
+    talk: "Talk",
+    speaker: "Speaker",
+    task: "Task",
+    attempts: int,
+    executor: "Executor",
+    screen: "Screen",
+    *,
+    as_json: bool,
+) -> None:
+    """All attempts of one speaker, each with its verdict, and the share that was right."""
+    from tinyzero.games.solving import judge
+    from tinyzero.tasks import KINDS
+
+    prompt = KINDS[task.kind].solve_prompt(task, talk.config.prompts.style)
+    ids = talk.policy.encode(prompt)
+    verdicts = []
+    for number in range(attempts):
+        if not as_json:
+            screen.piece(f"[{speaker.label}] " if len(talk.speakers) > 1 else "")
+            screen.piece(prompt.prefill)
+        answer = prompt.prefill
+        for piece in talk.answer(speaker, ids, f"solve/{number}"):
+            answer += piece
+            screen.piece("" if as_json else piece)
+        verdict = judge(task, answer, executor)
+        verdicts.append(verdict)
+        if as_json:
+            screen.line(json_module.dumps(_as_json(speaker, task, answer, verdict)))
+        else:
+            screen.line(f"\n{in_words(task, verdict)}")
+    if attempts > 1 and not as_json:
+        right = sum(verdict.is_correct for verdict in verdicts)
+        screen.line(f"{speaker.label}: {right} of {attempts} right")
+
+
+def in_words(task: "Task", verdict: "Verdict") -> str:
+    """The verdict, what was read from the answer, and what would have been right."""
+    detail = f" ({verdict.detail})" if verdict.detail else ""
+    lines = [f"verdict: {verdict.status}{detail}"]
+    if verdict.answer and "\n" not in verdict.answer:
+        lines.append(f"read: {verdict.answer}")
+    if not verdict.is_correct and task.kind == "deduction":
+        lines.append(f"right: {task.outputs[0]}")
+    return "\n".join(lines)
+
+
+def _as_json(speaker: "Speaker", task: "Task", answer: str, verdict: "Verdict") -> dict[str, Any]:
+    return {
+        "model": speaker.label,
+        "kind": task.kind,
+        "answer": answer,
+        "verdict": verdict.status,
+        "read": verdict.answer,
+        "detail": verdict.detail,
+    }

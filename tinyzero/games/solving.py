@@ -1,0 +1,159 @@
+"""A task of somebody's own, outside of any game: read from text, completed by running it, its answers judged.
+
+Text in JSON, as in tasks.jsonl, or as people write it: a program, then lines `in: ...` and `out: ...`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tinyzero.errors import ConfigError
+from tinyzero.execution.values import (
+    BadLiteral,
+    parse_arguments,
+    parse_literal,
+    render,
+    render_arguments,
+    same,
+)
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.judging import judge_answers
+from tinyzero.tasks.programs import BadProgram, tidy
+from tinyzero.types import Job, Runner, Task, Verdict
+
+EXAMPLES = (
+    "a program and `in: 3` asks for the output, a program and `out: 7` for an input, "
+    "and two pairs or more of `in:` and `out:` lines for a program"
+)
+_MAX_CHARS = 100_000
+
+
+def read_task(text: str) -> Task:
+    """The task that a text describes; outputs that it leaves out are still empty.
+
+    Raises:
+        ConfigError: it describes none; the message says how one is written.
+    """
+    if len(text) > _MAX_CHARS:
+        raise ConfigError(f"the task has {len(text)} characters; {_MAX_CHARS} are read")
+    fields = _from_json(text) if text.lstrip().startswith("{") else _from_lines(text)
+    program, inputs, outputs = fields["program"], fields["inputs"], fields["outputs"]
+    kind = str(fields.get("kind") or _kind(program, inputs, outputs))
+    if kind not in KINDS:
+        raise ConfigError(f"the task is of kind {kind!r}; there are {', '.join(KINDS)}")
+    task = Task(
+        id="own",
+        kind=kind,
+        program=_tidy(program),
+        inputs=tuple(map(_arguments, inputs)),
+        outputs=tuple(map(_literal, outputs)),
+        message=" ".join(str(fields.get("message") or "").split()),
+    )
+    _check(task)
+    return task
+
+
+def complete(task: Task, runner: Runner) -> Task:
+    """Fill in outputs by running the program, or check those that are given against it.
+
+    Raises:
+        ConfigError: the program fails, is not deterministic, or does something else than the task says.
+    """
+    if not task.program or not task.inputs:
+        return task
+    job = Job(program=task.program, inputs=task.inputs, check_determinism=True)
+    (executions,) = runner.run_jobs([job])
+    for given, execution in zip(task.inputs, executions, strict=True):
+        if not execution.is_ok:
+            said = f"{execution.outcome} {execution.detail}".strip()
+            raise ConfigError(f"the task's program does not answer f({given[:80]}): {said}")
+    outputs = tuple(render(execution.value) for execution in executions)
+    for mine, made in zip(task.outputs, outputs, strict=False):
+        if not same(parse_literal(mine), parse_literal(made)):
+            raise ConfigError(f"the task says {mine[:80]}, its program returns {made[:80]}")
+    return replace(task, outputs=outputs)
+
+
+def judge(task: Task, answer: str, runner: Runner) -> Verdict:
+    """The verdict on an answer (the prompt's prefill and the completion), by execution where it needs one."""
+    ((verdict,),) = judge_answers([task], [[answer]], kinds=KINDS, runner=runner)
+    return verdict
+
+
+def _from_json(text: str) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the task begins like JSON and is none ({error}); {EXAMPLES}") from error
+    lists = {name: fields.get(name) or [] for name in ("inputs", "outputs")}
+    program = fields.get("program") or ""
+    strings = [program, *(item for items in lists.values() if isinstance(items, list) for item in items)]
+    if not all(isinstance(items, list) for items in lists.values()) or not all(
+        isinstance(item, str) for item in strings
+    ):
+        raise ConfigError("a task in JSON has a program (text), inputs and outputs (lists of texts)")
+    return {**fields, **lists, "program": program}
+
+
+def _from_lines(text: str) -> Mapping[str, Any]:
+    lines = text.splitlines()
+    start = next((place for place, line in enumerate(lines) if _label(line)), len(lines))
+    fields: dict[str, Any] = {"program": "\n".join(lines[:start]), "inputs": [], "outputs": []}
+    for line in lines[start:]:
+        label = _label(line)
+        value = line.partition(":")[2].strip()
+        if label == "msg":
+            fields["message"] = value
+        elif label:
+            fields["inputs" if label == "in" else "outputs"].append(value)
+        elif line.strip():
+            raise ConfigError(f"the task has a line {line[:60]!r} after its program; {EXAMPLES}")
+    return fields
+
+
+def _label(line: str) -> str:
+    """`in`, `out` or `msg` where a line begins with it and a colon; the program ends there."""
+    name, colon, _ = line.partition(":")
+    return name if colon and name in ("in", "out", "msg") else ""
+
+
+def _kind(program: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    if not program.strip() or len(inputs) > 1:
+        return "induction"
+    return "deduction" if inputs else "abduction"
+
+
+def _tidy(program: str) -> str:
+    if not program.strip():
+        return ""
+    try:
+        return tidy(program)
+    except BadProgram as error:
+        raise ConfigError(f"the task's program cannot be read: {error}") from error
+
+
+def _arguments(text: str) -> str:
+    try:
+        return render_arguments(parse_arguments(text))
+    except BadLiteral as error:
+        raise ConfigError(f"the task's input {text[:60]!r} is no list of literals: {error}") from error
+
+
+def _literal(text: str) -> str:
+    try:
+        return render(parse_literal(text))
+    except BadLiteral as error:
+        raise ConfigError(f"the task's output {text[:60]!r} is no literal: {error}") from error
+
+
+def _check(task: Task) -> None:
+    """Whether a kind has what it asks with."""
+    has_pairs = len(task.inputs) >= 2 and (task.program or len(task.inputs) == len(task.outputs))
+    is_whole = {
+        "deduction": task.program and len(task.inputs) == 1 and len(task.outputs) <= 1,
+        "abduction": task.program and len(task.inputs) <= 1 and (task.inputs or len(task.outputs) == 1),
+        "induction": has_pairs and len(task.outputs) <= len(task.inputs),
+    }
+    if not is_whole.get(task.kind, True):
+        raise ConfigError(f"the {task.kind} task is not complete: {EXAMPLES}")

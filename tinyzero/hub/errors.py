@@ -1,0 +1,64 @@
+"""What the Hub's client raises, sorted: what may pass, and what to say about the rest, without the token."""
+
+from typing import Any
+
+_ADVICE = {
+    400: "the Hub did not understand the request",
+    401: "the Hub does not accept your token; log in again: hf auth login",
+    403: "your token may not write to {repo}; make one that may: https://hf.co/settings/tokens",
+    404: "the Hub knows no {repo}, or not for you",
+    409: "the Hub reports a conflict over {repo}; run it again",
+    412: "{repo} was changed by somebody else meanwhile; look at it, and run it again",
+    413: "a file is too large for the Hub",
+    429: "the Hub wants a pause; wait some minutes, and run it again: what is uploaded stays",
+}
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """Everything that a call of the client can fail with.
+
+    Its HTTP library has changed within our range, and failed uploads of single files come as RuntimeError.
+    """
+    return (_http_library().HTTPError, OSError, ValueError, RuntimeError)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether trying again makes sense: a busy Hub, or a connection that was lost."""
+    cause, status = _cause(error), status_of(error)
+    if status is not None:
+        return status in _PASSING
+    return isinstance(cause, (_http_library().TransportError, ConnectionError, TimeoutError))
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status behind an error, None where no answer came."""
+    status = getattr(getattr(_cause(error), "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def in_words(error: Exception, repo: str, token: str) -> str:
+    """One line that says what to do."""
+    cause, status = _cause(error), status_of(error)
+    said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    detail = said.replace(token, "***")[:300]
+    if status is not None:
+        advice = _ADVICE.get(status, "the Hub failed; run it again: what is uploaded stays")
+        return f"{advice.format(repo=repo)} ({status}: {detail})"
+    if is_passing(error):
+        return f"the Hub cannot be reached ({detail}); run it again: what is uploaded stays"
+    return f"the push to {repo} failed: {detail}"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What an upload's RuntimeError was raised from."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _http_library() -> Any:  # noqa: ANN401  a module
+    """httpx2 since huggingface_hub 2, httpx before."""
+    from huggingface_hub.utils import _http
+
+    return getattr(_http, "httpx2", None) or _http.httpx  # type: ignore[attr-defined]

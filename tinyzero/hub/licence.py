@@ -1,0 +1,86 @@
+"""The base model's licence, which what is trained from it inherits."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PERMISSIVE = {
+    "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsd", "cc0-1.0", "cc-by-4.0", "isc", "unlicense",
+}  # fmt: skip
+_NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial|\bresearch\b", re.IGNORECASE)
+_LICENCE_FILE = re.compile(r"(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)([-._].*)?", re.IGNORECASE)
+_MAX_CARD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """What the base model's card says about its licence.
+
+    Attributes:
+        id: the Hub's identifier, None where the card names none. name, link: of a licence of the owner's own.
+    """
+
+    id: str | None = None
+    name: str | None = None
+    link: str | None = None
+
+    @property
+    def in_words(self) -> str:
+        return self.name or self.id or "unknown"
+
+    @property
+    def warning(self) -> str | None:
+        """What somebody who takes the model must know first; None for a permissive licence."""
+        if self.id is None:
+            return "the licence of the base model is unknown: find it out before you give this to anybody"
+        if _NON_COMMERCIAL.search(f"{self.id.replace('-', ' ')} {self.id} {self.name or ''}"):
+            return f"NON-COMMERCIAL: the base model's licence ({self.in_words}) forbids commercial use"
+        if self.id not in _PERMISSIVE:
+            return (
+                f"the base model's licence ({self.in_words}) has conditions: read it before you pass this on"
+            )
+        return None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The licence fields of a card."""
+        fields = {"license": self.id, "license_name": self.name, "license_link": self.link}
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+def licence_of(folder: Path) -> Licence:
+    """The licence that the card in a model's folder names; unknown where there is no readable card."""
+    metadata = _card_metadata(folder / "README.md")
+    link = _text(metadata.get("license_link"))
+    return Licence(
+        id=_text(metadata.get("license")),
+        name=_text(metadata.get("license_name")),
+        link=link if link and link.startswith(("https://", "http://")) else None,
+    )
+
+
+def licence_files(folder: Path) -> list[Path]:
+    """Licence texts and notices that have to travel with the weights."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and _LICENCE_FILE.fullmatch(path.name))
+
+
+def _card_metadata(card: Path) -> Mapping[str, Any]:
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        if card.stat().st_size > _MAX_CARD_BYTES:
+            return {}
+        found = metadata_load(card)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    """One short line, or nothing: the card was written by somebody else."""
+    if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
+        return None
+    return value.strip()

@@ -1,0 +1,114 @@
+"""What a push would send, known before anything is sent: names, files, bytes, visibility, licence."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinyzero.errors import HubError
+
+RepoType = Literal["model", "dataset"]
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+_REPO = re.compile(rf"(?:{_PART}/)?{_PART}", re.ASCII)
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", re.ASCII)
+_SCANNED_BYTES = 16 << 20
+"""Larger files hold weights, where no token gets in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushPlan:
+    """One folder on its way to one repository.
+
+    Attributes:
+        repo: `name` or `owner/name`; without an owner it is the token's user.
+        files: path in the folder -> bytes.
+        licence: in words, for the preview.
+    """
+
+    folder: Path
+    repo: str
+    repo_type: RepoType
+    is_public: bool
+    branch: str
+    files: dict[str, int]
+    licence: str
+
+    @property
+    def visibility(self) -> str:
+        return "public" if self.is_public else "private"
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(self.files.values())
+
+
+def make_plan(
+    folder: Path, repo: str, *, repo_type: RepoType, is_public: bool, branch: str, licence: str
+) -> PushPlan:
+    """Look at the folder, and check the names.
+
+    Raises:
+        HubError: a name cannot be, or the folder holds what must not be sent.
+    """
+    check_names(repo, branch)
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
+            raise HubError(f"{path} is no plain file; nothing was sent")
+    return PushPlan(
+        folder=folder,
+        repo=repo,
+        repo_type=repo_type,
+        is_public=is_public,
+        branch=branch,
+        files={path.relative_to(folder).as_posix(): path.stat().st_size for path in paths},
+        licence=licence,
+    )
+
+
+def check_names(repo: str, branch: str) -> None:
+    """Raise HubError for a repository or branch that the Hub would not take."""
+    parts = repo.split("/")
+    if not _REPO.fullmatch(repo) or any(word in repo for word in ("--", "..")) or repo.endswith(".git"):
+        raise HubError(
+            f"--repo is {repo!r}; it must be name or owner/name, of letters, digits, '-', '_' and '.'"
+        )
+    if any(len(part) > 96 for part in parts):
+        raise HubError("--repo has a part of more than 96 characters; choose a shorter one")
+    if (
+        not _BRANCH.fullmatch(branch)
+        or any(word in branch for word in ("..", "//", "/."))
+        or branch.endswith(("/", ".", ".lock"))
+    ):
+        raise HubError(f"--branch is {branch!r}; it must be a plain branch name, such as main")
+
+
+def preview(plan: PushPlan) -> list[str]:
+    """The push in lines for people."""
+    width = max((len(name) for name in plan.files), default=0)
+    kind = "data set" if plan.repo_type == "dataset" else "model"
+    return [
+        f"{kind} {plan.repo}, {plan.visibility}, branch {plan.branch}",
+        f"licence {plan.licence}",
+        *(f"  {name:<{width}}  {in_words(size):>9}" for name, size in plan.files.items()),
+        f"{len(plan.files)} files, {in_words(plan.num_bytes)}, in one commit",
+    ]
+
+
+def refuse_token_in_files(plan: PushPlan, token: str) -> None:
+    """Whatever else went wrong, a token is not published. Raises HubError."""
+    for name, size in plan.files.items():
+        if size <= _SCANNED_BYTES and token.encode() in (plan.folder / name).read_bytes():
+            raise HubError(
+                f"{name} contains your Hub token; nothing was sent. Remove it, and revoke the token"
+            )
+
+
+def in_words(num_bytes: int) -> str:
+    """Bytes for people: 812 B, 6.4 MB."""
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"

@@ -1,0 +1,137 @@
+"""What a run has learned so far: choosing one of its checkpoints, and loading the policy as it was there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinyzero.config import Config, HardwareConfig, ModelConfig
+from tinyzero.errors import CheckpointError
+from tinyzero.runs import checkpoints
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.records import read
+from tinyzero.types import Role
+
+if TYPE_CHECKING:
+    from tinyzero.policy import Policy
+
+HELDOUT_METRIC = "heldout/mean/sampled"
+"""By which checkpoints are compared; on the lines of metrics.jsonl at whose steps it was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The adapters as they were after some step.
+
+    Attributes:
+        step: steps made since the run's beginning.
+        adapters: folder with versions.json and a folder per adapter.
+        why: how it was chosen, in a few words.
+    """
+
+    step: int
+    adapters: Path
+    why: str
+
+
+def choose_snapshot(run: RunFolder, wanted: str = "last") -> Snapshot:
+    """The checkpoint that `wanted` means: `last`, `best` by the held-out metric, or a step's number.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged; the message names those that are there.
+    """
+    if wanted == "last":
+        return _snapshot(run, _last_step(run), "the last checkpoint")
+    if wanted == "best":
+        return _best(run)
+    if wanted.isascii() and wanted.isdigit():
+        return _snapshot(run, int(wanted), "chosen by its step")
+    raise CheckpointError(f"checkpoint is {wanted!r}; it must be best, last or the number of a step")
+
+
+def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | None = None) -> "Policy":
+    """The run's policy at a snapshot, quantised as it was trained, on the best device that is here.
+
+    Args:
+        temperature: at which the fused LM head scores; the run's own where it is None.
+
+    Raises:
+        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
+    """
+    from tinyzero.policy import load_policy, prepare_device
+
+    config = run.config()
+    policy = load_policy(
+        as_trained(run, config),
+        config.policy,
+        device=prepare_device(_hardware_here(config.hardware)),
+        temperature=config.sampling.temperature if temperature is None else temperature,
+        seed=config.run.seed,
+        frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+    )
+    policy.load(snapshot.adapters)
+    return policy
+
+
+def was_four_bit(run: RunFolder, config: Config) -> bool:
+    """Whether the run's base model was in NF4: asked for, or `auto` on CUDA."""
+    wanted = config.model.quantization
+    return wanted == "nf4" or (wanted == "auto" and trained_on_cuda(run))
+
+
+def trained_on_cuda(run: RunFolder) -> bool:
+    return str(run.environment().get("device", "cpu")).startswith("cuda")
+
+
+def as_trained(run: RunFolder, config: Config) -> ModelConfig:
+    """The model section with the quantization that `auto` meant on the machine that trained."""
+    quantization = "nf4" if was_four_bit(run, config) else "none"
+    return config.model.model_copy(update={"quantization": quantization, "gradient_checkpointing": False})
+
+
+def _hardware_here(hardware: HardwareConfig) -> HardwareConfig:
+    """A run from a CUDA machine opens on a CPU as well, slowly."""
+    return hardware.model_copy(update={"device": "cpu" if hardware.device == "cpu" else "auto"})
+
+
+def _last_step(run: RunFolder) -> int:
+    folder = checkpoints.latest(run)
+    if folder is None:
+        raise CheckpointError(f"{run.path} has no checkpoint yet; let it train on: it is saved on Ctrl-C too")
+    return checkpoints.step_of(folder)
+
+
+def _best(run: RunFolder) -> Snapshot:
+    """The checkpoint with the highest held-out solve rate, the later one of equals."""
+    saved = {checkpoints.step_of(folder) for folder in checkpoints.listing(run)}
+    measured = _measured(run)
+    scores = {step: measured[step] for step in saved & measured.keys()}
+    if not scores:
+        why = f"the last checkpoint ({HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
+        return _snapshot(run, _last_step(run), why)
+    best = max(scores, key=lambda step: (scores[step], step))
+    return _snapshot(run, best, f"the best of {len(scores)} by {HELDOUT_METRIC}, {scores[best]:.3f}")
+
+
+def _measured(run: RunFolder) -> dict[int, float]:
+    """Step -> held-out solve rate, where metrics.jsonl has one."""
+    return {
+        line["step"]: float(line[HELDOUT_METRIC])
+        for line in read(run.metrics)
+        if isinstance(line.get("step"), int) and isinstance(line.get(HELDOUT_METRIC), int | float)
+    }
+
+
+def _snapshot(run: RunFolder, step: int, why: str) -> Snapshot:
+    folders = {checkpoints.step_of(folder): folder for folder in checkpoints.listing(run)}
+    if step not in folders:
+        known = ", ".join(map(str, folders)) or "none"
+        raise CheckpointError(f"{run.path} has no checkpoint of step {step}; there are {known}")
+    damage = checkpoints.find_damage(folders[step])
+    if damage is not None:
+        raise CheckpointError(f"the checkpoint {folders[step]} is damaged ({damage}); choose another")
+    adapters = folders[step] / "policy"
+    if not adapters.is_dir():
+        raise CheckpointError(
+            f"{folders[step]} holds no policy; it was written by another version of TinyZero"
+        )
+    return Snapshot(step=step, adapters=adapters, why=why)
