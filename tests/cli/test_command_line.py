@@ -98,6 +98,10 @@ def test_the_options_of_train_are_frozen():
         (["presets", "--jsn"], "no such option --jsn; did you mean --json? (see tinyzero presets --help)"),
         (["train", "--set", "foo"], "--set needs key=value, for example --set run.seed=3, not 'foo'"),
         (["train", "--max-minutes", "0"], "run.max_minutes is 0.0 in --set; it must be more than 0.0"),
+        (
+            ["train", "--preset", "nano-cpu", "--ui", "live"],
+            "--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN",
+        ),
         (["it's"], "no such command it's (see tinyzero --help)"),
         (["train", "--name", ""], "--name is ''; it must be a plain folder name (--output says where)"),
         (["train", "--name", "a/b"], "--name is 'a/b'; it must be a plain folder name (--output says where)"),

@@ -39,6 +39,7 @@ def events(tmp_path):
     return [event["event"] for event in read(tmp_path / "runs" / "x" / "events.jsonl")]
 
 
+@pytest.mark.slow
 def test_a_person_watches_steers_resizes_and_ends_a_run(sit, tmp_path):
     seat = sit([*TRAIN, "--max-steps", "500"], STEP_S="0.3")
     seat.wait_for("TinyZero x", "● training", "solver accuracy", "proposals a step", "p pause  s save now")

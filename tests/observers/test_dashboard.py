@@ -97,13 +97,21 @@ def without_styles(line):
     return re.sub(r"\x1b\[[0-9;]*m", "", line)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(text=st.text(min_size=1, max_size=60))
 def test_whatever_a_model_writes_the_screen_keeps_its_shape(text):
     content = render(hostile_state(text), View(), width=90, height=30)
     for line in Painter().lines(content, 90, 30):
         assert cell_len(without_styles(line)) == 90
         assert without_styles(line).isprintable()
+
+
+@settings(max_examples=15, deadline=None)
+@given(values=st.lists(st.floats() | st.integers(), min_size=1, max_size=6), step=st.integers())
+def test_whatever_the_figures_are_they_are_drawn(values, step):
+    lines = [dict.fromkeys(metrics(1), value) | {"step": step + at} for at, value in enumerate(values)]
+    content = render(fold(RunState(), News(metrics=lines)), View(now=2e9), width=200, height=60)
+    assert len(Painter().lines(content, 200, 60)) == 60
 
 
 def test_markup_of_a_model_is_text():

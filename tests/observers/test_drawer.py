@@ -106,7 +106,9 @@ def test_a_key_pressed_while_a_frame_is_drawn_is_not_lost():
 
 
 def test_a_step_waits_until_earlier_frames_are_paid_off(drawing):
-    _, paper, book = drawing(most=1e-6, look_every_s=0.01)
+    drawer, paper, book = drawing(most=1e-6, look_every_s=0.01)
+    drawer.choose(View(keys="pressed"))
+    wait_for(lambda: "pressed" in paper.written[-1])
     count = len(paper.written)
     book.state = made_state(4)
     time.sleep(0.3)

@@ -5,6 +5,8 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made import made_state, metrics, sample, task
 
 from tinyzero.errors import ConfigError
@@ -99,6 +101,13 @@ def test_runs_of_every_length_can_be_reported(steps):
     Page(html)
     assert len(html) < 1_000_000
     assert ("<svg" in html) is (steps > 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(values=st.lists(st.floats() | st.integers(), min_size=1, max_size=6), step=st.integers())
+def test_whatever_the_figures_are_they_are_reported(values, step):
+    lines = [dict.fromkeys(metrics(1), value) | {"step": step + at} for at, value in enumerate(values)]
+    Page(report([fold(RunState(name="x"), News(metrics=lines))], made_at="now"))
 
 
 def test_several_runs_are_compared_curve_by_curve():

@@ -142,6 +142,7 @@ class LiveView:
         else:
             self._change_view(drawer, key)
         self._is_asking = key == "q"
+        drawer.wake()
 
     def _quit(self, drawer: Drawer, run: RunFolder) -> None:
         if self._is_asking:

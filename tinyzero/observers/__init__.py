@@ -1,1 +1,1 @@
-"""What watches a run: plain lines, JSON lines, and the logs in the run's folder."""
+"""What watches a run: dashboard, plain lines, JSON lines, trackers, reports, and the logs in its folder."""

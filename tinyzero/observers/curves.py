@@ -107,7 +107,7 @@ def _draw(
         points = smoothed(series.points, width)
         plotext.plot(
             [step for step, _ in points],
-            [value for _, value in points],
+            [min(max(value, values[0]), values[1]) for _, value in points],  # what lies outside costs as well
             marker=letter(chart, index) if in_letters else "braille",
             color=_rgb(series_color(index)),
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from rich import box
+from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
@@ -47,11 +48,11 @@ class View:
         return plain if self.is_ascii else fancy
 
 
-def panel(content: object, title: Text, view: View, *, width: int, height: int) -> Panel:
+def panel(content: RenderableType, title: Text, view: View, *, width: int, height: int) -> Panel:
     """A box of exactly this size around something that fits in it."""
     title.style = f"{title.style} not dim"  # it would be as faint as the border
     return Panel(
-        content,  # type: ignore[arg-type]  # whatever Rich can render
+        content,
         title=title,
         title_align="left",
         border_style="dim",

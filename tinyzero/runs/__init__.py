@@ -1,1 +1,1 @@
-"""A run is a folder: what is in it, how it gets there whole, and how a run goes on from it."""
+"""A run is a folder: what is in it, how it gets there whole, how it goes on, and what a view sees of it."""

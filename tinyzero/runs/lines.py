@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Record = Mapping[str, Any]
+_LARGEST = 1e15  # sums and axes of larger numbers overflow, and none has a meaning here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return float(value) if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) and abs(value) <= _LARGEST else None
     except OverflowError:
         return None
 

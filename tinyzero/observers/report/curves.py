@@ -47,7 +47,7 @@ def limits(chart: Chart) -> Point:
     values = [value for series in chart.series for _, value in series.points]
     low, high = min(values), max(values)
     if chart.bounds is not None:
-        low, high = chart.bounds[0], min(chart.bounds[1], high * 1.1)
+        low, high = chart.bounds[0], min(chart.bounds[1], max(high, chart.bounds[0]) * 1.1)
     room = (high - low) * 0.05 or max(abs(high), 1.0) * 0.1
     return (low if chart.bounds else low - room), high + room
 
