@@ -155,6 +155,13 @@ def test_a_run_without_a_step_says_what_it_waits_for():
     assert "left" not in screen
 
 
+def test_a_run_that_is_measured_says_so():
+    events = ({"event": "start", "step": 0}, {"event": "measuring", "step": 0, "tasks": 375})
+    screen = shown(made_state(0, events=events, is_running=True))
+    assert "measuring on held-out tasks, as of step 0" in screen
+    assert "waiting for the first step" not in screen
+
+
 def test_without_colour_letters_tell_the_curves_apart():
     view = View(has_color=False)
     screen = shown(made_state(30), view)

@@ -55,6 +55,14 @@ def test_held_out_figures_of_some_steps_are_a_curve_and_have_a_best():
     assert figures.best_heldout(made_state(3)) is None
 
 
+def test_the_held_out_curve_begins_with_the_base_model():
+    base = {"event": "measured", "step": 0, "heldout/mean/sampled": 0.1}
+    news = News(metrics=[metrics(1), metrics(2) | {"heldout/mean/sampled": 0.3}], events=[base])
+    state = fold(made_state(0), news)
+    chart = next(chart for chart in figures.charts(state) if chart.key == "heldout")
+    assert [series.points for series in chart.series] == [((0, 0.1), (2, 0.3))]
+
+
 def test_smoothing_keeps_the_mean_and_the_number_of_points_bounded():
     points = tuple((step, float(step % 2)) for step in range(1, 10_001))
     smooth = figures.smoothed(points, 50)
@@ -81,6 +89,8 @@ def test_every_event_with_advice_is_an_alarm_once_and_the_newest_first():
         (["start"], 3, True, "training"),
         (["start", "paused"], 3, True, "paused"),
         (["start", "paused", "resumed"], 3, True, "training"),
+        (["start", "measuring"], 0, True, "measuring"),
+        (["start", "measuring", "measured"], 0, True, "training"),
         (["start", "end"], 3, False, "stopped"),
         (["start", "end"], 90, False, "finished"),
         (["start", "end", "start"], 3, True, "training"),

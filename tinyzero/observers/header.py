@@ -124,7 +124,9 @@ def how_good(state: RunState, view: View, width: int) -> Text:
             break
         text.append_text(piece)
         text.append("   ")
-    if not state.steps:
+    if figures.phase_of_life(state) == "measuring":
+        text.append(f"measuring on held-out tasks, as of step {state.events[-1].step}", style=ACCENT)
+    elif not state.steps:
         text.append("waiting for the first step", style="dim")
     return fitted(text, width)
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.panel import Panel
 from rich.text import Text
 
+from tinyzero.comparison import Comparison, Row
 from tinyzero.observers.curves import number
 from tinyzero.observers.header import fitted
 from tinyzero.observers.text import one_line
 from tinyzero.observers.view import ACCENT, BAD, GOOD, WARN, View, bar, panel
 from tinyzero.runs import figures
-from tinyzero.runs.lines import Comparison, ComparisonRow
 from tinyzero.runs.state import RunState
 
 _IN_WORDS = {"nontrivial": "not trivial"}
@@ -71,7 +71,7 @@ def comparison_panel(state: RunState, view: View, *, width: int, height: int) ->
     return panel(_stack(lines, height), title, view, width=width, height=height)
 
 
-def comparison_line(row: ComparisonRow, view: View) -> Text:
+def comparison_line(row: Row, view: View) -> Text:
     is_clear = row.low > 0 or row.high < 0
     style = (GOOD if row.difference > 0 else BAD) if is_clear else "dim"
     name = one_line(f"{row.name} {row.decoding}", is_ascii=view.is_ascii)[:19]

@@ -45,6 +45,10 @@ class Chart:
     bounds: tuple[float, float] | None = None
 
 
+_TURNS = ("start", "end", "paused", "resumed", "measuring", "measured")
+"""Events after which a run does something else."""
+
+
 def charts(state: RunState, most: int | None = None) -> list[Chart]:
     """The charts that have data, the most telling first; the first `most` of them."""
     with_data = (chart for chart in _all_charts(state) if chart.series)
@@ -76,12 +80,22 @@ _SHARES = {
 def _chart(
     state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
 ) -> Chart:
-    series = (Series(name=name, points=points_of(state.steps, metric)) for name, metric in metrics.items())
+    series = (Series(name=name, points=_points(state, metric)) for name, metric in metrics.items())
     return Chart(key=key, title=title, series=tuple(one for one in series if one.points), bounds=bounds)
 
 
 def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
     return tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
+
+
+def _points(state: RunState, metric: str) -> tuple[Point, ...]:
+    """A metric over the steps; what was measured before the first one stands in the events alone."""
+    base = [
+        (0, float(event.detail[metric]))
+        for event in state.events
+        if event.name == "measured" and event.step == 0 and isinstance(event.detail.get(metric), int | float)
+    ]
+    return (*base[:1], *points_of(state.steps, metric))
 
 
 def _per_kind(kinds: Sequence[str], pattern: str) -> dict[str, str]:
@@ -209,15 +223,15 @@ def alarms(state: RunState) -> list[Event]:
 
 
 def phase_of_life(state: RunState) -> str:
-    """What the run is doing: loading, training, paused; or how it ended: finished, stopped, interrupted."""
-    names = [event.name for event in state.events if event.name in ("start", "end", "paused", "resumed")]
+    """What the run does: loading, training, measuring, paused; or its end: finished, stopped, interrupted."""
+    names = [event.name for event in state.events if event.name in _TURNS]
     last = names[-1] if names else ""
     if last == "end":
         return "finished" if state.step >= state.max_steps > 0 else "stopped"
     if not state.is_running:
         return "interrupted" if names else "never started"
-    if last == "paused":
-        return "paused"
+    if last in ("paused", "measuring"):
+        return last
     return "training" if names else "loading"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tinyzero.comparison import Comparison, Row
+
 Record = Mapping[str, Any]
 _LARGEST = 1e15  # sums and axes of larger numbers overflow, and none has a meaning here
 
@@ -78,30 +80,6 @@ class Event:
         return _text(self.detail.get("advice"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparisonRow:
-    """Before and after on one part of a held-out set; low, high: the 95 % interval of the difference."""
-
-    name: str
-    decoding: str
-    tasks: int
-    before: float
-    after: float
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """evaluation.json: the base model against the trained one."""
-
-    set_name: str
-    attempts: int
-    step: int
-    rows: tuple[ComparisonRow, ...]
-
-
 def steps_of(records: Iterable[Record]) -> list[Step]:
     return [
         Step(
@@ -151,13 +129,13 @@ def comparison_of(record: Record) -> Comparison | None:
     )
 
 
-def _row(item: object) -> ComparisonRow | None:
+def _row(item: object) -> Row | None:
     if not isinstance(item, Mapping):
         return None
     numbers = {name: _number(item.get(name)) for name in ("before", "after", "difference", "low", "high")}
     if any(number is None for number in numbers.values()):
         return None
-    return ComparisonRow(
+    return Row(
         name=_text(item.get("name")),
         decoding=_text(item.get("decoding")),
         tasks=whole(item.get("tasks")),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from tinyzero.comparison import Comparison
 from tinyzero.observers.report.curves import chart_svg, compared, legend_html
 from tinyzero.observers.report.style import STYLE
 from tinyzero.observers.text import clipped, inert
@@ -11,7 +12,7 @@ from tinyzero.observers.view import duration
 from tinyzero.runs import figures
 from tinyzero.runs.figures import Chart
 from tinyzero.runs.highlights import best_tasks, odd_tasks
-from tinyzero.runs.lines import Comparison, Sample, TaskRecord
+from tinyzero.runs.lines import Sample, TaskRecord
 from tinyzero.runs.state import RunState
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
