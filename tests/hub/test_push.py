@@ -1,6 +1,7 @@
 """Pushing to a stand-in of the Hub: what arrives, what is refused, and what a bad network costs."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -275,10 +276,20 @@ ids = tokenizer("solve deduction", return_tensors="pt").input_ids
 with torch.no_grad():
     assert torch.equal(model(ids).logits, local(ids).logits)
 print("SAME", ids.shape[1] > 2)
+
+# A run whose base model came from the Hub.
+import json
+from pathlib import Path
+config = Path(sys.argv[1]) / "config.json"
+tree = json.loads(config.read_text())
+tree["model"]["base"] = "me/nano-first"
+config.write_text(json.dumps(tree))
+command("export", sys.argv[1], "--what", "adapter", "--output", sys.argv[1] + "/from-hub")
 """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a second import of everything, on a machine that may be busy
 def test_a_pushed_model_comes_back_through_from_pretrained_and_the_token_shows_nowhere(nano_run, tmp_path):
     """The real client over HF_ENDPOINT, as a person would run it."""
     with running() as hub:
@@ -296,7 +307,13 @@ def test_a_pushed_model_comes_back_through_from_pretrained_and_the_token_shows_n
     assert "dry run: nothing was sent" in before
     assert "/me/nano-first (private, commit " in after
     assert "taking " in result.stderr  # the export of the dry run is taken as it is
-    assert result.stdout.endswith("SAME True\n")
+    assert "SAME True\n" in result.stdout
+    record = json.loads((nano_run.path / "from-hub" / "tinyzero.json").read_text())
+    head = hub.repositories["me/nano-first"].commits[-1]
+    assert record["base"] == {
+        "name": "me/nano-first", "hub_id": "me/nano-first", "revision": head, "licence": "apache-2.0",
+    }  # fmt: skip
+    assert "base_model: me/nano-first" in (nano_run.path / "from-hub" / "README.md").read_text()
     exported = contents(nano_run.path / "export" / "merged-shared-step-000004")
     assert hub.files("me/nano-first") == exported
     for text in (result.stdout, result.stderr):
