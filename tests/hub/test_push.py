@@ -41,6 +41,7 @@ def folder(tmp_path):
     (folder / ".eval_results").mkdir(parents=True)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# m\n")
     (folder / "config.json").write_text("{}")
+    (folder / "tinyzero.json").write_text("{}")
     (folder / ".eval_results" / "tinyzero.yaml").write_text("[]")
     (folder / "model.safetensors").write_bytes(LARGE)
     return folder
@@ -136,6 +137,16 @@ def test_weights_of_an_earlier_push_go_and_other_peoples_files_stay(push, hub, f
     hub.repositories["me/m"].commit("main", {**files, "notes.txt": files["config.json"]})
     push()
     assert hub.files("me/m") == {**contents(folder), "notes.txt": b"{}"}
+
+
+def test_a_repository_that_tinyzero_never_pushed_to_loses_nothing(push, hub, folder):
+    push()
+    files = hub.repositories["me/m"].branches["main"]
+    hub.repositories["me/other"] = Repository(
+        is_private=True, branches={"main": {"model.gguf": files["config.json"]}}
+    )
+    push("me/other")
+    assert hub.files("me/other") == {**contents(folder), "model.gguf": b"{}"}
 
 
 def test_a_branch_is_made_and_main_stays(push, hub, folder):
@@ -252,7 +263,7 @@ def test_the_preview_names_every_file_and_the_sum(folder):
     assert lines[0] == "model me/m, private, branch main"
     assert lines[1] == "licence apache-2.0"
     assert [line.split()[0] for line in lines[2:-1]] == sorted(contents(folder))
-    assert lines[-1] == "4 files, 1.0 MB, in one commit"
+    assert lines[-1] == "5 files, 1.0 MB, in one commit"
     assert preview(dataclasses.replace(plan, is_public=True))[0] == "model me/m, public, branch main"
 
 
