@@ -257,7 +257,8 @@ class Handler(BaseHTTPRequestHandler):
         repository = self.hub.repositories[match[1]]
         if repository.is_private and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer({"error": "Repository not found"}, 401, {"X-Error-Code": "RepoNotFound"})
-        head = {"X-Repo-Commit": repository.commits[-1]}
+        known = match[2] if match[2] in repository.commits else repository.commits[-1]
+        head = {"X-Repo-Commit": known}
         file = repository.branches["main"].get(match[3])
         if file is None:
             return self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound", **head})

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import torch
+import yaml
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from tinyzero.config import SamplingConfig
@@ -18,6 +20,11 @@ from tinyzero.runs.trained import choose_snapshot, load_trained
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Prompt, Role, SamplingRequest
 
+ROW = {
+    "name": "mean", "decoding": "sampled", "tasks": 100,
+    "before": 0.1, "after": 0.2, "difference": 0.1, "low": 0.05, "high": 0.15,
+}  # fmt: skip
+EVALUATION = {"set": "nano-heldout", "attempts": 8, "step": 4, "rows": [ROW]}
 PROMPT = Prompt(
     role=Role.SOLVER, kind="deduction", text="solve deduction\ndef f(x):\n    return x + 1\nin: 41"
 )
@@ -98,6 +105,15 @@ def greedy_answer(run):
     return completion.token_ids
 
 
+def test_results_stand_in_the_card_its_metadata_and_the_hubs_newer_form(nano_run, tmp_path):
+    (nano_run.path / "evaluation.json").write_text(json.dumps(EVALUATION))
+    export(nano_run, Request(what="adapter"), tmp_path / "out")
+    assert "+0.050 to +0.150" in (tmp_path / "out" / "README.md").read_text()
+    (entry,) = yaml.safe_load((tmp_path / "out" / ".eval_results" / "tinyzero.yaml").read_text())
+    assert (entry["dataset"], entry["value"]) == ({"id": "nano-heldout", "task_id": "mean"}, 0.2)
+    assert ModelCard.load(tmp_path / "out" / "README.md").data.eval_results[0].metric_value == 0.2
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # peft's own
 @pytest.mark.parametrize("name", ["proposer", "solver"])
 def test_each_adapter_loads_in_plain_peft_with_the_same_logits(tiny_run, tmp_path, tiny_model_folder, name):
@@ -124,6 +140,7 @@ def test_one_of_several_adapters_is_the_folder_itself(tiny_run, tmp_path):
     assert json.loads((tmp_path / "out" / "tinyzero.json").read_text())["adapter"]["name"] == "proposer"
 
 
+@pytest.mark.slow
 def test_a_four_bit_run_is_merged_into_what_is_closer(tiny_run, tmp_path):
     run = tiny_run(quantization="nf4")
     (exported,) = export(run, Request(merge_base="auto"), tmp_path / "out")
@@ -141,10 +158,13 @@ def test_an_export_can_be_taken_again_as_it_was_written(nano_run):
     (first,) = export(nano_run, request)
     assert first.folder == nano_run.path / "export" / "adapter-shared-step-000004"
     (first.folder / "README.md").write_text("my own words")
+    (again,) = export(nano_run, Request(what="adapter", role=Role.SOLVER), reuse=True)
+    assert (again.folder, again.is_new, again.remarks) == (first.folder, False, ())
+    (nano_run.path / "evaluation.json").write_text(json.dumps(EVALUATION))
     (again,) = export(nano_run, request, reuse=True)
-    assert (again.folder, again.is_new) == (first.folder, False)
+    assert "the card does not have the newest results" in again.remarks[0]
     (first.folder / "adapter_model.safetensors").write_bytes(b"")
-    with pytest.raises(ExportError, match="exists; remove it, or choose another --output"):
+    with pytest.raises(ExportError, match="exists and is something else; remove it"):
         export(nano_run, request, reuse=True)
 
 

@@ -1,6 +1,7 @@
 """Pushing to a stand-in of the Hub: what arrives, what is refused, and what a bad network costs."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def folder(tmp_path):
     (folder / ".eval_results").mkdir(parents=True)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# m\n")
     (folder / "config.json").write_text("{}")
+    (folder / "tinyzero.json").write_text("{}")
     (folder / ".eval_results" / "tinyzero.yaml").write_text("[]")
     (folder / "model.safetensors").write_bytes(LARGE)
     return folder
@@ -135,6 +137,16 @@ def test_weights_of_an_earlier_push_go_and_other_peoples_files_stay(push, hub, f
     hub.repositories["me/m"].commit("main", {**files, "notes.txt": files["config.json"]})
     push()
     assert hub.files("me/m") == {**contents(folder), "notes.txt": b"{}"}
+
+
+def test_a_repository_that_tinyzero_never_pushed_to_loses_nothing(push, hub, folder):
+    push()
+    files = hub.repositories["me/m"].branches["main"]
+    hub.repositories["me/other"] = Repository(
+        is_private=True, branches={"main": {"model.gguf": files["config.json"]}}
+    )
+    push("me/other")
+    assert hub.files("me/other") == {**contents(folder), "model.gguf": b"{}"}
 
 
 def test_a_branch_is_made_and_main_stays(push, hub, folder):
@@ -251,7 +263,7 @@ def test_the_preview_names_every_file_and_the_sum(folder):
     assert lines[0] == "model me/m, private, branch main"
     assert lines[1] == "licence apache-2.0"
     assert [line.split()[0] for line in lines[2:-1]] == sorted(contents(folder))
-    assert lines[-1] == "4 files, 1.0 MB, in one commit"
+    assert lines[-1] == "5 files, 1.0 MB, in one commit"
     assert preview(dataclasses.replace(plan, is_public=True))[0] == "model me/m, public, branch main"
 
 
@@ -275,10 +287,20 @@ ids = tokenizer("solve deduction", return_tensors="pt").input_ids
 with torch.no_grad():
     assert torch.equal(model(ids).logits, local(ids).logits)
 print("SAME", ids.shape[1] > 2)
+
+# A run whose base model came from the Hub.
+import json
+from pathlib import Path
+config = Path(sys.argv[1]) / "config.json"
+tree = json.loads(config.read_text())
+tree["model"]["base"] = "me/nano-first"
+config.write_text(json.dumps(tree))
+command("export", sys.argv[1], "--what", "adapter", "--output", sys.argv[1] + "/from-hub")
 """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a second import of everything, on a machine that may be busy
 def test_a_pushed_model_comes_back_through_from_pretrained_and_the_token_shows_nowhere(nano_run, tmp_path):
     """The real client over HF_ENDPOINT, as a person would run it."""
     with running() as hub:
@@ -296,7 +318,13 @@ def test_a_pushed_model_comes_back_through_from_pretrained_and_the_token_shows_n
     assert "dry run: nothing was sent" in before
     assert "/me/nano-first (private, commit " in after
     assert "taking " in result.stderr  # the export of the dry run is taken as it is
-    assert result.stdout.endswith("SAME True\n")
+    assert "SAME True\n" in result.stdout
+    record = json.loads((nano_run.path / "from-hub" / "tinyzero.json").read_text())
+    head = hub.repositories["me/nano-first"].commits[-1]
+    assert record["base"] == {
+        "name": "me/nano-first", "hub_id": "me/nano-first", "revision": head, "licence": "apache-2.0",
+    }  # fmt: skip
+    assert "base_model: me/nano-first" in (nano_run.path / "from-hub" / "README.md").read_text()
     exported = contents(nano_run.path / "export" / "merged-shared-step-000004")
     assert hub.files("me/nano-first") == exported
     for text in (result.stdout, result.stderr):

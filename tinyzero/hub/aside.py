@@ -58,7 +58,9 @@ def check_room(folder: Path, num_bytes: int) -> None:
 
 def _refuse_existing(target: Path) -> None:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ExportError(f"{target} exists; remove it, or choose another --output")
+        raise ExportError(
+            f"{target} exists and is something else; remove it (export also takes another --output)"
+        )
 
 
 def _lock(descriptor: int, target: Path) -> None:

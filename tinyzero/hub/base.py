@@ -107,9 +107,8 @@ def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
 
 
 def _cached_commit(hub_id: str, revision: str) -> str:
-    from huggingface_hub import snapshot_download
+    """The commit that lies in the cache under this revision; the revision itself where none does."""
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, local_files_only=True)).name
-    except (OSError, ValueError):
-        return revision
+    config = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else revision

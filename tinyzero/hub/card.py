@@ -98,7 +98,7 @@ def _what_it_is(facts: Facts) -> str:
 
 
 def _how_to_use(facts: Facts) -> str:
-    code = USE[facts.what].format(base=_quoted(facts.base.hub_id or "the base model's folder"))
+    code = USE[facts.what].format(base=_quoted(facts.base.hub_id or "path/to/the/base/model"))
     return f"## Use\n\n{code}\n\n{PROMPTS[facts.config.prompts.style]}"
 
 

@@ -13,7 +13,7 @@ from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base, refuse_outside_links
 from tinyzero.hub.card import CURVES, eval_results, write_card
 from tinyzero.hub.facts import Facts, What, record
-from tinyzero.hub.manifest import is_same_export, write_record
+from tinyzero.hub.manifest import is_same_export, read_record, write_record
 from tinyzero.hub.merge import Dtype, MergeBase
 from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
@@ -139,11 +139,10 @@ def _target(work: _Work, name: str, output: Path | None, count: int) -> Path:
 
 
 def _export_one(work: _Work, name: str, target: Path, *, reuse: bool) -> Exported:
-    wanted = {**asdict(work.request), "adapter": name, "checkpoint": work.snapshot.step}
+    wanted = _wanted(work, name)
     if reuse and is_same_export(target, wanted):
-        return Exported(
-            folder=target, what=work.request.what, remarks=_licence_remark(work.base), is_new=False
-        )
+        remarks = (*_stale_remark(target, work), *_licence_remark(work.base))
+        return Exported(folder=target, what=work.request.what, remarks=remarks, is_new=False)
     source = work.snapshot.adapters / name
     facts = _facts(work, read_adapter(source))
     with written_aside(target) as folder:
@@ -162,6 +161,15 @@ def _export_one(work: _Work, name: str, target: Path, *, reuse: bool) -> Exporte
         work.base.copy_licence(folder)
         _write_words(facts, folder, wanted)
     return Exported(folder=target, what=work.request.what, remarks=_remarks(facts))
+
+
+def _wanted(work: _Work, name: str) -> dict[str, Any]:
+    """What an export is known by again: not by the role, of which a shared adapter has two."""
+    request = asdict(work.request)
+    return {key: request[key] for key in ("what", "merge_base", "dtype")} | {
+        "adapter": name,
+        "step": work.snapshot.step,
+    }
 
 
 def _facts(work: _Work, adapter: Adapter) -> Facts:
@@ -222,6 +230,15 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
     if facts.adapter.is_zero:
         remarks.append("warning: this adapter was never updated; it changes nothing")
     return (*remarks, *_licence_remark(facts.base))
+
+
+def _stale_remark(target: Path, work: _Work) -> tuple[str, ...]:
+    """The run may have been evaluated since."""
+    found = read_evaluation(work.run.path)
+    now = found.model_dump(mode="json") if found and found.step == work.snapshot.step else None
+    if read_record(target).get("evaluation") == now:
+        return ()
+    return (f"warning: the card does not have the newest results; remove {target} to write it again",)
 
 
 def _licence_remark(base: Base) -> tuple[str, ...]:

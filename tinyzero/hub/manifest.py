@@ -18,11 +18,17 @@ def write_record(folder: Path, content: Mapping[str, Any]) -> None:
 
 def is_same_export(folder: Path, request: Mapping[str, Any]) -> bool:
     """Whether `folder` is an export of this request, with all files but the card as they were written."""
+    content = read_record(folder)
+    return bool(content.get("request") == request and content.get("files") == fingerprints(folder))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What tinyzero.json says; empty where there is none to be read."""
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return bool(content["request"] == request and content["files"] == fingerprints(folder))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def fingerprints(folder: Path) -> dict[str, dict[str, Any]]:

@@ -116,20 +116,22 @@ class Pusher:
     def _commit(self, repo: str) -> str:
         """Send what is new in one commit; returns the head that holds it."""
         self.tell(f"sending {len(self.plan.files)} files to {repo}")
-        self._patiently(lambda: self._commit_once(repo))
-        if not have_arrived(self.plan, self._files(repo)):
+        gone = stale(self.plan, self._patiently(lambda: self._files(repo)))
+        self._patiently(lambda: self._commit_once(repo, gone))
+        if not have_arrived(self.plan, self._files(repo), gone):
             raise HubError(f"{repo} holds other files than {self.plan.folder} after the push; run it again")
         return self._head(repo)
 
-    def _commit_once(self, repo: str) -> None:
+    def _commit_once(self, repo: str, gone: Sequence[str]) -> None:
         """Do nothing where everything is there: an earlier try arrived, and only its answer was lost."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         head = self._head(repo)
         there = self._files(repo)
-        if have_arrived(self.plan, there):
+        if have_arrived(self.plan, there, gone):
             return
-        operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in stale(self.plan, there)]
+        names = {entry.path for entry in there}
+        operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in gone if name in names]
         operations += [
             CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(self.plan.folder / name))
             for name in self.plan.files

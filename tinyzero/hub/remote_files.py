@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinyzero.hub.facts import RECORD
 from tinyzero.hub.plan import PushPlan
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ def remote_files(api: "HfApi", repo: str, plan: PushPlan) -> Sequence[Any]:
 
 
 def stale(plan: PushPlan, there: Sequence[Any]) -> list[str]:
-    """Files that an earlier push left and this one does not replace; nobody else's."""
+    """Files that an earlier push of TinyZero left and this one does not replace."""
+    if not any(entry.path == RECORD for entry in there):
+        return []
     return [entry.path for entry in there if entry.path not in plan.files and _OURS.fullmatch(entry.path)]
 
 
-def have_arrived(plan: PushPlan, there: Sequence[Any]) -> bool:
-    """Whether the branch holds every file of the plan, bit for bit, and nothing stale."""
+def have_arrived(plan: PushPlan, there: Sequence[Any], gone: Sequence[str]) -> bool:
+    """Whether the branch holds every file of the plan, bit for bit, and none of those that were to go."""
     found = {entry.path: entry for entry in there}
-    if stale(plan, there) or not plan.files.keys() <= found.keys():
+    if found.keys() & set(gone) or not plan.files.keys() <= found.keys():
         return False
     if any(found[name].size != size for name, size in plan.files.items()):
         return False
