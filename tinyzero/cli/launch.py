@@ -180,4 +180,4 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
 def _in_words(summary: RunSummary, run: RunFolder) -> str:
     minutes, seconds = divmod(round(summary.seconds), 60)
     left = "" if summary.reason is StopReason.MAX_STEPS else f"; go on: tinyzero train --resume {run.path}"
-    return f"step {summary.step} after {minutes} min {seconds} s{left}"
+    return f"step {summary.step} after {minutes} min {seconds} s; adapter in {run.adapter}{left}"
