@@ -7,53 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from merging import (
+    adapter_of,
+    as_bfloat16,
+    dequantised,
+    float64_reference,
+    merged_weights,
+    run_merge,
+    within_half_a_step,
+)
 from safetensors.torch import load_file, save_file
 
 from tinyzero.errors import ExportError
-from tinyzero.hub.adapters import read_adapter
-from tinyzero.hub.merge import Merged, Survival, merge, nf4_round_trip
-from tinyzero.hub.weights import open_weights, weight_files
+from tinyzero.hub.merge import Merged, Survival, nf4_round_trip
+from tinyzero.hub.weights import open_weights
 from tinyzero.runs.trained import choose_snapshot, load_trained
-
-
-def adapter_of(run, name="shared"):
-    return read_adapter(choose_snapshot(run).adapters / name)
-
-
-def merged_weights(folder):
-    return {name: tensor for path in weight_files(folder) for name, tensor in load_file(path).items()}
-
-
-def float64_reference(base, adapter):
-    """W + s B A in float64, for every weight that the adapter changes."""
-    return {
-        f"{module}.weight": base[f"{module}.weight"].double()
-        + adapter.scale * (second.double() @ first.double())
-        for module, (first, second) in adapter.halves.items()
-    }
-
-
-def run_merge(folder, adapter, target, merge_base="bf16", dtype=None, trained=torch.float32, **options):
-    target.mkdir()
-    return merge(
-        folder, adapter, target, merge_base=merge_base, dtype=dtype, trained_dtype=trained, **options
-    )
-
-
-def as_bfloat16(folder, target):
-    shutil.copytree(folder, target)
-    weights = {name: tensor.bfloat16() for name, tensor in load_file(folder / "model.safetensors").items()}
-    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
-    return target
-
-
-def within_half_a_step(stored, exact):
-    """Whether each number is as near as its type allows, as far as a relative bound can tell."""
-    half_a_step = exact.abs() * torch.finfo(stored.dtype).eps / 2
-    slack = (
-        exact.abs() * 2e-7 + 2e-7
-    )  # the sum itself is made in float32, and the smallest numbers are coarse
-    return bool(((stored.double() - exact).abs() <= half_a_step + slack).all())
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
@@ -92,19 +60,6 @@ def test_a_dequant_merge_adds_to_exactly_what_four_bit_training_saw(tiny_run, ti
     base = load_file(tiny_model_folder / "model.safetensors")
     assert untouched
     assert all(torch.equal(made[name], base[name]) for name in untouched)
-
-
-def dequantised(policy):
-    from bitsandbytes.functional import dequantize_4bit
-
-    layers = {
-        name.removeprefix("base_model.model.").removesuffix(".base_layer"): module.weight
-        for name, module in policy.model.named_modules()
-        if name.endswith(".base_layer")
-    }
-    return {
-        f"{name}.weight": dequantize_4bit(weight.data, weight.quant_state) for name, weight in layers.items()
-    }
 
 
 def test_a_base_that_is_stored_in_four_bit_is_dequantised(tiny_run, tiny_model_folder, tmp_path):

@@ -4,14 +4,15 @@ The policy as it was trained (4-bit base, adapter worn) answers greedily; then b
 these answers, what they would have written.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tinyzero
 from tinyzero.config import Config, SamplingConfig
 from tinyzero.errors import ExportError
+from tinyzero.evaluation.heldout import read_set
 from tinyzero.tasks import KINDS
 from tinyzero.types import Prompt, Role, SamplingRequest, Task
 
@@ -58,14 +59,8 @@ class Reference:
 
 def heldout_tasks() -> list[Task]:
     """The held-out tasks that ship with the package."""
-    import tinyzero
-
     path = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ExportError(f"cannot read {path}; reinstall tinyzero") from error
-    return [_task(json.loads(line)) for line in lines]
+    return [item.task for item in read_set(path, KINDS).tasks]
 
 
 def heldout_prompts(config: Config, role: Role, count: int) -> list[Prompt]:
@@ -133,11 +128,6 @@ def compare(reference: Reference, model: Any, device: Any) -> Agreement:  # noqa
         max_kl=float(kl.max()),
         greedy=float((live.argmax(-1) == merged.argmax(-1)).float().mean()),
     )
-
-
-def _task(fields: dict[str, Any]) -> Task:
-    listed = {name: tuple(fields[name]) for name in ("inputs", "outputs", "parents")}
-    return Task(**{**fields, **listed})
 
 
 def _prompt(task: Task, role: Role, config: Config) -> Prompt:
