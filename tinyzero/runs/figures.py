@@ -6,7 +6,7 @@ from itertools import accumulate, islice
 from statistics import fmean, median
 from typing import Final
 
-from tinyzero.runs.lines import Event, Step
+from tinyzero.runs.lines import Event, Step, finite
 from tinyzero.runs.state import RunState
 
 FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
@@ -91,9 +91,10 @@ def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
 def _points(state: RunState, metric: str) -> tuple[Point, ...]:
     """A metric over the steps; what was measured before the first one stands in the events alone."""
     base = [
-        (0, float(event.detail[metric]))
+        (0, value)
         for event in state.events
-        if event.name == "measured" and event.step == 0 and isinstance(event.detail.get(metric), int | float)
+        if event.name == "measured" and event.step == 0
+        if (value := finite(event.detail.get(metric))) is not None
     ]
     return (*base[:1], *points_of(state.steps, metric))
 

@@ -87,11 +87,11 @@ def steps_of(records: Iterable[Record]) -> list[Step]:
             metrics={
                 name: number
                 for name, value in record.items()
-                if name != "step" and (number := _number(value)) is not None
+                if name != "step" and (number := finite(value)) is not None
             },
         )
         for record in records
-        if _number(record.get("step")) is not None
+        if finite(record.get("step")) is not None
     ]
 
 
@@ -107,7 +107,7 @@ def events_of(records: Iterable[Record]) -> list[Event]:
     return [
         Event(
             name=_text(record.get("event")),
-            time=_number(record.get("time")) or 0.0,
+            time=finite(record.get("time")) or 0.0,
             step=whole(record.get("step")),
             detail={key: value for key, value in record.items() if key not in ("event", "time", "step")},
         )
@@ -132,7 +132,7 @@ def comparison_of(record: Record) -> Comparison | None:
 def _row(item: object) -> Row | None:
     if not isinstance(item, Mapping):
         return None
-    numbers = {name: _number(item.get(name)) for name in ("before", "after", "difference", "low", "high")}
+    numbers = {name: finite(item.get(name)) for name in ("before", "after", "difference", "low", "high")}
     if any(number is None for number in numbers.values()):
         return None
     return Row(
@@ -156,9 +156,9 @@ def _sample(record: Record) -> Sample:
         read=_text(verdict.get("answer")),
         detail=_text(verdict.get("detail")) or _text(rejection.get("detail")),
         tokens=whole(record.get("tokens")),
-        reward=_number(record.get("reward")),
+        reward=finite(record.get("reward")),
         terms=_numbers(record.get("reward_terms")),
-        advantage=_number(record.get("advantage")),
+        advantage=finite(record.get("advantage")),
     )
 
 
@@ -174,11 +174,12 @@ def _task(record: Record) -> TaskRecord:
         shape=_text(record.get("shape")),
         parents=_texts(record.get("parents")),
         attempts=whole(record.get("attempts")),
-        solve_rate=_number(record.get("solve_rate")),
+        solve_rate=finite(record.get("solve_rate")),
     )
 
 
-def _number(value: object) -> float | None:
+def finite(value: object) -> float | None:
+    """A number that can be drawn, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -189,7 +190,7 @@ def _number(value: object) -> float | None:
 
 def whole(value: object) -> int:
     """A whole number, 0 where there is none."""
-    return int(_number(value) or 0)
+    return int(finite(value) or 0)
 
 
 def _text(value: object) -> str:
@@ -205,4 +206,4 @@ def _mapping(value: object) -> Record:
 
 
 def _numbers(value: object) -> dict[str, float]:
-    return {name: number for name, item in _mapping(value).items() if (number := _number(item)) is not None}
+    return {name: number for name, item in _mapping(value).items() if (number := finite(item)) is not None}

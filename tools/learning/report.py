@@ -17,7 +17,7 @@ DECODINGS = ("sampled", "greedy")
 
 def write_report(output: Path, arms: Sequence[str]) -> str:
     """Write docs/measurements/nano-learning.json and docs/nano-learning.svg; return the table in Markdown."""
-    found = [describe(run) for run in runs_in(output)]
+    found = [describe(run) for run in runs_in(output) if run.read_evaluation() is not None]
     results = [item for arm in arms for item in found if item["arm"] == arm]
     (DOCS / "measurements").mkdir(exist_ok=True)
     text = json.dumps(results, indent=1)
@@ -35,7 +35,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "seed": int(seed),
         "steps": lines[-1]["step"],
         "minutes": round(sum(line["time/step_s"] for line in lines) / 60, 1),
-        "rows": (run.read_evaluation() or {})["rows"],
+        "rows": (run.read_evaluation() or {}).get("rows", []),
         "curve": curve(run, lines),
         "end": {name: round(mean_of(lines[-LAST_STEPS:], key), 3) for name, key in ENDINGS.items()},
         "environment": run.environment(),
