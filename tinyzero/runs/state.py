@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tinyzero.comparison import Comparison
 from tinyzero.runs.lines import (
-    Comparison,
     Event,
     Record,
     Sample,
