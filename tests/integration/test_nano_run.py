@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from_all_without_network
     ]
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, steps + 2))
-    assert (run.adapter / "shared" / "adapter_model.safetensors").exists()
+    assert (run.adapter / "solver" / "adapter_model.safetensors").exists()
 
 
 WITHOUT_NETWORK = """
