@@ -83,7 +83,8 @@ def main() -> int:
     elif options.command == "report":
         print(write_report(options.output, list(ARMS)))
     else:
-        with open_trainer(options.output / "check", options.arm, options.seed) as trainer:
+        folder = options.output / "check"
+        with open_trainer(folder, options.arm, options.seed, is_recorded=False) as trainer:
             comparison = begin(trainer)
         return judge(comparison)
     return 0
@@ -122,12 +123,12 @@ def train(output: Path, arm: str, seed: int) -> None:
 
 
 @contextmanager
-def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
+def open_trainer(output: Path, arm: str, seed: int, *, is_recorded: bool = True) -> Iterator[Trainer]:
     path = output / f"{arm.replace(' ', '-')}-{seed}"
     settings = [f"run.seed={seed}", "hardware.threads=1", f"evaluation.every_steps={PROBE_EVERY}"]
     config = load_config("nano-cpu", [*settings, *ARMS[arm]])
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
-    observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print))
+    observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print)) if is_recorded else ()
     with run.exclusive(), assemble(run.config(), run, observers) as trainer:
         if arm == "shuffled":
             trainer.game = ShuffledRewards(trainer.game, config)
