@@ -2,7 +2,7 @@
 
     python tools/nano_learning.py run       # arms x seeds, two at a time; what is finished is not run again
     python tools/nano_learning.py report    # the table, docs/measurements/nano-learning.json, the figure
-    python tools/nano_learning.py check     # two minutes, fails where learning is broken; CI runs it
+    python tools/nano_learning.py check     # three minutes, fails where learning is broken; CI runs it
 
 Every arm is the preset with one thing changed. In the arm `shuffled` each round's rewards are dealt out at
 random among the rollouts of a role, which is self-play without its signal.
