@@ -148,7 +148,7 @@ def test_a_file_that_is_not_text_is_one_line(tmp_path):
     [
         ("[selfplay]\nkinds = ['deduction', 'deduction']\n", "twice: deduction, deduction"),
         ("[selfplay]\nreferences = 20\n[pool]\ncapacity = 16\n", "pool.capacity only 16"),
-        ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.invalid_proposal (-0.5)"),
+        ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.disallowed_proposal (-0.5)"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused_with_both(preset, toml, words):

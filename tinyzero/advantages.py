@@ -16,7 +16,7 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
 
     Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout
     rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
-    (arXiv:2503.20783); leave-one-out is RLOO (arXiv:2402.14740).
+    (arXiv:2503.20783); group is GRPO (arXiv:2402.03300), leave-one-out RLOO (arXiv:2402.14740).
     """
     keys = [baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
@@ -50,4 +50,5 @@ def _factor(group: Sequence[float], config: AdvantagesConfig) -> float:
         return 0.0
     # The mean of the others is (n*mean - r) / (n - 1); r minus that is n / (n - 1) times r minus the mean.
     leave_one_out = len(group) / (len(group) - 1) if config.estimator == "leave-one-out" else 1.0
-    return leave_one_out / std if config.scale == "std" else leave_one_out
+    is_divided = config.scale == "std" and config.estimator != "mean-only"
+    return leave_one_out / std if is_divided else leave_one_out

@@ -34,6 +34,7 @@ IDLE_STEPS = 5
 class Game(Protocol):
     """What is played: Absolute Zero, R-Zero, or one of your own."""
 
+    def prepare(self) -> Iterator[tuple[int, int]]: ...
     def play(self, step: int) -> Round: ...
     def save(self, folder: Path) -> None: ...
     def load(self, folder: Path) -> None: ...
@@ -93,6 +94,7 @@ class Trainer:
         self._tell_start()
         if self.steps_done == 0:
             self._measure()
+            self._prepare()
         while (reason := self._reason_to_stop(started)) is None:
             report = self.step()
             for observer in self.observers:
@@ -103,6 +105,16 @@ class Trainer:
                 self.checkpoint()
             started += self._pause_while_asked()
         return self._finish(reason, self.clock() - started)
+
+    def _prepare(self) -> None:
+        """What a game does before its first step, told as it goes on; a person may have enough of it."""
+        tasks = None
+        for tasks, wanted in self.game.prepare():
+            self._tell_event("seeding", {"step": 0, "tasks": tasks, "wanted": wanted})
+            if self._is_asked_to_stop():
+                break
+        if tasks is not None:
+            self._tell_event("seeded", {"step": 0, "tasks": tasks})
 
     def step(self) -> StepReport:
         """Propose, verify, solve, score; learn."""

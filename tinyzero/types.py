@@ -121,6 +121,11 @@ class Completion:
     def is_truncated(self) -> bool:
         return self.finish_reason == "length"
 
+    @property
+    def policy(self) -> str:
+        """Who wrote it: `adapter@version`, the version being its number of updates."""
+        return f"{self.adapter or 'base'}@{self.adapter_version}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -221,6 +226,7 @@ class Task:
         shape: hash of the program with names and constants normalised; equal for near-duplicates.
         inputs: canonical sources of argument lists; outputs: canonical literals. One each but for induction.
         step: the step that created it, -1 for a seed.
+        author: the policy that proposed it, `adapter@version`; empty for a seed.
     """
 
     id: str
@@ -232,6 +238,7 @@ class Task:
     shape: str = ""
     parents: tuple[str, ...] = ()
     step: int = -1
+    author: str = ""
 
 
 class VerdictStatus(StrEnum):
@@ -301,8 +308,10 @@ class Round:
     """What a game played in one step: everything that learns, and everything worth recording.
 
     Attributes:
-        rollouts: all that was played, proposals first; advantages: one per rollout, aligned with it.
-        new_tasks: verified in this round, in the order proposed.
+        rollouts: all that trains, proposals first; advantages: one per rollout, aligned with it.
+        untrained: attempts that only measured how difficult the new tasks are.
+        new_tasks: verified in this round, in the order proposed; in the first one, those of the start too.
+        replayed_tasks: earlier ones that were attempted in this round.
         metrics: `role/kind/measure` -> value, computed from what happened.
         seconds: phase -> wall seconds (`propose`, `verify`, `solve`, `judge`).
     """
@@ -312,6 +321,8 @@ class Round:
     new_tasks: Sequence[Task]
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
+    untrained: Sequence[Rollout] = ()
+    replayed_tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

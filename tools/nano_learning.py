@@ -53,6 +53,9 @@ class ShuffledRewards:
         self._game = game
         self._config = config
 
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        return self._game.prepare()
+
     def play(self, step: int) -> Round:
         played = self._game.play(step)
         rollouts = list(played.rollouts)

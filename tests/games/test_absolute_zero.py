@@ -133,18 +133,19 @@ def test_a_round_without_a_task_asks_no_solver_and_still_scores_the_proposals(ex
 def test_kinds_share_the_proposals_and_the_remainder_goes_round(executor):
     config = make_config(kinds=("deduction", "abduction", "induction"), proposals_per_step=4)
     game = make_game(config, ScriptedSampler(proposer=[NONSENSE], solver=[]), executor)
-    assert game.kinds_in_turn(0) == ["deduction", "abduction", "induction", "deduction"]
-    assert game.kinds_in_turn(1) == ["abduction", "induction", "deduction", "abduction"]
+    kinds = [[brief.kind.name for brief in game.draw_briefs(step)] for step in (0, 1)]
+    assert kinds[0] == ["deduction", "abduction", "induction", "deduction"]
+    assert kinds[1] == ["abduction", "induction", "deduction", "abduction"]
 
 
 def test_later_proposals_see_earlier_tasks_and_the_draw_depends_on_the_step_alone(executor):
     config = make_config(proposals_per_step=1, references=5)
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
     game = make_game(config, sampler, executor)
-    assert "x * 2" not in game.propose(game.draw_references(0), 0)[0].prompt.text
+    assert "x * 2" not in game.draw_briefs(0)[0].prompt("compact").text
     game.play(0)
-    assert "x * 2" in game.propose(game.draw_references(1), 1)[0].prompt.text
-    assert game.draw_references(1) == game.draw_references(1)
+    assert "x * 2" in game.draw_briefs(1)[0].prompt("compact").text
+    assert game.draw_briefs(1) == game.draw_briefs(1)
 
 
 def test_a_task_too_long_to_be_shown_is_no_task(executor):
@@ -161,11 +162,11 @@ def test_as_many_references_are_shown_as_fit(executor):
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42"])
     game = make_game(make_config(proposals_per_step=1, references=2), sampler, executor)
     game.play(0)
-    (both,) = game.draw_references(1)
-    assert len(both) == 2
+    (both,) = game.draw_briefs(1)
+    assert len(both.references) == 2
     sampler.max_chars = 80
-    (one,) = game.draw_references(1)
-    assert one == both[:1]
+    (one,) = game.draw_briefs(1)
+    assert one.references == both.references[:1]
 
 
 def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
@@ -176,7 +177,7 @@ def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
     game.save(tmp_path)
     resumed = make_game(config, sampler, executor)
     resumed.load(tmp_path)
-    assert resumed.draw_references(1) == game.draw_references(1)
+    assert resumed.draw_briefs(1) == game.draw_briefs(1)
     assert resumed.play(1).metrics["proposer/valid_share"] == 0  # the pool holds the task already
 
 

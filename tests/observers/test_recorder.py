@@ -1,6 +1,7 @@
 """What a run leaves in its folder: every task, a fair sample of rollouts, every step once."""
 
 import json
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
-from tinyzero.observers.recorder import Recorder, spread
+from tinyzero.observers.recorder import Recorder, spread, task_records
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary, StopReason
 from tinyzero.runs.records import read
@@ -52,6 +53,7 @@ TASK = Task(
     parents=("t0",),
     shape="s",
     step=0,
+    author="proposer@3",
 )
 
 
@@ -105,10 +107,35 @@ def test_a_task_is_recorded_with_its_parents_and_its_solve_rate(run):
             "message": "",
             "shape": "s",
             "parents": ["t0"],
+            "author": "proposer@3",
             "attempts": 4,
+            "verdicts": {"correct": 1, "wrong": 2, "malformed": 1},
             "solve_rate": 0.25,
         }
     ]
+
+
+def test_attempts_at_earlier_tasks_are_recorded_by_step_and_id(run):
+    again = replace(report(2).round, new_tasks=[], replayed_tasks=[TASK])
+    recorder = Recorder(run, preset="nano-cpu")
+    recorder.on_start(
+        RunStart(name="first", path=run.path, config=Config(), step=0, device="cpu", sandbox_tier="strong")
+    )
+    recorder.on_step(StepReport(step=2, metrics={}, round=again))
+    recorder.on_end(RunSummary(step=2, reason=StopReason.MAX_STEPS, seconds=1.0, checkpoint=None))
+    assert list(read(run.tasks)) == []
+    verdicts = {"correct": 1, "wrong": 2, "malformed": 1}
+    (line,) = read(run.replays)
+    assert line == {"step": 2, "id": "t1", "attempts": 4, "verdicts": verdicts, "solve_rate": 0.25}
+
+
+def test_attempts_that_train_nothing_count_for_the_solve_rate(run):
+    played = report(1).round
+    measured = replace(
+        played, rollouts=played.rollouts[:2], untrained=played.rollouts[2:4], advantages=[0, 0]
+    )
+    (record,) = task_records(StepReport(step=1, metrics={}, round=measured))
+    assert (record["attempts"], record["solve_rate"]) == (2, 0.5)
 
 
 def test_a_sample_has_the_words_the_verdict_and_every_reward_term(run):

@@ -131,7 +131,9 @@ class _StepClock:
     def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
         if name == "measuring":
             self._screen.wait(f"measuring on {detail['tasks']} held-out tasks, after {detail['step']} steps")
-        elif name == "measured":
+        elif name == "seeding":
+            self._screen.wait(f"filling the pool, {detail['tasks']} of {detail['wanted']} tasks")
+        elif name in ("measured", "seeded"):
             self._screen.wait_on_terminal(f"step {detail['step'] + 1}")
 
     def on_end(self, summary: RunSummary) -> None:

@@ -1,14 +1,14 @@
 """Tasks as text: which of them, a line each, or one on a page."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tinyzero.errors import ConfigError
 from tinyzero.observers.text import inert, one_line
 from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.lines import TaskRecord
+from tinyzero.runs.lines import TaskRecord, tasks_of
 
 _ANCESTORS = 12
 
@@ -63,14 +63,24 @@ def line(task: TaskRecord, width: int) -> str:
     return (start + one_line(task.program))[:width].rstrip()
 
 
-def page(task: TaskRecord, tasks: Mapping[str, TaskRecord], *, color: bool) -> str:
-    """Everything about a task, and where it comes from."""
-    rate = "never tried" if task.solve_rate is None else f"{task.solve_rate:.0%} of {task.attempts} attempts"
+def page(
+    task: TaskRecord,
+    tasks: Mapping[str, TaskRecord],
+    *,
+    color: bool,
+    replays: Iterable[Mapping[str, Any]] = (),
+) -> str:
+    """Everything about a task: what it is, how it went over time, and where it comes from."""
     lines = [
         f"task     {one_line(task.id)}",
         f"kind     {one_line(task.kind)}",
-        f"step     {task.step}",
-        f"solved   {rate}",
+        f"step     {task.step}{f', proposed by {one_line(task.author)}' if task.author else ''}",
+        f"solved   {how_solved(task)}",
+        *(
+            f"again    {how_solved(again)}, step {again.step}"
+            for again in tasks_of(replays)
+            if again.id == task.id
+        ),
         *([f"hint     {one_line(task.message)}"] if task.message else []),
         "",
         _program(task.program, color=color),
@@ -80,6 +90,14 @@ def page(task: TaskRecord, tasks: Mapping[str, TaskRecord], *, color: bool) -> s
         *ancestry(task, tasks),
     ]
     return "\n".join(lines)
+
+
+def how_solved(task: TaskRecord) -> str:
+    """The solve rate in words, and what became of the other attempts."""
+    if task.solve_rate is None:
+        return "never tried"
+    verdicts = ", ".join(f"{count:.0f} {one_line(status)}" for status, count in task.verdicts.items())
+    return f"{task.solve_rate:.0%} of {task.attempts} attempts{f' ({verdicts})' if verdicts else ''}"
 
 
 def ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:

@@ -63,6 +63,7 @@ def tasks(
     from tinyzero.cli import task_table, task_work
     from tinyzero.runs.folder import find_run
     from tinyzero.runs.follow import state_of
+    from tinyzero.runs.records import read as read_records
 
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
@@ -83,7 +84,10 @@ def tasks(
         for record in chosen[: limit or None]:
             typer.echo(json.dumps(task_table.as_json(record)))
     elif task is not None:
-        typer.echo(task_table.page(chosen[0], known, color=sys.stdout.isatty()), color=True)
+        page = task_table.page(
+            chosen[0], known, color=sys.stdout.isatty(), replays=read_records(source.replays)
+        )
+        typer.echo(page, color=True)
     else:
         typer.echo(task_table.listing(chosen, limit, total=len(known)))
 

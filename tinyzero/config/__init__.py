@@ -4,7 +4,9 @@ from tinyzero.config.loading import load_config, locate, override, parse_overrid
 from tinyzero.config.presets import describe_preset, find_presets
 from tinyzero.config.sections import (
     AdvantagesConfig,
+    BonusConfig,
     Config,
+    CurriculumConfig,
     ExecutionConfig,
     HardwareConfig,
     LearnerConfig,
@@ -22,7 +24,9 @@ from tinyzero.config.sections import (
 
 __all__ = [
     "AdvantagesConfig",
+    "BonusConfig",
     "Config",
+    "CurriculumConfig",
     "ExecutionConfig",
     "HardwareConfig",
     "LearnerConfig",

@@ -109,8 +109,19 @@ def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:  # noqa
 
 
 def _section_to_toml(name: str, values: Mapping[str, Any]) -> str:
-    lines = (f"{key} = {_value_to_toml(value)}\n" for key, value in values.items())
-    return f"[{name}]\n{''.join(lines)}"
+    tables = {key: value for key, value in values.items() if isinstance(value, dict)}
+    lines = (f"{key} = {_value_to_toml(value)}\n" for key, value in values.items() if key not in tables)
+    inner = (
+        f"\n{_section_to_toml(f'{name}.{_key_to_toml(key)}', table)}"
+        for key, table in tables.items()
+        if table
+    )
+    return f"[{name}]\n{''.join(lines)}{''.join(inner)}"
+
+
+def _key_to_toml(key: str) -> str:
+    is_bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if is_bare else json.dumps(key)
 
 
 def _value_to_toml(value: Any) -> str:  # noqa: ANN401  a JSON value

@@ -105,19 +105,65 @@ class SelfPlayConfig(Section):
     """Earlier tasks shown to the proposer (K)."""
     train_proposer: bool = True
     """Off: the proposer stays at the base model and only the solver learns."""
+    separate_solver_batch: bool = False
+    """The paper's way: the attempts that measure difficulty train nothing, and the solver learns from one
+    answer to each of `proposals_per_step` earlier tasks, those of the step before first. Off: the attempts
+    train it."""
+    replays_per_step: int = Field(default=0, ge=0)
+    """Earlier tasks, solved sometimes and failed sometimes when last attempted, that are attempted again each
+    step and train the solver; they are measured anew on the way."""
     proposal_tokens: int = Field(default=512, ge=8)
     """Completion budget of a proposal, tokens."""
     answer_tokens: int = Field(default=512, ge=4)
     """Completion budget of an answer, tokens."""
 
 
-class PoolConfig(Section):
-    """Verified tasks kept as references."""
+class CurriculumConfig(Section):
+    """Programs built from earlier ones; off by default. See also `pool.reference_sampling`."""
 
+    composite_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the deduction, abduction and error-prediction proposals that must call earlier programs, given
+    to them as g_0, g_1, ...; at the end of the ramp."""
+    composite_functions: int = Field(default=2, ge=1, le=4)
+    """Earlier programs that such a proposal must call, at the end of the ramp; 1 at its beginning."""
+    composite_from_step: int = Field(default=100, ge=0)
+    """Steps before the first of them: a pool of simple programs has to be there."""
+    composite_ramp_steps: int = Field(default=100, ge=1)
+    """Steps over which share and number rise evenly to their values."""
+
+
+class PoolConfig(Section):
+    """Verified tasks kept as references and for replay."""
+
+    seed_tasks: int = Field(default=0, ge=0)
+    """Before the first step the untrained model proposes, and nothing is learned, until the pool holds this
+    many tasks (256 in Absolute Zero). 0: the pool grows from the identity program alone as the run goes."""
     capacity: int = Field(default=4096, ge=16)
-    """Tasks kept; beyond it the oldest that is no seed is dropped."""
+    """Tasks kept; beyond it one is dropped, never a seed and never the newest."""
+    eviction: Literal["oldest", "decided"] = "oldest"
+    """Which one: the oldest, or the oldest of those that always or never succeeded when last attempted."""
+    dedup: Literal["shape", "program"] = "shape"
+    """What is no news: a program that differs from a kept one of its kind in names and constants only, or
+    only in names, with the same inputs."""
+    reference_sampling: Literal["uniform", "recent", "novel", "learnable"] = "uniform"
+    """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those whose
+    solve rate was near `target_solve_rate`, which steers the difficulty of what it writes."""
+    target_solve_rate: float = Field(default=0.5, gt=0, lt=1)
+    """Solve rate that reference_sampling = "learnable" prefers."""
+    recheck_share: float = Field(default=0.01, ge=0, le=1)
+    """Share of the pool, at most 8 tasks, that is run again each step; what no longer gives the same is
+    dropped."""
     max_program_chars: int = Field(default=2000, ge=40)
     """Longer programs are refused as proposals."""
+
+
+class BonusConfig(Section):
+    """An optional reward term of a proposer: min(coefficient x value, cap), with a value in [0, 1]."""
+
+    coefficient: float = Field(default=0.5, ge=0)
+    """Weight of the term; learnability has 1."""
+    cap: float = Field(default=0.5, ge=0, le=1)
+    """Most that the term may add."""
 
 
 class RewardsConfig(Section):
@@ -125,18 +171,30 @@ class RewardsConfig(Section):
 
     solver: Literal["graded", "binary"] = "graded"
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
-    invalid_proposal: float = Field(default=-0.5, le=0)
-    """A proposal that parsed and failed later in the funnel."""
     malformed_proposal: float = Field(default=-1.0, le=0)
-    """A proposal that could not be parsed."""
+    """A proposal that could not be parsed: the funnel stage that a proposal fails decides its penalty."""
+    disallowed_proposal: float = Field(default=-0.5, le=0)
+    """One that uses what it may not, or is too long."""
+    failing_proposal: float = Field(default=-0.5, le=0)
+    """One that does not run to its end."""
+    nondeterministic_proposal: float = Field(default=-0.5, le=0)
+    """One whose result differs from run to run."""
+    trivial_proposal: float = Field(default=-0.5, le=0)
+    """One that ignores or echoes its input."""
+    duplicate_proposal: float = Field(default=-0.5, le=0)
+    """One that the pool holds already."""
+    bonuses: dict[str, BonusConfig] = {}
+    """Optional terms of proposals that are learnable at all, by name: novelty, complexity, edit_distance,
+    answer_diversity, or one of your own. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
 
 
 class AdvantagesConfig(Section):
     """From rewards to advantages."""
 
-    estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
-    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver. leave-one-out:
-    the same with the mean of the other attempts."""
+    estimator: Literal["task-relative", "group", "leave-one-out", "mean-only"] = "task-relative"
+    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
+    leave-one-out: the same with the mean of the other attempts (RLOO). mean-only: group, and never divided,
+    whatever `scale` says."""
     scale: Literal["std", "none"] = "std"
     """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
 
@@ -228,6 +286,15 @@ class TrackersConfig(Section):
     """Let wandb send what it is told to its service; off, `wandb sync` can do that later."""
 
 
+_LATER_PENALTIES = (
+    "disallowed_proposal",
+    "failing_proposal",
+    "nondeterministic_proposal",
+    "trivial_proposal",
+    "duplicate_proposal",
+)
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -237,6 +304,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     prompts: PromptsConfig = PromptsConfig()
     selfplay: SelfPlayConfig = SelfPlayConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     pool: PoolConfig = PoolConfig()
     rewards: RewardsConfig = RewardsConfig()
     advantages: AdvantagesConfig = AdvantagesConfig()
@@ -248,7 +316,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_across_sections(self) -> Self:
-        rewards, kinds = self.rewards, self.selfplay.kinds
+        kinds = self.selfplay.kinds
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"selfplay.kinds names a kind twice: {', '.join(kinds)}")
         if self.selfplay.references > self.pool.capacity:
@@ -256,9 +324,30 @@ class Config(Section):
                 f"selfplay.references is {self.selfplay.references}, but pool.capacity only "
                 f"{self.pool.capacity}; raise it"
             )
-        if rewards.malformed_proposal > rewards.invalid_proposal:
-            raise ValueError(
-                f"rewards.malformed_proposal is {rewards.malformed_proposal}, above rewards.invalid_proposal "
-                f"({rewards.invalid_proposal}): the proposer would learn to be unreadable; lower it"
-            )
+        self._check_penalties()
+        self._check_solver_batch()
         return self
+
+    def _check_penalties(self) -> None:
+        malformed = self.rewards.malformed_proposal
+        for name in _LATER_PENALTIES:
+            value = getattr(self.rewards, name)
+            if malformed > value:
+                raise ValueError(
+                    f"rewards.malformed_proposal is {malformed}, above rewards.{name} ({value}): the "
+                    "proposer would learn to be unreadable; lower it"
+                )
+
+    def _check_solver_batch(self) -> None:
+        if not self.selfplay.separate_solver_batch:
+            return
+        if self.advantages.estimator != "task-relative":
+            raise ValueError(
+                f"selfplay.separate_solver_batch asks one answer to a task, and advantages.estimator "
+                f'"{self.advantages.estimator}" compares several; set it to "task-relative"'
+            )
+        if self.selfplay.replays_per_step:
+            raise ValueError(
+                "selfplay.separate_solver_batch trains on earlier tasks already; set "
+                "selfplay.replays_per_step to 0"
+            )

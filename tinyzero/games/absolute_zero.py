@@ -1,20 +1,27 @@
 """Absolute Zero: a policy proposes tasks about programs, the executor verifies them, the policy solves them.
 
 The attempts that measure a task's difficulty are themselves on-policy solver rollouts, and train the solver.
-Source: arXiv:2505.03335, whose code samples separate attempts for training and throws these away.
+Source: arXiv:2505.03335, whose code samples separate attempts for training and throws these away;
+`selfplay.separate_solver_batch` does that too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError, nearest
+from tinyzero.games.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.metrics import diversity_metrics, round_metrics
+from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
+from tinyzero.games.recheck import recheck
+from tinyzero.games.scoring import Admitted, Attempted, score_attempts, score_proposals
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.pool import IMPORTS, Pool, read_tasks
-from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.rewards import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.tasks import Kind
 from tinyzero.tasks.batching import call_flat
 from tinyzero.tasks.judging import judge_answers
@@ -24,100 +31,114 @@ from tinyzero.types import (
     Prompt,
     Proposal,
     Rejection,
-    Rollout,
     Round,
     Runner,
     Sampler,
     SamplingRequest,
     Stage,
     Task,
-    Verdict,
 )
 
-Funnelled = Task | Rejection
+Funnelled = Admitted | Rejection
+SEEDING_ROUNDS = 40
+"""Rounds of proposing without learning; a pool still short of `pool.seed_tasks` after them has to do."""
 
 
 class AbsoluteZero:
     """Plays rounds, and keeps the pool of verified tasks between them."""
 
     def __init__(
-        self, config: Config, *, sampler: Sampler, executor: Runner, kinds: Mapping[str, Kind]
+        self,
+        config: Config,
+        *,
+        sampler: Sampler,
+        executor: Runner,
+        kinds: Mapping[str, Kind],
+        bonuses: Mapping[str, Bonus] = BONUSES,
     ) -> None:
-        """Start with a pool of the kinds' seeds. Raises ConfigError for a kind that is not in `kinds`."""
+        """Start with a pool of the kinds' seeds. Raises ConfigError for an unknown kind or bonus."""
         self.config = config
         self.sampler = sampler
         self.executor = executor
         self.kinds = choose_kinds(config.selfplay.kinds, kinds)
+        self.bonuses = choose_bonuses(config.rewards.bonuses, bonuses)
         self.pool = Pool(config.pool, (seed for kind in self.kinds.values() for seed in kind.seeds()))
+
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        """Before the first step: let the model propose, and learn nothing, until the pool is large enough.
+
+        Yields:
+            After every round, how many tasks the pool holds and how many it should.
+        """
+        wanted = self.config.pool.seed_tasks
+        for number in range(SEEDING_ROUNDS):
+            if len(self.pool) >= wanted:
+                return
+            briefs = self.draw_briefs(number)
+            answers = self.propose(briefs, f"seeding/{number}/{len(self.pool)}")
+            self.verify(answers, briefs, step=0)
+            yield len(self.pool), wanted
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
-        watch = Stopwatch()
+        watch, num_dropped = Stopwatch(), self.pool.num_dropped
+        seeded = self.pool.grown() if step == 0 else []
+        old = self.draw_old(step)  # before new ones come in
         with watch("propose"):
-            references = self.draw_references(step)  # [P][K]
-            answers = self.propose(references, step)  # [P]
+            briefs = self.draw_briefs(step)  # [P]
+            answers = self.propose(briefs, f"{step}/propose")  # [P]
         with watch("verify"):
-            outcomes = self.verify(answers, references, step)  # [P]
-        tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]  # [T]
+            drifted = self._recheck(step)
+            outcomes = self.verify(answers, briefs, step)  # [P]
+        new = [outcome.task for outcome in outcomes if isinstance(outcome, Admitted)]  # [T]
         with watch("solve"):
-            attempts = self.solve(tasks, step)  # [T][G]
+            answers_to_new = self.solve(new, self.config.selfplay.attempts, f"{step}/solve")  # [T][G]
+            answers_to_old = self.solve(old, self._attempts_at_old, f"{step}/replay")
         with watch("judge"):
-            verdicts = self.judge(tasks, attempts)  # [T][G]
-        rollouts = self.score(answers, outcomes, tasks, attempts, verdicts)
-        return Round(
-            rollouts=rollouts,
-            advantages=advantages.estimate(rollouts, self.config.advantages),
-            new_tasks=tasks,
-            metrics={
-                **round_metrics(rollouts),
-                **diversity_metrics(tasks),
-                "pool/size": float(len(self.pool)),
-            },
+            attempted = self.judge([*new, *old], [*answers_to_new, *answers_to_old])
+        self._remember(attempted, step)
+        at_new, at_old = attempted[: len(new)], attempted[len(new) :]
+        played = self._score(answers, outcomes, at_new, at_old)
+        dropped = self.pool.num_dropped - num_dropped
+        counted = pool_metrics(self.pool, new, dropped=dropped, drifted=drifted)
+        return replace(
+            played,
+            new_tasks=[*seeded, *new],
+            metrics={**played.metrics, **counted},
             seconds=watch.seconds,
         )
 
-    def draw_references(self, step: int) -> list[list[Task]]:
-        """For each of the P proposals, the earlier tasks that it is shown: K, or as many as fit."""
+    def draw_old(self, step: int) -> list[Task]:
+        """Earlier tasks to attempt: those to replay, or a solver batch of its own."""
+        selfplay, rng = self.config.selfplay, self._rng(f"{step}/replay")
+        if not selfplay.separate_solver_batch:
+            return self.pool.mixed(selfplay.replays_per_step, rng, kinds=self.kinds)
+        in_turn = Counter(kinds_in_turn(list(self.kinds), step, selfplay.proposals_per_step))
         return [
-            self._that_fit(
-                self.kinds[kind],
-                self.kinds[kind].draw_references(
-                    self.pool,
-                    self.config.selfplay.references,
-                    Random(f"{self.config.run.seed}/{step}/refs/{i}"),
-                ),
-            )
-            for i, kind in enumerate(self.kinds_in_turn(step))
+            task
+            for kind, count in in_turn.items()
+            for task in self.pool.newest(count, rng, kinds=[kind], since=step - 1)
         ]
 
-    def _that_fit(self, kind: Kind, references: Sequence[Task]) -> list[Task]:
-        shown = list(references)
-        while len(shown) > 1 and not self.sampler.fits(kind.propose_prompt(shown, self.config.prompts.style)):
-            shown.pop()
-        return shown
+    @property
+    def _attempts_at_old(self) -> int:
+        return 1 if self.config.selfplay.separate_solver_batch else self.config.selfplay.attempts
 
-    def kinds_in_turn(self, step: int) -> list[str]:
-        """The kind of each of the P proposals; a remainder goes round from step to step."""
-        names, count = list(self.kinds), self.config.selfplay.proposals_per_step
-        return [names[(step * count + i) % len(names)] for i in range(count)]
+    def draw_briefs(self, step: int) -> list[Brief]:
+        """What each of the P proposers is given."""
+        return draw_briefs(step, kinds=self.kinds, pool=self.pool, config=self.config, fits=self.sampler.fits)
 
-    def propose(self, references: Sequence[Sequence[Task]], step: int) -> list[Answer]:
-        prompts = [
-            self.kinds[kind].propose_prompt(shown, self.config.prompts.style)
-            for kind, shown in zip(self.kinds_in_turn(step), references, strict=True)
-        ]
+    def propose(self, briefs: Sequence[Brief], stream: str) -> list[Answer]:
+        prompts = [brief.prompt(self.config.prompts.style) for brief in briefs]
         budget = self.config.selfplay.proposal_tokens
-        groups = self._sample(prompts, num_samples=1, max_tokens=budget, stream=f"{step}/propose")
+        groups = self._sample(prompts, num_samples=1, max_tokens=budget, stream=stream)
         return [answer for group in groups for answer in group]
 
-    def verify(
-        self, answers: Sequence[Answer], references: Sequence[Sequence[Task]], step: int
-    ) -> list[Funnelled]:
+    def verify(self, answers: Sequence[Answer], briefs: Sequence[Brief], step: int) -> list[Funnelled]:
         """Send proposals through the funnel; what comes out as a task is in the pool."""
         max_chars = self.config.pool.max_program_chars
         proposals = [
-            self.kinds[answer.prompt.kind].parse_proposal(answer.text, shown, max_program_chars=max_chars)
-            for answer, shown in zip(answers, references, strict=True)
+            brief.read(answer.text, max_chars) for answer, brief in zip(answers, briefs, strict=True)
         ]
         jobs = [
             self.kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
@@ -125,19 +146,36 @@ class AbsoluteZero:
         ]
         executions = call_flat(self.executor.run_jobs, jobs)  # [P][jobs][inputs]
         return [
-            self._admit(proposal, runs, step) if isinstance(proposal, Proposal) else proposal
-            for proposal, runs in zip(proposals, executions, strict=True)
+            self._admit(proposal, runs, answer, brief, step) if isinstance(proposal, Proposal) else proposal
+            for proposal, runs, answer, brief in zip(proposals, executions, answers, briefs, strict=True)
         ]
 
-    def _admit(self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int) -> Funnelled:
+    def _admit(
+        self,
+        proposal: Proposal,
+        executions: Sequence[Sequence[Execution]],
+        answer: Answer,
+        brief: Brief,
+        step: int,
+    ) -> Funnelled:
         outcome = self.kinds[proposal.kind].accept(proposal, executions, step)
         if isinstance(outcome, Rejection):
             return outcome
-        if not self._can_be_shown(outcome):
+        task = replace(outcome, author=answer.completion.policy)
+        if not self._can_be_shown(task):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
-        if not self.pool.add(outcome):
-            return Rejection(stage=Stage.NEW, detail="the pool holds this task already")
-        return outcome
+        if not self.pool.add(task):
+            return Rejection(stage=Stage.NEW, detail="the pool holds a task like it")
+        return Admitted(task=task, bonuses=self._bonuses(task, brief) if self.bonuses else {})
+
+    def _bonuses(self, task: Task, brief: Brief) -> dict[str, float]:
+        proposed = Proposed(
+            task=task,
+            novelty=self.pool.entry(task.id).novelty,
+            references=brief.references,
+            peers=[peer for peer in self.pool.tasks(task.kind) if peer.id != task.id],
+        )
+        return bonus_terms(proposed, self.bonuses)
 
     def _can_be_shown(self, task: Task) -> bool:
         """Whether it fits the solver's prompt and, as the only reference, a proposer's of any kind."""
@@ -146,56 +184,55 @@ class AbsoluteZero:
         propose = [kind.propose_prompt([task], style) for kind in self.kinds.values()]
         return all(self.sampler.fits(prompt) for prompt in (solve, *propose))
 
-    def solve(self, tasks: Sequence[Task], step: int) -> list[list[Answer]]:
+    def _recheck(self, step: int) -> int:
+        share, rng = self.config.pool.recheck_share, self._rng(f"{step}/recheck")
+        return recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
+
+    def solve(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
         prompts = [self.kinds[task.kind].solve_prompt(task, self.config.prompts.style) for task in tasks]
-        selfplay = self.config.selfplay
-        return self._sample(
-            prompts,
-            num_samples=selfplay.attempts,
-            max_tokens=selfplay.answer_tokens,
-            stream=f"{step}/solve",
-        )
+        budget = self.config.selfplay.answer_tokens
+        return self._sample(prompts, num_samples=attempts, max_tokens=budget, stream=stream)
 
-    def judge(self, tasks: Sequence[Task], attempts: Sequence[Sequence[Answer]]) -> list[list[Verdict]]:
-        texts = [[answer.text for answer in group] for group in attempts]
-        return judge_answers(tasks, texts, kinds=self.kinds, runner=self.executor)
+    def judge(self, tasks: Sequence[Task], answers: Sequence[Sequence[Answer]]) -> list[Attempted]:
+        texts = [[answer.text for answer in group] for group in answers]
+        verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.executor)
+        return [
+            Attempted(task=task, answers=group, verdicts=judged)
+            for task, group, judged in zip(tasks, answers, verdicts, strict=True)
+        ]
 
-    def score(
+    def _remember(self, attempted: Sequence[Attempted], step: int) -> None:
+        for one in attempted:
+            self.pool.note_attempts(
+                one.task.id, step=step, correct=one.num_correct, attempts=len(one.verdicts)
+            )
+
+    def _score(
         self,
         answers: Sequence[Answer],
         outcomes: Sequence[Funnelled],
-        tasks: Sequence[Task],
-        attempts: Sequence[Sequence[Answer]],
-        verdicts: Sequence[Sequence[Verdict]],
-    ) -> list[Rollout]:
-        """Reward proposals by what their tasks did to the solver, and attempts by their verdicts."""
-        solve_rates = {
-            task.id: sum(verdict.is_correct for verdict in group) / len(group)
-            for task, group in zip(tasks, verdicts, strict=True)
-        }
-        proposed = [
-            self._score_proposal(answer, outcome, solve_rates)
-            for answer, outcome in zip(answers, outcomes, strict=True)
-        ]
-        attempted = [
-            Rollout(
-                answer=answer,
-                reward=solver_reward(verdict, self.config.rewards),
-                task_id=task.id,
-                verdict=verdict,
-            )
-            for task, group, judged in zip(tasks, attempts, verdicts, strict=True)
-            for answer, verdict in zip(group, judged, strict=True)
-        ]
-        return proposed + attempted
-
-    def _score_proposal(
-        self, answer: Answer, outcome: Funnelled, solve_rates: Mapping[str, float]
-    ) -> Rollout:
-        if isinstance(outcome, Rejection):
-            reward = rejection_reward(outcome, self.config.rewards)
-            return Rollout(answer=answer, reward=reward, rejection=outcome)
-        return Rollout(answer=answer, reward=proposer_reward(solve_rates[outcome.id]), task_id=outcome.id)
+        at_new: Sequence[Attempted],
+        at_old: Sequence[Attempted],
+    ) -> Round:
+        rewards = self.config.rewards
+        proposed = score_proposals(answers, outcomes, at_new, rewards)
+        on_new, on_old = score_attempts(at_new, rewards), score_attempts(at_old, rewards)
+        is_separate = self.config.selfplay.separate_solver_batch
+        rollouts = [*proposed, *([] if is_separate else on_new), *on_old]
+        return Round(
+            rollouts=rollouts,
+            advantages=advantages.estimate(rollouts, self.config.advantages),
+            untrained=on_new if is_separate else [],
+            new_tasks=[one.task for one in at_new],
+            replayed_tasks=[one.task for one in at_old],
+            metrics={
+                **round_metrics([*proposed, *on_new]),
+                **diversity_metrics([one.task for one in at_new]),
+                **term_metrics([*proposed, *on_new]),
+                **replay_metrics(at_old, on_old),
+            },
+            seconds={},
+        )
 
     def _sample(
         self, prompts: Sequence[Prompt], *, num_samples: int, max_tokens: int, stream: str
@@ -213,6 +250,9 @@ class AbsoluteZero:
             [Answer(prompt=prompt, completion=completion) for completion in group]
             for prompt, group in zip(prompts, self.sampler.sample(request), strict=True)
         ]
+
+    def _rng(self, purpose: str) -> Random:
+        return Random(f"{self.config.run.seed}/{purpose}")
 
     def save(self, folder: Path) -> None:
         self.pool.save(folder)

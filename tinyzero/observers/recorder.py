@@ -1,9 +1,10 @@
 """Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
+from statistics import fmean
 from typing import Any
 
 from tinyzero.observers.comparison import as_record
@@ -11,7 +12,7 @@ from tinyzero.runs.environment import describe_environment, what_changed
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import RecordWriter, truncate_after
-from tinyzero.types import Rollout, Round, StepReport
+from tinyzero.types import Rollout, Round, StepReport, Verdict
 
 
 class Recorder:
@@ -26,7 +27,7 @@ class Recorder:
 
     def on_start(self, start: RunStart) -> None:
         self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
-        for path in (self._run.metrics, self._run.samples, self._run.tasks):
+        for path in (self._run.metrics, self._run.samples, self._run.tasks, self._run.replays):
             truncate_after(path, start.step)  # steps beyond the checkpoint are played again
             self._writers[path.stem] = RecordWriter(path)
         self._writers["events"] = RecordWriter(self._run.events)
@@ -36,6 +37,8 @@ class Recorder:
         # The metrics come last: a step that has its line there has all of its lines.
         for record in task_records(report):
             self._writers["tasks"].append(record)
+        for record in replay_records(report):
+            self._writers["replays"].append(record)
         for record in sample_records(
             report, self._samples_per_step, Random(f"{self._seed}/{report.step}/samples")
         ):
@@ -63,13 +66,9 @@ class Recorder:
 
 
 def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
-    """Every task of the step, with its provenance and what the solver made of it."""
-    verdicts = defaultdict(list)
-    for rollout in report.round.rollouts:
-        if rollout.verdict is not None:
-            verdicts[rollout.task_id].append(rollout.verdict.is_correct)
+    """Every new task of the step, with its provenance and what the solver made of it."""
+    verdicts = verdicts_by_task(report.round)
     for task in report.round.new_tasks:
-        attempts = verdicts[task.id]
         yield {
             "step": report.step,
             "id": task.id,
@@ -80,9 +79,33 @@ def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
             "message": task.message,
             "shape": task.shape,
             "parents": task.parents,
-            "attempts": len(attempts),
-            "solve_rate": sum(attempts) / len(attempts) if attempts else None,
+            "author": task.author,
+            **in_numbers(verdicts[task.id]),
         }
+
+
+def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
+    """What the solver made of earlier tasks in this step."""
+    verdicts = verdicts_by_task(report.round)
+    for task in report.round.replayed_tasks:
+        yield {"step": report.step, "id": task.id, **in_numbers(verdicts[task.id])}
+
+
+def verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
+    verdicts: dict[str, list[Verdict]] = defaultdict(list)
+    for rollout in (*played.rollouts, *played.untrained):
+        if rollout.verdict is not None:
+            verdicts[rollout.task_id].append(rollout.verdict)
+    return verdicts
+
+
+def in_numbers(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Attempts, how many got which verdict, and the solve rate: null for a task that was not attempted."""
+    return {
+        "attempts": len(verdicts),
+        "verdicts": dict(Counter(verdict.status.value for verdict in verdicts)),
+        "solve_rate": fmean(verdict.is_correct for verdict in verdicts) if verdicts else None,
+    }
 
 
 def sample_records(report: StepReport, count: int, random: Random) -> Iterator[dict[str, Any]]:

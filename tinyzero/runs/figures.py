@@ -45,7 +45,7 @@ class Chart:
     bounds: tuple[float, float] | None = None
 
 
-_TURNS = ("start", "end", "paused", "resumed", "measuring", "measured")
+_TURNS = ("start", "end", "paused", "resumed", "measuring", "measured", "seeding", "seeded")
 """Events after which a run does something else."""
 
 
@@ -224,14 +224,14 @@ def alarms(state: RunState) -> list[Event]:
 
 
 def phase_of_life(state: RunState) -> str:
-    """What the run does: loading, training, measuring, paused; or its end: finished, stopped, interrupted."""
+    """What the run does: loading, seeding, training, measuring, paused; or how it ended."""
     names = [event.name for event in state.events if event.name in _TURNS]
     last = names[-1] if names else ""
     if last == "end":
         return "finished" if state.step >= state.max_steps > 0 else "stopped"
     if not state.is_running:
         return "interrupted" if names else "never started"
-    if last in ("paused", "measuring"):
+    if last in ("paused", "measuring", "seeding"):
         return last
     return "training" if names else "loading"
 

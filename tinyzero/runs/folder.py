@@ -93,6 +93,10 @@ class RunFolder:
         return self.path / "tasks.jsonl"
 
     @property
+    def replays(self) -> Path:
+        return self.path / "replays.jsonl"
+
+    @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
 

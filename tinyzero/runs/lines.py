@@ -5,7 +5,7 @@ Lines come from outside: whatever is not of the expected type is left out, and n
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinyzero.comparison import Comparison, Row
@@ -50,7 +50,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
-    """One line of tasks.jsonl; `solve_rate` is None for a task that was never attempted."""
+    """One line of tasks.jsonl.
+
+    Attributes:
+        author: the policy that proposed it, `adapter@version`.
+        verdicts: status -> attempts. solve_rate: None for a task that was never attempted.
+    """
 
     step: int
     id: str
@@ -63,6 +68,8 @@ class TaskRecord:
     parents: tuple[str, ...]
     attempts: int
     solve_rate: float | None
+    author: str = ""
+    verdicts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +182,8 @@ def _task(record: Record) -> TaskRecord:
         parents=_texts(record.get("parents")),
         attempts=whole(record.get("attempts")),
         solve_rate=finite(record.get("solve_rate")),
+        author=_text(record.get("author")),
+        verdicts=_numbers(record.get("verdicts")),
     )
 
 

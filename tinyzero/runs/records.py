@@ -3,6 +3,7 @@
 metrics.jsonl   one line a step; the names are API
 samples.jsonl   what was asked, answered and earned
 tasks.jsonl     every verified task, with provenance and solve rate
+replays.jsonl   later attempts at earlier tasks: how their solve rates changed
 events.jsonl    what happened besides: starts, checkpoints, warnings, ends
 """
 

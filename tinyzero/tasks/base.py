@@ -22,8 +22,8 @@ class TaskSource(Protocol):
         """At most `count` different tasks of a kind."""
         ...
 
-    def programs(self, count: int, rng: Random) -> list[Task]:
-        """At most `count` tasks with different programs, of any kind."""
+    def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
+        """At most `count` tasks with different programs; those that the kind `new_to` lacks come first."""
         ...
 
 

@@ -43,7 +43,7 @@ class Induction:
 
     def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
         """One task, whose program is the subject, however many references are asked for."""
-        return pool.programs(1, rng)
+        return pool.programs(1, rng, new_to=self.name)
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         """Where there is room, the subject's own input shows what arguments it takes."""

@@ -68,7 +68,7 @@ def check_allowed(program: str, max_chars: int) -> str:
     module = next((name for name in _imported(tree) if name.split(".")[0] not in ALLOWED_MODULES), None)
     if module is not None:
         return f"imports {module or 'relatively'}"
-    name = next(iter(sorted((_used(tree) & BANNED_NAMES) - _bound(tree))), None)
+    name = next(iter(sorted((_used(tree) & BANNED_NAMES) - bound_names(tree))), None)
     if name is not None:
         return f"uses {name}"
     attribute = next((name for name in _attributes(tree) if _is_banned_attribute(name)), None)
@@ -152,7 +152,7 @@ def _defines(node: ast.stmt) -> set[str]:
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-    return _bound(node)
+    return bound_names(node)
 
 
 def _rename(tree: ast.Module, name: str) -> None:
@@ -195,7 +195,7 @@ def _used(tree: ast.AST) -> set[str]:
     }
 
 
-def _bound(tree: ast.AST) -> set[str]:
+def bound_names(tree: ast.AST) -> set[str]:
     """Names that the program defines itself: `def f(input)` does not read from the keyboard."""
     names = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     names |= {
@@ -224,7 +224,7 @@ class _Renamer(ast.NodeTransformer):
         self._own: set[str] = set()
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        self._own = _bound(node)
+        self._own = bound_names(node)
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:

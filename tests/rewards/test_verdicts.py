@@ -27,6 +27,33 @@ def test_a_proposer_earns_by_learnability_with_the_papers_boundary(solve_rate, r
 
 
 @pytest.mark.parametrize("stage", list(Stage))
-def test_the_stage_of_a_rejection_decides_its_penalty(stage):
+def test_the_paper_knows_two_penalties(stage):
     expected = -1.0 if stage is Stage.PARSED else -0.5
     assert rejection_reward(Rejection(stage=stage), RewardsConfig()).total == expected
+
+
+def test_the_stage_of_a_rejection_decides_its_penalty():
+    config = RewardsConfig(
+        malformed_proposal=-1,
+        disallowed_proposal=-0.9,
+        failing_proposal=-0.8,
+        nondeterministic_proposal=-0.7,
+        trivial_proposal=-0.6,
+        duplicate_proposal=0,
+    )
+    terms = [rejection_reward(Rejection(stage=stage), config).terms for stage in Stage]
+    assert terms == [
+        {"format": -1},
+        {"disallowed": -0.9},
+        {"failing": -0.8},
+        {"nondeterministic": -0.7},
+        {"trivial": -0.6},
+        {"duplicate": 0},
+    ]
+
+
+def test_bonuses_are_paid_where_a_task_is_learnable_only():
+    bonuses = {"novelty": 0.5}
+    assert proposer_reward(0.25, bonuses).terms == {"learnability": 0.75, "novelty": 0.5}
+    assert proposer_reward(0.0, bonuses).terms == {"learnability": 0.0}
+    assert proposer_reward(1.0, bonuses).terms == {"learnability": 0.0}

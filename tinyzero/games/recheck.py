@@ -1,0 +1,43 @@
+"""A few earlier tasks verified again each step: what no longer gives the same results leaves the pool."""
+
+from collections.abc import Mapping
+from math import ceil
+from random import Random
+
+from tinyzero.pool import Pool
+from tinyzero.tasks import Kind
+from tinyzero.tasks.batching import call_flat
+from tinyzero.types import Proposal, Rejection, Runner, Task
+
+MOST = 8
+"""Tasks checked in one step, however large the pool."""
+
+
+def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: float, rng: Random) -> int:
+    """Send some tasks through the funnel again; returns how many were dropped.
+
+    Args:
+        share: of the pool, in [0, 1].
+    """
+    tasks = [task for task in pool.any(min(MOST, ceil(share * len(pool))), rng) if task.kind in kinds]
+    proposals = [_proposal_of(task) for task in tasks]
+    jobs = [kinds[proposal.kind].proposal_jobs(proposal) for proposal in proposals]
+    executions = call_flat(runner.run_jobs, jobs)
+    drifted = [
+        task
+        for task, proposal, runs in zip(tasks, proposals, executions, strict=True)
+        if _has_drifted(task, kinds[task.kind].accept(proposal, runs, task.step))
+    ]
+    for task in drifted:
+        pool.remove(task.id)
+    return len(drifted)
+
+
+def _proposal_of(task: Task) -> Proposal:
+    return Proposal(
+        kind=task.kind, program=task.program, inputs=task.inputs, message=task.message, parents=task.parents
+    )
+
+
+def _has_drifted(task: Task, outcome: Task | Rejection) -> bool:
+    return isinstance(outcome, Rejection) or outcome.outputs != task.outputs

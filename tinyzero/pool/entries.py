@@ -1,0 +1,76 @@
+"""What the pool knows of a task: the task, how new it was, and what became of the attempts at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinyzero.tasks.records import from_record, to_record
+from tinyzero.types import Task
+
+KEPT_MEASUREMENTS = 32
+"""Of a task that is attempted over and over, the first measurement and the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The attempts of one step at one task."""
+
+    step: int
+    correct: int
+    attempts: int
+
+    @property
+    def solve_rate(self) -> float:
+        return self.correct / self.attempts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A task in the pool.
+
+    Attributes:
+        novelty: distance to the nearest task of its kind when it came in, in [0, 1].
+        measurements: oldest first.
+    """
+
+    task: Task
+    novelty: float = 1.0
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def solve_rate(self) -> float | None:
+        """The newest one; None for a task that was never attempted."""
+        return self.measurements[-1].solve_rate if self.measurements else None
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some attempts succeeded of late and some did not: only such a task teaches its solver."""
+        rate = self.solve_rate
+        return rate is not None and 0 < rate < 1
+
+    def measured(self, measurement: Measurement) -> "Entry":
+        kept = (*self.measurements, measurement)
+        if len(kept) > KEPT_MEASUREMENTS:
+            kept = (kept[0], *kept[-KEPT_MEASUREMENTS + 1 :])
+        return replace(self, measurements=kept)
+
+
+def entry_to_record(entry: Entry) -> dict[str, Any]:
+    """A task's record, with what the pool knows beside it."""
+    measurements = [[one.step, one.correct, one.attempts] for one in entry.measurements]
+    return {**to_record(entry.task), "novelty": entry.novelty, "measurements": measurements}
+
+
+def entry_from_record(record: Any) -> Entry:  # noqa: ANN401  whatever a file holds
+    """The entry of a record; a plain task is one that was never attempted.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    task = from_record(record)
+    assert isinstance(record, Mapping)  # noqa: S101  from_record has refused all else
+    measurements = tuple(
+        Measurement(step=int(step), correct=int(correct), attempts=int(attempts))
+        for step, correct, attempts in record.get("measurements", ())
+    )
+    return Entry(task=task, novelty=float(record.get("novelty", 1.0)), measurements=measurements)

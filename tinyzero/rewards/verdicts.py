@@ -1,0 +1,60 @@
+"""Rewards that the method defines: of answers by verdict, of proposals by solve rate or funnel stage."""
+
+from collections.abc import Mapping
+
+from tinyzero.config import RewardsConfig
+from tinyzero.types import Rejection, RewardBreakdown, Stage, Verdict, VerdictStatus
+
+GRADED = {
+    VerdictStatus.CORRECT: ("accuracy", 1.0),
+    VerdictStatus.WRONG: ("accuracy", -0.5),
+    VerdictStatus.MALFORMED: ("format", -1.0),
+}
+
+
+def solver_reward(verdict: Verdict, config: RewardsConfig) -> RewardBreakdown:
+    """1 for a right answer, -0.5 for a wrong one, -1 where none could be read; or plain 1 and 0.
+
+    Source: Absolute Zero (arXiv:2505.03335) eq. 6.
+    """
+    if config.solver == "binary":
+        return RewardBreakdown(terms={"accuracy": float(verdict.is_correct)})
+    term, value = GRADED[verdict.status]
+    return RewardBreakdown(terms={term: value})
+
+
+def learnability(solve_rate: float) -> float:
+    """`1 - solve_rate`, and 0 for what always or never succeeds: such a task has nothing to teach.
+
+    Args:
+        solve_rate: share of correct attempts, in [0, 1].
+
+    Source: Absolute Zero (arXiv:2505.03335) eq. 4; the published code pays -0.5 at both ends instead.
+    """
+    return 1.0 - solve_rate if 0.0 < solve_rate < 1.0 else 0.0
+
+
+def proposer_reward(solve_rate: float, bonuses: Mapping[str, float] | None = None) -> RewardBreakdown:
+    """The reward of a proposal that became a task.
+
+    Args:
+        bonuses: term -> value. Paid only where the task is learnable, else something new that nobody can
+            solve would be the easiest thing to write.
+    """
+    learned = learnability(solve_rate)
+    return RewardBreakdown(
+        terms={"learnability": learned, **(bonuses or {})} if learned else {"learnability": 0.0}
+    )
+
+
+def rejection_reward(rejection: Rejection, config: RewardsConfig) -> RewardBreakdown:
+    """The reward of a proposal that became none; the funnel stage that it failed decides."""
+    term, penalty = {
+        Stage.PARSED: ("format", config.malformed_proposal),
+        Stage.ALLOWED: ("disallowed", config.disallowed_proposal),
+        Stage.RAN: ("failing", config.failing_proposal),
+        Stage.DETERMINISTIC: ("nondeterministic", config.nondeterministic_proposal),
+        Stage.NONTRIVIAL: ("trivial", config.trivial_proposal),
+        Stage.NEW: ("duplicate", config.duplicate_proposal),
+    }[rejection.stage]
+    return RewardBreakdown(terms={term: penalty})
