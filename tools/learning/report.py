@@ -31,7 +31,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
     lines = list(read(run.metrics))
     arm, _, seed = run.name.rpartition("-")
     return {
-        "arm": arm.replace("-", " "),
+        "arm": arm.replace("_", " "),
         "seed": int(seed),
         "steps": lines[-1]["step"],
         "minutes": round(sum(line["time/step_s"] for line in lines) / 60, 1),

@@ -1,0 +1,131 @@
+"""From finished runs to the ablation table: each arm against its control, seed by seed, on the same tasks."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from learning.arms import Question
+from learning.report import DECODINGS, DOCS
+from learning.runs import run_path
+from tinyzero.comparison import bootstrap_interval
+from tinyzero.runs import checkpoints
+from tinyzero.runs.folder import RunFolder, runs_in
+from tinyzero.runs.records import read
+
+Rates = Mapping[str, float]
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Number of seeds -> two-sided 95 % quantile of Student's t with one degree of freedom less."""
+
+
+def write_report(output: Path, questions: Sequence[Question]) -> str:
+    """Write docs/measurements/ablations.json; return the table in Markdown."""
+    answers = [answer for question in questions if (answer := ask(output, question))]
+    (DOCS / "measurements").mkdir(exist_ok=True)
+    path = DOCS / "measurements" / "ablations.json"
+    path.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+    return table(answers)
+
+
+def ask(output: Path, question: Question) -> dict[str, Any] | None:
+    """The arm's held-out accuracy minus the control's, over the seeds that have both; None without any."""
+    seeds = sorted(seeds_of(output, question.arm) & seeds_of(output, question.control))
+    if not seeds:
+        return None
+    arms = [RunFolder(run_path(output, question.arm, seed)) for seed in seeds]
+    controls = [RunFolder(run_path(output, question.control, seed)) for seed in seeds]
+    return {
+        "question": question.title,
+        "arm": question.arm,
+        "control": question.control,
+        "seeds": seeds,
+        "tokens": [fmean(map(tokens, runs)) for runs in (arms, controls)],
+        "minutes": [round(fmean(map(minutes, runs)), 2) for runs in (arms, controls)],
+        **{decoding: compare(arms, controls, decoding) for decoding in DECODINGS},
+    }
+
+
+def seeds_of(output: Path, arm: str) -> set[int]:
+    finished = (run for run in runs_in(output) if run.read_evaluation() is not None)
+    return {
+        int(seed)
+        for name, _, seed in (run.name.rpartition("-") for run in finished)
+        if name == arm.replace(" ", "_")
+    }
+
+
+def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: str) -> dict[str, Any]:
+    """Differences in points, with two intervals: over seeds (t), and over tasks (bootstrap of seed means)."""
+    pairs = [
+        (final_rates(arm, decoding), final_rates(control, decoding))
+        for arm, control in zip(arms, controls, strict=True)
+    ]
+    kinds = kinds_of_tasks(arms[0])
+    by_task = {
+        task: fmean(100 * (arm[task] - control[task]) for arm, control in pairs) for task in pairs[0][0]
+    }
+    groups = [[by_task[task] for task in ids] for ids in kinds]
+    by_seed = [mean_over_kinds(arm, kinds) - mean_over_kinds(control, kinds) for arm, control in pairs]
+    return {
+        "by_seed": [round(difference, 2) for difference in by_seed],
+        "mean": round(fmean(by_seed), 2),
+        "over_seeds": [round(end, 2) for end in t_interval(by_seed)],
+        "over_tasks": [round(end, 2) for end in bootstrap_interval(groups)],
+        "accuracy": [
+            round(fmean(mean_over_kinds(pair[side], kinds) for pair in pairs), 1) for side in (0, 1)
+        ],
+    }
+
+
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % interval of the mean of a few independent values; the whole line for a single one."""
+    if len(values) < 2:
+        return float("-inf"), float("inf")
+    half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
+    return fmean(values) - half, fmean(values) + half
+
+
+def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:
+    """Accuracy in per cent; every kind counts alike."""
+    return 100 * fmean(fmean(rates[task] for task in ids) for ids in kinds)
+
+
+def final_rates(run: RunFolder, decoding: str) -> Rates:
+    """Task id -> solve rate, as last measured."""
+    measured = json.loads((checkpoints.newest(run) / "probe" / "heldout.json").read_text(encoding="utf-8"))
+    rates: Rates = measured["last"]["rates"][decoding]
+    return rates
+
+
+def tokens(run: RunFolder) -> float:
+    """Sampled in the whole run, held-out measurements aside."""
+    names = ("tokens/proposer", "tokens/solver", "tokens/replay")
+    return sum(line.get(name, 0.0) for line in read(run.metrics) for name in names)
+
+
+def minutes(run: RunFolder) -> float:
+    return sum(line["time/step_s"] for line in read(run.metrics)) / 60
+
+
+def table(answers: Sequence[Mapping[str, Any]]) -> str:
+    head = ["question", "sampled", "by seed", "95 %", "greedy", "by seed", "95 %", "tokens", "verdict"]
+    rows = [head, ["---"] * len(head)]
+    for answer in answers:
+        cells = [answer["question"]]
+        for decoding in DECODINGS:
+            found = answer[decoding]
+            cells += [f"{found['mean']:+.1f}", " ".join(f"{one:+.1f}" for one in found["by_seed"])]
+            cells += ["{:+.1f} {:+.1f}".format(*found["over_seeds"])]
+        cells += [
+            " / ".join(f"{count / 1000:.0f} k" for count in answer["tokens"]),
+            verdict(answer["sampled"]),
+        ]
+        rows.append(cells)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """What the interval over seeds allows to say of sampled accuracy."""
+    low, high = found["over_seeds"]
+    return "helps" if low > 0 else "harms" if high < 0 else "not distinguishable from noise"

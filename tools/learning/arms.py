@@ -1,0 +1,52 @@
+"""What is compared: every arm is the preset `nano-cpu` with as little changed as can be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One setting. `is_shuffled`: each round's rewards are dealt out at random among the rollouts of a role."""
+
+    settings: tuple[str, ...] = ()
+    is_shuffled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """An arm against its control: what having `arm` in place of `control` does."""
+
+    title: str
+    arm: str
+    control: str
+
+
+TASK_RELATIVE = "advantages.estimator=task-relative"
+
+ARMS: Mapping[str, Arm] = {
+    "trained": Arm(),
+    "shuffled": Arm(is_shuffled=True),
+    "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
+    "task-relative": Arm(settings=(TASK_RELATIVE,)),
+    # An answer to one task each leaves no siblings to compare with, so its control is task-relative as well. It
+    # samples a tenth more tokens a step, so it has a tenth fewer steps.
+    "separate batch": Arm(
+        settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=55")
+    ),
+    "novelty": Arm(settings=("rewards.bonuses.novelty.coefficient=0.5",)),
+    "shared adapter": Arm(settings=("policy.adapters=shared",)),
+    "no references": Arm(settings=("selfplay.references=0",)),
+    "deduction only": Arm(settings=('selfplay.kinds=["deduction"]',)),
+}
+LEARNING = ("trained", "shuffled", "frozen proposer")
+"""Arms of the question whether self-play works at all."""
+
+ABLATIONS = (
+    Question(title="reuse of attempts, not a separate batch", arm="task-relative", control="separate batch"),
+    Question(title="novelty bonus, not none", arm="novelty", control="trained"),
+    Question(title="adapters per role, not shared", arm="trained", control="shared adapter"),
+    Question(title="proposer trained, not frozen", arm="trained", control="frozen proposer"),
+    Question(title="references shown, not none", arm="trained", control="no references"),
+    Question(title="all kinds, not deduction only", arm="trained", control="deduction only"),
+    Question(title="group baselines, not task-relative", arm="trained", control="task-relative"),
+)
