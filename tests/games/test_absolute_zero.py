@@ -8,7 +8,7 @@ import pytest
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
-from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.games.absolute_zero import SEEDING_ROUNDS, AbsoluteZero
 from tinyzero.pool import add_imports
 from tinyzero.tasks import KINDS
 from tinyzero.types import Completion, Role, Stage, VerdictStatus
@@ -201,3 +201,147 @@ def test_imported_tasks_join_a_loaded_pool_where_they_fit(executor, tmp_path):
     assert "long" not in game.pool
     assert "other" not in game.pool
     assert game.play(0).metrics["proposer/deduction/new"] == 0  # it is no news any more
+
+
+TRIPLE_PLUS = "def f(x):\n    return x * 3 + 1\nin: 2"
+LENGTH = "def f(s):\n    return len(s)\nin: 'abc'"
+
+
+def test_who_wrote_a_task_and_from_what_is_known(executor):
+    played = make_game(
+        make_config(proposals_per_step=1), ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"]), executor
+    ).play(0)
+    (task,) = played.new_tasks
+    assert task.author == "base@0"
+    assert len(task.parents) == 1  # the seed that its proposer was shown
+
+
+def test_a_program_that_differs_in_names_and_constants_only_is_no_news(executor):
+    renamed = "def f(number):\n    return number * 7\nin: 4"
+    sampler = ScriptedSampler(proposer=[DOUBLE, renamed], solver=["42", "0"])
+    played = make_game(make_config(proposals_per_step=2), sampler, executor).play(0)
+    assert [
+        rollout.rejection and rollout.rejection.stage for rollout, _ in by_role(played, Role.PROPOSER)
+    ] == [
+        None,
+        Stage.NEW,
+    ]
+
+
+def test_with_a_separate_batch_the_attempts_at_new_tasks_train_nothing(executor):
+    config = make_config(proposals_per_step=1, separate_solver_batch=True)
+    sampler = ScriptedSampler(proposer=[DOUBLE, TRIPLE_PLUS], solver=["42", "0"])
+    sampler.lines[Role.PROPOSER] = [DOUBLE]
+    game = make_game(config, sampler, executor)
+    first = game.play(0)
+    assert by_role(first, Role.SOLVER) == []  # no task yet but seeds
+    assert [rollout.verdict.is_correct for rollout in first.untrained] == [True, False, True, False]
+    assert first.rollouts[0].reward.total == 0.5  # learnability, from the attempts that train nothing
+    sampler.lines[Role.PROPOSER] = [TRIPLE_PLUS]
+    second = game.play(1)
+    ((rollout, advantage),) = by_role(second, Role.SOLVER)  # one answer to the task of the step before
+    assert rollout.task_id == first.new_tasks[0].id
+    assert advantage == 0  # alone in its baseline group
+    assert [task.id for task in second.replayed_tasks] == [rollout.task_id]
+    assert second.metrics["replay/tasks"] == 1
+    assert len(second.untrained) == 4
+
+
+def test_replayed_tasks_are_those_of_mixed_success_and_train_again(executor):
+    config = make_config(proposals_per_step=2, replays_per_step=5)
+    # Two tasks: the first is solved twice in four attempts, the second never.
+    sampler = ScriptedSampler(proposer=[DOUBLE, LENGTH], solver=["42", "0", "42", "0", "7", "7", "7", "7"])
+    game = make_game(config, sampler, executor)
+    first = game.play(0)
+    sampler.lines[Role.PROPOSER], sampler.lines[Role.SOLVER] = [NONSENSE], ["42", "42", "42", "0"]
+    second = game.play(1)
+    assert [task.id for task in second.replayed_tasks] == [first.new_tasks[0].id]
+    assert len(by_role(second, Role.SOLVER)) == 4
+    assert second.metrics["replay/accuracy"] == 0.75
+    assert second.metrics["tokens/replay"] == 12
+    assert "solver/accuracy" not in second.metrics  # that is of new tasks
+    measured = game.pool.entry(first.new_tasks[0].id).measurements
+    assert [(one.step, one.correct, one.attempts) for one in measured] == [(0, 2, 4), (1, 3, 4)]
+
+
+def test_bonuses_are_paid_by_name_and_within_their_cap(executor):
+    rewards = {"bonuses": {"novelty": {"coefficient": 10, "cap": 0.25}, "complexity": {"coefficient": 1}}}
+    config = make_config(proposals_per_step=1).model_copy(
+        update={"rewards": Config.model_validate({"rewards": rewards}).rewards}
+    )
+    sampler = ScriptedSampler(proposer=[LENGTH], solver=["3", "0"])
+    played = make_game(config, sampler, executor).play(0)
+    assert played.rollouts[0].reward.terms == {"learnability": 0.5, "novelty": 0.25, "complexity": 0.0}
+    assert played.metrics["reward/proposer/novelty"] == 0.25
+    assert played.metrics["reward/solver/accuracy"] == 0.25  # the mean of 1 and -0.5
+
+
+def test_an_unknown_bonus_is_named_with_the_nearest_one():
+    config = Config.model_validate({"rewards": {"bonuses": {"noveltie": {}}}})
+    with pytest.raises(ConfigError, match=r"'noveltie'.*did you mean novelty"):
+        make_game(config, ScriptedSampler(), executor=None)
+
+
+def test_a_pool_grows_to_its_size_before_the_first_step_and_is_reported_in_it(executor):
+    config = make_config(proposals_per_step=2).model_copy(
+        update={"pool": Config.model_validate({"pool": {"seed_tasks": 3}}).pool}
+    )
+    sampler = ScriptedSampler(proposer=[DOUBLE, NONSENSE], solver=["42"])
+    game = make_game(config, sampler, executor)
+    sizes = []
+    for size, wanted in game.prepare():
+        sizes.append((size, wanted))
+        sampler.lines[Role.PROPOSER] = [LENGTH, NONSENSE]
+    assert sizes == [(2, 3), (3, 3)]
+    assert len({request.stream for request in sampler.requests}) == 2
+    assert all(request.prompts[0].role is Role.PROPOSER for request in sampler.requests)
+    assert list(game.prepare()) == []  # once resumed, nothing is left to do
+    sampler.lines[Role.PROPOSER] = [TRIPLE_PLUS, NONSENSE]
+    played = game.play(0)
+    assert ["len(s)" in task.program for task in played.new_tasks] == [False, True, False]
+    assert {rollout.task_id for rollout, _ in by_role(played, Role.SOLVER)} == {played.new_tasks[2].id}
+
+
+def test_a_model_that_writes_nothing_usable_does_not_hold_the_start_up_for_ever(executor):
+    config = make_config(proposals_per_step=1).model_copy(
+        update={"pool": Config.model_validate({"pool": {"seed_tasks": 300}}).pool}
+    )
+    game = make_game(config, ScriptedSampler(proposer=[NONSENSE], solver=[]), executor)
+    assert len(list(game.prepare())) == SEEDING_ROUNDS
+
+
+def test_programs_are_built_from_earlier_ones_once_the_curriculum_says_so(executor):
+    curriculum = {"composite_share": 1.0, "composite_from_step": 1, "composite_ramp_steps": 1}
+    config = make_config(proposals_per_step=1).model_copy(
+        update={"curriculum": Config.model_validate({"curriculum": curriculum}).curriculum}
+    )
+    sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
+    game = make_game(config, sampler, executor)
+    (first,) = game.play(0).new_tasks
+    assert "g_0" not in sampler.requests[0].prompts[0].text
+    sampler.lines[Role.PROPOSER] = ["def f(x):\n    return g_0(x) + 1\nin: 20"]
+    played = game.play(1)
+    assert "def g_0(x):\n    return x * 2" in sampler.requests[2].prompts[0].text
+    (task,) = played.new_tasks
+    assert task.outputs == ("41",)
+    assert "def g_0(x):" in task.program
+    assert task.parents[-1] == first.id
+    sampler.lines[Role.PROPOSER] = ["def f(x):\n    return x + 1\nin: 20"]
+    refused, *_ = game.play(2).rollouts
+    assert refused.rejection.detail == "does not call g_0"
+
+
+def test_a_task_whose_result_has_changed_leaves_the_pool(executor):
+    config = make_config(proposals_per_step=2).model_copy(
+        update={"pool": Config.model_validate({"pool": {"recheck_share": 1.0}}).pool}
+    )
+    sampler = ScriptedSampler(proposer=[DOUBLE, LENGTH], solver=["42", "0"])
+    game = make_game(config, sampler, executor)
+    good, drifted = game.play(0).new_tasks
+    game.pool.remove(drifted.id)
+    game.pool.add(replace(drifted, outputs=("4",)))  # as if len() meant something else by now
+    sampler.lines[Role.PROPOSER] = [NONSENSE]
+    played = game.play(1)
+    assert played.metrics["pool/drifted"] == 1
+    assert good.id in game.pool
+    assert drifted.id not in game.pool

@@ -10,9 +10,12 @@ from learning.arms import Question
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
 from tinyzero.comparison import bootstrap_interval
+from tinyzero.evaluation.heldout import read_set
+from tinyzero.policy import resolve_base
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder, runs_in
 from tinyzero.runs.records import read
+from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
@@ -61,7 +64,7 @@ def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: 
         (final_rates(arm, decoding), final_rates(control, decoding))
         for arm, control in zip(arms, controls, strict=True)
     ]
-    kinds = kinds_of_tasks(arms[0])
+    kinds = list(held_out_ids().values())
     by_task = {
         task: fmean(100 * (arm[task] - control[task]) for arm, control in pairs) for task in pairs[0][0]
     }
@@ -76,6 +79,15 @@ def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: 
             round(fmean(mean_over_kinds(pair[side], kinds) for pair in pairs), 1) for side in (0, 1)
         ],
     }
+
+
+def held_out_ids() -> dict[str, list[str]]:
+    """Kind -> ids of nano's held-out tasks, without the longer programs, which are a row apart."""
+    ids: dict[str, list[str]] = {}
+    for item in read_set(Path(resolve_base("nano")) / "heldout.jsonl", KINDS).tasks:
+        if not item.stratum:
+            ids.setdefault(item.task.kind, []).append(item.task.id)
+    return ids
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -93,7 +105,9 @@ def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:
 
 def final_rates(run: RunFolder, decoding: str) -> Rates:
     """Task id -> solve rate, as last measured."""
-    measured = json.loads((checkpoints.newest(run) / "probe" / "heldout.json").read_text(encoding="utf-8"))
+    folder = checkpoints.latest(run)
+    assert folder is not None, f"{run.path} is finished and has no checkpoint"  # noqa: S101
+    measured = json.loads((folder / "probe" / "heldout.json").read_text(encoding="utf-8"))
     rates: Rates = measured["last"]["rates"][decoding]
     return rates
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One setting. `is_shuffled`: each round's rewards are dealt out at random among the rollouts of a role."""
+    """One setting. `is_shuffled`: rewards are dealt out at random among a round's rollouts of a role."""
 
     settings: tuple[str, ...] = ()
     is_shuffled: bool = False
@@ -28,8 +28,8 @@ ARMS: Mapping[str, Arm] = {
     "shuffled": Arm(is_shuffled=True),
     "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
     "task-relative": Arm(settings=(TASK_RELATIVE,)),
-    # An answer to one task each leaves no siblings to compare with, so its control is task-relative as well. It
-    # samples a tenth more tokens a step, so it has a tenth fewer steps.
+    # One answer to a task leaves no siblings to compare with, so what it is compared with is task-relative as
+    # well. It samples about a tenth more tokens a step, so it has a tenth fewer steps.
     "separate batch": Arm(
         settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=55")
     ),
