@@ -1,0 +1,70 @@
+"""A task kind of one's own: what type does the call return?
+
+    python examples/custom_kind.py run.max_steps=5
+
+Proposing, verifying and the pool are those of every kind that is a program and an input. What is left to say
+is what the solver is asked, and when it is right. One line puts the kind into the table, one setting into a run.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from training import train
+
+from tinyzero.execution.values import parse_literal
+from tinyzero.tasks import KINDS, Style
+from tinyzero.tasks.answers import final_part
+from tinyzero.tasks.layout import block, compact
+from tinyzero.tasks.program_and_input import ProgramAndInput
+from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
+
+TYPES = (
+    "bool",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "NoneType",
+    "set",
+    "str",
+    "tuple",
+)
+QUESTION = "Which type does `f({given})` return? Answer with its name alone.\n\n{program}"
+
+
+class ReturnType(ProgramAndInput):
+    name = "return-type"
+    challenge = (
+        "Others will see only the code and must say which type the result has, so make that hard to see."
+    )
+
+    def solve_prompt(self, task: Task, style: Style) -> Prompt:
+        if style == "compact":
+            text = f"solve {self.name}\n{compact(task.program, inputs=task.inputs)}"
+        else:
+            text = QUESTION.format(given=task.inputs[0], program=block("python", task.program))
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+
+    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
+        """A name is compared, never run."""
+        words = [word for word in final_part(answer).replace("`", " ").split() if word in TYPES]
+        if not words:
+            return Verdict(status=VerdictStatus.MALFORMED, detail="no type in the answer")
+        gold = type(parse_literal(task.outputs[0])).__name__
+        status = VerdictStatus.CORRECT if words[-1] == gold else VerdictStatus.WRONG
+        return Verdict(status=status, answer=words[-1])
+
+    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
+        raise AssertionError("a type needs no run")
+
+    def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        return answer
+
+
+KINDS[ReturnType.name] = ReturnType()
+
+if __name__ == "__main__":
+    train('selfplay.kinds=["deduction", "return-type"]', *sys.argv[1:])

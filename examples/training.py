@@ -1,0 +1,20 @@
+"""What the examples share: a run of the nano preset with some settings, from Python."""
+
+from datetime import date
+from pathlib import Path
+
+from tinyzero.config import load_config
+from tinyzero.observers.plain import PlainObserver
+from tinyzero.observers.recorder import Recorder
+from tinyzero.runs.folder import RunFolder
+from tinyzero.trainer import assemble
+
+
+def train(*settings: str) -> RunFolder:
+    """Train as `tinyzero train --preset nano-cpu --set ...` does, and leave a run's folder."""
+    config = load_config("nano-cpu", settings)
+    run = RunFolder.create_numbered(Path(config.run.output), "example", config, today=date.today())
+    observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print))
+    with run.exclusive(), assemble(config, run, observers, progress=print) as trainer:
+        trainer.train()
+    return run
