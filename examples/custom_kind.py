@@ -3,7 +3,8 @@
     python examples/custom_kind.py run.max_steps=5
 
 Proposing, verifying and the pool are those of every kind that is a program and an input. What is left to say
-is what the solver is asked, and when it is right. One line puts the kind into the table, one setting into a run.
+is what the solver is asked, and when it is right. One line puts the kind into the table, and one setting into
+a run.
 """
 
 import sys
