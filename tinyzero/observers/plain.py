@@ -153,6 +153,6 @@ def _entropy(metrics: Metrics) -> str:
 
 
 def _tokens_per_s(metrics: Metrics) -> str:
-    tokens = metrics.get("tokens/proposer", 0.0) + metrics.get("tokens/solver", 0.0)
+    tokens = sum(metrics.get(f"tokens/{name}", 0.0) for name in ("proposer", "solver", "replay"))
     seconds = metrics.get("time/propose_s", 0.0) + metrics.get("time/solve_s", 0.0)
     return f"{tokens / seconds:.0f}" if seconds > 0 else "-"

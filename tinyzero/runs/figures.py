@@ -166,7 +166,7 @@ def step_seconds(state: RunState) -> float:
 def tokens_per_s(state: RunState) -> float | None:
     """Sampled tokens by the seconds of sampling them, over the last steps."""
     steps = state.steps[-_RECENT:]
-    tokens = _mean_of(steps, "tokens/proposer") + _mean_of(steps, "tokens/solver")
+    tokens = sum(_mean_of(steps, f"tokens/{name}") for name in ("proposer", "solver", "replay"))
     seconds = _mean_of(steps, "time/propose_s") + _mean_of(steps, "time/solve_s")
     return tokens / seconds if tokens > 0 and seconds > 0 else None
 
