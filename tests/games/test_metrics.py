@@ -1,6 +1,6 @@
 import pytest
 
-from tinyzero.games.metrics import diversity_metrics, round_metrics
+from tinyzero.games.metrics import advantage_metrics, diversity_metrics, round_metrics
 from tinyzero.types import (
     Answer,
     Completion,
@@ -164,3 +164,8 @@ def test_distinct_shapes_are_counted_per_task_and_nodes_per_program():
     ]
     assert diversity_metrics(tasks) == {"proposer/distinct_shapes": 0.5, "proposer/program_nodes": 8.5}
     assert diversity_metrics([]) == {}
+
+
+def test_the_share_of_advantages_that_are_not_zero():
+    assert advantage_metrics([0.5, 0.0, -0.5, 0.0, 0.0]) == {"advantages/nonzero_share": 0.4}
+    assert advantage_metrics([]) == {"advantages/nonzero_share": 0.0}

@@ -18,6 +18,7 @@ from tinyzero.config.sections import (
     Section,
     SelfPlayConfig,
     TrackersConfig,
+    WatchConfig,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Section",
     "SelfPlayConfig",
     "TrackersConfig",
+    "WatchConfig",
     "describe_preset",
     "find_presets",
     "load_config",

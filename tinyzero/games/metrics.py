@@ -95,9 +95,7 @@ def has_passed(proposal: Rollout, stage: Stage) -> bool:
 
 
 def solver_metrics(attempts: Sequence[Rollout]) -> dict[str, float]:
-    """Accuracy by kind; the share of tasks whose attempts differ in verdict, which alone teach within a task;
-    and the share of those whose attempts all say the same.
-    """
+    """Accuracy by kind, and the share of tasks whose attempts disagree: only those teach within a task."""
     metrics = {}
     for kind, group in by_kind(attempts).items():
         metrics[f"solver/{kind}/attempts"] = float(len(group))
@@ -143,6 +141,11 @@ def length_metrics(role: Role, rollouts: Sequence[Rollout]) -> dict[str, float]:
         f"length/{role}": fmean(lengths),
         f"truncated/{role}": fmean(rollout.completion.is_truncated for rollout in rollouts),
     }
+
+
+def advantage_metrics(advantages: Sequence[float]) -> dict[str, float]:
+    """The share of rollouts that have an advantage: a round where it is 0 teaches nothing."""
+    return {"advantages/nonzero_share": fmean(map(bool, advantages)) if advantages else 0.0}
 
 
 def by_kind(rollouts: Iterable[Rollout]) -> Mapping[str, list[Rollout]]:
