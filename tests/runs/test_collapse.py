@@ -1,7 +1,9 @@
 """The alarms by themselves: what they look at, when they know nothing, and what they tell."""
 
+import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from tinyzero.config import Config, WatchConfig
 from tinyzero.runs.collapse import ALARM_OVER, RULES, CollapseWatch
 from tinyzero.runs.lines import Step
 
+MEASURED = Path(__file__).parents[2] / "docs" / "measurements" / "nano-learning.json"
 ALARMS = [name for name in WatchConfig.model_fields if name != "window_steps"]
 
 
@@ -108,3 +111,15 @@ def test_an_alarm_that_was_never_told_is_told_after_a_resume():
     watch = only("duplicates", 0.5)
     watch.catch_up(Step(number=at, metrics={"proposer/duplicate_share": 0.9}) for at in (1, 2, 3))
     assert events(watch, {"proposer/duplicate_share": 0.9}) == [["duplicates"]]
+
+
+@pytest.mark.parametrize(
+    "run", json.loads(MEASURED.read_text()), ids=lambda run: f"{run['arm']} {run['seed']}"
+)
+def test_the_default_thresholds_are_far_from_where_the_measured_runs_of_nano_ended(run):
+    """None of these collapsed, those with shuffled rewards included."""
+    config, end = WatchConfig(), run["end"]
+    assert 1 - end["new"] < config.duplicates / 2
+    assert end["distinct_shapes"] > config.few_shapes + 0.3
+    assert 1 - end["mixed"] < config.unanimous - 0.3  # a unanimous task is not mixed
+    assert end["mixed"] > 10 * config.nothing_to_learn  # every attempt at a mixed task has an advantage
