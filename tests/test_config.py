@@ -168,7 +168,7 @@ def test_an_unknown_preset_names_the_nearest_and_all():
 
 
 def test_a_missing_file_is_called_a_file():
-    with pytest.raises(PresetNotFound, match=r"^no file mine/other.toml; presets are nano-cpu, "):
+    with pytest.raises(PresetNotFound, match=r"^no file mine/other.toml; presets are absolute-zero-paper, "):
         load_config("mine/other.toml")
 
 
@@ -185,6 +185,32 @@ def test_a_preset_gives_a_reason_for_every_line():
         for line in path.read_text().splitlines():
             if "=" in line:
                 assert len(line.partition("# ")[2]) > 10, f"{path.name}: {line}"
+
+
+def test_the_papers_preset_has_the_papers_constants():
+    config = load_config("absolute-zero-paper")
+    selfplay, learner = config.selfplay, config.learner
+    assert selfplay.kinds == ("deduction", "abduction", "induction")
+    assert (selfplay.attempts, selfplay.references, selfplay.separate_solver_batch) == (8, 6, True)
+    assert (selfplay.answer_tokens, config.sampling.max_prompt_tokens, config.sampling.temperature) == (
+        8096,
+        6144,
+        1,
+    )
+    assert (config.rewards.solver, config.rewards.malformed_proposal, config.rewards.failing_proposal) == (
+        "graded", -1, -0.5,
+    )  # fmt: skip
+    assert config.rewards.bonuses == {}
+    assert (config.advantages.estimator, config.advantages.scale) == ("task-relative", "std")
+    assert (learner.lr, learner.schedule, learner.weight_decay, learner.max_grad_norm) == (
+        1e-6,
+        "constant",
+        0,
+        1,
+    )
+    assert (learner.clip_low, learner.clip_high, learner.kl_coef) == (0.2, 0.28, 0)
+    assert (learner.normalization, learner.updates_per_round) == ("token", 1)
+    assert config.pool.seed_tasks == 4 * selfplay.proposals_per_step
 
 
 def test_a_preset_says_only_what_differs_from_the_default():

@@ -8,6 +8,7 @@ import pytest
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
+from tinyzero.runs.collapse import RULES
 from tinyzero.runs.control import Request, ask, take
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
@@ -97,11 +98,12 @@ def listener():
 
 @pytest.fixture
 def make_trainer(tmp_path, listener):
-    def make(*, tick_s=0.0, probe=None, probe_every=None, **run):
+    def make(*, tick_s=0.0, probe=None, probe_every=None, window_steps=10, **run):
         config = Config.model_validate(
             {
                 "run": {"max_steps": 5, "checkpoint_every_steps": 2} | run,
                 "evaluation": {"every_steps": probe_every},
+                "watch": {"window_steps": window_steps},
             }
         )
         path = tmp_path / "run"
@@ -135,7 +137,6 @@ def test_a_run_plays_its_steps_saves_on_the_way_and_at_the_end(make_trainer, lis
         ("step", 4),
         ("checkpoint", 4),
         ("step", 5),
-        ("nothing_to_learn", 5),
         ("checkpoint", 5),
         ("end", 5, StopReason.MAX_STEPS),
     ]
@@ -148,10 +149,12 @@ def test_a_step_reports_what_was_played_learned_and_how_long_it_took(make_traine
     (report,) = listener.reports
     assert report.metrics == {
         "solver/accuracy": 0.5,
+        "advantages/nonzero_share": 0.0,
         "learner/shared/loss": 1.0,
         "time/solve_s": 2.0,
         "time/learn_s": 1.0,
         "time/step_s": 3.0,
+        **dict.fromkeys((f"watch/{rule.name}" for rule in RULES), 0.0),
     }
 
 
@@ -161,7 +164,7 @@ def test_the_last_step_is_saved_and_told_once(make_trainer, listener):
 
 
 def test_a_run_that_learns_nothing_says_so_once_until_it_learns_again(make_trainer, listener):
-    trainer = make_trainer(max_steps=14)
+    trainer = make_trainer(max_steps=14, window_steps=5)
     play = trainer.game.play
 
     def learn_in_step_seven(step):
@@ -169,10 +172,13 @@ def test_a_run_that_learns_nothing_says_so_once_until_it_learns_again(make_train
 
     trainer.game.play = learn_in_step_seven
     trainer.train()
-    assert [event for event in listener.heard if event[0] == "nothing_to_learn"] == [
+    assert [event for event in listener.heard if event[0] in ("nothing_to_learn", "alarm_over")] == [
         ("nothing_to_learn", 5),
+        ("alarm_over", 8),
         ("nothing_to_learn", 13),
     ]
+    told = [listener.heard.index(event) for event in (("step", 5), ("nothing_to_learn", 5), ("step", 6))]
+    assert told == sorted(told)
 
 
 def test_a_requested_stop_takes_effect_after_the_step_in_progress(make_trainer, listener):

@@ -17,18 +17,19 @@ from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.runs import checkpoints, control
+from tinyzero.games.metrics import advantage_metrics
+from tinyzero.runs import checkpoints, control, records
 from tinyzero.runs.checkpoints import Stateful
+from tinyzero.runs.collapse import CollapseWatch, Turn
 from tinyzero.runs.control import Request
 from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
 from tinyzero.types import Role, Rollout, Round, StepReport
 
 _LOOK_EVERY_S = 0.1  # while paused, for the word to go on
-IDLE_STEPS = 5
-"""Steps in a row without a single advantage before the observers are told."""
 
 
 class Game(Protocol):
@@ -85,7 +86,11 @@ class Trainer:
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
     _saved: tuple[int, Path] | None = field(default=None, init=False)
-    _idle_steps: int = field(default=0, init=False)
+    _watch: CollapseWatch = field(init=False)
+    _turns: Sequence[Turn] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        self._watch = CollapseWatch(self.config.watch)
 
     def train(self) -> RunSummary:
         """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
@@ -99,7 +104,7 @@ class Trainer:
             report = self.step()
             for observer in self.observers:
                 observer.on_step(report)
-            self._watch_for_idling(report)
+            self._tell_alarms()
             is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
             if control.take(self.run, Request.SAVE) or is_due:
                 self.checkpoint()
@@ -126,9 +131,10 @@ class Trainer:
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
         measured = self._measure() if self._is_probe_due() else {}
         times = {f"time/{name}_s": value for name, value in seconds.items()}
-        return StepReport(
-            step=self.steps_done, metrics={**played.metrics, **learned, **measured, **times}, round=played
-        )
+        metrics = {**played.metrics, **advantage_metrics(played.advantages), **learned, **measured, **times}
+        self._turns = self._watch.look(metrics)
+        metrics |= self._watch.metrics()
+        return StepReport(step=self.steps_done, metrics=metrics, round=played)
 
     def request_stop(self) -> None:
         """Stop at the end of the step in progress. Safe to call from a signal handler."""
@@ -147,6 +153,8 @@ class Trainer:
     def restore(self) -> None:
         """Go on from the run's newest checkpoint; from the beginning where there is none."""
         self.steps_done = checkpoints.restore(self.run, self._parts())["step"]
+        logged = steps_of(records.read(self.run.metrics))
+        self._watch.catch_up(step for step in logged if step.number <= self.steps_done)
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {"policy": self.policy, "game": self.game, "learner": self.learner}
@@ -193,12 +201,11 @@ class Trainer:
         self._tell_event("resumed", {"step": self.steps_done})
         return self.clock() - began
 
-    def _watch_for_idling(self, report: StepReport) -> None:
-        """A run whose answers all earn the same learns nothing, however long it goes on: say so."""
-        self._idle_steps = 0 if any(report.round.advantages) else self._idle_steps + 1
-        if self._idle_steps == IDLE_STEPS:
-            advice = f"{IDLE_STEPS} steps in which all rewards were equal; read samples.jsonl to see why"
-            self._tell_event("nothing_to_learn", {"step": self.steps_done, "advice": advice})
+    def _tell_alarms(self) -> None:
+        """Those that began or were over with the newest step."""
+        for turn in self._turns:
+            name, detail = turn.event
+            self._tell_event(name, {"step": self.steps_done, **detail})
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
         if reason is StopReason.MAX_MINUTES and not self._is_probe_due():

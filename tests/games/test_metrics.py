@@ -1,6 +1,6 @@
 import pytest
 
-from tinyzero.games.metrics import diversity_metrics, round_metrics
+from tinyzero.games.metrics import advantage_metrics, diversity_metrics, round_metrics
 from tinyzero.types import (
     Answer,
     Completion,
@@ -29,12 +29,12 @@ def make_proposal(kind, stage, reward, **answer):
     )
 
 
-def make_attempt(kind, task_id, status, reward=0.0, **answer):
+def make_attempt(kind, task_id, status, reward=0.0, *, read="", **answer):
     return Rollout(
         answer=make_answer(Role.SOLVER, kind, **answer),
         reward=RewardBreakdown(terms={"any": reward}),
         task_id=task_id,
-        verdict=Verdict(status=status),
+        verdict=Verdict(status=status, answer=read),
     )
 
 
@@ -55,6 +55,41 @@ def test_the_funnel_counts_the_proposals_that_got_through_each_stage():
     assert metrics["proposer/deduction/reward"] == pytest.approx(-1.2 / 4)
     assert metrics["proposer/reward"] == pytest.approx(-1.0 / 5)
     assert metrics["proposer/new_share"] == pytest.approx(2 / 3)
+
+
+def test_trivial_and_duplicate_shares_are_of_the_proposals_that_came_to_their_stage():
+    refused = [Stage.PARSED, Stage.DETERMINISTIC, Stage.NONTRIVIAL, Stage.NONTRIVIAL, Stage.NEW]
+    metrics = round_metrics([make_proposal("deduction", stage, 0) for stage in (*refused, None, None, None)])
+    assert metrics["proposer/trivial_share"] == pytest.approx(2 / 6)
+    assert metrics["proposer/new_share"] == pytest.approx(3 / 4)
+    assert metrics["proposer/duplicate_share"] == pytest.approx(1 / 4)
+    all_trivial = round_metrics([make_proposal("deduction", Stage.NONTRIVIAL, 0)])
+    assert all_trivial["proposer/trivial_share"] == 1
+    assert "proposer/duplicate_share" not in all_trivial
+
+
+@pytest.mark.parametrize(
+    ("became_tasks", "entropy"),
+    [
+        ({"deduction": 2, "abduction": 2, "induction": 2}, 1.0),
+        ({"deduction": 5, "abduction": 0, "induction": 0}, 0.0),
+        ({"deduction": 2, "abduction": 2, "induction": 0}, 0.6309297535714574),  # log 2 / log 3
+        ({"deduction": 3, "abduction": 1}, 0.8112781244591328),  # .75 log2(4/3) + .25 log2(4), in bits
+    ],
+    ids=str,
+)
+def test_kind_entropy_is_one_where_all_kinds_played_give_as_many_tasks(became_tasks, entropy):
+    metrics = round_metrics(
+        [make_proposal(kind, Stage.PARSED, 0) for kind in became_tasks]
+        + [make_proposal(kind, None, 0) for kind, count in became_tasks.items() for _ in range(count)]
+    )
+    assert metrics["proposer/kind_entropy"] == pytest.approx(entropy)
+
+
+def test_kind_entropy_says_nothing_of_one_kind_or_without_a_task():
+    one_kind = [make_proposal("deduction", None, 0)]
+    no_task = [make_proposal(kind, Stage.RAN, 0) for kind in ("deduction", "abduction")]
+    assert "proposer/kind_entropy" not in round_metrics(one_kind) | round_metrics(no_task)
 
 
 def test_accuracy_is_a_share_of_attempts_and_mixed_share_one_of_tasks():
@@ -78,6 +113,27 @@ def test_accuracy_is_a_share_of_attempts_and_mixed_share_one_of_tasks():
     assert metrics["solver/abduction/attempts"] == 2
 
 
+def test_a_task_is_unanimous_where_all_its_attempts_say_the_same_right_or_wrong():
+    correct, wrong, malformed = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
+    said = {
+        "all right": [(correct, "1"), (correct, "1")],
+        "all wrong, and the same": [(wrong, "2"), (wrong, "2")],
+        "all right, and not the same": [(correct, "1"), (correct, "3")],
+        "all unreadable": [(malformed, "x"), (malformed, "y")],
+        "one unreadable": [(wrong, ""), (malformed, "")],
+        "a single attempt": [(correct, "1")],
+    }
+    metrics = round_metrics(
+        [
+            make_attempt("abduction", task, status, read=read)
+            for task, answers in said.items()
+            for status, read in answers
+        ]
+    )
+    assert metrics["solver/unanimous_share"] == pytest.approx(3 / 5)
+    assert "solver/unanimous_share" not in round_metrics([make_attempt("abduction", "a", correct, read="1")])
+
+
 def test_lengths_and_truncation_are_counted_by_role():
     metrics = round_metrics(
         [
@@ -99,10 +155,17 @@ def test_a_figure_without_data_is_left_out():
     assert not any(key.startswith(("solver/", "tokens/solver")) for key in metrics)
 
 
-def test_distinct_shapes_are_counted_per_task():
+def test_distinct_shapes_are_counted_per_task_and_nodes_per_program():
+    # Module, FunctionDef, arguments, arg, Return, Name, Load: 7. With `x + 1`: BinOp, Add, Constant more.
+    programs = ["def f(x):\n    return x", "def f(x):\n    return x + 1"] * 2
     tasks = [
-        Task(id=str(index), kind="deduction", program="", inputs=(), outputs=(), shape=shape)
-        for index, shape in enumerate("aabb")
+        Task(id=str(index), kind="deduction", program=program, inputs=(), outputs=(), shape=shape)
+        for index, (shape, program) in enumerate(zip("aabb", programs, strict=True))
     ]
-    assert diversity_metrics(tasks) == {"proposer/distinct_shapes": 0.5}
+    assert diversity_metrics(tasks) == {"proposer/distinct_shapes": 0.5, "proposer/program_nodes": 8.5}
     assert diversity_metrics([]) == {}
+
+
+def test_the_share_of_advantages_that_are_not_zero():
+    assert advantage_metrics([0.5, 0.0, -0.5, 0.0, 0.0]) == {"advantages/nonzero_share": 0.4}
+    assert advantage_metrics([]) == {"advantages/nonzero_share": 0.0}

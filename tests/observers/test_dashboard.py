@@ -205,6 +205,13 @@ def test_more_alarms_than_lines_are_all_named():
     assert shown(made_state(9, events=events), size=(80, 24)).count("alarm_") == 6
 
 
+def test_an_alarm_that_is_over_leaves_the_screen():
+    events = [{"event": "duplicates", "step": 3, "advice": "look"}]
+    assert "duplicates at step 3: look" in shown(made_state(9, events=events))
+    events += [{"event": "alarm_over", "step": 5, "alarm": "duplicates", "value": 0.2, "threshold": 0.5}]
+    assert "duplicates" not in shown(made_state(9, events=events))
+
+
 def test_samples_can_be_stepped_through_and_filtered_by_kind():
     samples = [sample(step, kind=KINDS[step % 3], completion=f"answer {step}") for step in range(1, 10)]
     state, view = made_state(9, samples=samples), View()

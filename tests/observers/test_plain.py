@@ -103,6 +103,17 @@ def test_expected_checkpoints_are_silent_and_other_events_are_a_line():
     assert lines == ["out_of_memory: step 3, micro_batch_tokens 2048"]
 
 
+def test_an_alarm_is_a_line_when_it_begins_and_one_when_it_is_over():
+    lines = []
+    observer = PlainObserver(lines.append)
+    observer.on_event("duplicates", {"step": 5, "value": 0.61, "threshold": 0.5, "advice": "do this"})
+    observer.on_event("alarm_over", {"step": 9, "alarm": "duplicates", "value": 0.4, "threshold": 0.5})
+    assert lines == [
+        "duplicates: step 5, value 0.61, threshold 0.5, advice do this",
+        "alarm_over: step 9, alarm duplicates, value 0.4, threshold 0.5",
+    ]
+
+
 def test_the_end_says_where_everything_is_under_the_table():
     lines = []
     observer = PlainObserver(lines.append)

@@ -82,6 +82,15 @@ def test_a_report_holds_everything_there_is_about_a_run():
     assert page.tags.count("svg") == len(figures.charts(full_state()))
 
 
+def test_a_report_keeps_the_alarms_that_are_over():
+    events = [
+        {"event": "duplicates", "step": 5, "advice": "look"},
+        {"event": "alarm_over", "step": 9, "alarm": "duplicates"},
+    ]
+    page = Page(report([made_state(9, events=events)], made_at="now"))
+    assert "duplicates at step 5, over at step 9: look" in page.text
+
+
 @pytest.mark.parametrize("states", [[hostile_state()], [hostile_state(), full_state()]], ids=["one", "two"])
 def test_nothing_in_a_report_runs_loads_or_escapes(states):
     html = report(states, made_at=HOSTILE)

@@ -83,6 +83,38 @@ def test_every_event_with_advice_is_an_alarm_once_and_the_newest_first():
     assert [(event.name, event.step, event.advice) for event in found] == [("one", 9, "c"), ("two", 3, "b")]
 
 
+def alarm(name, step):
+    return {"event": name, "step": step, "advice": "look"}
+
+
+def over(name, step):
+    return {"event": "alarm_over", "alarm": name, "step": step}
+
+
+def test_an_alarm_that_is_over_is_shown_no_more_and_is_a_spell_of_the_run():
+    events = [alarm("one", 2), alarm("two", 3), over("one", 4), alarm("one", 6), over("two", 7), over("x", 8)]
+    state = made_state(9, events=events)
+    assert [(event.name, event.step) for event in figures.alarms(state)] == [("one", 6)]
+    spells = [(spell.begin.name, spell.begin.step, spell.over_at) for spell in figures.alarm_spells(state)]
+    assert spells == [("one", 2, 4), ("two", 3, 7), ("one", 6, None)]
+    shown = [[event.name for event in figures.alarms(state.until(step))] for step in range(1, 8)]
+    assert shown == [[], ["one"], ["two", "one"], ["two"], ["two"], ["one", "two"], ["one"]]
+
+
+def test_alarms_of_steps_that_a_kill_undid_never_were():
+    resumed = {"event": "start", "step": 5}
+    begun = made_state(9, events=[alarm("kept", 4), alarm("undone", 7), resumed])
+    assert [event.name for event in figures.alarms(begun)] == ["kept"]
+    ended = made_state(9, events=[alarm("kept", 4), over("kept", 7), resumed])
+    assert [event.name for event in figures.alarms(ended)] == ["kept"]
+
+
+def test_an_alarm_that_was_switched_off_since_is_not_shown():
+    config = {"watch": {"one": None, "two": 0.5}}
+    state = made_state(9, events=[alarm("one", 2), alarm("two", 3), alarm("three", 4)], config=config)
+    assert [event.name for event in figures.alarms(state)] == ["three", "two"]
+
+
 @pytest.mark.parametrize(
     ("events", "steps", "is_running", "life"),
     [

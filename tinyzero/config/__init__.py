@@ -20,6 +20,7 @@ from tinyzero.config.sections import (
     Section,
     SelfPlayConfig,
     TrackersConfig,
+    WatchConfig,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Section",
     "SelfPlayConfig",
     "TrackersConfig",
+    "WatchConfig",
     "describe_preset",
     "find_presets",
     "load_config",

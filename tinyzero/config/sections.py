@@ -271,6 +271,45 @@ class ExecutionConfig(Section):
     """Run even where the system cannot confine programs (macOS). They could then read your files."""
 
 
+class WatchConfig(Section):
+    """Alarms for the ways in which self-play collapses. They are shown and logged, and change nothing.
+
+    Every alarm has the name of its threshold here, and "none" switches it off. Figures are means over
+    `window_steps`. The defaults are far from what healthy runs of nano measure, so that they mean something.
+    """
+
+    window_steps: int = Field(default=10, ge=1)
+    """Newest steps that a figure is the mean of, and first steps of the run that it is compared with. Fewer
+    are faster to tell, and to be wrong; no alarm is raised before so many steps."""
+    nothing_to_learn: float | None = Field(default=0.01, ge=0, le=1)
+    """Share of rollouts that have an advantage, below which next to nothing is learned."""
+    duplicates: float | None = Field(default=0.5, ge=0, le=1)
+    """Share of sound proposals that the pool holds already, above which the proposer repeats itself."""
+    few_shapes: float | None = Field(default=0.5, ge=0, le=1)
+    """Program shapes per new task, names and constants aside, below which tasks are near-duplicates."""
+    one_kind: float | None = Field(default=0.5, ge=0, le=1)
+    """Entropy of the kinds of new tasks (1: all as often), below which one has taken over; two of three kinds
+    alone give 0.63."""
+    trivial: float | None = Field(default=0.5, ge=0, le=1)
+    """Share of deterministic programs that ignore or echo their input, above which that is the habit."""
+    unanimous: float | None = Field(default=0.9, ge=0, le=1)
+    """Share of tasks whose attempts all give one answer, right or wrong, above which they teach nothing."""
+    short_answers: float | None = Field(default=0.5, gt=0)
+    """Solver's mean length as a share of that of the first window, below which it may only guess."""
+    long_answers: float | None = Field(default=2.0, gt=0)
+    """The same, above which answers have grown out of hand."""
+    low_entropy: float | None = Field(default=0.3, gt=0)
+    """Policy entropy as a share of that of the first window, below which exploration ends; of the adapter
+    that has lost most."""
+    no_entropy: float | None = Field(default=0.02, ge=0)
+    """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
+    truncated: float | None = Field(default=0.5, ge=0, le=1)
+    """Share of a role's completions that run out of budget, above which the budget is too small."""
+    easier_programs: float | None = Field(default=0.7, gt=0)
+    """Mean size of new programs (nodes of the syntax tree) as a share of that of the first window, below
+    which a solver that wins more often does so because tasks have become easy."""
+
+
 class TrackersConfig(Section):
     """Where metrics go besides the run's folder; nothing by default. `pip install 'tinyzero[trackers]'`."""
 
@@ -312,6 +351,7 @@ class Config(Section):
     learner: LearnerConfig = LearnerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    watch: WatchConfig = WatchConfig()
     trackers: TrackersConfig = TrackersConfig()
 
     @model_validator(mode="after")

@@ -1,7 +1,9 @@
 """Metrics of one round, computed from its rollouts. The names are API; a figure without data is left out."""
 
+import ast
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from statistics import fmean
 
 from tinyzero.types import Role, Rollout, Stage, Task, VerdictStatus
@@ -22,10 +24,7 @@ def round_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 
 def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
-    """The funnel: how many proposals of each kind got through each stage.
-
-    `new_share` is of those that came to the last stage, which asks whether the pool holds the task already.
-    """
+    """The funnel: how many proposals of each kind got through each stage; shares; how kinds are balanced."""
     metrics = {}
     for kind, group in by_kind(proposals).items():
         metrics[f"proposer/{kind}/proposed"] = float(len(group))
@@ -35,15 +34,58 @@ def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
     if proposals:
         metrics["proposer/valid_share"] = fmean(rollout.rejection is None for rollout in proposals)
         metrics["proposer/reward"] = mean_reward(proposals)
-    sound = [rollout for rollout in proposals if has_passed(rollout, Stage.NONTRIVIAL)]
+    return metrics | last_stages(proposals) | kind_balance(proposals)
+
+
+def last_stages(proposals: Sequence[Rollout]) -> dict[str, float]:
+    """Shares of those that came to a stage: refused as trivial, refused because the pool holds them, new."""
+    metrics = {}
+    deterministic = [rollout for rollout in proposals if has_passed(rollout, Stage.DETERMINISTIC)]
+    if deterministic:
+        metrics["proposer/trivial_share"] = fmean(
+            not has_passed(rollout, Stage.NONTRIVIAL) for rollout in deterministic
+        )
+    sound = [rollout for rollout in deterministic if has_passed(rollout, Stage.NONTRIVIAL)]
     if sound:
         metrics["proposer/new_share"] = fmean(rollout.rejection is None for rollout in sound)
+        metrics["proposer/duplicate_share"] = 1 - metrics["proposer/new_share"]
     return metrics
 
 
+def kind_balance(proposals: Sequence[Rollout]) -> dict[str, float]:
+    """Entropy of the kinds of the proposals that became tasks, by the most that the kinds played allow.
+
+    1 where every kind gave as many tasks, 0 where one gave them all. With a single kind it says nothing.
+    """
+    kinds = by_kind(proposals)
+    counts = [sum(rollout.rejection is None for rollout in group) for group in kinds.values()]
+    if len(kinds) < 2 or not any(counts):
+        return {}
+    return {"proposer/kind_entropy": entropy(counts) / math.log(len(kinds))}
+
+
+def entropy(counts: Sequence[int]) -> float:
+    """Shannon entropy of a distribution given by counts, nats."""
+    total = sum(counts)
+    return sum(count / total * math.log(total / count) for count in counts if count)
+
+
 def diversity_metrics(tasks: Sequence[Task]) -> dict[str, float]:
-    """How different a round's new tasks are: distinct program shapes, names and constants aside, per task."""
-    return {"proposer/distinct_shapes": len({task.shape for task in tasks}) / len(tasks)} if tasks else {}
+    """How different a round's new tasks are, and how large their programs.
+
+    `distinct_shapes`: program shapes, names and constants aside, per task. `program_nodes`: nodes of the
+    syntax tree, mean of the programs; they fall when the proposer turns to easier ones.
+    """
+    if not tasks:
+        return {}
+    return {
+        "proposer/distinct_shapes": len({task.shape for task in tasks}) / len(tasks),
+        "proposer/program_nodes": fmean(num_nodes(task.program) for task in tasks),
+    }
+
+
+def num_nodes(program: str) -> int:
+    return sum(1 for _ in ast.walk(ast.parse(program)))
 
 
 def has_passed(proposal: Rollout, stage: Stage) -> bool:
@@ -67,14 +109,26 @@ def solver_metrics(attempts: Sequence[Rollout]) -> dict[str, float]:
             for rollout in attempts
         )
         metrics["solver/mixed_share"] = mixed_share(attempts)
-    return metrics
+    return metrics | unanimity(attempts)
 
 
 def mixed_share(attempts: Sequence[Rollout]) -> float:
-    verdicts: dict[str, set[bool]] = defaultdict(set)
-    for rollout in attempts:
-        verdicts[rollout.task_id].add(is_correct(rollout))
-    return fmean(len(seen) == 2 for seen in verdicts.values())
+    return fmean(len(set(map(is_correct, group))) == 2 for group in by_task(attempts))
+
+
+def unanimity(attempts: Sequence[Rollout]) -> dict[str, float]:
+    """Of the tasks that were attempted more than once, the share with one answer only, right or wrong.
+
+    Answers are compared as text; all that cannot be read are one answer.
+    """
+    answers = [[said(rollout) for rollout in group] for group in by_task(attempts) if len(group) >= 2]
+    return {"solver/unanimous_share": fmean(len(set(group)) == 1 for group in answers)} if answers else {}
+
+
+def said(attempt: Rollout) -> Hashable:
+    """The answer that was read, None where none could be."""
+    verdict = attempt.verdict
+    return None if verdict is None or verdict.status is VerdictStatus.MALFORMED else verdict.answer
 
 
 def length_metrics(role: Role, rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -89,11 +143,23 @@ def length_metrics(role: Role, rollouts: Sequence[Rollout]) -> dict[str, float]:
     }
 
 
+def advantage_metrics(advantages: Sequence[float]) -> dict[str, float]:
+    """The share of rollouts that have an advantage: a round where it is 0 teaches nothing."""
+    return {"advantages/nonzero_share": fmean(map(bool, advantages)) if advantages else 0.0}
+
+
 def by_kind(rollouts: Iterable[Rollout]) -> Mapping[str, list[Rollout]]:
     groups: dict[str, list[Rollout]] = defaultdict(list)
     for rollout in rollouts:
         groups[rollout.prompt.kind].append(rollout)
     return groups
+
+
+def by_task(attempts: Iterable[Rollout]) -> Iterable[list[Rollout]]:
+    groups: dict[str, list[Rollout]] = defaultdict(list)
+    for rollout in attempts:
+        groups[rollout.task_id].append(rollout)
+    return groups.values()
 
 
 def is_correct(rollout: Rollout) -> bool:

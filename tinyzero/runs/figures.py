@@ -1,11 +1,13 @@
 """Figures that every view shows, from a run's state: curves, funnel, phases, speed, time left. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from statistics import fmean, median
 from typing import Final
 
+from tinyzero.runs.collapse import ALARM_OVER
 from tinyzero.runs.lines import Event, Step, finite
 from tinyzero.runs.state import RunState
 
@@ -43,6 +45,18 @@ class Chart:
     title: str
     series: tuple[Series, ...]
     bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """One alarm from its begin to its end.
+
+    Attributes:
+        over_at: the step with which it was over, or was raised anew; None while it lasts.
+    """
+
+    begin: Event
+    over_at: int | None = None
 
 
 _TURNS = ("start", "end", "paused", "resumed", "measuring", "measured", "seeding", "seeded")
@@ -218,9 +232,39 @@ def best_heldout(state: RunState) -> float | None:
 
 
 def alarms(state: RunState) -> list[Event]:
-    """The newest event of every name that carries advice, the newest first."""
-    newest = {event.name: event for event in state.events if event.advice}
-    return sorted(newest.values(), key=lambda event: event.step, reverse=True)
+    """What is wrong now, the newest first: alarms that are not over, nor switched off since."""
+    on = [spell.begin for spell in alarm_spells(state) if spell.over_at is None]
+    asked = [event for event in on if state.knob("watch", event.name, default=0) is not None]
+    return sorted(asked, key=lambda event: event.step, reverse=True)
+
+
+def alarm_spells(state: RunState) -> list[Spell]:
+    """Every alarm of the run, in order: an event that carries advice begins one, `alarm_over` ends it."""
+    spells: list[Spell] = []
+    for event in _that_held(state.events):
+        if event.advice:
+            spells = [*_closed(spells, event.name, event.step), Spell(begin=event)]
+        elif event.name == ALARM_OVER:
+            spells = _closed(spells, event.detail.get("alarm"), event.step)
+    return spells
+
+
+def _closed(spells: Sequence[Spell], name: object, step: int) -> list[Spell]:
+    return [
+        replace(spell, over_at=step) if spell.begin.name == name and spell.over_at is None else spell
+        for spell in spells
+    ]
+
+
+def _that_held(events: Sequence[Event]) -> list[Event]:
+    """Without those of steps that were lost with a killed process, and played again after a resume."""
+    held, resumed_at = list[Event](), math.inf
+    for event in reversed(events):
+        if event.step <= resumed_at:
+            held.append(event)
+        if event.name == "start":
+            resumed_at = min(resumed_at, event.step)
+    return held[::-1]
 
 
 def phase_of_life(state: RunState) -> str:

@@ -10,7 +10,7 @@ from tinyzero.observers.report.style import STYLE
 from tinyzero.observers.text import clipped, inert
 from tinyzero.observers.view import duration
 from tinyzero.runs import figures
-from tinyzero.runs.figures import Chart
+from tinyzero.runs.figures import Chart, Spell
 from tinyzero.runs.highlights import best_tasks, odd_tasks
 from tinyzero.runs.lines import Sample, TaskRecord
 from tinyzero.runs.state import RunState
@@ -118,13 +118,19 @@ def _charts(charts: Sequence[Chart]) -> str:
 
 
 def _alarms(state: RunState) -> str:
-    events = [event for event in state.events if event.advice]
-    if not events:
+    spells = figures.alarm_spells(state)
+    if not spells:
         return '<section class="calm"><p>No alarm was raised.</p></section>'
     items = (
-        f"<li><b>{words(event.name)}</b> at step {event.step}: {words(event.advice)}</li>" for event in events
+        f"<li><b>{words(spell.begin.name)}</b> {_when(spell)}: {words(spell.begin.advice)}</li>"
+        for spell in spells
     )
     return f'<section class="alarms"><h3>Alarms</h3><ul>{"".join(items)}</ul></section>'
+
+
+def _when(spell: Spell) -> str:
+    over = "" if spell.over_at is None else f", over at step {spell.over_at}"
+    return f"at step {spell.begin.step}{over}"
 
 
 def _before_and_after(comparison: Comparison | None) -> str:

@@ -1,0 +1,106 @@
+"""docs/metrics.md and what a run emits: every name is documented, and every documented name is emitted.
+
+Whoever adds a metric adds a row there. What `SETTINGS` cannot bring about goes into NOT_HERE.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tinyzero
+from tinyzero.config import load_config
+from tinyzero.rewards import BONUSES
+from tinyzero.runs.collapse import RULES
+from tinyzero.runs.folder import RunFolder
+from tinyzero.tasks import KINDS
+from tinyzero.trainer import assemble
+from tinyzero.types import Role
+
+DOCS = Path(__file__).parents[1] / "docs"
+FAILED = ("disallowed", "failing", "nondeterministic", "trivial", "duplicate")
+PLACEHOLDERS = {
+    "<role>": "|".join(Role),
+    "<kind>": "|".join(KINDS),
+    "<adapter>": "shared|proposer|solver",
+    "<alarm>": "|".join(rule.name for rule in RULES),
+    "<row>": "|".join([*KINDS, "mean", "longer_programs"]),
+    "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED]),
+    "<decoding>": "sampled|greedy",
+}
+NOT_HERE: set[str] = set()
+"""Rows whose metrics the steps of the run below does not emit."""
+SETTINGS = [
+    "run.max_steps=2",
+    "selfplay.replays_per_step=6",
+    "rewards.bonuses.novelty.coefficient=0.1",
+    "selfplay.attempts=4",
+    "learner.kl_coef=0.01",
+    "learner.updates_per_round=2",
+    "evaluation.attempts=1",
+    "hardware.threads=1",
+]
+
+
+def documented():
+    """Name as the table has it -> its unit."""
+    rows = re.findall(r"^\| `([^`]+)` \|[^|]*\| ([^|]*)\|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+    return {name: unit.strip() for name, unit in rows}
+
+
+def fits(row, metric):
+    pattern = re.escape(row)
+    for placeholder, names in PLACEHOLDERS.items():
+        pattern = pattern.replace(placeholder, f"({names})")
+    assert "<" not in pattern, f"{row} has a placeholder that PLACEHOLDERS does not know"
+    return re.fullmatch(pattern, metric) is not None
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory):
+    """The metrics of two real steps: nano, the executor, the learner, a few held-out tasks."""
+    folder = tmp_path_factory.mktemp("metrics")
+    few = folder / "few.jsonl"
+    nano_set = (Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl").read_text()
+    few.write_text("".join(nano_set.splitlines(keepends=True)[::40]))
+    config = load_config("nano-cpu", [*SETTINGS, f"evaluation.heldout={few}"])
+    with assemble(config, RunFolder.create(folder, "run", config)) as trainer:
+        return {**trainer.step().metrics, **trainer.step().metrics}
+
+
+def test_the_table_has_a_row_for_each_of_a_few_names_once():
+    names = re.findall(r"^\| `([^`]+)`", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+    assert len(names) == len(set(names)) > 40
+    assert fits("solver/<kind>/accuracy", "solver/deduction/accuracy")
+    assert not fits("solver/<kind>/accuracy", "solver/accuracy")
+    assert not fits("solver/<kind>/accuracy", "solver/riddles/accuracy")
+    assert not fits("time/step_s", "time/step_s/x")
+
+
+@pytest.mark.slow
+def test_every_metric_of_a_run_is_documented(emitted):
+    assert [name for name in emitted if not any(fits(row, name) for row in documented())] == []
+
+
+@pytest.mark.slow
+def test_every_documented_metric_is_one_of_a_run(emitted):
+    unseen = {row for row in documented() if not any(fits(row, name) for name in emitted)}
+    assert unseen == NOT_HERE
+
+
+@pytest.mark.slow
+def test_what_is_documented_as_a_share_is_one(emitted):
+    shares = [row for row, unit in documented().items() if unit == "share"]
+    values = {name: value for name, value in emitted.items() if any(fits(row, name) for row in shares)}
+    assert len(values) > len(shares)
+    assert [name for name, value in values.items() if not -1e-9 <= value <= 1 + 1e-9] == []
+
+
+def test_every_alarm_is_documented_with_its_threshold():
+    rows = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| ([\d.]+) \|", (DOCS / "watching.md").read_text(), re.MULTILINE
+    )
+    thresholds = load_config("nano-cpu").watch.model_dump()
+    assert {name: float(default) for name, _, default in rows} == {
+        rule.name: thresholds[rule.name] for rule in RULES
+    }
