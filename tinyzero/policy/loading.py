@@ -14,6 +14,7 @@ from torch import nn
 import tinyzero
 from tinyzero.config import ModelConfig, PolicyConfig
 from tinyzero.errors import HardwareError, ModelLoadError
+from tinyzero.policy.frame import Frame
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role
 
@@ -117,6 +118,22 @@ def resolve_base(base: str) -> str:
     if base.startswith(("/", ".", "~")) or base.count("/") > 1:
         raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
     return base
+
+
+def local_frame(model: ModelConfig) -> Frame | None:
+    """The frame of a model whose tokenizer is on this machine; None where it would have to be fetched.
+
+    Raises:
+        ModelLoadError: `model.base` is a folder, and not there.
+    """
+    from transformers import AutoTokenizer
+
+    options = {"revision": model.revision or "main", "trust_remote_code": False, "local_files_only": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(resolve_base(model.base), **options)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
+    return Frame(tokenizer) if tokenizer("1").input_ids else None
 
 
 def _load_base(

@@ -84,7 +84,7 @@ Find arguments for which `f` returns {output}.
 REASON = """
 
 Work back from the result step by step, and check what you find. Then give the arguments, and nothing else, \
-in an ```input block: written out as in a call, separated by commas, text in quotes, no names, no \
+in an ```input block: written out as in a call, separated by commas, strings in quotes, no names, no \
 computation. Any that give this result are right. For a function of two arguments, for example:
 
 ```input

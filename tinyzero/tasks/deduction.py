@@ -71,7 +71,7 @@ What does `{call}` return?
 REASON = """
 
 Go through the call step by step. Then give the returned value, and nothing else, in an ```output block: \
-written out as Python would, text in quotes, no names, no computation. For example:
+written out as Python would, strings in quotes, no names, no computation. For example:
 
 ```output
 [1, 'a']

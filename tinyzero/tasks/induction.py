@@ -194,7 +194,7 @@ not at a glance.
 Rules:
 - The calls are all different, each runs without an exception, and their results differ. Together they show \
 everything that `f` can do: ordinary, extreme and empty arguments, each branch more than once.
-- Arguments are plain values, such as in `{{call}}`: numbers, text, True, False, None, and lists, tuples, \
+- Arguments are plain values, such as in `{{call}}`: numbers, strings, True, False, None, and lists, tuples, \
 dicts or sets of these, written out, with no names or computations, at most {MAX_LITERAL_CHARS} characters \
 each.
 - The hint says in one sentence what `f` is about, without code and without giving it away whole.

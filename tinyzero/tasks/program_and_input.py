@@ -131,9 +131,9 @@ Rules:
 - `f` takes one argument or more, and the result depends on them: it is no constant, and does not just \
 repeat an argument.
 {{ending}}
-- Arguments and result are plain values: numbers, text, True, False, None, and lists, tuples, dicts or sets \
-of these. Write the arguments out, with no names or computations in them. Keep everything short: at most \
-{MAX_LITERAL_CHARS} characters each.
+- Arguments and result are plain values: numbers, strings, True, False, None, and lists, tuples, dicts or \
+sets of these. Write the arguments out, with no names or computations in them. Keep everything short: at \
+most {MAX_LITERAL_CHARS} characters each.
 - Every run does the same, at once: no randomness, clock, files, network, input or long computations.
 - Whatever `f` needs stands above it: helper functions, constants, imports. Only these modules may be \
 imported: {", ".join(sorted(ALLOWED_MODULES - {"__future__"}))}.
