@@ -1,6 +1,7 @@
 """`presets NAME --show-prompts`: what a run would ask, as its model reads it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -83,7 +84,13 @@ def test_a_base_model_is_shown_its_conversation(shown, preset, untemplated_model
 
 
 def test_a_tokenizer_that_is_not_here_is_not_fetched(shown, preset, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    asked = []
+
+    def no_network(host, *_, **__):
+        asked.append(host)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", no_network)
     path = preset("someone/model-that-nobody-has", '[prompts]\nstyle = "direct"\n')
     code, out, _ = shown(path)
     assert code == 0
@@ -97,6 +104,19 @@ def test_a_tokenizer_that_is_not_here_is_not_fetched(shown, preset, monkeypatch)
     content = json.loads(shown(path, "--json")[1])
     assert content["frame"] is None
     assert {row["rendered"] for row in content["prompts"]} == {None}
+    assert asked == []
+
+
+def test_a_tokenizer_in_the_hubs_cache_is_used(shown, preset, monkeypatch, tmp_path, tiny_model_folder):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--someone--tiny"
+    shutil.copytree(tiny_model_folder, cached / "snapshots" / "abc")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    content = json.loads(shown(preset("someone/tiny"), "--json")[1])
+    assert content["frame"] == "chat template"
+    for row in content["prompts"]:
+        assert row["rendered"] == f"<|im_start|>user\n{row['text']}<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_mistakes_are_one_line(shown, preset):

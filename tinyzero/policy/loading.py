@@ -126,11 +126,17 @@ def local_frame(model: ModelConfig) -> Frame | None:
     Raises:
         ModelLoadError: `model.base` is a folder, and not there.
     """
+    from huggingface_hub import try_to_load_from_cache
     from transformers import AutoTokenizer
 
-    options = {"revision": model.revision or "main", "trust_remote_code": False, "local_files_only": True}
+    source = resolve_base(model.base)
+    if not Path(source).is_dir():  # asked for by its name, even with local_files_only, the Hub is contacted
+        cached = try_to_load_from_cache(source, "tokenizer_config.json", revision=model.revision)
+        if not isinstance(cached, str):
+            return None
+        source = str(Path(cached).parent)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve_base(model.base), **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
     return Frame(tokenizer) if tokenizer("1").input_ids else None

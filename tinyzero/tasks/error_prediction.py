@@ -186,11 +186,8 @@ def _refuse_trivial(own: Execution, others: Sequence[Execution]) -> Rejection | 
 
 def _named(answer: str) -> Iterator[str]:
     """Names that the answer may mean, the likeliest first, in their usual spelling."""
-    if answer.startswith(PREFILL):
-        texts: Iterator[str] = iter([answer.removeprefix(PREFILL).partition("\n")[0]])
-    else:
-        texts = candidates(answer, "output")
-    for text in texts:
+    is_begun = answer.startswith(PREFILL)
+    for text in [answer.removeprefix(PREFILL)] if is_begun else candidates(answer, "output"):
         word = _FIRST_WORD.match(text)
         name = _SPELLINGS.get(word[1].casefold().replace(" ", "")) if word else None
         if name:
