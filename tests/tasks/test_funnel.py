@@ -197,6 +197,14 @@ def test_bad_inputs_fail_their_stage(answer: str, stage: Stage, detail: str) -> 
     assert (rejection.stage, detail in rejection.detail) == (stage, True), rejection.detail
 
 
+def test_calls_that_were_only_thought_of_are_no_inputs() -> None:
+    task = propose_pairs(
+        "1. `f(8)` or\n2. `f(9)`?\n</think>\n" + "\n".join(f"{n}. `f({n})`" for n in range(1, 5))
+    )
+    assert isinstance(task, Task)
+    assert task.inputs == ("1", "2", "3", "4")
+
+
 def test_outputs_that_are_all_equal_are_trivial() -> None:
     rejection = propose_pairs(FOUR, "def f(a):\n    return a > 0")
     assert rejection == Rejection(stage=Stage.NONTRIVIAL, detail="all outputs are the same")
