@@ -139,7 +139,7 @@ def verified(lesson, executor):
     return kind.accept(proposal, executor.run_jobs(kind.proposal_jobs(proposal)), 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "induction"])
 def test_right_answers_are_right_and_wrong_ones_wrong(kind, executor):
     from nano.examples import random_sample
     from nano.tasks import solver_lesson, task_of
@@ -178,11 +178,13 @@ def test_the_held_out_set_is_what_the_tool_makes():
 
 
 def test_the_held_out_set_is_stratified_by_kind_and_length():
+    from nano.tasks import TAUGHT
+
     counts: dict[tuple[str, int], int] = {}
     for task in held_out():
         key = task.kind, min(task.program.count("\n"), 5)
         counts[key] = counts.get(key, 0) + 1
-    assert counts == {(kind, length): 25 for kind in KINDS for length in (1, 2, 3, 4, 5)}
+    assert counts == {(kind, length): 25 for kind in TAUGHT for length in (1, 2, 3, 4, 5)}
     longer = [item.task for item in read_set(FOLDER / "heldout.jsonl", KINDS).tasks if item.stratum]
     assert longer == [task for task in held_out() if task.program.count("\n") > 4]
 

@@ -86,12 +86,15 @@ class Prompt:
     Attributes:
         text: the user's turn, before any chat template.
         prefill: the beginning of the answer, put into the model's mouth; a completion continues it.
+        reasons: whether the answer begins with reasoning. A model without a chat template is then shown tags
+            for it, and begins inside of them.
     """
 
     role: Role
     kind: str
     text: str
     prefill: str = ""
+    reasons: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,13 +19,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from nano.card import Result, write_card
 from nano.exam import ATTEMPTS, LONGER, Examiner, held_out_tasks, length_of
-from nano.tasks import lessons
+from nano.tasks import TAUGHT, lessons
 from nano.training import Example, Recipe, new_model, train
 from nano.vocabulary import encode_answer, encode_prompt, train_tokenizer
 from transformers import GenerationConfig, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from tinyzero.execution import Executor
-from tinyzero.tasks import KINDS
 from tinyzero.tasks.records import to_record
 from tinyzero.types import Task
 
@@ -115,7 +114,7 @@ def examine(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, tasks: 
         return Result(
             greedy=examiner.solve(tasks, attempts=0),
             sampled=examiner.solve(tasks, attempts=ATTEMPTS),
-            proposals={kind: examiner.propose(kind)[0] for kind in KINDS},
+            proposals={kind: examiner.propose(kind)[0] for kind in TAUGHT},
         )
 
 

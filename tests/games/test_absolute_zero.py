@@ -121,6 +121,31 @@ def test_abduction_accepts_any_preimage(executor):
     assert statuses == [True, True, False, False]  # 3.0 gives 9.0, which is no 9
 
 
+def test_an_error_prediction_is_verified_and_solved(executor):
+    divide = "def f(x, y):\n    return 12 // (x - y)\nin: 3, 3"
+    harmless = "def f(x, y):\n    return x + y\nin: 3, 3"
+    raising = "def f(x, y):\n    if x == y:\n        raise KeyError\n    return x\nin: 3, 3"
+    # Sets of texts are ordered by the hash seed: 'b' is the third in one process and the first in the other.
+    by_hash = (
+        "def f(x):\n    i = list({'a', 'b', 'c', 'd', 'e'}).index('b')\n    return 1 // i + [x][i]\nin: 3"
+    )
+    answers = ["ZeroDivisionError", "zerodivisionerror: by zero", "NoError", "who knows"]
+    sampler = ScriptedSampler(proposer=[divide, harmless, raising, by_hash], solver=answers)
+    played = make_game(make_config(kinds=("error-prediction",)), sampler, executor).play(0)
+    (task,) = played.new_tasks
+    assert (task.inputs, task.outputs) == (("3, 3",), ("'ZeroDivisionError'",))
+    proposals = [rollout.rejection for rollout, _ in by_role(played, Role.PROPOSER)]
+    stages = [rejection and rejection.stage for rejection in proposals]
+    assert stages == [None, Stage.NONTRIVIAL, Stage.ALLOWED, Stage.DETERMINISTIC]
+    assert [rollout.verdict.status for rollout, _ in by_role(played, Role.SOLVER)] == [
+        VerdictStatus.CORRECT,
+        VerdictStatus.CORRECT,
+        VerdictStatus.WRONG,
+        VerdictStatus.MALFORMED,
+    ]
+    assert played.metrics["solver/error-prediction/accuracy"] == 0.5
+
+
 def test_a_round_without_a_task_asks_no_solver_and_still_scores_the_proposals(executor):
     sampler = ScriptedSampler(proposer=[NONSENSE, ECHO], solver=[])
     played = make_game(make_config(), sampler, executor).play(0)

@@ -62,6 +62,17 @@ def test_what_is_no_task_is_one_line_with_the_way(text, said):
     assert "\n" not in str(caught.value)
 
 
+def test_an_error_prediction_of_ones_own_is_completed_and_judged(executor):
+    fields = {"kind": "error-prediction", "program": "def f(x):\n    return 1 // x", "inputs": ["0"]}
+    task = complete(read_task(json.dumps(fields)), executor)
+    assert task.outputs == ("'ZeroDivisionError'",)
+    assert judge(task, "ZeroDivisionError", executor).status is VerdictStatus.CORRECT
+    assert complete(read_task(json.dumps({**fields, "inputs": ["2"]})), executor).outputs == ("'NoError'",)
+    endless = {**fields, "program": "def f(x):\n    while True:\n        x += 1"}
+    with pytest.raises(ConfigError, match=r"does not answer f\(0\): timeout"):
+        complete(read_task(json.dumps(endless)), executor)
+
+
 def test_outputs_come_from_running_the_program(executor):
     assert complete(read_task(f"{PROGRAM}\nin: 41"), executor).outputs == ("42",)
     assert complete(read_task(f"{PROGRAM}\nin: 41\nout: 42"), executor).outputs == ("42",)

@@ -41,6 +41,18 @@ def test_honest_tasks_of_every_kind_hold(verify):
     assert [words for _, words in verify(*same)] == ["", ""]
 
 
+def test_an_error_prediction_is_verified_again_and_its_bans_hold(verify):
+    program = "def f(a, b):\n    return [10, 20][a - b]"
+    fields = {"kind": "error-prediction", "program": program, "inputs": ["5, 3"], "outputs": ["'IndexError'"]}
+    ((outcome, _),) = verify(task(1, **fields))
+    assert isinstance(outcome, Task)
+    assert outcome.outputs == ("'IndexError'",)
+    ((_, words),) = verify(task(1, **{**fields, "outputs": ["'NoError'"]}))
+    assert words == "outputs are now 'IndexError'"
+    ((_, words),) = verify(task(1, **{**fields, "program": "def f(a, b):\n    raise KeyError"}))
+    assert words == "not allowed: uses raise"
+
+
 def test_a_forged_output_is_found_and_computed_anew(verify):
     ((outcome, words),) = verify(task(1, outputs=["11"]))
     assert outcome.outputs == ("10",)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tinyzero.execution.values import BadLiteral, parse_literal
 from tinyzero.tasks.answers import (
     candidates,
     fences,
@@ -39,12 +40,52 @@ def first(answer: str, tag: str) -> str:
         ("**Output:** `5`", "5"),
         ("# Output: 5", "5"),
         ("Answer: 4\nAnswer: 5", "5"),
+        ("So $\\boxed{5}$.", "5"),
+        ("It is \\boxed{{1: 5}}.", "{1: 5}"),
         ("5", "5"),
         (" `5`\n", "5"),
+        ("It adds up to 5. </think>\n<answer>5</answer>", "5"),
+        ("It adds up. </think> <answer>5</answer>", "5"),
+        ("easy </think>\n5", "5"),  # the reasoning was begun for the model
+        ("<answer>5</answer>\nUser: And 2 + 2?\nAssistant: <answer>4</answer>", "5"),
+        ("<answer>```output\n5\n```</answer>\nUser: And ```output\n4\n```", "5"),
+        ("5\nUser: And 2 + 2?\nAssistant: 4", "5"),
     ],
 )
 def test_a_literal_is_found(answer: str, found: str) -> None:
     assert first(answer, "output") == found
+
+
+def is_literal(text: str) -> bool:
+    try:
+        parse_literal(text)
+    except BadLiteral:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("So the output is 5.", "5"),
+        ("First the result is 4.\nThen, finally, the output would be: `5`", "5"),
+        ("The answer is **5**.", "5"),
+        ("The result of the call `f(2)` is [1, 2].", "[1, 2]"),
+        ("The returned value is 'a.'", "'a.'"),
+        ("I think <output>5</output>", "5"),
+        ("I think <output>\n5", "5"),
+        ("The output is 4.\nNo: the output is 5.", "5"),
+        ("The output is 5.\nThe output is hard to find.", "5"),
+    ],
+)
+def test_what_a_sentence_says_is_the_last_resort(answer: str, found: str) -> None:
+    assert next(text for text in candidates(answer, "output") if is_literal(text)) == found
+    assert first(f"{answer}\nOutput: 7", "output") == "7"
+
+
+def test_arguments_are_found_in_a_sentence() -> None:
+    assert "3, 'a'" in list(candidates("An input is 3, 'a'.", "input"))
+    assert "3" not in list(candidates("The output is 3.", "input"))
 
 
 def test_a_fence_with_the_right_tag_is_decisive() -> None:
@@ -187,6 +228,8 @@ def test_reasoning_is_left_out() -> None:
     assert final_part("no tags") == "no tags"
     assert final_part("<answer>1</answer>\n<answer>2") == "2"
     assert final_part("so\n</think> 6") == " 6"
+    assert final_part("so </think>\n6") == "\n6"
+    assert final_part("a\nUser: b") == "a\nUser: b"  # a quotation: no answer follows it
 
 
 @pytest.mark.parametrize(

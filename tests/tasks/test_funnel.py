@@ -1,6 +1,7 @@
 """Every stage of the funnel refuses what it is there for. Programs run in this process: they are ours."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,6 +197,14 @@ def test_bad_inputs_fail_their_stage(answer: str, stage: Stage, detail: str) -> 
     assert (rejection.stage, detail in rejection.detail) == (stage, True), rejection.detail
 
 
+def test_calls_that_were_only_thought_of_are_no_inputs() -> None:
+    task = propose_pairs(
+        "1. `f(8)` or\n2. `f(9)`?\n</think>\n" + "\n".join(f"{n}. `f({n})`" for n in range(1, 5))
+    )
+    assert isinstance(task, Task)
+    assert task.inputs == ("1", "2", "3", "4")
+
+
 def test_outputs_that_are_all_equal_are_trivial() -> None:
     rejection = propose_pairs(FOUR, "def f(a):\n    return a > 0")
     assert rejection == Rejection(stage=Stage.NONTRIVIAL, detail="all outputs are the same")
@@ -212,3 +221,102 @@ def test_an_argument_list_that_spans_lines_is_one_input() -> None:
     task = propose_pairs(answer, "def f(a):\n    return len(a)")
     assert isinstance(task, Task)
     assert task.inputs == ("[1, 2]", "[3]", "[4]", "[]")
+
+
+# --- error prediction
+
+
+def propose_error(program: str, arguments: str) -> Task | Rejection:
+    return funnel("error-prediction", fenced(program, arguments))
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "name"),
+    [
+        ("def f(a, b):\n    return a // b", "7, 0", "ZeroDivisionError"),
+        ("def f(a, b):\n    return a // b", "7, 2", "NoError"),  # 0 is among the other inputs
+        ("def f(a, b):\n    return {'x': a}[b]", "1, 'y'", "KeyError"),
+        ("def f(a):\n    return int(a)", "'1x'", "ValueError"),
+        ("def f(a):\n    try:\n        return a[3]\n    except IndexError:\n        return 0", "'abc'", None),
+        ("def f(a):\n    return a[0].upper() * 9999", "'abc'", "NoError"),  # the value is asked of nobody
+    ],
+)
+def test_a_call_that_may_fail_becomes_an_error_prediction(
+    program: str, arguments: str, name: str | None
+) -> None:
+    task = propose_error(program, arguments)
+    if name is None:
+        assert isinstance(task, Rejection)  # what is always caught never shows
+        assert task.stage is Stage.NONTRIVIAL
+    else:
+        assert isinstance(task, Task)
+        assert (task.inputs, task.outputs, task.step) == ((arguments,), (repr(name),), 7)
+
+
+@pytest.mark.parametrize(
+    ("program", "stage", "detail"),
+    [
+        ("def f(a):\n    return a + 1", Stage.NONTRIVIAL, "ends with NoError for other inputs too"),
+        ("def f(a):\n    return a + 'x'", Stage.NONTRIVIAL, "ends with TypeError for other inputs too"),
+        ("def f(a):\n    if a > 2:\n        raise ValueError\n    return a", Stage.ALLOWED, "uses raise"),
+        ("def f(a):\n    assert a > 5\n    return a", Stage.ALLOWED, "uses assert"),
+        (
+            "def g():\n    yield 1\n\ndef f(a):\n    return g().throw(KeyError) if a else 1",
+            Stage.ALLOWED,
+            "uses .throw",
+        ),
+        (
+            "class KeyError(Exception):\n    pass\n\ndef f(a):\n    return KeyError",
+            Stage.ALLOWED,
+            "defines a class KeyError",
+        ),
+        ("def f(a):\n    return f(a)", Stage.RAN, "ends with RecursionError"),
+        ("import json\ndef f(a):\n    return json.loads('x' * a)", Stage.RAN, "ends with JSONDecodeError"),
+    ],
+)
+def test_an_error_that_says_nothing_of_the_input_is_no_task(program: str, stage: Stage, detail: str) -> None:
+    rejection = propose_error(program, "3")
+    assert isinstance(rejection, Rejection)
+    assert (rejection.stage, detail in rejection.detail) == (stage, True), rejection.detail
+
+
+def test_an_error_prediction_without_other_inputs_is_no_task() -> None:
+    rejection = propose_error("def f(a):\n    return a[0]", "None")
+    assert rejection == Rejection(stage=Stage.NONTRIVIAL, detail="ends with TypeError for other inputs too")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stage"),
+    [
+        (Outcome.TIMEOUT, Stage.RAN),
+        (Outcome.OUT_OF_MEMORY, Stage.RAN),
+        (Outcome.CRASHED, Stage.RAN),
+        (Outcome.BANNED, Stage.RAN),
+        (Outcome.BAD_TYPE, Stage.RAN),
+        (Outcome.NO_FUNCTION, Stage.RAN),
+        (Outcome.NONDETERMINISTIC, Stage.DETERMINISTIC),
+    ],
+)
+def test_an_end_that_is_no_exception_is_no_error_prediction(outcome: Outcome, stage: Stage) -> None:
+    kind = KINDS["error-prediction"]
+    proposal = kind.parse_proposal(fenced("def f(a, b):\n    return a // b", "7, 2"), [])
+    assert isinstance(proposal, Proposal)
+    zero = Execution(outcome=Outcome.EXCEPTION, detail="ZeroDivisionError")
+    refused = kind.accept(proposal, [[Execution(outcome=outcome)], [zero]], 1)
+    assert isinstance(refused, Rejection)
+    assert refused.stage is stage
+
+
+def test_other_ends_of_other_inputs_do_not_make_a_task() -> None:
+    kind = KINDS["error-prediction"]
+    proposal = kind.parse_proposal(fenced("def f(a, b):\n    return a + b", "7, 2"), [])
+    assert isinstance(proposal, Proposal)
+    own, slow = Execution(outcome=Outcome.OK, value=9), Execution(outcome=Outcome.TIMEOUT)
+    refused = kind.accept(proposal, [[own], [own, slow]], 1)
+    assert isinstance(refused, Rejection)
+    assert refused.stage is Stage.NONTRIVIAL
+
+
+def test_the_seed_of_error_prediction_passes_its_own_funnel() -> None:
+    (seed,) = KINDS["error-prediction"].seeds()
+    assert propose_error(seed.program, seed.inputs[0]) == replace(seed, step=7, parents=(seed.id,))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -31,7 +32,13 @@ PAIRS = Task(
     message="Shifts a number.",
     step=1,
 )
-TASKS = {"deduction": single("deduction"), "abduction": single("abduction"), "induction": PAIRS}
+FAILING = single("error-prediction", "def f(a, b):\n    return [a][b]", "2, 3", "'IndexError'")
+TASKS = {
+    "deduction": single("deduction"),
+    "abduction": single("abduction"),
+    "induction": PAIRS,
+    "error-prediction": FAILING,
+}
 
 
 def ok(*values: object) -> list[Execution]:
@@ -55,6 +62,7 @@ def test_prompts_know_their_role_and_kind(kind: str, style: Style) -> None:
     assert (asked.role, asked.kind) == (Role.PROPOSER, kind)
     assert (posed.role, posed.kind) == (Role.SOLVER, kind)
     assert bool(asked.prefill) == bool(posed.prefill) == (style == "direct")
+    assert asked.reasons == posed.reasons == (style == "full")
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -72,6 +80,10 @@ def test_what_is_hidden_is_in_no_solve_prompt(style: Style) -> None:
     assert program in abduction
     assert "8373" in abduction
     assert "91" not in abduction
+    error = everything(KINDS["error-prediction"].solve_prompt(FAILING, style))
+    assert FAILING.program in error
+    assert "2, 3" in error
+    assert "IndexError" not in error
     induction = everything(KINDS["induction"].solve_prompt(PAIRS, style))
     assert all(text in induction for text in ("11", "1011", "12", "1012", "Shifts a number."))
     assert not any(text in induction for text in ("13", "14", "1000", "return a"))
@@ -79,6 +91,7 @@ def test_what_is_hidden_is_in_no_solve_prompt(style: Style) -> None:
 
 def test_gold_is_in_no_job() -> None:
     assert isinstance(KINDS["deduction"].answer_job(TASKS["deduction"], "7"), Verdict)
+    assert isinstance(KINDS["error-prediction"].answer_job(FAILING, "IndexError"), Verdict)
     job = KINDS["abduction"].answer_job(single("abduction", inputs="91, 92", output="8373"), "5, 6")
     assert job == Job(program=PROGRAM, inputs=("5, 6",))
     written = "def f(a):\n    return a"
@@ -98,7 +111,7 @@ ARGUMENTS = st.lists(
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("kind", ["deduction", "abduction"])
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "error-prediction"])
 @given(arguments=ARGUMENTS)
 def test_the_ideal_proposal_is_read_back(kind: str, style: Style, arguments: tuple[object, ...]) -> None:
     proposal = Proposal(kind=kind, program=PROGRAM, inputs=(render_arguments(arguments),))
@@ -149,6 +162,16 @@ def test_the_ideal_induction_is_right(style: Style) -> None:
     assert text.startswith(kind.solve_prompt(PAIRS, style).prefill)
     assert kind.answer_job(PAIRS, text) == Job(program=PAIRS.program, inputs=("13", "14"))
     assert kind.judge(PAIRS, text, ok(1013, 1014)).status is CORRECT
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", ["IndexError", "NoError"])
+def test_the_ideal_error_prediction_is_right(style: Style, name: str) -> None:
+    kind, task = KINDS["error-prediction"], replace(FAILING, outputs=(repr(name),))
+    text = kind.render_answer(task, name, style)
+    assert text == kind.render_answer(task, task.outputs[0], style)
+    assert text.startswith(kind.solve_prompt(task, style).prefill)
+    assert kind.answer_job(task, text) == Verdict(status=CORRECT, answer=name)
 
 
 # --- verdicts
@@ -262,6 +285,45 @@ def test_all_hidden_pairs_must_match(values: tuple[object, ...], status: Verdict
     assert (verdict.status, verdict.detail) == (status, detail)
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "status", "read"),
+    [
+        ("IndexError", "```output\nIndexError\n```", CORRECT, "IndexError"),
+        ("IndexError", "indexerror", CORRECT, "IndexError"),
+        ("IndexError", "IndexError: list index out of range", CORRECT, "IndexError"),
+        ("IndexError", "IndexError(3)", CORRECT, "IndexError"),
+        ("IndexError", "`builtins.IndexError`", CORRECT, "IndexError"),
+        ("IndexError", "There are two.\n**Answer:** IndexError", CORRECT, "IndexError"),
+        ("IndexError", "So the answer is **IndexError**.", CORRECT, "IndexError"),
+        ("IndexError", "<think>KeyError?</think> <answer>IndexError</answer>", CORRECT, "IndexError"),
+        ("IndexError", "```output\nKeyError\n```", WRONG, "KeyError"),
+        ("IndexError", "```output\nKeyError or IndexError\n```", WRONG, "KeyError"),
+        ("IndexError", "LookupError", WRONG, "LookupError"),  # no credit for a base class
+        ("IndexError", "NoError", WRONG, "NoError"),
+        ("NoError", "NoError", CORRECT, "NoError"),
+        ("NoError", "No error", CORRECT, "NoError"),
+        ("NoError", "```output\nnone\n```", CORRECT, "NoError"),
+        ("NoError", "no exceptions are raised", CORRECT, "NoError"),
+        ("NoError", "RecursionError", WRONG, "RecursionError"),  # a name, though never the right one
+        ("IndexError", "```output\nIndexError\n```\n```output\nKeyError\n```", CORRECT, "IndexError"),
+        (
+            "IndexError",
+            "First ```output\nKeyError\n```, no: ```output\nIndexError\n```",
+            CORRECT,
+            "IndexError",
+        ),
+        ("IndexError", "3", MALFORMED, ""),
+        ("IndexError", "It fails.", MALFORMED, ""),
+        ("IndexError", "```output\nIndexErrors\n```", MALFORMED, ""),
+        ("IndexError", "", MALFORMED, ""),
+    ],
+)
+def test_an_error_prediction_is_judged_by_its_first_word(gold, answer, status, read) -> None:
+    verdict = KINDS["error-prediction"].answer_job(replace(FAILING, outputs=(repr(gold),)), answer)
+    assert isinstance(verdict, Verdict)
+    assert (verdict.status, verdict.answer) == (status, read)
+
+
 def test_an_induction_without_a_program_is_malformed() -> None:
     for answer in ("", "Add 1000.", "```python\ndef f(a) return\n```", "```python\nx = 3\n```"):
         verdict = KINDS["induction"].answer_job(PAIRS, answer)
@@ -286,14 +348,21 @@ def test_compact_prompts_are_these() -> None:
 
 
 @pytest.mark.parametrize("style", ["full", "direct"])
-def test_references_are_shown_but_seeds_are_not(style: Style) -> None:
-    kind = KINDS["deduction"]
-    assert PROGRAM in kind.propose_prompt([TASKS["deduction"]], style).text
+@pytest.mark.parametrize("name", ["deduction", "abduction", "error-prediction"])
+def test_references_are_shown_but_seeds_are_not(name: str, style: Style) -> None:
+    kind = KINDS[name]
+    assert TASKS[name].program in kind.propose_prompt([TASKS[name]], style).text
     assert kind.propose_prompt(kind.seeds(), style) == kind.propose_prompt([], style)
 
 
+def test_compact_error_predictions_are_these() -> None:
+    kind, shown = KINDS["error-prediction"], f"{FAILING.program}\nin: 2, 3"
+    assert kind.propose_prompt([FAILING], "compact").text == f"propose error-prediction\n{shown}"
+    assert kind.solve_prompt(FAILING, "compact").text == f"solve error-prediction\n{shown}"
+
+
 def test_seeds_are_verified_by_what_they_say() -> None:
-    for kind in KINDS.values():
+    for kind in (KINDS[name] for name in ("deduction", "abduction", "induction")):
         (seed,) = kind.seeds()
         assert (seed.program, seed.step, seed.kind) == ("def f(a):\n    return a", -1, kind.name)
         assert seed.inputs == seed.outputs

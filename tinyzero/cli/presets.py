@@ -24,10 +24,17 @@ def presets(
         str | None,
         typer.Argument(help="Show this preset, or TOML file, whole.", autocompletion=complete_preset),
     ] = None,
+    show_prompts: Annotated[
+        bool, typer.Option("--show-prompts", help="Print what a run of NAME would ask its model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the presets; with a NAME, print its file and every resolved value."""
-    if name is None:
+    if show_prompts:
+        from tinyzero.cli.prompts import prompts
+
+        typer.echo(prompts(name, as_json=as_json))
+    elif name is None:
         typer.echo(
             _list_as_json() if as_json else _list_as_table(max(100, shutil.get_terminal_size().columns))
         )

@@ -118,7 +118,7 @@ def in_words(task: "Task", verdict: "Verdict") -> str:
     lines = [f"verdict: {verdict.status}{detail}"]
     if verdict.answer and "\n" not in verdict.answer:
         lines.append(f"read: {verdict.answer}")
-    if not verdict.is_correct and task.kind == "deduction":
+    if not verdict.is_correct and task.kind in ("deduction", "error-prediction"):
         lines.append(f"right: {task.outputs[0]}")
     return "\n".join(lines)
 

@@ -53,13 +53,15 @@ def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
     """A table, the first `limit` of them."""
     width = max(80, shutil.get_terminal_size((120, 24)).columns)
     shown = tasks[: limit or None]
-    lines = [f"{'id':<16}  step  solved  kind       program", *(line(task, width) for task in shown)]
+    kinds = max([len("induction"), *(len(one_line(task.kind)) for task in shown)])
+    lines = [f"{'id':<16}  step  solved  {'kind':<{kinds}}  program"]
+    lines += [line(task, width, kinds) for task in shown]
     return "\n".join([*lines, f"{len(shown)} of {len(tasks)} that fit, of {total} tasks"])
 
 
-def line(task: TaskRecord, width: int) -> str:
+def line(task: TaskRecord, width: int, kind_width: int) -> str:
     rate = "-" if task.solve_rate is None else f"{task.solve_rate:.0%}"
-    start = f"{one_line(task.id):<16}  {task.step:>4}  {rate:>6}  {one_line(task.kind):<9}  "
+    start = f"{one_line(task.id):<16}  {task.step:>4}  {rate:>6}  {one_line(task.kind):<{kind_width}}  "
     return (start + one_line(task.program))[:width].rstrip()
 
 

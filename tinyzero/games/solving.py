@@ -18,9 +18,10 @@ from tinyzero.execution.values import (
     same,
 )
 from tinyzero.tasks import KINDS
+from tinyzero.tasks.error_prediction import ErrorPrediction, end_of
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.programs import BadProgram, tidy
-from tinyzero.types import Job, Runner, Task, Verdict
+from tinyzero.types import Execution, Job, Runner, Task, Verdict
 
 EXAMPLES = (
     "a program and `in: 3` asks for the output, a program and `out: 7` for an input, "
@@ -64,15 +65,24 @@ def complete(task: Task, runner: Runner) -> Task:
         return task
     job = Job(program=task.program, inputs=task.inputs, check_determinism=True)
     (executions,) = runner.run_jobs([job])
-    for given, execution in zip(task.inputs, executions, strict=True):
-        if not execution.is_ok:
-            said = f"{execution.outcome} {execution.detail}".strip()
-            raise ConfigError(f"the task's program does not answer f({given[:80]}): {said}")
-    outputs = tuple(render(execution.value) for execution in executions)
+    outputs = tuple(
+        render(_result(task.kind, given, execution))
+        for given, execution in zip(task.inputs, executions, strict=True)
+    )
     for mine, made in zip(task.outputs, outputs, strict=False):
         if not same(parse_literal(mine), parse_literal(made)):
             raise ConfigError(f"the task says {mine[:80]}, its program returns {made[:80]}")
     return replace(task, outputs=outputs)
+
+
+def _result(kind: str, given: str, execution: Execution) -> Any:  # noqa: ANN401  a tree of builtin values
+    """What a solver has to find out about a run. Raises ConfigError."""
+    if kind == ErrorPrediction.name and end_of(execution):
+        return end_of(execution)
+    if not execution.is_ok:
+        said = f"{execution.outcome} {execution.detail}".strip()
+        raise ConfigError(f"the task's program does not answer f({given[:80]}): {said}")
+    return execution.value
 
 
 def judge(task: Task, answer: str, runner: Runner) -> Verdict:
@@ -150,8 +160,10 @@ def _literal(text: str) -> str:
 def _check(task: Task) -> None:
     """Whether a kind has what it asks with."""
     has_pairs = len(task.inputs) >= 2 and (task.program or len(task.inputs) == len(task.outputs))
+    has_call = task.program and len(task.inputs) == 1 and len(task.outputs) <= 1
     is_whole = {
-        "deduction": task.program and len(task.inputs) == 1 and len(task.outputs) <= 1,
+        "deduction": has_call,
+        "error-prediction": has_call,
         "abduction": task.program and len(task.inputs) <= 1 and (task.inputs or len(task.outputs) == 1),
         "induction": has_pairs and len(task.outputs) <= len(task.inputs),
     }

@@ -162,7 +162,8 @@ COLUMNS = """\
 - `program`: source that defines `f`. `inputs`: argument lists, as source. `outputs`: what `f` returned for \
 each, as literals, the same in every one of several runs.
 - `kind`: deduction asks for the output, abduction for an input that gives it, induction for the program \
-from half of the pairs and `message`.
+from half of the pairs and `message`, error-prediction for the exception that ends the run, or 'NoError'; \
+there its name is the output.
 - `step`: when it was made. `parents`: ids of the tasks that the proposer was shown. `shape`: equal for \
 programs that differ in names and constants only.
 - `attempts` and `solve_rate`: how the model itself fared at that step.

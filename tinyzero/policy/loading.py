@@ -14,6 +14,7 @@ from torch import nn
 import tinyzero
 from tinyzero.config import ModelConfig, PolicyConfig
 from tinyzero.errors import HardwareError, ModelLoadError
+from tinyzero.policy.frame import Frame
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role
 
@@ -117,6 +118,28 @@ def resolve_base(base: str) -> str:
     if base.startswith(("/", ".", "~")) or base.count("/") > 1:
         raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
     return base
+
+
+def local_frame(model: ModelConfig) -> Frame | None:
+    """The frame of a model whose tokenizer is on this machine; None where it would have to be fetched.
+
+    Raises:
+        ModelLoadError: `model.base` is a folder, and not there.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from transformers import AutoTokenizer
+
+    source = resolve_base(model.base)
+    if not Path(source).is_dir():  # asked for by its name, even with local_files_only, the Hub is contacted
+        cached = try_to_load_from_cache(source, "tokenizer_config.json", revision=model.revision)
+        if not isinstance(cached, str):
+            return None
+        source = str(Path(cached).parent)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
+    return Frame(tokenizer) if tokenizer("1").input_ids else None
 
 
 def _load_base(

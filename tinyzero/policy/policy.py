@@ -4,8 +4,7 @@ It neither samples nor learns, and nothing here ever merges an adapter into the 
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,24 +13,18 @@ import torch
 from torch import nn
 
 from tinyzero.errors import CheckpointError
+from tinyzero.policy.frame import Frame
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-# For models without a chat template: a base model continues a written conversation (the frame of R1-Zero).
-_CONVERSATION = (
-    "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
-)
-_QUESTION, _ANSWER = "User: {text}\nAssistant:", " {text}\n"
-
-_CUT = "\ufdd0"  # no character, by Unicode's decree; text on its two sides is tokenised apart
 
 
 class Policy:
     """A frozen base model and its LoRA adapters, of which one is worn at a time, or none.
 
     Attributes:
+        frame: what is put around prompts.
         model: the peft model; model.get_base_model() is the causal model with the fused LM head.
         stop_ids: tokens that end an answer.
         pad_id: fills the unused places of batches. May be a stop id: nothing tells padding by its value.
@@ -56,7 +49,7 @@ class Policy:
         self.dtype = dtype
         self.stop_ids = stop_ids
         self.temperature = temperature
-        self._control = _first_letters(tokenizer.get_added_vocab())
+        self.frame = Frame(tokenizer)
         self.pad_id = _first_id(tokenizer.pad_token_id, tokenizer.eos_token_id)
         self.adapters = tuple(model.peft_config)
         self.versions = dict.fromkeys(self.adapters, 0)
@@ -101,7 +94,7 @@ class Policy:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of the rendered prompt: one user turn, the opening of the answer, and the prefill."""
-        return self.encode_turns([prompt.text], prefill=prompt.prefill)
+        return self.frame.encode(prompt)
 
     def encode_turns(self, turns: Sequence[str], *, prefill: str = "") -> list[int]:
         """Token ids of a conversation: user, answer, user and so on, up to the opening of the next answer.
@@ -109,29 +102,7 @@ class Policy:
         Args:
             turns: an odd number; the user's are the first, the third, and so on.
         """
-        texts = [self._without_control(text) for text in turns]
-        prefill = self._without_control(prefill)
-        if self.tokenizer.chat_template:
-            roles = ("user", "assistant")
-            written = [{"role": roles[place % 2], "content": text} for place, text in enumerate(texts)]
-            frame = self.tokenizer.apply_chat_template(written, tokenize=False, add_generation_prompt=True)
-            return self._tokenize(f"{frame}{prefill}", add_special_tokens=False)
-        forms = (_QUESTION, _ANSWER)
-        frame = _CONVERSATION + "".join(
-            forms[place % 2].format(text=text) for place, text in enumerate(texts)
-        )
-        return self._tokenize(f"{frame} {prefill}" if prefill else frame, add_special_tokens=True)
-
-    def _without_control(self, text: str) -> str:
-        """Prompts quote what models wrote: its `<|im_end|>` must stay ten characters, and end no turn."""
-        return self._control.sub(rf"\g<0>{_CUT}", text)
-
-    def _tokenize(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        first, *rest = text.split(_CUT)
-        ids = list(self.tokenizer(first, add_special_tokens=add_special_tokens).input_ids)
-        for piece in rest:
-            ids += self.tokenizer(piece, add_special_tokens=False).input_ids
-        return ids
+        return self.frame.encode_turns(turns, prefill=prefill)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of completion tokens, special tokens left out."""
@@ -171,14 +142,6 @@ class Policy:
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
         self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
-
-
-def _first_letters(tokens: Iterable[str]) -> re.Pattern[str]:
-    """The first character of each of these tokens wherever it stands in a text; blank ones are no danger."""
-    long = (token for token in tokens if token.strip() and len(token) > 1)
-    return re.compile(
-        "|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in long) or "(?!)"
-    )
 
 
 def _first_id(*candidates: int | None) -> int:

@@ -3,8 +3,11 @@
 from tinyzero.tasks.abduction import Abduction
 from tinyzero.tasks.base import Kind, Style, TaskSource
 from tinyzero.tasks.deduction import Deduction
+from tinyzero.tasks.error_prediction import ErrorPrediction
 from tinyzero.tasks.induction import Induction
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (Deduction(), Abduction(), Induction())}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (Deduction(), Abduction(), Induction(), ErrorPrediction())
+}
 
 __all__ = ["KINDS", "Kind", "Style", "TaskSource"]

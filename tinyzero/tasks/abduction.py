@@ -7,7 +7,7 @@ from tinyzero.tasks.answers import candidates, first_arguments
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.funnel import without_call
 from tinyzero.tasks.layout import block, compact
-from tinyzero.tasks.program_and_input import ProgramAndInput
+from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
 
 
@@ -17,6 +17,12 @@ class Abduction(ProgramAndInput):
         "Others will see only `f` and what is printed, and must find arguments that give it, so make that "
         "take several steps of careful reasoning."
     )
+    difficulty = (
+        "A good puzzle has an input that is hard to find: working back from the printed result takes several "
+        "steps of reasoning, each of which rules something out, and trying inputs at random does not help. "
+        "Any input that gives the result solves it, so not too many should."
+    )
+    example = EXAMPLE
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         output = task.outputs[0]
@@ -24,9 +30,10 @@ class Abduction(ProgramAndInput):
             text = f"solve {self.name}\n{compact(task.program, output=output)}"
         else:
             text = QUESTION.format(output=output, program=block("python", task.program))
-        text += REASON if style == "full" else ""
+        reasons = style == "full"
+        text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
         arguments = _read(task, answer)
@@ -76,5 +83,10 @@ Find arguments for which `f` returns {output}.
 
 REASON = """
 
-Go through it step by step. Then give the arguments of the call, separated by commas, in an ```input block. \
-Any that give this result are right."""
+Work back from the result step by step, and check what you find. Then give the arguments, and nothing else, \
+in an ```input block: written out as in a call, separated by commas, strings in quotes, no names, no \
+computation. Any that give this result are right. For a function of two arguments, for example:
+
+```input
+[1, 2], 'a'
+```"""

@@ -13,7 +13,10 @@ from tinyzero.execution.values import BadLiteral, parse_arguments
 _FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTALL)
 # Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
 _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)
-_REASONING = re.compile(r"\A(?:\s*<think>.*|.*^[ \t]*)</think>", re.DOTALL | re.MULTILINE)
+_REASONING = re.compile(
+    r"\A(?:\s*<think>.*</think>|.*(?:^[ \t]*</think>|</think>[ \t]*$))", re.DOTALL | re.MULTILINE
+)
+_NEXT_QUESTION, _NEXT_ANSWER = "\nUser:", "\nAssistant:"
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
 _LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\(", re.MULTILINE)
@@ -24,6 +27,11 @@ _LABELS = {
     "output": r"output|out|answer|result",
     "message": r"message|msg",
 }
+_NOUNS = {
+    "input": r"inputs?|arguments?|answer",
+    "output": r"output|answer|result|(?:returned|return|final) value",
+}
+_BOXED = re.compile(r"\\boxed\{(.*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,23 @@ def fences(answer: str) -> list[Fence]:
 
 
 def final_part(answer: str) -> str:
-    """What follows the reasoning: the last <answer> element, or all after </think>, or everything."""
-    tagged = _ANSWER_TAG.findall(answer)
-    return str(tagged[-1]) if tagged else _REASONING.sub("", answer)
+    """What follows the reasoning: the last <answer> element, or all after </think>, or everything.
+
+    The reasoning may have been begun for the model: then there is no <think> before its end.
+    """
+    turn = _first_turn(answer)
+    tagged = _ANSWER_TAG.findall(turn)
+    return str(tagged[-1]) if tagged else _REASONING.sub("", turn)
+
+
+def _first_turn(answer: str) -> str:
+    """Without the conversation that a base model goes on to invent: its next question, and the answer to it.
+
+    Source of the form: the frame of R1-Zero (`tinyzero.policy.frame`).
+    """
+    turn, question, rest = answer.partition(_NEXT_QUESTION)
+    is_over = _NEXT_ANSWER in rest or turn.rstrip().endswith("</answer>")
+    return turn if question and is_over else answer
 
 
 def labelled(text: str, label: str) -> list[str]:
@@ -68,7 +90,22 @@ def candidates(answer: str, tag: str) -> Iterator[str]:
     yield from (block.body.strip() for block in reversed(blocks) if block.tag not in _LABELS)
     text = final_part(answer)
     yield from reversed(labelled(text, tag))
+    yield from (boxed.strip() for boxed in reversed(_BOXED.findall(text)))
     yield text.strip().strip("`").strip()
+    yield from reversed(_told(text, tag))
+
+
+def _told(text: str, tag: str) -> list[str]:
+    """What ends a sentence such as `So the output is **5**.`, or stands in an element such as <output>."""
+    elements = re.findall(rf"<{tag}>(.*?)(?:</{tag}>|\Z)", text, re.DOTALL | re.IGNORECASE)
+    sentence = rf"\b(?:{_NOUNS[tag]})(?: of [^\n]{{0,80}})? (?:is|are|will be|would be):? (\S.*)$"
+    told = re.findall(sentence, text, re.MULTILINE | re.IGNORECASE)
+    return [*(_bare(words.rstrip().removesuffix(".")) for words in told), *map(_bare, elements)]
+
+
+def _bare(text: str) -> str:
+    """`**`5`**` -> `5`."""
+    return text.strip().strip("*").strip("`").strip()
 
 
 def written_program(answer: str) -> str:

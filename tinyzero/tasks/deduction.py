@@ -6,7 +6,7 @@ from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.layout import block, compact
-from tinyzero.tasks.program_and_input import ProgramAndInput
+from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
 
 
@@ -16,15 +16,22 @@ class Deduction(ProgramAndInput):
         "Others will see only the code and must work out what it prints, so make that take several steps of "
         "careful reasoning."
     )
+    difficulty = (
+        "A good puzzle has an output that is hard to predict: it builds up over several steps, each of which "
+        "changes what the next one does, so that only who traces the call with care gets it right, and still "
+        "can without a computer."
+    )
+    example = EXAMPLE
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         if style == "compact":
             text = f"solve {self.name}\n{compact(task.program, inputs=task.inputs)}"
         else:
             text = QUESTION.format(call=f"f({task.inputs[0]})", program=block("python", task.program))
-        text += REASON if style == "full" else ""
+        reasons = style == "full"
+        text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
         """A verdict at once: a written value is compared, never run."""
@@ -63,5 +70,9 @@ What does `{call}` return?
 
 REASON = """
 
-Go through it step by step. Then give the returned value as a Python literal (text in quotes) in an \
-```output block."""
+Go through the call step by step. Then give the returned value, and nothing else, in an ```output block: \
+written out as Python would, strings in quotes, no names, no computation. For example:
+
+```output
+[1, 'a']
+```"""

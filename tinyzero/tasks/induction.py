@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from random import Random
 
 from tinyzero.execution.values import parse_literal, same
-from tinyzero.tasks.answers import listed_calls, proposal_parts, written_program
+from tinyzero.tasks.answers import final_part, listed_calls, proposal_parts, written_program
 from tinyzero.tasks.base import Style, TaskSource
-from tinyzero.tasks.funnel import make_task, malformed, read_arguments, refuse_run
+from tinyzero.tasks.funnel import MAX_LITERAL_CHARS, make_task, malformed, read_arguments, refuse_run
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import IDENTITY
 from tinyzero.tasks.programs import BadProgram, tidy
@@ -50,16 +50,17 @@ class Induction:
         program, known = references[0].program, references[0].inputs[0]
         if style == "compact":
             return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{program}")
-        text = PROPOSE.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
+        form = SHORT_PROPOSE if style == "direct" else PROPOSE
+        text = form.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
         prefill = PREFILL.format(known=known) if style == "direct" else ""
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
+        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill, reasons=style == "full")
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
     ) -> Proposal | Rejection:
         """The program is the subject's, whatever the answer says; equal inputs count once."""
         parts = proposal_parts(answer)
-        read = [read_arguments(text) for text in listed_calls(answer) or _split(parts.inputs)]
+        read = [read_arguments(text) for text in listed_calls(final_part(answer)) or _split(parts.inputs)]
         refused = next((item for item in read if isinstance(item, Rejection)), None)
         if refused is not None:
             return refused
@@ -97,9 +98,10 @@ class Induction:
         shown = num_shown(task)
         pairs = list(zip(task.inputs[:shown], task.outputs[:shown], strict=True))
         text = _compact_pairs(task, pairs) if style == "compact" else _full_pairs(task, pairs)
-        text += REASON if style == "full" else ""
+        reasons = style == "full"
+        text += REASON if reasons else ""
         prefill = SOLVE_PREFILL if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill)
+        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def answer_job(self, task: Task, answer: str) -> Job | Verdict:
         """The written program runs on the hidden inputs; the outputs stay here."""
@@ -171,7 +173,7 @@ def refuse_message(message: str) -> str:
 
 PREFILL = "1. `f({known})`\n2. `f("
 
-PROPOSE = """\
+SHORT_PROPOSE = """\
 Here is a Python function:
 
 {program}
@@ -179,6 +181,33 @@ Here is a Python function:
 Write {count} different calls of it with plain values as arguments, such as `{call}`, as a numbered list. \
 Choose them so that somebody who sees only some of the calls and their results can find out what `f` does. \
 Then give a hint at it in a ```message block: one sentence, no code."""
+
+PROPOSE = f"""\
+Make a puzzle of this Python function:
+
+{{program}}
+
+Choose {{count}} calls of it. Others will see half of the calls with their results, and your hint, and must \
+write a function that does the same on the other half. A good puzzle can be solved by careful thought, but \
+not at a glance.
+
+Rules:
+- The calls are all different, each runs without an exception, and their results differ. Together they show \
+everything that `f` can do: ordinary, extreme and empty arguments, each branch more than once.
+- Arguments are plain values, such as in `{{call}}`: numbers, strings, True, False, None, and lists, tuples, \
+dicts or sets of these, written out, with no names or computations, at most {MAX_LITERAL_CHARS} characters \
+each.
+- The hint says in one sentence what `f` is about, without code and without giving it away whole.
+
+Think first about what `f` does, and which calls tell that from what it could also be. Then write the calls \
+as a numbered list and the hint in a ```message block, in this form:
+
+1. `{{call}}`
+2. `f(...)`
+
+```message
+One sentence.
+```"""
 
 SOLVE_PREFILL = "```python\ndef f("
 
@@ -190,4 +219,5 @@ not list cases.
 
 REASON = """
 
-Think about what `f` does to its arguments first. Then give the whole function in a ```python block."""
+Think first about what `f` does to its arguments, and check your idea on every assertion. Then give the \
+whole function, with the imports that it needs, in one ```python block, without tests or examples."""

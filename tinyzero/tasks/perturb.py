@@ -12,8 +12,8 @@ Value: TypeAlias = Any
 """A tree of builtin values."""
 
 
-def perturb(arguments: tuple[Value, ...]) -> tuple[tuple[Value, ...], ...]:
-    """At most MAX_ALTERNATIVES argument lists that differ from the given one, with the same types throughout.
+def perturb(arguments: tuple[Value, ...], most: int = MAX_ALTERNATIVES) -> tuple[tuple[Value, ...], ...]:
+    """At most `most` argument lists that differ from the given one, with the same types throughout.
 
     Rows that change all arguments at once find a constant soonest, rows that change one tell which one
     matters; both have a place. Empty where nothing can change (no argument, or only None).
@@ -34,7 +34,7 @@ def perturb(arguments: tuple[Value, ...]) -> tuple[tuple[Value, ...], ...]:
         if turn < len(options)
     ]
     mixed = (row for pair in zip_longest(together, alone) for row in pair if row is not None)
-    return tuple(_distinct(mixed, arguments)[:MAX_ALTERNATIVES])
+    return tuple(_distinct(mixed, arguments)[:most])
 
 
 def variants(value: Value) -> list[Value]:

@@ -1,4 +1,4 @@
-"""What deduction and abduction share: a proposal is a program and one input; running it gives the output."""
+"""What kinds share whose proposals are a program and one input, run to find what they are asked about."""
 
 from collections.abc import Sequence
 from random import Random
@@ -7,6 +7,7 @@ from tinyzero.execution.values import parse_arguments, render_arguments
 from tinyzero.tasks.answers import proposal_parts
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import (
+    MAX_LITERAL_CHARS,
     make_task,
     malformed,
     read_arguments,
@@ -15,7 +16,8 @@ from tinyzero.tasks.funnel import (
     refuse_trivial,
 )
 from tinyzero.tasks.layout import compact, program_and_calls
-from tinyzero.tasks.perturb import perturb
+from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
+from tinyzero.tasks.programs import ALLOWED_MODULES
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Role, Task
 
 IDENTITY = "def f(a):\n    return a"
@@ -27,6 +29,14 @@ class ProgramAndInput:
     name: str
     challenge: str
     """What a solver sees and must find, told to the proposer."""
+    difficulty: str
+    """What makes a task of this kind a good one, told to the proposer where there is room."""
+    ending: str = "- The call returns a value; it raises no exception."
+    """How the call ends; a rule for the proposer."""
+    example: str
+    """Shows the form of a proposal; too easy to be worth repeating."""
+    num_alternatives: int = MAX_ALTERNATIVES
+    """Other inputs that a proposed program is run on."""
 
     def seeds(self) -> tuple[Task, ...]:
         seed = Proposal(kind=self.name, program=IDENTITY, inputs=("'Hello world'",))
@@ -36,21 +46,32 @@ class ProgramAndInput:
         return pool.references(self.name, count, rng)
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        prefill = PREFILL if style == "direct" else ""
-        text = self._compact_text(references) if style == "compact" else self._full_text(references, style)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill)
+        if style == "compact":
+            return Prompt(role=Role.PROPOSER, kind=self.name, text=self._compact_text(references))
+        # A fixed example shows the form better than seeds do.
+        shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
+        if style == "direct":
+            text = self._direct_text(shown)
+            return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=PREFILL)
+        return Prompt(role=Role.PROPOSER, kind=self.name, text=self._full_text(shown), reasons=True)
 
     def _compact_text(self, references: Sequence[Task]) -> str:
         blocks = [compact(task.program, inputs=task.inputs) for task in references]
         return f"propose {self.name}\n" + "\n\n".join(blocks)
 
-    def _full_text(self, references: Sequence[Task], style: Style) -> str:
-        """A fixed example, which shows the form better than seeds do, stands in for them, and comes last."""
-        shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
-        parts = [TASK.format(challenge=self.challenge)]
+    def _direct_text(self, shown: Sequence[str]) -> str:
+        """The example comes last: a small model continues what it has just read."""
+        parts = [SHORT_TASK.format(challenge=self.challenge)]
         parts += ["Earlier ones:", *shown] if shown else []
-        parts += ["For example:", EXAMPLE, "Write another one." if style == "direct" else PLAN]
+        parts += ["For example:", self.example, "Write another one."]
         return "\n\n".join(parts)
+
+    def _full_text(self, shown: Sequence[str]) -> str:
+        parts = [TASK.format(challenge=self.challenge, difficulty=self.difficulty)]
+        parts += [RULES.format(ending=self.ending), "The form, with a task that is far too easy:"]
+        parts += [self.example]
+        parts += [EARLIER, *shown] if shown else []
+        return "\n\n".join([*parts, PLAN])
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -70,7 +91,7 @@ class ProgramAndInput:
     def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
         program = proposal.program
         checked = Job(program=program, inputs=proposal.inputs, is_proposal=True, check_determinism=True)
-        others = tuple(render_arguments(row) for row in _other_arguments(proposal))
+        others = tuple(render_arguments(row) for row in self._other_arguments(proposal))
         return (checked, Job(program=program, inputs=others, is_proposal=True)) if others else (checked,)
 
     def accept(
@@ -80,7 +101,7 @@ class ProgramAndInput:
         arguments = parse_arguments(proposal.inputs[0])
         runs = [(arguments, own.value)] + [
             (row, execution.value)
-            for row, execution in zip(_other_arguments(proposal), perturbed, strict=True)
+            for row, execution in zip(self._other_arguments(proposal), perturbed, strict=True)
             if execution.is_ok
         ]
         return refuse_run(own) or refuse_trivial(runs) or make_task(proposal, [own.value], step)
@@ -90,16 +111,33 @@ class ProgramAndInput:
             return compact(proposal.program, inputs=proposal.inputs)
         return program_and_calls(proposal.program, proposal.inputs)
 
-
-def _other_arguments(proposal: Proposal) -> tuple[tuple[object, ...], ...]:
-    return perturb(parse_arguments(proposal.inputs[0]))
+    def _other_arguments(self, proposal: Proposal) -> tuple[tuple[object, ...], ...]:
+        return perturb(parse_arguments(proposal.inputs[0]), self.num_alternatives)
 
 
 PREFILL = "```python\ndef f("
 
-TASK = """\
+SHORT_TASK = """\
 Write a short Python function `f` and print the result of one call. {challenge} The result depends on the \
 arguments, which are plain values, and is the same on every run: no randomness, time, files or input."""
+
+TASK = """\
+Invent a programming puzzle: a Python function `f` and one call of it. {challenge}
+
+{difficulty}"""
+
+RULES = f"""\
+Rules:
+- `f` takes one argument or more, and the result depends on them: it is no constant, and does not just \
+repeat an argument.
+{{ending}}
+- Arguments and result are plain values: numbers, strings, True, False, None, and lists, tuples, dicts or \
+sets of these. Write the arguments out, with no names or computations in them. Keep everything short: at \
+most {MAX_LITERAL_CHARS} characters each.
+- Every run does the same, at once: no randomness, clock, files, network, input or long computations.
+- Whatever `f` needs stands above it: helper functions, constants, imports. Only these modules may be \
+imported: {", ".join(sorted(ALLOWED_MODULES - {"__future__"}))}.
+- No `eval`, `exec`, `open`, `getattr`, `hash`, `id` and the like. Comments are removed."""
 
 EXAMPLE = """\
 ```python
@@ -109,6 +147,10 @@ def f(a, b):
 print(f(3, 4))
 ```"""
 
+EARLIER = """\
+Earlier puzzles. Yours must have another idea; new names, numbers or a new input for one of these do not \
+count:"""
+
 PLAN = """\
-Write another one, harder, and different in idea from what is above. Plan it in a few words first: what does \
-it compute, and where could a reader slip? Then give it in a single ```python block, as above."""
+Now invent yours. Plan first, in a few sentences: what does `f` compute, and where could a careful reader \
+slip? Then write the function and, below it, the call in one ```python block, as in the form above."""

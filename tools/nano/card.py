@@ -8,9 +8,8 @@ from transformers import Qwen3ForCausalLM
 
 from nano.exam import ATTEMPTS, LONGER, ProposalScore, Score
 from nano.examples import HELD_OUT_SHARE
-from nano.tasks import MAX_REFERENCES, MIXTURE
+from nano.tasks import MAX_REFERENCES, MIXTURE, TAUGHT
 from nano.training import Recipe
-from tinyzero.tasks import KINDS
 
 Scores = Mapping[tuple[str, int], Score]
 
@@ -61,10 +60,12 @@ def _solving_table(result: Result) -> str:
     rows: dict[str, Sequence[int]] = {str(length): (length,) for length in range(1, LONGER)}
     rows[f"1 to {LONGER - 1}"] = tuple(range(1, LONGER))
     rows[f"{LONGER} to {LONGER + 2}"] = (LONGER,)
-    head = [f"{kind} {way}" for kind in KINDS for way in ("greedy", "sampled")]
+    head = [f"{kind} {way}" for kind in TAUGHT for way in ("greedy", "sampled")]
     lines = [_row("body lines", head), _row("---", ["---:"] * len(head))]
     for title, lengths in rows.items():
-        rates = [_rate(scores, kind, lengths) for kind in KINDS for scores in (result.greedy, result.sampled)]
+        rates = [
+            _rate(scores, kind, lengths) for kind in TAUGHT for scores in (result.greedy, result.sampled)
+        ]
         lines.append(_row(title, [f"{rate:.2f}" for rate in rates]))
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 from nano.examples import random_sample
 from nano.grammar import MAX_LINES
-from nano.tasks import STYLE, references_of, task_of
+from nano.tasks import STYLE, TAUGHT, references_of, task_of
 from nano.vocabulary import encode_prompt
 from tinyzero.execution import Executor
 from tinyzero.execution.values import parse_literal
@@ -32,7 +32,7 @@ ROWS = 64
 
 def held_out_tasks() -> Iterator[Task]:
     """The fixed set: per kind and length the same number of tasks, each program shape once."""
-    for kind in KINDS:
+    for kind in TAUGHT:
         seen: set[str] = set()
         for length in range(1, LONGER + 1):
             rng = Random(f"{HELD_OUT_SEED}/{kind}/{length}")

@@ -25,6 +25,9 @@ MIXTURE = (
     (Role.PROPOSER, "induction", 0.04, 0.3),
 )
 
+TAUGHT = tuple(dict.fromkeys(kind for _, kind, *_ in MIXTURE))
+"""The kinds that nano knows; an exam in another would measure nothing."""
+
 # What a hint may say about a program that contains the pattern.
 _HINTS = (
     (r"\[::-1\]|= \w+ \+ out|= \[\w+\] \+", "reverse"),

@@ -1,0 +1,38 @@
+"""The tasks that prompts are shown with are what the funnel makes of their proposals."""
+
+from dataclasses import replace
+
+from tinyzero.execution import Executor
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.examples import example_tasks
+from tinyzero.types import Proposal
+
+
+def test_example_tasks_are_verified() -> None:
+    tasks = example_tasks()
+    proposals = [
+        Proposal(kind=task.kind, program=task.program, inputs=task.inputs, message=task.message)
+        for task in tasks
+    ]
+    jobs = [KINDS[proposal.kind].proposal_jobs(proposal) for proposal in proposals]
+    with Executor() as executor:
+        runs = [executor.run_jobs(work) for work in jobs]
+    made = [
+        KINDS[proposal.kind].accept(proposal, executions, 0)
+        for proposal, executions in zip(proposals, runs, strict=True)
+    ]
+    assert made == [replace(task, parents=()) for task in tasks]
+
+
+def test_every_kind_has_an_example_and_says_how_it_is_read_back() -> None:
+    assert {task.kind for task in example_tasks()} == set(KINDS)
+    for task in example_tasks():
+        kind = KINDS[task.kind]
+        proposal = Proposal(
+            kind=task.kind,
+            program=task.program,
+            inputs=task.inputs,
+            message=task.message,
+            parents=(task.id,),
+        )
+        assert kind.parse_proposal(kind.render_proposal(proposal, "full"), [task]) == proposal

@@ -1,0 +1,151 @@
+"""`tinyzero presets NAME --show-prompts`: every prompt of a run, as its model reads it."""
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tinyzero.cli.screen import printable
+
+if TYPE_CHECKING:
+    from tinyzero.config import Config
+    from tinyzero.policy import Frame
+    from tinyzero.types import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A prompt, and what its model reads where the tokenizer is at hand.
+
+    Attributes:
+        rendered: everything up to where the answer begins, special tokens included; None without tokenizer.
+        num_tokens: of that.
+    """
+
+    prompt: "Prompt"
+    rendered: str | None = None
+    num_tokens: int | None = None
+
+
+def prompts(name: str | None, *, as_json: bool) -> str:
+    """What is printed. Raises ConfigError, also where no preset is named."""
+    from tinyzero.cli.screen import waiting
+    from tinyzero.config import load_config
+    from tinyzero.errors import ConfigError
+
+    if name is None:
+        raise ConfigError("--show-prompts needs a preset, as in tinyzero presets nano-cpu --show-prompts")
+    config = load_config(name)
+    with waiting("looking for the tokenizer"):
+        from tinyzero.policy import local_frame
+
+        frame = local_frame(config.model)
+    shown = [_shown(prompt, frame) for prompt in _asked(config, frame)]
+    if as_json:
+        return _as_json(config, frame, shown)
+    width = min(max(shutil.get_terminal_size().columns, 60), 110)
+    return printable("\n".join(_page(name, config, frame, shown, width)))
+
+
+def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
+    """For each kind that is played, one prompt to the proposer and one to the solver."""
+    from tinyzero.games.absolute_zero import choose_kinds
+    from tinyzero.pool import Pool
+    from tinyzero.tasks import KINDS
+    from tinyzero.tasks.examples import example_tasks
+
+    kinds, style = choose_kinds(config.selfplay.kinds, KINDS), config.prompts.style
+    tasks = [task for task in example_tasks() if task.kind in kinds]
+    source = Pool(config.pool, tasks)
+    for name, kind in kinds.items():
+        references = kind.draw_references(source, config.selfplay.references, Random(config.run.seed))
+        while len(references) > 1 and not _fits(kind.propose_prompt(references, style), config, frame):
+            references.pop()
+        yield kind.propose_prompt(references, style)
+        yield kind.solve_prompt(next(task for task in [*tasks, *kind.seeds()] if task.kind == name), style)
+
+
+def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:
+    """As the sampler would say; without a tokenizer, nobody knows."""
+    return frame is None or len(frame.encode(prompt)) <= config.sampling.max_prompt_tokens
+
+
+def _shown(prompt: "Prompt", frame: "Frame | None") -> Shown:
+    if frame is None:
+        return Shown(prompt=prompt)
+    ids = frame.encode(prompt)
+    return Shown(prompt=prompt, rendered=str(frame.tokenizer.decode(ids)), num_tokens=len(ids))
+
+
+def _as_json(config: "Config", frame: "Frame | None", shown: Sequence[Shown]) -> str:
+    rows: list[dict[str, Any]] = [
+        {**asdict(one.prompt), "rendered": one.rendered, "num_tokens": one.num_tokens} for one in shown
+    ]
+    return json.dumps(
+        {
+            "model": config.model.base,
+            "style": config.prompts.style,
+            "frame": _frame_kind(frame),
+            "max_prompt_tokens": config.sampling.max_prompt_tokens,
+            "prompts": rows,
+        },
+        indent=2,
+    )
+
+
+def _frame_kind(frame: "Frame | None") -> str | None:
+    if frame is None:
+        return None
+    return "chat template" if frame.has_chat_template else "conversation"
+
+
+def _page(
+    name: str, config: "Config", frame: "Frame | None", shown: Sequence[Shown], width: int
+) -> Iterator[str]:
+    head = f"The prompts of {name}, in the {config.prompts.style} style, with examples in place of tasks."
+    yield from textwrap.wrap(f"{head} {_about(config, frame)}", width)
+    for one in shown:
+        yield ""
+        yield _heading(one, config, width)
+        yield from _quoted(one.prompt.text if one.rendered is None else one.rendered, width)
+        if one.rendered is None and one.prompt.prefill:
+            yield "and the answer is begun with:"
+            yield from _quoted(one.prompt.prefill, width)
+
+
+def _about(config: "Config", frame: "Frame | None") -> str:
+    base = config.model.base
+    if frame is None:
+        return (
+            f"The tokenizer of {base} is not on this machine and was not downloaded: around each of these "
+            "goes the model's chat template, or a written conversation where it has none. A | begins a line."
+        )
+    kind = (
+        "in its chat template" if frame.has_chat_template else "which has no chat template, in a conversation"
+    )
+    return f"This is what {base} reads, {kind}; its answer begins where a prompt ends. A | begins a line."
+
+
+def _heading(one: Shown, config: "Config", width: int) -> str:
+    title = f"== {one.prompt.role}, {one.prompt.kind} "
+    limit = config.sampling.max_prompt_tokens
+    size = "" if one.num_tokens is None else f" {one.num_tokens} of {limit} tokens"
+    return f"{title}{'=' * max(width - len(title) - len(size), 2)}{size}"
+
+
+def _quoted(text: str, width: int) -> Iterator[str]:
+    """The lines of a text behind a bar; what does not fit goes on below, without one."""
+    for line in text.split("\n"):
+        words = line.lstrip(" ")
+        pieces = textwrap.wrap(
+            words,
+            width - 2,
+            initial_indent=line.removesuffix(words),
+            replace_whitespace=False,
+            expand_tabs=False,
+        )
+        yield f"| {pieces[0] if pieces else ''}".rstrip()
+        yield from (f"  {piece}".rstrip() for piece in pieces[1:])
