@@ -16,7 +16,7 @@ from tinyzero.execution.values import parse_literal
 from tinyzero.tasks import KINDS, Style
 from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.layout import block, compact
-from tinyzero.tasks.program_and_input import ProgramAndInput
+from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
 
 TYPES = (
@@ -41,6 +41,8 @@ class ReturnType(ProgramAndInput):
     challenge = (
         "Others will see only the code and must say which type the result has, so make that hard to see."
     )
+    difficulty = "A good puzzle has a result whose type depends on the arguments, by more than one step."
+    example = EXAMPLE
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         if style == "compact":

@@ -55,6 +55,7 @@ def test_the_solver_of_the_kind_is_judged_by_type(monkeypatch):
     statuses = [kind.answer_job(task, answer).status for answer in ("float", "`float`", "int", "2.0", "")]
     assert statuses == ["correct", "correct", "wrong", "malformed", "malformed"]
     assert "float" not in kind.solve_prompt(task, "full").text
+    assert kind.difficulty in kind.propose_prompt([task], "full").text
 
 
 def test_a_person_is_a_sampler():
