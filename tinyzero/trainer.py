@@ -17,6 +17,7 @@ from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.planning import is_open
 from tinyzero.runs import checkpoints, control
 from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.control import Request
@@ -239,6 +240,7 @@ def assemble(
         ModelLoadError: the base model cannot be loaded.
         CheckpointError: the run has checkpoints and none can be read.
     """
+    assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
     # Torch and transformers take seconds to import, so nothing above this line has done it.
     progress("starting the sandbox")
     with Executor(config.execution) as executor:

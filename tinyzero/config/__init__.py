@@ -18,6 +18,7 @@ from tinyzero.config.sections import (
     Section,
     SelfPlayConfig,
     TrackersConfig,
+    is_auto,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "TrackersConfig",
     "describe_preset",
     "find_presets",
+    "is_auto",
     "load_config",
     "locate",
     "override",

@@ -19,8 +19,8 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 ADAPTER_BYTES = 4  # float32, and so are its gradients
 # Two moments: 8 bit, with a float32 scale per block of 256, or float32.
 _MOMENT_BYTES = {"cuda": 2 * (1 + 4 / 256), "cpu": 8.0}
-# The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob): one
-# tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
+# The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob):
+# one tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
 _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
 _PREFILL_TOKENS = 8192  # as in tinyzero.sampling.builtin
 FRAGMENTATION = 1.08
@@ -146,9 +146,9 @@ def _learning(config: Config, shape: ModelShape, device: Device) -> dict[str, fl
 def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: bool) -> int:
     """Bytes that one token costs between forward and backward: of all layers, or each layer's input and one.
 
-    Counted on what autograd saves of a Llama layer under LoRA (tests/planning/test_measured.py), with flash or
-    memory-efficient attention, which keeps no scores. Adapters compute in float32, so that 16-bit inputs of
-    all seven linear maps are saved a second time, in float32.
+    Counted on what autograd saves of a Llama layer under LoRA (tests/planning/test_measured.py), with flash
+    or memory-efficient attention, which keeps no scores. Adapters compute in float32, so that 16-bit inputs
+    of all seven linear maps are saved a second time, in float32.
 
     Args:
         size: bytes of a number of the compute type.
