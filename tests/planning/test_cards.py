@@ -28,12 +28,11 @@ def test_a_card_is_found_by_what_people_call_it(spelling, name):
 
 
 def test_an_unknown_card_names_the_nearest_in_one_line():
-    with pytest.raises(
-        HardwareError, match=r"^no card '4099' in the table; did you mean RTX 4090\? "
-    ) as caught:
+    with pytest.raises(HardwareError, match=r"^no card '4099' in the table; did you mean RTX 4090\?$"):
         find_card("4099")
-    assert "\n" not in str(caught.value)
-    with pytest.raises(HardwareError, match=r"^no card 'Voodoo' in the table \(there are RTX 2060 12GB, "):
+    with pytest.raises(
+        HardwareError, match=r"^no card 'Voodoo' in the table; try one like 3060, 4090 or t4$"
+    ):
         find_card("Voodoo")
 
 

@@ -95,7 +95,7 @@ def parse_card(answer: str) -> Card | None:
 
 
 def resolve(config: Config, machine: Machine) -> tuple[Config, str]:
-    """The configuration with numbers where it says "auto", and a line about them; "" where nothing was open."""
+    """The configuration with numbers where it says "auto", and a line about them; "" where none did."""
     if not is_open(config):
         return config, ""
     place, available_gib = _memory_for(config, machine)

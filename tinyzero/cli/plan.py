@@ -49,7 +49,7 @@ def _preset_for(gpu: str | None) -> str:
     from tinyzero.planning import find_card
 
     card = find_card(gpu) if gpu else card_here()
-    seen = card and Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16)
+    seen = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16) if card else None
     return choose_preset(Machine(memory_gib=memory_here_gib(), gpu=seen))
 
 

@@ -124,8 +124,8 @@ def _assumed() -> str:
     valid, filled, bandwidth, learning = (f"{100 * share:.0f} %" for share in shares)
     return (
         f"Taken for granted: {valid} of the proposals become tasks, prompts and completions fill {filled} of "
-        f"their budgets, decoding reaches {bandwidth} of the bandwidth, learning {learning} of the operations. "
-        "Programs run on the CPU and are not counted. No figure was measured on a GPU yet."
+        f"their budgets, decoding reaches {bandwidth} of the bandwidth, learning {learning} of the "
+        "operations. Programs run on the CPU and are not counted. No figure was measured on a GPU yet."
     )
 
 

@@ -105,6 +105,12 @@ def longest_sequence(config: Config) -> int:
     )
 
 
+def _longest_row(config: Config) -> int:
+    """Tokens of a prompt with all attempts at it behind each other."""
+    attempts = config.selfplay.attempts * config.selfplay.answer_tokens
+    return max(config.sampling.max_prompt_tokens + attempts, longest_sequence(config))
+
+
 def _always(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
     size = number_bytes(config, device)
     linear = NF4_BYTES if is_quantized(config, device) else size
@@ -136,8 +142,8 @@ def _learning(config: Config, shape: ModelShape, device: Device) -> dict[str, fl
         gradients=shape.lora_weights(config.policy.rank) * ADAPTER_BYTES,
         activations=micro_batch
         * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
-        # Completions of one prompt share rows, up to the whole micro-batch: the mask as bools and as numbers.
-        attention_mask=micro_batch**2 * (1 + size),
+        # The attempts at a task share rows, and a mask of bools and of numbers keeps them apart.
+        attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + size),
         dequantised_layer=_dequantised_bytes(config, shape, device),
         logits=tile * (size if device == "cuda" else _TORCH_TILE_BYTES),
     )
