@@ -168,7 +168,9 @@ def test_an_unknown_preset_names_the_nearest_and_all():
 
 
 def test_a_missing_file_is_called_a_file():
-    with pytest.raises(PresetNotFound, match=r"^no file mine/other.toml; presets are llama3.2-1b-12gb, nano-cpu, "):
+    with pytest.raises(
+        PresetNotFound, match=r"^no file mine/other.toml; presets are llama3.2-1b-12gb, nano-cpu, "
+    ):
         load_config("mine/other.toml")
 
 

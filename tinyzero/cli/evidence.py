@@ -1,7 +1,7 @@
 """What of TinyZero was seen to run on a GPU, from the reports that lie in the repository.
 
-A report is `docs/measurements/gpu-*.json`, an object with `card`, `date`, and `ran`: a list of the keys below,
-or `preset:NAME` for a whole run of a preset. What no report names is not promised to work.
+A report is `docs/measurements/gpu-*.json`, an object with `card`, `date`, and `ran`: a list of the keys
+below, or `preset:NAME` for a whole run of a preset. What no report names is not promised to work.
 """
 
 import json
@@ -36,7 +36,7 @@ def never_run(reports: Iterable[dict[str, Any]] | None = None) -> dict[str, str]
 def claims() -> dict[str, str]:
     """All that is meant to run on a GPU: the parts, and a whole run of every preset for one."""
     presets = [name for name in find_presets() if load_config(name).hardware.device == "cuda"]
-    return CLAIMS | {f"preset:{name}": f"a run of the preset {name}" for name in presets}
+    return CLAIMS | {f"preset:{name}": f"a whole run of {name}" for name in presets}
 
 
 def read_reports(package: Path = _PACKAGE) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def try_kernels(device: str, dtype: "torch.dtype") -> Trial:
     with torch.inference_mode():
         packed, state = functional.quantize_4bit(weights, quant_type="nf4", compress_statistics=True)
         unpacked = functional.dequantize_4bit(packed, state)
-        product = bnb.matmul_4bit(inputs, packed, state)
+        product = bnb.matmul_4bit(inputs, packed, state)  # type: ignore[attr-defined]
     expected = inputs.float() @ unpacked.float().T
     return Trial(
         round_trip=_relative_error(unpacked, weights),
@@ -79,7 +79,7 @@ def _step_error(device: str, generator: "torch.Generator") -> float:
     parameter = torch.nn.Parameter(torch.zeros(_PARAMETERS, device=device))
     parameter.grad = torch.randn(_PARAMETERS, generator=generator).sign().to(device)
     optimizer = AdamW8bit([parameter], lr=_LR, weight_decay=0.0)  # type: ignore[no-untyped-call]
-    optimizer.step()
+    optimizer.step()  # type: ignore[no-untyped-call]
     return _relative_error(parameter.detach(), -_LR * parameter.grad)
 
 
