@@ -11,12 +11,12 @@ from tinyzero.cli.inspection import Cuda, Disk, Inspection, Package, Sandbox
 
 NO_GPU = Cuda(torch="2.13.0+cpu")
 T4 = Cuda(
-    torch="2.13.0", built_for="CUDA 13.0", driver="580.1", has_driver=True, card="Tesla T4", capability=(7, 5),
-    total_gib=14.6, free_gib=14.5,
+    torch="2.13.0", built_for="CUDA 13.0", driver="580.1", has_driver=True, card="Tesla T4",
+    capability=(7, 5), total_gib=14.6, free_gib=14.5,
 )  # fmt: skip
 ADA = Cuda(
-    torch="2.13.0", built_for="CUDA 13.0", driver="580.1", has_driver=True, card="RTX 4090", capability=(8, 9),
-    total_gib=23.5, free_gib=9.0, has_bf16=True,
+    torch="2.13.0", built_for="CUDA 13.0", driver="580.1", has_driver=True, card="RTX 4090",
+    capability=(8, 9), total_gib=23.5, free_gib=9.0, has_bf16=True,
 )  # fmt: skip
 
 
