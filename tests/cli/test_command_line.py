@@ -149,10 +149,10 @@ def test_a_preset_may_lie_in_the_home_folder(printed, tmp_path, monkeypatch):
 def test_the_list_of_presets_names_hardware_needs_model_and_purpose(printed, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = printed("presets").splitlines()
-    assert lines[0].split() == ["name", "hardware", "peak", "step", "model"]
+    assert lines[0].split() == ["name", "hardware", "GiB", "s/step", "model"]
     place = next(index for index, line in enumerate(lines) if line.startswith("qwen1.5b-24gb"))
-    name, cuda, size, gib, peak, _, step, s, model = lines[place].split()
-    assert (name, cuda, size, gib, s) == ("qwen1.5b-24gb", "CUDA", "24", "GiB", "s")
+    name, cuda, size, gib, peak, step, model = lines[place].split()
+    assert (name, cuda, size, gib) == ("qwen1.5b-24gb", "CUDA", "24", "GiB")
     assert model == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     planned = json.loads(printed("plan", "--preset", "qwen1.5b-24gb", "--gpu", "4090", "--json"))
     assert float(peak) == pytest.approx(planned["memory_gib"]["peak"], abs=0.05)

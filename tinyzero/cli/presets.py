@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tinyzero.planning import Device
 
 _WHAT_THE_FIGURES_ARE = (
-    "Peak and step are estimates, for the card that a preset names (tinyzero plan --preset NAME says more)."
+    "The peak of its memory and the time of a step are estimates, for the card that a preset names "
+    "(tinyzero plan --preset NAME says more)."
 )
 
 
@@ -42,7 +43,7 @@ def presets(
 def _list_as_table(width: int) -> str:
     """A line of figures for each preset, and under it what it is; the smallest cards first."""
     presets = sorted(_rows(), key=lambda row: row["config"].hardware.memory_gib or 0)
-    table = [("name", "hardware", "peak", "step", "model"), *map(_figures, presets)]
+    table = [("name", "hardware", "GiB", "s/step", "model"), *map(_figures, presets)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     head, *lines = (
         "  ".join(f"{cell:<{size}}" for cell, size in zip(cells, widths, strict=True)).rstrip()
@@ -56,8 +57,8 @@ def _list_as_table(width: int) -> str:
 
 
 def _figures(row: dict[str, Any]) -> tuple[str, ...]:
-    peak = "" if row["peak_gib"] is None else f"{row['peak_gib']:.1f} GiB"
-    step = "" if row["step_s"] is None else f"{row['step_s']:.0f} s"
+    peak = "" if row["peak_gib"] is None else f"{row['peak_gib']:.1f}"
+    step = "" if row["step_s"] is None else f"{row['step_s']:.0f}"
     return row["name"], hardware_in_words(row["config"]), peak, step, row["model"]
 
 
