@@ -89,6 +89,15 @@ def test_a_margin_too_small_to_trust_is_called_so(printed):
     assert last.startswith("fits, barely: 14.2 (+-15 %) of 14.7 GiB at the peak, 3 % to spare; better lower ")
 
 
+def test_a_card_without_the_compute_type_is_told_another(printed):
+    arguments = ("--preset", "qwen1.5b-8gb", "--gpu", "t4", "--set", "model.dtype=bfloat16")
+    assert printed(*arguments).splitlines()[-1] == (
+        "does not run: T4 has no bfloat16; set model.dtype to float16"
+    )
+    assert json.loads(printed(*arguments, "--json"))["fits"] is False
+    assert printed("--preset", "qwen1.5b-8gb", "--gpu", "t4").splitlines()[-1].startswith("fits: ")
+
+
 @pytest.mark.parametrize("preset", find_presets())
 def test_every_preset_is_planned_in_eighty_columns(printed, preset):
     text = printed("--preset", preset)

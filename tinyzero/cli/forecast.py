@@ -62,8 +62,20 @@ class Forecast:
         return 1 - self.memory.peak_gib / self.target.available_gib
 
     @property
+    def lacks_bf16(self) -> bool:
+        """The card cannot compute in the type that is asked for."""
+        card = self.target.card
+        return self.config.model.dtype == "bfloat16" and card is not None and not card.has_bf16
+
+    @property
+    def fits(self) -> bool:
+        return self.margin >= 0 and not self.lacks_bf16
+
+    @property
     def verdict(self) -> str:
         """Whether it fits, in one line."""
+        if self.lacks_bf16:
+            return f"does not run: {self.target.place} has no bfloat16; set model.dtype to float16"
         target, peak = self.target, f"{self.memory.peak_gib:.1f} (+-15 %)"
         reason = why_too_large(self.preset, self.config, self.memory, target.available_gib, target.place)
         if reason is not None:

@@ -43,7 +43,7 @@ def as_json(made: Forecast) -> dict[str, Any]:
         "round": asdict(load),
         "step_s": made.time and {**asdict(made.time), "total_s": made.time.total_s},
         "disk_gib": {**asdict(made.disk), "total": made.disk.total_gib},
-        "fits": made.margin >= 0,
+        "fits": made.fits,
         "margin": made.margin,
         "verdict": made.verdict,
     }
