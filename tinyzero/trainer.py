@@ -18,6 +18,7 @@ from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.games.metrics import advantage_metrics
+from tinyzero.planning import is_open
 from tinyzero.runs import checkpoints, control, records
 from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.collapse import CollapseWatch, Turn
@@ -258,6 +259,7 @@ def assemble(
         ModelLoadError: the base model cannot be loaded.
         CheckpointError: the run has checkpoints and none can be read.
     """
+    assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
     # Torch and transformers take seconds to import, so nothing above this line has done it.
     progress("starting the sandbox")
     with Executor(config.execution) as executor:

@@ -146,12 +146,25 @@ def test_a_preset_may_lie_in_the_home_folder(printed, tmp_path, monkeypatch):
     assert "seed = 7" in printed("presets", "~/my own.toml")
 
 
-def test_the_list_of_presets_names_model_hardware_and_purpose(printed):
+def test_the_list_of_presets_names_hardware_needs_model_and_purpose(printed, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     lines = printed("presets").splitlines()
-    assert lines[0].split() == ["name", "hardware", "model", "what"]
-    (qwen,) = [line for line in lines if line.startswith("qwen1.5b-24gb")]
-    assert qwen.split()[:5] == ["qwen1.5b-24gb", "CUDA", "24", "GiB", "Qwen/Qwen2.5-Coder-1.5B-Instruct"]
-    assert max(map(len, lines)) <= 100
+    assert lines[0].split() == ["name", "hardware", "GiB", "s/step", "model"]
+    place = next(index for index, line in enumerate(lines) if line.startswith("qwen1.5b-24gb"))
+    name, cuda, size, gib, peak, step, model = lines[place].split()
+    assert (name, cuda, size, gib) == ("qwen1.5b-24gb", "CUDA", "24", "GiB")
+    assert model == "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    planned = json.loads(printed("plan", "--preset", "qwen1.5b-24gb", "--gpu", "4090", "--json"))
+    assert float(peak) == pytest.approx(planned["memory_gib"]["peak"], abs=0.05)
+    assert float(step) == pytest.approx(planned["step_s"]["total_s"], abs=0.5)
+    assert lines[place + 1].startswith("  The main job: ")
+    assert max(len(line) for line in lines if line.startswith("  ")) <= 80  # names decide the others
+
+
+def test_the_smallest_cards_come_first_in_the_list_of_presets(printed):
+    sizes = [int(line.split()[2]) for line in printed("presets").splitlines() if " CUDA " in line]
+    assert sizes == sorted(sizes)
+    assert set(sizes) == {8, 12, 16, 24}
 
 
 def test_the_list_of_presets_for_programs(printed):
@@ -178,3 +191,12 @@ def test_an_unknown_task_kind_is_named_before_anything_is_loaded(complaint):
     message = complaint("train", "--preset", "nano-cpu", "--dry-run", "--set", 'selfplay.kinds=["deducton"]')
     assert message.startswith("selfplay.kinds names 'deducton'")
     assert message.endswith("did you mean deduction?")
+
+
+def test_a_knob_left_to_the_machine_is_told_in_one_line_and_printed_as_a_number(capsys):
+    assert run(["train", "--preset", "nano-cpu", "--dry-run", "--set", "sampling.batch_rows=auto"]) == 0
+    out, err = capsys.readouterr()
+    assert "\nbatch_rows = 192\n" in out
+    assert "auto" not in out.partition("[sampling]")[2].partition("[evaluation]")[0]
+    (line,) = [line for line in err.splitlines() if "batch_rows" in line]
+    assert line.startswith("sampling.batch_rows = 192, learner.micro_batch_tokens = 8192: a peak of ")

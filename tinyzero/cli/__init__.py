@@ -14,6 +14,7 @@ from tinyzero.cli.bench import bench
 from tinyzero.cli.chat import chat
 from tinyzero.cli.doctor import doctor
 from tinyzero.cli.export import export
+from tinyzero.cli.plan import plan
 from tinyzero.cli.presets import presets
 from tinyzero.cli.push import push
 from tinyzero.cli.report import report
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(presets)
+app.command()(plan)
 app.command()(watch)
 app.command()(runs)
 app.command()(tasks)

@@ -1,13 +1,21 @@
 """`tinyzero doctor`: what this machine can do, and whether its sandbox holds."""
 
 import json as json_module
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from tinyzero.cli.checkup import Check
+    from tinyzero.cli.inspection import Cuda
     from tinyzero.execution.attack import AttackReport
+
+_UNPROVEN = "Never run on a GPU, as far as the reports of this version say (docs/gpu.md):"
 
 
 def doctor(
@@ -23,7 +31,10 @@ def doctor(
         bool, typer.Option("--allow-weak-sandbox", help="Go on where programs cannot be confined.")
     ] = False,
 ) -> None:
-    """Look at this machine; with --attack, attack the executor and exit 1 if anything got through."""
+    """Look at this machine, and exit 1 if something that training needs is broken.
+
+    With --attack, attack the executor, and exit 1 if anything got through.
+    """
     if file is not None and not attack:
         raise typer.BadParameter(f"{file} is only read with --attack")
     if attack:
@@ -69,69 +80,103 @@ def _attack_table(report: "AttackReport") -> str:
 
 
 def _look(*, json: bool) -> None:
-    facts = _facts()
+    from tinyzero.cli.checkup import Status
+    from tinyzero.cli.evidence import never_run
+    from tinyzero.cli.screen import printable, waiting
+
+    with waiting("looking at this machine"):
+        checks, unproven = _checks(), never_run()
+    is_ready = all(check.status is not Status.BROKEN for check in checks)
     if json:
-        print(json_module.dumps(facts))
-        return
-    for name, value in facts.items():
-        print(f"{name:9} {value}")
+        report = {"is_ready": is_ready, "checks": [asdict(check) for check in checks]}
+        print(json_module.dumps(report | {"never_run_on_a_gpu": unproven}))
+    else:
+        width = shutil.get_terminal_size((100, 24)).columns
+        print(printable(_report(checks, unproven, min(max(width, 60), 110))))
+    if not is_ready:
+        raise typer.Exit(1)
 
 
-def _facts() -> dict[str, Any]:
-    import platform
-    import shutil
+def _checks() -> "list[Check]":
+    """Everything there is to say, about this machine and the preset that it would train."""
+    from tinyzero.cli.checkup import check_all
+    from tinyzero.cli.hardware import Gpu, Machine, choose_preset, memory_here_gib
+    from tinyzero.cli.inspection import inspect
+    from tinyzero.config import load_config
+    from tinyzero.planning import disk_plan, shape_of
 
-    disk = shutil.disk_usage(Path.cwd())
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "torch": _torch(),
-        "cuda": _cuda(),
-        "sandbox": _sandbox(),
-        "disk": f"{disk.free / 2**30:.1f} GiB free of {disk.total / 2**30:.1f} GiB",
-        "unsloth": _unsloth(),
-    }
+    seen = inspect()
+    cuda = seen.cuda
+    gpu = Gpu(name=cuda.card, memory_gib=cuda.total_gib, has_bf16=cuda.has_bf16) if cuda.card else None
+    machine = Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=cuda.has_driver)
+    preset = choose_preset(machine)
+    config = load_config(preset)
+    shape = shape_of(config.model.base)
+    disk = disk_plan(config, shape, device=machine.device_for(config)) if shape else None
+    return check_all(
+        seen,
+        kernel_faults=_kernel_faults(cuda),
+        head_fault=_head_fault(cuda),
+        preset=preset,
+        run_gib=disk.checkpoints + disk.logs if disk else 0.0,
+        download_gib=disk.download if disk else 0.0,
+    )
 
 
-def _torch() -> str:
+def _kernel_faults(cuda: "Cuda") -> list[str]:
+    """What is wrong with bitsandbytes here. It may fail in any way at all: a report must come of it."""
+    if cuda.torch is None:
+        return ["torch does not import"]
+    import torch
+
+    from tinyzero.cli.kernels import try_kernels
+
+    dtype = torch.float32
+    if cuda.card:
+        dtype = torch.bfloat16 if cuda.has_bf16 else torch.float16
     try:
-        import torch
-    except ImportError as error:
-        return f"missing ({error})"
-    return str(torch.__version__)
+        return try_kernels("cuda" if cuda.card else "cpu", dtype).faults
+    except Exception as error:  # noqa: BLE001
+        return [(str(error).strip() or type(error).__name__).splitlines()[0]]
 
 
-def _cuda() -> str:
-    try:
-        import torch
-    except ImportError:
-        return "unknown without torch"
-    if not torch.cuda.is_available():
-        return "not available; training runs on the CPU, with small models"
-    cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    return ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
+def _head_fault(cuda: "Cuda") -> str:
+    """Why trl's fused LM head would not work here; "" where it does, or where the packages are at fault."""
+    from tinyzero.cli.inspection import installed_version
+    from tinyzero.errors import HardwareError
 
+    version = installed_version("trl")
+    if cuda.torch is None or version is None:
+        return ""
+    import torch
 
-def _sandbox() -> str:
-    from tinyzero.config import ExecutionConfig
-    from tinyzero.errors import ExecutorBroken
-    from tinyzero.execution import Executor
+    from tinyzero.policy.loading import check_fused_head
 
     try:
-        with Executor(ExecutionConfig(allow_weak_sandbox=True)) as executor:
-            extras = ["namespaces"] * any(report["has_namespaces"] for report in executor.reports)
-            return f"tier {executor.tier}: {executor.tier.description}" + (f", {extras[0]}" if extras else "")
-    except ExecutorBroken as error:
-        return f"broken: {error}"
+        check_fused_head(torch.device("cuda" if cuda.card else "cpu"), version)
+    except HardwareError as error:
+        return str(error)
+    return ""
 
 
-def _unsloth() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+def _report(checks: "Sequence[Check]", unproven: Mapping[str, str], width: int) -> str:
+    """A line for each check, its remedy under it, and what nobody can promise; the last line sums up."""
+    from tinyzero.cli.checkup import Status
 
-    try:
-        return version("unsloth")
-    except PackageNotFoundError:
-        return (
-            "not installed; an extra for CUDA machines (it has no CPU mode, pins older versions and mixes "
-            "licences): pip install -e '.[unsloth]', in an environment of its own"
+    lines = []
+    for check in checks:
+        start = f"{check.status:<8}{check.name:<10}"
+        lines += textwrap.wrap(check.found, width, initial_indent=start, subsequent_indent=" " * 18)
+        if check.remedy:
+            lines += textwrap.wrap(
+                check.remedy, width, initial_indent=" " * 18 + "-> ", subsequent_indent=" " * 21
+            )
+    if unproven:
+        lines += ["", *textwrap.wrap(_UNPROVEN, width)]
+        lines += textwrap.wrap(
+            "; ".join(unproven.values()), width, initial_indent="  ", subsequent_indent="  "
         )
+    broken = [check.name for check in checks if check.status is Status.BROKEN]
+    return "\n".join(
+        [*lines, "", f"in the way of training: {', '.join(broken)}" if broken else "ready to train"]
+    )

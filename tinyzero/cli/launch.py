@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tinyzero.cli.hardware import Machine, choose_preset, why_not
+from tinyzero.cli.hardware import Machine, choose_preset, resolve, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Config, load_config, locate, override, parse_overrides
@@ -44,12 +44,14 @@ class Job:
 
     Attributes:
         name: of a new run, None to number it. resumed: the run to go on with, None for a new one.
+        chosen: one line about the knobs that were left to the machine; "" where none was.
     """
 
     preset: str
     config: Config
     name: str | None = None
     resumed: RunFolder | None = None
+    chosen: str = ""
 
 
 def new_job(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Job:
@@ -59,7 +61,8 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
     chosen = preset or choose_preset(machine)
     config = load_config(chosen, overrides)
     choose_kinds(config.selfplay.kinds, KINDS)  # the only names that the configuration cannot check by itself
-    return Job(preset=locate(chosen).stem, config=config, name=name)
+    config, numbers = resolve(config, machine)
+    return Job(preset=locate(chosen).stem, config=config, name=name, chosen=numbers)
 
 
 def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:

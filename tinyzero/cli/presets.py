@@ -11,6 +11,12 @@ from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
+    from tinyzero.planning import Device
+
+_WHAT_THE_FIGURES_ARE = (
+    "The peak of its memory and the time of a step are estimates, for the card that a preset names "
+    "(tinyzero plan --preset NAME says more)."
+)
 
 
 def complete_preset(incomplete: str) -> list[str]:
@@ -35,30 +41,32 @@ def presets(
 
         typer.echo(prompts(name, as_json=as_json))
     elif name is None:
-        typer.echo(
-            _list_as_json() if as_json else _list_as_table(max(100, shutil.get_terminal_size().columns))
-        )
+        width = min(max(80, shutil.get_terminal_size().columns), 110)
+        typer.echo(_list_as_json() if as_json else _list_as_table(width))
     else:
         typer.echo(_show_as_json(name) if as_json else printable(_show(name)))
 
 
 def _list_as_table(width: int) -> str:
-    rows = [("name", "hardware", "model", "what")]
-    rows += [
-        (row["name"], hardware_in_words(row["config"]), row["model"], row["description"]) for row in _rows()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = []
-    for *cells, what in rows:
-        start = "".join(f"{cell:<{size}}  " for cell, size in zip(cells, widths, strict=True))
-        lines += textwrap.wrap(
-            what,
-            width=width,
-            initial_indent=start,
-            subsequent_indent=" " * len(start),
-            break_long_words=False,
-        )
-    return "\n".join(lines)
+    """A line of figures for each preset, and under it what it is; the smallest cards first."""
+    presets = sorted(_rows(), key=lambda row: row["config"].hardware.memory_gib or 0)
+    table = [("name", "hardware", "GiB", "s/step", "model"), *map(_figures, presets)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    head, *lines = (
+        "  ".join(f"{cell:<{size}}" for cell, size in zip(cells, widths, strict=True)).rstrip()
+        for cells in table
+    )
+    described = (
+        f"{line}\n{textwrap.fill(row['description'], width, initial_indent='  ', subsequent_indent='  ')}"
+        for line, row in zip(lines, presets, strict=True)
+    )
+    return "\n".join([head, *described, "", textwrap.fill(_WHAT_THE_FIGURES_ARE, width)])
+
+
+def _figures(row: dict[str, Any]) -> tuple[str, ...]:
+    peak = "" if row["peak_gib"] is None else f"{row['peak_gib']:.1f}"
+    step = "" if row["step_s"] is None else f"{row['step_s']:.0f}"
+    return row["name"], hardware_in_words(row["config"]), peak, step, row["model"]
 
 
 def hardware_in_words(config: "Config") -> str:
@@ -76,9 +84,27 @@ def _rows() -> list[dict[str, Any]]:
             "model": (config := load_config(name)).model.base,
             "path": str(path),
             "config": config,
+            **_planned(config),
         }
         for name, path in find_presets().items()
     ]
+
+
+def _planned(config: "Config") -> dict[str, float | None]:
+    """The peak of its memory, and the time of its step on the card that it names; None where not known."""
+    from tinyzero.planning import find_card, fitted, plan, shape_of, step_time
+
+    hardware, shape = config.hardware, shape_of(config.model.base)
+    if shape is None:
+        return {"peak_gib": None, "step_s": None}
+    card = find_card(hardware.card) if hardware.card else None
+    device: Device = "cuda" if hardware.device == "cuda" else "cpu"
+    settled = fitted(config, shape, card.usable_gib if card else hardware.memory_gib or 0.0, device)
+    time = step_time(settled, shape, card) if card else None
+    return {
+        "peak_gib": plan(settled, shape, device=device).peak_gib,
+        "step_s": time.total_s if time else None,
+    }
 
 
 def _list_as_json() -> str:

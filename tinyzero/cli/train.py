@@ -102,6 +102,8 @@ def train(
             job = launch.new_job(preset, name, overrides, machine)
             if preset is None:
                 screen.note(f"{_why_this_preset(job, machine)} (all of them: tinyzero presets)")
+            if job.chosen:
+                screen.note(job.chosen)
         if dry_run:
             screen.line(_describe(job, machine))
             return

@@ -21,6 +21,7 @@ from tinyzero.config.sections import (
     SelfPlayConfig,
     TrackersConfig,
     WatchConfig,
+    is_auto,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "WatchConfig",
     "describe_preset",
     "find_presets",
+    "is_auto",
     "load_config",
     "locate",
     "override",

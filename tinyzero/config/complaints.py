@@ -17,6 +17,7 @@ _ALLOWED = {
     "too_short": "a list with at least {min_length} in it",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
+    "int_or_auto": "a whole number or auto",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",

@@ -1,8 +1,33 @@
 """Every knob, once."""
 
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+
+def is_auto(value: object) -> bool:
+    """Whether a knob was left to the machine: the command line puts a number there before a run starts."""
+    return value == "auto"
+
+
+def _accept_auto(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  from a file
+    if isinstance(value, str) and not is_auto(value):
+        raise PydanticCustomError("int_or_auto", 'must be a whole number or "auto"')
+    return value if is_auto(value) else validate(value)
+
+
+# On a knob that is an int wherever it is used, and may be "auto" where it is written.
+_OR_AUTO = WrapValidator(_accept_auto)
+_AS_IT_IS = PlainSerializer(lambda value: value)
 
 
 class Section(BaseModel):
@@ -51,6 +76,8 @@ class HardwareConfig(Section):
     """Where the model lives; auto takes CUDA where there is one."""
     memory_gib: float | None = Field(default=None, gt=0)
     """Memory of the card that the preset is made for, GiB."""
+    card: str | None = None
+    """Name of that card, as `tinyzero plan --gpu` takes it; planned for on machines without a GPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; none = one per core. Part of what makes a CPU run reproducible."""
 
@@ -208,8 +235,9 @@ class SamplingConfig(Section):
     """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)
     """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
-    batch_rows: int = Field(default=64, ge=1)
-    """Sequences decoded side by side; finished rows are replaced from a queue."""
+    batch_rows: Annotated[int, Field(ge=1), _OR_AUTO, _AS_IT_IS] = 64
+    """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
+    this machine's card has room for."""
 
 
 class LearnerConfig(Section):
@@ -226,8 +254,9 @@ class LearnerConfig(Section):
     """Of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
-    micro_batch_tokens: int = Field(default=4096, ge=64)
-    """Padded tokens per forward and backward. Lower this first when memory runs out."""
+    micro_batch_tokens: Annotated[int, Field(ge=64), _OR_AUTO, _AS_IT_IS] = 4096
+    """Padded tokens per forward and backward. Lower this first when memory runs out. auto: as many as the
+    memory of this machine's card has room for."""
     normalization: Literal["token", "sequence", "fixed"] = "token"
     """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum /
     (rollouts x completion budget) (Dr. GRPO)."""

@@ -1,0 +1,184 @@
+"""`tinyzero plan` as a person and as a program see it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tinyzero.cli import run
+from tinyzero.cli.forecast import Target, forecast
+from tinyzero.config import find_presets, load_config
+
+
+@pytest.fixture(autouse=True)
+def no_driver(monkeypatch):
+    """A machine without NVIDIA's tool, whatever the tests run on."""
+    monkeypatch.setenv("PATH", "/nowhere")
+
+
+@pytest.fixture
+def printed(capsys):
+    def run_one(*arguments):
+        assert run(["plan", *arguments]) == 0
+        return capsys.readouterr().out
+
+    return run_one
+
+
+@pytest.fixture
+def complaint(capsys):
+    def run_one(*arguments):
+        assert run(["plan", *arguments]) == 2
+        return capsys.readouterr().err.removeprefix("error: ").rstrip("\n")
+
+    return run_one
+
+
+def rows(text):
+    """First word or two -> cells of a table's line."""
+    return {line[:22].strip(): line[60:].split() for line in text.splitlines() if line.startswith("  ")}
+
+
+def test_every_term_stands_in_a_table_that_adds_up(printed):
+    text = printed("--preset", "qwen1.5b-24gb")
+    table = rows(text.partition("\n\ntime")[0])
+    assert list(table) == [
+        "weights",
+        "adapters",
+        "optimizer",
+        "KV cache",
+        "prefill",
+        "sampler",
+        "dequantised layer",
+        "gradients",
+        "activations",
+        "attention mask",
+        "logits",
+        "fragmentation",
+        "runtime",
+        "total",
+    ]
+    both = ("weights", "adapters", "optimizer", "dequantised layer", "fragmentation", "runtime")
+    total = [float(cell) for cell in table.pop("total")]
+    for column, alone in enumerate(
+        [("KV cache", "prefill", "sampler"), ("gradients", "activations", "attention mask", "logits")]
+    ):
+        parts = [float(table[name][column]) for name in both] + [float(table[name][0]) for name in alone]
+        assert sum(parts) == pytest.approx(total[column], abs=0.06)
+
+
+def test_the_last_line_says_that_it_fits_and_with_what_margin(printed):
+    last = printed("--preset", "qwen1.5b-24gb", "--gpu", "3090").splitlines()[-1]
+    assert last == "fits: 14.2 (+-15 %) of 23.5 GiB at the peak, 39 % to spare"
+
+
+def test_the_last_line_says_which_knob_helps_where_it_does_not_fit(printed):
+    last = printed("--preset", "qwen7b-24gb", "--gpu", "3060").splitlines()[-1]
+    assert last == (
+        "does not fit: qwen7b-24gb needs about 17.5 GiB, but RTX 3060 has 11.8 GiB; "
+        "lower sampling.batch_rows (now 48)"
+    )
+    turned = printed("--preset", "qwen7b-24gb", "--gpu", "3060", "--set", "sampling.batch_rows=auto")
+    assert "8 rows of 2816 tokens (auto)" in turned
+    assert turned.splitlines()[-1].startswith("fits, barely: 10.9 (+-15 %) of 11.8 GiB at the peak, ")
+
+
+def test_a_margin_too_small_to_trust_is_called_so(printed):
+    last = printed("--preset", "qwen1.5b-24gb", "--gpu", "t4").splitlines()[-1]
+    assert last.startswith("fits, barely: 14.2 (+-15 %) of 14.7 GiB at the peak, 3 % to spare; better lower ")
+
+
+def test_a_card_without_the_compute_type_is_told_another(printed):
+    arguments = ("--preset", "qwen1.5b-8gb", "--gpu", "t4", "--set", "model.dtype=bfloat16")
+    assert printed(*arguments).splitlines()[-1] == (
+        "does not run: T4 has no bfloat16; set model.dtype to float16"
+    )
+    assert json.loads(printed(*arguments, "--json"))["fits"] is False
+    assert printed("--preset", "qwen1.5b-8gb", "--gpu", "t4").splitlines()[-1].startswith("fits: ")
+
+
+@pytest.mark.parametrize("preset", find_presets())
+def test_every_preset_is_planned_in_eighty_columns(printed, preset):
+    text = printed("--preset", preset)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith("fits: ")
+
+
+def test_without_a_card_the_preset_s_own_is_taken(printed):
+    assert "\nT4: 16 GiB, of which 14.7 can be used; 320 GB/s, 65 TFLOPS\n" in printed(
+        "--preset", "qwen1.5b-16gb-t4"
+    )
+
+
+def test_without_a_preset_the_card_s_own_is_taken(printed):
+    assert printed("--gpu", "3060").startswith("qwen1.5b-12gb: ")
+    assert printed().startswith("nano-cpu: nano, 1.7 million parameters\nthis machine: ")
+
+
+def test_the_plan_for_programs_has_the_same_numbers(printed):
+    made = json.loads(printed("--preset", "qwen1.5b-24gb", "--gpu", "4090", "--json"))
+    memory = made["memory_gib"]
+    phase = sum(memory["always"].values()) + sum(memory["sampling"].values())
+    assert phase * (1 + memory["fragmentation"]) + memory["runtime"] == pytest.approx(memory["peak"])
+    assert made["margin"] == pytest.approx(1 - memory["peak"] / made["available_gib"])
+    assert made["fits"] is True
+    step = made["step_s"]
+    assert step["total_s"] == pytest.approx(step["propose_s"] + step["solve_s"] + step["learn_s"])
+    assert (made["batch_rows"], made["round"]["tasks"]) == (128, 24)
+    assert made["disk_gib"]["download"] == pytest.approx(1_543_714_304 * 2 / 2**30)
+
+
+def test_two_adapters_and_a_reference_show(printed):
+    text = printed(
+        "--preset", "qwen1.5b-24gb", "--set", "policy.adapters=per-role", "--set", "learner.kl_coef=0.1"
+    )
+    assert "2, one per role, of rank 32, float32        0.28      0.28" in text
+    assert "completion tokens, and the reference" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--gpu", "4099"), "no card '4099' in the table; did you mean RTX 4090?"),
+        (
+            ("--preset", "nano-cpu", "--gpu", "4090"),
+            "nano-cpu runs on the CPU; leave --gpu out, or --set hardware.device=cuda",
+        ),
+        (
+            ("--preset", "qwen3b-24gb", "--set", "model.base=someone/some-model"),
+            "the shape of someone/some-model is not known: it is in no preset, and no local folder with a "
+            "config.json; download it, and --set model.base=FOLDER",
+        ),
+        (
+            ("--preset", "qwen3b-24gb", "--set", "hardware.card=none", "--set", "hardware.memory_gib=none"),
+            "qwen3b-24gb names no card, and this machine has none; name one: --gpu 4090",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_one_line(complaint, arguments, message):
+    assert complaint(*arguments) == message
+
+
+def test_a_card_of_unknown_speed_is_planned_without_a_time(printed):
+    text = printed("--preset", "qwen3b-24gb", "--set", "hardware.card=none")
+    assert "\na card: 24 GiB, of which 23.5 can be used\n" in text
+    assert "\ntime: no estimate, for the speed of a card is not in the table of cards\n" in text
+
+
+def test_planning_imports_no_torch():
+    program = (
+        "import sys\nfrom tinyzero.cli import run\n"
+        "assert run(['plan', '--preset', 'qwen7b-24gb']) == 0\n"
+        "heavy = {'torch', 'transformers', 'rich', 'numpy'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_margin_is_negative_where_it_does_not_fit():
+    target = Target(place="a card", available_gib=4.0, device="cuda")
+    made = forecast("x", load_config("qwen7b-24gb"), target)
+    assert made.margin == pytest.approx(1 - made.memory.peak_gib / 4.0)
+    assert made.margin < 0

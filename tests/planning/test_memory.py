@@ -1,0 +1,144 @@
+"""The memory plan against numbers worked out by hand."""
+
+import pytest
+
+from tinyzero.config import Config, find_presets, load_config
+from tinyzero.planning import ModelShape, find_card, plan, shape_of
+
+GIB = 2**30
+
+
+def tiny_config(**sections):
+    tree = {
+        "policy": {"rank": 3},
+        "selfplay": {"proposal_tokens": 30, "answer_tokens": 20, "proposals_per_step": 2, "attempts": 4},
+        "sampling": {"max_prompt_tokens": 70, "batch_rows": 5},
+        "learner": {"micro_batch_tokens": 1000},
+    }
+    for name, values in sections.items():
+        tree.setdefault(name, {}).update(values)
+    return Config.model_validate(tree)
+
+
+# 2 layers; queries 4 x 4 = 16, keys and values 2 x 4 = 8 wide.
+TINY = ModelShape(
+    layers=2, hidden=16, heads=4, kv_heads=2, head_dim=4, intermediate=32, vocabulary=100, is_tied=True
+)
+WEIGHTS, ADAPTER = 4608 + 1600 + 80, 1536
+
+
+def in_bytes(terms):
+    return {name: gib * GIB for name, gib in terms.items()}
+
+
+def test_a_plan_on_the_cpu_is_float32_throughout():
+    made = plan(tiny_config(), TINY, device="cpu")
+    assert in_bytes(made.always) == pytest.approx(
+        {"weights": WEIGHTS * 4, "adapters": ADAPTER * 4, "optimizer": ADAPTER * 8}
+    )
+    assert in_bytes(made.sampling) == pytest.approx(
+        {
+            # rows x tokens x (keys and values) x layers x heads x width x bytes
+            "kv_cache": 5 * 100 * 2 * 2 * 2 * 4 * 4,
+            # two prompts of 70: keys and values 32 numbers; MLP and hidden, four float32 of each
+            "prefill": 140 * (32 * 4 + (32 + 16) * 16),
+            "sampler": 5 * 100 * (4 + 12),
+            "dequantised_layer": 0,
+        }
+    )
+    assert in_bytes(made.learning) == pytest.approx(
+        {
+            "gradients": ADAPTER * 4,
+            # a layer saves 4 x (16 + 16 + 32) numbers, and one MLP has 2 x 32 under way
+            "activations": 1000 * (2 * 256 * 4 + 64 * 4),
+            # the longest row is a prompt with four answers, 150 tokens; a bool and a float each
+            "attention_mask": 1000 * 150 * 5,
+            "dequantised_layer": 0,
+            "logits": 1000 * 100 * 12,
+        }
+    )
+
+
+def test_four_bit_shrinks_the_linear_maps_only_and_saves_inputs_twice():
+    made = plan(tiny_config(), TINY, device="cuda")
+    assert in_bytes(made.always) == pytest.approx(
+        {
+            "weights": 4608 * (0.5 + 1 / 64 + 4 / 16384) + 1680 * 2,
+            "adapters": ADAPTER * 4,
+            "optimizer": ADAPTER * 2 * (1 + 4 / 256),
+        }
+    )
+    assert in_bytes(made.sampling) == pytest.approx(
+        {
+            "kv_cache": 5 * 100 * 32 * 2,
+            "prefill": 140 * (32 * 2 + 48 * 12),
+            "sampler": 5 * 100 * (2 + 12),
+            "dequantised_layer": 16 * 32 * 2,
+        }
+    )
+    # 16 bit: 4 x 16 + 3 x 32 numbers; float32: 7 x 16 + 16 + 32 numbers, and 2 x 32 under way
+    assert in_bytes(made.learning)["activations"] == pytest.approx(1000 * (2 * (160 * 2 + 160 * 4) + 64 * 4))
+    assert in_bytes(made.learning)["logits"] == pytest.approx(1000 * 100 * 2)
+
+
+def test_the_peak_is_the_worse_phase_with_fragmentation_and_the_runtime():
+    made = plan(tiny_config(), TINY, device="cpu")
+    always = WEIGHTS * 4 + ADAPTER * 12
+    learning = ADAPTER * 4 + 1000 * (2304 + 750 + 1200)
+    assert made.peak_gib == pytest.approx(1.08 * (always + learning) / GIB + 0.6)
+    assert made.knob == "learner.micro_batch_tokens"
+    assert made.floor_gib == pytest.approx(1.08 * always / GIB + 0.6)
+
+
+def test_a_sampling_peak_names_the_rows():
+    made = plan(tiny_config(sampling={"batch_rows": 10**6}), TINY, device="cpu")
+    assert made.knob == "sampling.batch_rows"
+    assert made.peak_gib == made.sampling_gib > made.learning_gib
+
+
+def test_a_micro_batch_holds_at_least_one_longest_sequence():
+    made = plan(tiny_config(learner={"micro_batch_tokens": 64}), TINY, device="cpu")
+    assert in_bytes(made.learning)["logits"] == pytest.approx(100 * 100 * 12)
+
+
+def test_checkpointing_keeps_one_layer_and_the_inputs_of_all():
+    made = plan(tiny_config(model={"gradient_checkpointing": True}), TINY, device="cpu")
+    assert in_bytes(made.learning)["activations"] == pytest.approx(1000 * (2 * 16 + 256 + 64) * 4)
+
+
+def test_two_adapters_cost_twice_one_but_learn_one_after_the_other():
+    shared = plan(tiny_config(), TINY, device="cpu")
+    apart = plan(tiny_config(policy={"adapters": "per-role"}), TINY, device="cpu")
+    assert apart.always["adapters"] == 2 * shared.always["adapters"]
+    assert apart.always["optimizer"] == 2 * shared.always["optimizer"]
+    assert apart.learning == shared.learning
+
+
+def test_a_divergence_from_the_reference_costs_no_memory():
+    with_kl = plan(tiny_config(learner={"kl_coef": 0.1}), TINY, device="cpu")
+    assert with_kl == plan(tiny_config(), TINY, device="cpu")
+
+
+def test_the_vocabulary_stops_mattering_to_the_learner_beyond_a_tile():
+    shape = shape_of("Qwen/Qwen2.5-Coder-1.5B-Instruct")
+    made = plan(load_config("qwen1.5b-24gb"), shape, device="cuda")
+    assert made.learning["logits"] == 4096 * 32768 * 2 / GIB
+
+
+def test_every_gpu_preset_fits_its_card_with_an_eighth_to_spare():
+    planned = {name: load_config(name) for name in find_presets()}
+    on_gpu = {name: config for name, config in planned.items() if config.hardware.device == "cuda"}
+    assert len(on_gpu) >= 9
+    for name, config in on_gpu.items():
+        card = find_card(config.hardware.card)
+        assert card.memory_gib == config.hardware.memory_gib, name
+        assert card.has_bf16 or config.model.dtype == "float16", name
+        made = plan(config, shape_of(config.model.base), device="cuda")
+        assert made.peak_gib < 0.875 * card.usable_gib, name
+
+
+def test_every_cpu_preset_fits_eight_gib():
+    for name in find_presets():
+        config = load_config(name)
+        if config.hardware.device == "cpu":
+            assert plan(config, shape_of(config.model.base), device="cpu").peak_gib < 8, name

@@ -1,0 +1,46 @@
+"""What of TinyZero was seen to run on a GPU, from the reports that lie in the repository.
+
+A report is `docs/measurements/gpu-*.json`, an object with `card`, `date`, and `ran`: a list of the keys
+below, or `preset:NAME` for a whole run of a preset. What no report names is not promised to work.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tinyzero.config import find_presets, load_config
+
+_PACKAGE = Path(__file__).parents[1]
+
+CLAIMS = {
+    "nf4": "a base model in 4 bit on CUDA",
+    "sampling": "the built-in sampler on CUDA",
+    "learning": "an update on CUDA: trl's Triton kernels, 8-bit AdamW",
+    "float16": "float16 with a gradient scaler, for cards without bfloat16",
+    "out-of-memory": "smaller micro-batches when CUDA memory runs out",
+    "resume": "killing and resuming a run on CUDA",
+    "plan": "the memory and the time that `tinyzero plan` gives",
+    "export": "merging what was learned on a 4-bit base on CUDA",
+    "unsloth": "unsloth",
+    "vllm": "vLLM",
+}
+
+
+def never_run(reports: Iterable[dict[str, Any]] | None = None) -> dict[str, str]:
+    """Key -> what it is, of everything that no report saw on a GPU."""
+    ran = {key for report in (read_reports() if reports is None else reports) for key in report["ran"]}
+    return {key: what for key, what in claims().items() if key not in ran}
+
+
+def claims() -> dict[str, str]:
+    """All that is meant to run on a GPU: the parts, and a whole run of every preset for one."""
+    presets = [name for name in find_presets() if load_config(name).hardware.device == "cuda"]
+    return CLAIMS | {f"preset:{name}": f"a whole run of {name}" for name in presets}
+
+
+def read_reports(package: Path = _PACKAGE) -> list[dict[str, Any]]:
+    """The reports of a checkout, or those that its wheel was built with."""
+    is_checkout = (package.parent / "pyproject.toml").is_file()
+    folder = package.parent / "docs" / "measurements" if is_checkout else package / "measurements"
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("gpu-*.json"))]

@@ -1,0 +1,111 @@
+"""All that is planned of one run in one place, for a table or for JSON."""
+
+from dataclasses import dataclass
+
+from tinyzero.cli.hardware import why_too_large
+from tinyzero.config import Config
+from tinyzero.errors import ConfigError
+from tinyzero.planning import (
+    Card,
+    Device,
+    DiskPlan,
+    MemoryPlan,
+    ModelShape,
+    StepTime,
+    disk_plan,
+    fitted,
+    is_open,
+    plan,
+    shape_of,
+    step_time,
+)
+
+TIGHT = 0.08
+"""Margin below which a plan that is good to 15 % had better not be trusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a run would be.
+
+    Attributes:
+        place: in words. card: None for the CPU.
+    """
+
+    place: str
+    available_gib: float
+    device: Device
+    card: Card | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run would need there.
+
+    Attributes:
+        config: with numbers where it said "auto"; `was_open` if it did.
+        time: None where the speed of the place is not known.
+    """
+
+    preset: str
+    config: Config
+    was_open: bool
+    shape: ModelShape
+    target: Target
+    memory: MemoryPlan
+    disk: DiskPlan
+    time: StepTime | None
+
+    @property
+    def margin(self) -> float:
+        """Share of the memory that is left at the peak; negative if it does not fit."""
+        return 1 - self.memory.peak_gib / self.target.available_gib
+
+    @property
+    def lacks_bf16(self) -> bool:
+        """The card cannot compute in the type that is asked for."""
+        card = self.target.card
+        return self.config.model.dtype == "bfloat16" and card is not None and not card.has_bf16
+
+    @property
+    def fits(self) -> bool:
+        return self.margin >= 0 and not self.lacks_bf16
+
+    @property
+    def verdict(self) -> str:
+        """Whether it fits, in one line."""
+        if self.lacks_bf16:
+            return f"does not run: {self.target.place} has no bfloat16; set model.dtype to float16"
+        target, peak = self.target, f"{self.memory.peak_gib:.1f} (+-15 %)"
+        reason = why_too_large(self.preset, self.config, self.memory, target.available_gib, target.place)
+        if reason is not None:
+            return f"does not fit: {reason}"
+        room = f"{peak} of {target.available_gib:.1f} GiB at the peak, {100 * self.margin:.0f} % to spare"
+        if self.margin < TIGHT:
+            return f"fits, barely: {room}; better lower {self.memory.knob}"
+        return f"fits: {room}"
+
+
+def forecast(preset: str, config: Config, target: Target) -> Forecast:
+    """Plan memory, time and disk of `config` on `target`.
+
+    Raises:
+        ConfigError: nothing is known about the model's shape.
+    """
+    shape = shape_of(config.model.base)
+    if shape is None:
+        raise ConfigError(
+            f"the shape of {config.model.base} is not known: it is in no preset, and no local folder with a "
+            "config.json; download it, and --set model.base=FOLDER"
+        )
+    settled = fitted(config, shape, target.available_gib, target.device)
+    return Forecast(
+        preset=preset,
+        config=settled,
+        was_open=is_open(config),
+        shape=shape,
+        target=target,
+        memory=plan(settled, shape, device=target.device),
+        disk=disk_plan(settled, shape, device=target.device),
+        time=step_time(settled, shape, target.card) if target.card else None,
+    )

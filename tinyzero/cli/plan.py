@@ -1,0 +1,79 @@
+"""`tinyzero plan`: memory, time and disk of a run, before anything is downloaded or loaded."""
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tinyzero.cli.presets import complete_preset
+
+if TYPE_CHECKING:
+    from tinyzero.cli.forecast import Target
+    from tinyzero.config import Config
+
+
+def plan(
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="A name from `tinyzero presets`, or a TOML file. Default: one that fits the card.",
+            metavar="NAME|FILE.toml",
+            autocompletion=complete_preset,
+        ),
+    ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="A card, as in 4090, 3060, t4. Default: this machine's, or else the preset's."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
+    from tinyzero.cli.forecast import forecast
+    from tinyzero.cli.plan_table import as_json, as_table
+    from tinyzero.cli.screen import printable
+    from tinyzero.config import load_config, locate
+
+    chosen = preset or _preset_for(gpu)
+    config = load_config(chosen, settings or [])
+    made = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
+    typer.echo(json_module.dumps(as_json(made)) if json else printable(as_table(made)))
+
+
+def _preset_for(gpu: str | None) -> str:
+    """What `train` would choose on a machine with this card, or with this machine's."""
+    from tinyzero.cli.hardware import Gpu, Machine, card_here, choose_preset, memory_here_gib
+    from tinyzero.planning import find_card
+
+    card = find_card(gpu) if gpu else card_here()
+    seen = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16) if card else None
+    return choose_preset(Machine(memory_gib=memory_here_gib(), gpu=seen))
+
+
+def _target(name: str, config: "Config", gpu: str | None) -> "Target":
+    """Where the run would be: the card that is asked for, this machine's, the preset's, or main memory."""
+    from tinyzero.cli.forecast import Target
+    from tinyzero.cli.hardware import card_here, memory_here_gib
+    from tinyzero.errors import ConfigError
+    from tinyzero.planning import Card, find_card
+
+    hardware = config.hardware
+    if hardware.device == "cpu" and gpu is not None:
+        raise ConfigError(f"{name} runs on the CPU; leave --gpu out, or --set hardware.device=cuda")
+    card = None
+    if hardware.device != "cpu":
+        card = find_card(gpu) if gpu else card_here()
+    if card is None and hardware.device == "cuda":
+        if hardware.card is None and hardware.memory_gib is None:
+            raise ConfigError(f"{name} names no card, and this machine has none; name one: --gpu 4090")
+        card = (
+            find_card(hardware.card)
+            if hardware.card
+            else Card(name="a card", memory_gib=hardware.memory_gib or 0.0)
+        )
+    if card is None:
+        return Target(place="this machine", available_gib=memory_here_gib(), device="cpu")
+    return Target(place=card.name, available_gib=card.usable_gib, device="cuda", card=card)
