@@ -187,6 +187,23 @@ def test_a_preset_gives_a_reason_for_every_line():
                 assert len(line.partition("# ")[2]) > 10, f"{path.name}: {line}"
 
 
+def test_a_bonus_is_switched_on_by_name_and_survives_being_written_down(preset, tmp_path):
+    config = load_config(
+        preset("[rewards.bonuses.novelty]\ncap = 0.2\n"),
+        ["rewards.bonuses.novelty.coefficient=0.3", 'rewards.bonuses."odd name".cap=0.1'],
+    )
+    assert config.rewards.bonuses["novelty"].model_dump() == {"coefficient": 0.3, "cap": 0.2}
+    written = tmp_path / "written.toml"
+    written.write_text(to_toml(config))
+    assert load_config(str(written)) == config
+
+
+def test_a_misspelt_key_of_a_bonus_is_an_error(preset):
+    assert complaint(preset(""), "rewards.bonuses.novelty.coeficient=1").startswith(
+        "unknown key rewards.bonuses.novelty.coeficient in --set"
+    )
+
+
 def test_the_papers_preset_has_the_papers_constants():
     config = load_config("absolute-zero-paper")
     selfplay, learner = config.selfplay, config.learner

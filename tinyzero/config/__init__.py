@@ -1,26 +1,28 @@
 """The configuration of a run: one frozen tree, read from a sparse TOML file and `--set a.b=c`."""
 
-from tinyzero.config.loading import load_config, locate, override, parse_overrides, to_toml
-from tinyzero.config.presets import describe_preset, find_presets
-from tinyzero.config.sections import (
+from tinyzero.config.game import (
     AdvantagesConfig,
     BonusConfig,
-    Config,
     CurriculumConfig,
+    PoolConfig,
+    RewardsConfig,
+    SelfPlayConfig,
+    WatchConfig,
+)
+from tinyzero.config.loading import load_config, locate, override, parse_overrides, to_toml
+from tinyzero.config.presets import describe_preset, find_presets
+from tinyzero.config.section import Section
+from tinyzero.config.sections import (
+    Config,
     ExecutionConfig,
     HardwareConfig,
     LearnerConfig,
     ModelConfig,
     PolicyConfig,
-    PoolConfig,
     PromptsConfig,
-    RewardsConfig,
     RunConfig,
     SamplingConfig,
-    Section,
-    SelfPlayConfig,
     TrackersConfig,
-    WatchConfig,
     is_auto,
 )
 

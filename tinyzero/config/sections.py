@@ -1,17 +1,19 @@
-"""Every knob, once."""
+"""Every knob, once; those of the game are in tinyzero.config.game."""
 
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
+
+from tinyzero.config.game import (
+    AdvantagesConfig,
+    CurriculumConfig,
+    PoolConfig,
+    RewardsConfig,
+    SelfPlayConfig,
+    WatchConfig,
+)
+from tinyzero.config.section import Section
 
 
 def is_auto(value: object) -> bool:
@@ -28,26 +30,6 @@ def _accept_auto(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:  # 
 # On a knob that is an int wherever it is used, and may be "auto" where it is written.
 _OR_AUTO = WrapValidator(_accept_auto)
 _AS_IT_IS = PlainSerializer(lambda value: value)
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_none(cls, values: Any) -> Any:  # noqa: ANN401  whatever a file holds
-        """TOML has no null, so `"none"` says it where a knob may be left open."""
-        if not isinstance(values, dict):
-            return values
-        return {
-            key: None if value == "none" and cls._may_be_none(key) else value for key, value in values.items()
-        }
-
-    @classmethod
-    def _may_be_none(cls, key: str) -> bool:
-        return key in cls.model_fields and type(None) in get_args(cls.model_fields[key].annotation)
 
 
 class RunConfig(Section):
@@ -115,115 +97,6 @@ class PromptsConfig(Section):
     """full: instructions in words, with room to reason first. direct: the same, with the answer begun for the
     model; for instruct models too small to reason. compact: a few tokens, for small contexts and small cards;
     only a model that was taught the form, as nano was, answers in it unasked."""
-
-
-class SelfPlayConfig(Section):
-    """One round of the game."""
-
-    game: Literal["absolute-zero"] = "absolute-zero"
-    """The method."""
-    kinds: tuple[str, ...] = Field(default=("deduction", "abduction", "induction"), min_length=1)
-    """Task kinds that are proposed, in turn."""
-    proposals_per_step: int = Field(default=24, ge=1)
-    """Proposals written each step, shared among the kinds as evenly as possible."""
-    attempts: int = Field(default=8, ge=2)
-    """Answers sampled for each task (G). They measure its difficulty and train the solver."""
-    references: int = Field(default=4, ge=0)
-    """Earlier tasks shown to the proposer (K)."""
-    train_proposer: bool = True
-    """Off: the proposer stays at the base model and only the solver learns."""
-    separate_solver_batch: bool = False
-    """The paper's way: the attempts that measure difficulty train nothing, and the solver learns from one
-    answer to each of `proposals_per_step` earlier tasks, those of the step before first. Off: the attempts
-    train it."""
-    replays_per_step: int = Field(default=0, ge=0)
-    """Earlier tasks, solved sometimes and failed sometimes when last attempted, that are attempted again each
-    step and train the solver; they are measured anew on the way."""
-    proposal_tokens: int = Field(default=512, ge=8)
-    """Completion budget of a proposal, tokens."""
-    answer_tokens: int = Field(default=512, ge=4)
-    """Completion budget of an answer, tokens."""
-
-
-class CurriculumConfig(Section):
-    """Programs built from earlier ones; off by default. See also `pool.reference_sampling`."""
-
-    composite_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the deduction, abduction and error-prediction proposals that must call earlier programs, given
-    to them as g_0, g_1, ...; at the end of the ramp."""
-    composite_functions: int = Field(default=2, ge=1, le=4)
-    """Earlier programs that such a proposal must call, at the end of the ramp; 1 at its beginning."""
-    composite_from_step: int = Field(default=100, ge=0)
-    """Steps before the first of them: a pool of simple programs has to be there."""
-    composite_ramp_steps: int = Field(default=100, ge=1)
-    """Steps over which share and number rise evenly to their values."""
-
-
-class PoolConfig(Section):
-    """Verified tasks kept as references and for replay."""
-
-    seed_tasks: int = Field(default=0, ge=0)
-    """Before the first step the untrained model proposes, and nothing is learned, until the pool holds this
-    many tasks (256 in Absolute Zero). 0: the pool grows from the identity program alone as the run goes."""
-    capacity: int = Field(default=4096, ge=16)
-    """Tasks kept; beyond it one is dropped, never a seed and never the newest."""
-    eviction: Literal["oldest", "decided"] = "oldest"
-    """Which one: the oldest, or the oldest of those that always or never succeeded when last attempted."""
-    dedup: Literal["shape", "program"] = "shape"
-    """What is no news: a program that differs from a kept one of its kind in names and constants only, or
-    only in names, with the same inputs."""
-    reference_sampling: Literal["uniform", "recent", "novel", "learnable"] = "uniform"
-    """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those whose
-    solve rate was near `target_solve_rate`, which steers the difficulty of what it writes."""
-    target_solve_rate: float = Field(default=0.5, gt=0, lt=1)
-    """Solve rate that reference_sampling = "learnable" prefers."""
-    recheck_share: float = Field(default=0.01, ge=0, le=1)
-    """Share of the pool, at most 8 tasks, that is run again each step; what no longer gives the same is
-    dropped."""
-    max_program_chars: int = Field(default=2000, ge=40)
-    """Longer programs are refused as proposals."""
-
-
-class BonusConfig(Section):
-    """An optional reward term of a proposer: min(coefficient x value, cap), with a value in [0, 1]."""
-
-    coefficient: float = Field(default=0.5, ge=0)
-    """Weight of the term; learnability has 1."""
-    cap: float = Field(default=0.5, ge=0, le=1)
-    """Most that the term may add."""
-
-
-class RewardsConfig(Section):
-    """What an outcome is worth."""
-
-    solver: Literal["graded", "binary"] = "graded"
-    """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
-    malformed_proposal: float = Field(default=-1.0, le=0)
-    """A proposal that could not be parsed: the funnel stage that a proposal fails decides its penalty."""
-    disallowed_proposal: float = Field(default=-0.5, le=0)
-    """One that uses what it may not, or is too long."""
-    failing_proposal: float = Field(default=-0.5, le=0)
-    """One that does not run to its end."""
-    nondeterministic_proposal: float = Field(default=-0.5, le=0)
-    """One whose result differs from run to run."""
-    trivial_proposal: float = Field(default=-0.5, le=0)
-    """One that ignores or echoes its input."""
-    duplicate_proposal: float = Field(default=-0.5, le=0)
-    """One that the pool holds already."""
-    bonuses: dict[str, BonusConfig] = {}
-    """Optional terms of proposals that are learnable at all, by name: novelty, complexity, edit_distance,
-    answer_diversity, or one of your own. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
-
-
-class AdvantagesConfig(Section):
-    """From rewards to advantages."""
-
-    estimator: Literal["task-relative", "group", "leave-one-out", "mean-only"] = "task-relative"
-    """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
-    leave-one-out: the same with the mean of the other attempts (RLOO). mean-only: group, and never divided,
-    whatever `scale` says."""
-    scale: Literal["std", "none"] = "std"
-    """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
 
 
 class SamplingConfig(Section):
@@ -298,45 +171,6 @@ class ExecutionConfig(Section):
     """Runs in flight at once; none = one per core."""
     allow_weak_sandbox: bool = False
     """Run even where the system cannot confine programs (macOS). They could then read your files."""
-
-
-class WatchConfig(Section):
-    """Alarms for the ways in which self-play collapses. They are shown and logged, and change nothing.
-
-    Every alarm has the name of its threshold here, and "none" switches it off. Figures are means over
-    `window_steps`. The defaults are far from what healthy runs of nano measure, so that they mean something.
-    """
-
-    window_steps: int = Field(default=10, ge=1)
-    """Newest steps that a figure is the mean of, and first steps of the run that it is compared with. Fewer
-    are faster to tell, and to be wrong; no alarm is raised before so many steps."""
-    nothing_to_learn: float | None = Field(default=0.01, ge=0, le=1)
-    """Share of rollouts that have an advantage, below which next to nothing is learned."""
-    duplicates: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of sound proposals that the pool holds already, above which the proposer repeats itself."""
-    few_shapes: float | None = Field(default=0.5, ge=0, le=1)
-    """Program shapes per new task, names and constants aside, below which tasks are near-duplicates."""
-    one_kind: float | None = Field(default=0.5, ge=0, le=1)
-    """Entropy of the kinds of new tasks (1: all as often), below which one has taken over; two of three kinds
-    alone give 0.63."""
-    trivial: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of deterministic programs that ignore or echo their input, above which that is the habit."""
-    unanimous: float | None = Field(default=0.9, ge=0, le=1)
-    """Share of tasks whose attempts all give one answer, right or wrong, above which they teach nothing."""
-    short_answers: float | None = Field(default=0.5, gt=0)
-    """Solver's mean length as a share of that of the first window, below which it may only guess."""
-    long_answers: float | None = Field(default=2.0, gt=0)
-    """The same, above which answers have grown out of hand."""
-    low_entropy: float | None = Field(default=0.3, gt=0)
-    """Policy entropy as a share of that of the first window, below which exploration ends; of the adapter
-    that has lost most."""
-    no_entropy: float | None = Field(default=0.02, ge=0)
-    """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
-    truncated: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of a role's completions that run out of budget, above which the budget is too small."""
-    easier_programs: float | None = Field(default=0.7, gt=0)
-    """Mean size of new programs (nodes of the syntax tree) as a share of that of the first window, below
-    which a solver that wins more often does so because tasks have become easy."""
 
 
 class TrackersConfig(Section):
