@@ -100,7 +100,7 @@ class Trainer:
         self._tell_start()
         if self.steps_done == 0:
             self._measure()
-            self._prepare()
+            self._prepare(started)
         while (reason := self._reason_to_stop(started)) is None:
             report = self.step()
             for observer in self.observers:
@@ -112,12 +112,13 @@ class Trainer:
             started += self._pause_while_asked()
         return self._finish(reason, self.clock() - started)
 
-    def _prepare(self) -> None:
-        """What a game does before its first step, told as it goes on; a person may have enough of it."""
+    def _prepare(self, started: float) -> None:
+        """What a game does before its first step, told as it goes on, and resumed where it was stopped."""
         tasks = None
         for tasks, wanted in self.game.prepare():
             self._tell_event("seeding", {"step": 0, "tasks": tasks, "wanted": wanted})
-            if self._is_asked_to_stop():
+            self._pause_while_asked()
+            if self._reason_to_stop(started) is not None:
                 break
         if tasks is not None:
             self._tell_event("seeded", {"step": 0, "tasks": tasks})

@@ -214,10 +214,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why a proposal is no task: the funnel stage that it failed."""
+    """Why a proposal is no task: the funnel stage that it failed.
+
+    Attributes:
+        shape: of a program that was sound and no news, see `Task`; else empty.
+    """
 
     stage: Stage
     detail: str = ""
+    shape: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,8 @@ def test_the_newest_tasks_come_first_and_older_ones_fill_up() -> None:
 
 
 def test_programs_that_a_kind_lacks_come_first() -> None:
-    pool = pool_of(task("a", shape="s1"), task("b", shape="s2"), task("c", shape="s1", kind="induction"))
+    known = replace(task("c", kind="induction", shape="s1"), program="def f(b):\n    return 1")
+    pool = pool_of(task("a", shape="s1"), task("b", shape="s2"), known)
     assert [one.id for one in pool.programs(2, Random(0), new_to="induction")] == ["b"]
 
 
@@ -164,13 +165,34 @@ def test_references_are_drawn_uniformly_and_by_the_given_randomness() -> None:
     assert pool.references("deduction", 2, Random(7)) == pool.references("deduction", 2, Random(7))
 
 
-def test_programs_come_once_each_and_seeds_only_alone() -> None:
+def test_programs_come_once_each() -> None:
     shared = "def f(a):\n    return a * 2"
     pool = pool_of(task("a", program=shared), task("b", program=shared, kind="abduction"), task("c"))
     drawn = pool.programs(5, Random(0))
     assert len(drawn) == 2
     assert {item.program for item in drawn} == {shared, task("c").program}
-    assert pool_of().programs(5, Random(0)) == [SEED]
+
+
+def test_a_program_that_may_fail_on_its_input_is_no_subject_and_neither_is_a_seed() -> None:
+    pool = pool_of(task("a", kind="error-prediction"), task("b"))
+    assert [item.id for item in pool.programs(5, Random(0))] == ["b"]
+    assert pool_of().programs(5, Random(0)) == []
+
+
+def test_a_task_with_several_inputs_is_known_by_them() -> None:
+    first = replace(task("a", shape="same", kind="induction"), inputs=("1", "2"))
+    second = replace(first, id="b", inputs=("3", "4"))
+    assert pool_of(first).add(second)
+    assert not pool_of(first).add(replace(first, step=5))
+
+
+def test_one_answer_to_a_task_says_less_than_the_attempts_that_measured_it() -> None:
+    pool = pool_of(task("a"), task("b"))
+    pool.note_attempts("a", step=1, correct=4, attempts=8)
+    pool.note_attempts("a", step=2, correct=1, attempts=1)
+    pool.note_attempts("b", step=2, correct=1, attempts=1)
+    assert (pool.entry("a").solve_rate, pool.entry("b").solve_rate) == (0.5, 1.0)
+    assert pool.entry("a").is_mixed
 
 
 def test_counts_are_per_kind() -> None:

@@ -39,6 +39,7 @@ def test_a_block_is_the_same_function_under_another_name():
         "def f(a):\n    return [f for f in a]",
         "def f(a):\n    def f(b):\n        return b\n    return f(a)",
         "def f(a):\n    g_0 = 1\n    return a + g_0",
+        "import math as f\n\ndef f(a):\n    return f.floor(a)",
     ],
 )
 def test_what_a_plain_renaming_would_break_is_no_block(program):
@@ -58,6 +59,12 @@ def test_the_whole_runs_and_remembers_its_parents():
     [
         ("def f(a):\n    return a + 1", "does not call g_0"),
         ("def f(a):\n    return g_0", "does not call g_0"),
+        ("def f(a):\n    return a + g_0(1)", "does not call g_0 on anything of its own"),
+        ("def f(a):\n    from math import floor as g_0\n    return g_0(a)", "defines g_0"),
+        (
+            "def f(a):\n    try:\n        return a\n    except ValueError as g_0:\n        return g_0(a)",
+            "defines g_0",
+        ),
         ("def g_0(a):\n    return 1\n\ndef f(a):\n    return g_0(a)", "defines g_0"),
         ("def f(a, g_0):\n    return g_0(a)", "defines g_0"),
         ("def f(a):\n    g_0 = len\n    return g_0(a)", "defines g_0"),
@@ -81,9 +88,18 @@ def test_blocks_are_numbered_over_those_that_can_be_one():
     tasks = [
         Task(id=str(i), kind="deduction", program=p, inputs=(), outputs=()) for i, p in enumerate(programs)
     ]
-    chosen, sources = usable_blocks(tasks, 2)
+    chosen, sources = usable_blocks(tasks, 2, 400)
     assert [task.id for task in chosen] == ["1", "2"]
     assert [source.split("(")[0] for source in sources] == ["def g_0", "def g_1"]
+
+
+def test_blocks_leave_room_for_a_program_that_calls_them():
+    tasks = [
+        Task(id=str(i), kind="deduction", program=program, inputs=(), outputs=())
+        for i, program in enumerate([COUNTDOWN, DOUBLE])
+    ]
+    chosen, _ = usable_blocks(tasks, 2, len(as_block(COUNTDOWN, "g_0")) - 1)
+    assert [task.id for task in chosen] == ["1"]
 
 
 @pytest.mark.parametrize("style", ["full", "direct", "compact"])

@@ -61,7 +61,8 @@ def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
     tasks = [task for task in example_tasks() if task.kind in kinds]
     source = Pool(config.pool, tasks)
     for name, kind in kinds.items():
-        references = kind.draw_references(source, config.selfplay.references, Random(config.run.seed))
+        rng = Random(config.run.seed)
+        references = kind.draw_references(source, config.selfplay.references, rng) or list(kind.seeds()[:1])
         while len(references) > 1 and not _fits(kind.propose_prompt(references, style), config, frame):
             references.pop()
         yield kind.propose_prompt(references, style)

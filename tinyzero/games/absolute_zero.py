@@ -5,6 +5,7 @@ Source: arXiv:2505.03335, whose code samples separate attempts for training and 
 `selfplay.separate_solver_batch` does that too.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from random import Random
 
 from tinyzero import advantages
 from tinyzero.config import Config
-from tinyzero.errors import ConfigError, nearest
+from tinyzero.errors import CheckpointError, ConfigError, nearest
 from tinyzero.games.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
@@ -25,6 +26,7 @@ from tinyzero.rewards import BONUSES, Bonus, Proposed, bonus_terms, choose_bonus
 from tinyzero.tasks import Kind
 from tinyzero.tasks.batching import call_flat
 from tinyzero.tasks.judging import judge_answers
+from tinyzero.tasks.similarity import novelty
 from tinyzero.types import (
     Answer,
     Execution,
@@ -40,6 +42,7 @@ from tinyzero.types import (
 )
 
 Funnelled = Admitted | Rejection
+_PROGRESS = "game.json"
 SEEDING_ROUNDS = 40
 """Rounds of proposing without learning; a pool still short of `pool.seed_tasks` after them has to do."""
 
@@ -63,6 +66,7 @@ class AbsoluteZero:
         self.kinds = choose_kinds(config.selfplay.kinds, kinds)
         self.bonuses = choose_bonuses(config.rewards.bonuses, bonuses)
         self.pool = Pool(config.pool, (seed for kind in self.kinds.values() for seed in kind.seeds()))
+        self.rounds_prepared = 0
 
     def prepare(self) -> Iterator[tuple[int, int]]:
         """Before the first step: let the model propose, and learn nothing, until the pool is large enough.
@@ -71,24 +75,24 @@ class AbsoluteZero:
             After every round, how many tasks the pool holds and how many it should.
         """
         wanted = self.config.pool.seed_tasks
-        for number in range(SEEDING_ROUNDS):
-            if len(self.pool) >= wanted:
-                return
-            briefs = self.draw_briefs(number)
-            answers = self.propose(briefs, f"seeding/{number}/{len(self.pool)}")
+        while len(self.pool) < wanted and self.rounds_prepared < SEEDING_ROUNDS:
+            briefs = self.draw_briefs(self.rounds_prepared, purpose="seeding/")
+            answers = self.propose(briefs, f"seeding/{self.rounds_prepared}")
             self.verify(answers, briefs, step=0)
+            self.rounds_prepared += 1
             yield len(self.pool), wanted
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
         watch, num_dropped = Stopwatch(), self.pool.num_dropped
         seeded = self.pool.grown() if step == 0 else []
+        with watch("verify"):
+            drifted = self._recheck(step)
         old = self.draw_old(step)  # before new ones come in
         with watch("propose"):
             briefs = self.draw_briefs(step)  # [P]
             answers = self.propose(briefs, f"{step}/propose")  # [P]
         with watch("verify"):
-            drifted = self._recheck(step)
             outcomes = self.verify(answers, briefs, step)  # [P]
         new = [outcome.task for outcome in outcomes if isinstance(outcome, Admitted)]  # [T]
         with watch("solve"):
@@ -124,9 +128,11 @@ class AbsoluteZero:
     def _attempts_at_old(self) -> int:
         return 1 if self.config.selfplay.separate_solver_batch else self.config.selfplay.attempts
 
-    def draw_briefs(self, step: int) -> list[Brief]:
+    def draw_briefs(self, turn: int, purpose: str = "") -> list[Brief]:
         """What each of the P proposers is given."""
-        return draw_briefs(step, kinds=self.kinds, pool=self.pool, config=self.config, fits=self.sampler.fits)
+        return draw_briefs(
+            turn, purpose, kinds=self.kinds, pool=self.pool, config=self.config, fits=self.sampler.fits
+        )
 
     def propose(self, briefs: Sequence[Brief], stream: str) -> list[Answer]:
         prompts = [brief.prompt(self.config.prompts.style) for brief in briefs]
@@ -165,13 +171,14 @@ class AbsoluteZero:
         if not self._can_be_shown(task):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
         if not self.pool.add(task):
-            return Rejection(stage=Stage.NEW, detail="the pool holds a task like it")
+            return Rejection(stage=Stage.NEW, detail="the pool holds a task like it", shape=task.shape)
         return Admitted(task=task, bonuses=self._bonuses(task, brief) if self.bonuses else {})
 
     def _bonuses(self, task: Task, brief: Brief) -> dict[str, float]:
+        shown = [reference.program for reference in brief.references if reference.kind == task.kind]
         proposed = Proposed(
             task=task,
-            novelty=self.pool.entry(task.id).novelty,
+            novelty=min(self.pool.entry(task.id).novelty, novelty(task.program, shown)),
             references=brief.references,
             peers=[peer for peer in self.pool.tasks(task.kind) if peer.id != task.id],
         )
@@ -227,7 +234,7 @@ class AbsoluteZero:
             replayed_tasks=[one.task for one in at_old],
             metrics={
                 **round_metrics([*proposed, *on_new]),
-                **diversity_metrics([one.task for one in at_new]),
+                **diversity_metrics([one.task for one in at_new], repeated_shapes(outcomes)),
                 **term_metrics([*proposed, *on_new]),
                 **replay_metrics(at_old, on_old),
             },
@@ -256,14 +263,29 @@ class AbsoluteZero:
 
     def save(self, folder: Path) -> None:
         self.pool.save(folder)
+        (folder / _PROGRESS).write_text(json.dumps({"rounds_prepared": self.rounds_prepared}))
 
     def load(self, folder: Path) -> None:
         """The saved pool, and what a person imported into it, where that fits this run's prompts."""
         self.pool.load(folder)
+        self.rounds_prepared = _read_progress(folder / _PROGRESS)
         if (folder / IMPORTS).exists():
             for task in read_tasks(folder / IMPORTS):
                 if task.kind in self.kinds and self._can_be_shown(task):
                     self.pool.add(task)
+
+
+def repeated_shapes(outcomes: Sequence[Funnelled]) -> list[str]:
+    """Shapes of the programs that were sound, and no news."""
+    return [outcome.shape for outcome in outcomes if isinstance(outcome, Rejection) and outcome.shape]
+
+
+def _read_progress(path: Path) -> int:
+    """Rounds that a saved game had prepared. Raises CheckpointError."""
+    try:
+        return int(json.loads(path.read_text())["rounds_prepared"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read the game's progress in {path}: {error}") from error
 
 
 def choose_kinds(names: Sequence[str], kinds: Mapping[str, Kind]) -> dict[str, Kind]:

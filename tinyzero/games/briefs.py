@@ -49,13 +49,28 @@ class Brief:
 
 
 def draw_briefs(
-    step: int, *, kinds: Mapping[str, Kind], pool: Pool, config: Config, fits: Callable[[Prompt], bool]
+    turn: int,
+    purpose: str = "",
+    *,
+    kinds: Mapping[str, Kind],
+    pool: Pool,
+    config: Config,
+    fits: Callable[[Prompt], bool],
 ) -> list[Brief]:
-    """One for each of the P proposals of a step, as long as the prompt allows."""
-    return [
-        _that_fits(_draw(kinds[name], step, place, pool, config), config.prompts.style, fits)
-        for place, name in enumerate(kinds_in_turn(list(kinds), step, config.selfplay.proposals_per_step))
-    ]
+    """One for each of the P proposals of a step, as long as the prompt allows.
+
+    Args:
+        turn: the step. purpose: names the random numbers of rounds that are no steps, `"seeding/"`; none of
+            their proposals must call earlier programs.
+    """
+    briefs = []
+    for place, name in enumerate(kinds_in_turn(list(kinds), turn, config.selfplay.proposals_per_step)):
+        stream = f"{config.run.seed}/{purpose}{turn}"
+        brief = _draw(_from(name, kinds), pool, config, Random(f"{stream}/refs/{place}"))
+        if not purpose:
+            brief = _with_blocks(brief, turn, pool, config, Random(f"{stream}/blocks/{place}"))
+        briefs.append(_that_fits(brief, config.prompts.style, fits))
+    return briefs
 
 
 def kinds_in_turn(names: Sequence[str], step: int, count: int) -> list[str]:
@@ -63,17 +78,28 @@ def kinds_in_turn(names: Sequence[str], step: int, count: int) -> list[str]:
     return [names[(step * count + place) % len(names)] for place in range(count)]
 
 
-def _draw(kind: Kind, step: int, place: int, pool: Pool, config: Config) -> Brief:
-    seed = config.run.seed
-    references = kind.draw_references(pool, config.selfplay.references, Random(f"{seed}/{step}/refs/{place}"))
-    brief = Brief(kind=kind, references=tuple(references))
-    if not isinstance(kind, ProgramAndInput):  # the others are given their program
-        return brief
-    rng = Random(f"{seed}/{step}/blocks/{place}")
+def _from(name: str, kinds: Mapping[str, Kind]) -> list[Kind]:
+    """All kinds, from this one on, in turn."""
+    names = list(kinds)
+    start = names.index(name)
+    return [kinds[name] for name in (*names[start:], *names[:start])]
+
+
+def _draw(in_turn: Sequence[Kind], pool: Pool, config: Config, rng: Random) -> Brief:
+    """For the first kind that can propose; where none can, the first is given a seed of its own."""
+    for kind in in_turn:
+        references = kind.draw_references(pool, config.selfplay.references, rng)
+        if references is not None:
+            return Brief(kind=kind, references=tuple(references))
+    return Brief(kind=in_turn[0], references=in_turn[0].seeds()[:1])
+
+
+def _with_blocks(brief: Brief, step: int, pool: Pool, config: Config, rng: Random) -> Brief:
     count = num_blocks(config.curriculum, step, rng)
-    if count == 0:
+    if count == 0 or not isinstance(brief.kind, ProgramAndInput):  # the others are given their program
         return brief
-    blocks, sources = usable_blocks(pool.programs(count * _TRIED, rng), count)
+    candidates = pool.programs(count * _TRIED, rng)
+    blocks, sources = usable_blocks(candidates, count, config.pool.max_program_chars // 2)
     return replace(brief, blocks=blocks, sources=sources)
 
 

@@ -70,18 +70,20 @@ def entropy(counts: Sequence[int]) -> float:
     return sum(count / total * math.log(total / count) for count in counts if count)
 
 
-def diversity_metrics(tasks: Sequence[Task]) -> dict[str, float]:
-    """How different a round's new tasks are, and how large their programs.
+def diversity_metrics(tasks: Sequence[Task], repeated_shapes: Sequence[str] = ()) -> dict[str, float]:
+    """How different a round's programs are, and how large those of its new tasks.
 
-    `distinct_shapes`: program shapes, names and constants aside, per task. `program_nodes`: nodes of the
-    syntax tree, mean of the programs; they fall when the proposer turns to easier ones.
+    `distinct_shapes`: program shapes, names and constants aside, per sound proposal. `program_nodes`: nodes
+    of the syntax tree, mean of the programs; they fall when the proposer turns to easier ones.
+
+    Args:
+        repeated_shapes: of the sound proposals that are no new task.
     """
-    if not tasks:
-        return {}
-    return {
-        "proposer/distinct_shapes": len({task.shape for task in tasks}) / len(tasks),
-        "proposer/program_nodes": fmean(num_nodes(task.program) for task in tasks),
-    }
+    shapes = [*(task.shape for task in tasks), *repeated_shapes]
+    metrics = {"proposer/distinct_shapes": len(set(shapes)) / len(shapes)} if shapes else {}
+    if tasks:
+        metrics["proposer/program_nodes"] = fmean(num_nodes(task.program) for task in tasks)
+    return metrics
 
 
 def num_nodes(program: str) -> int:

@@ -39,8 +39,9 @@ class Entry:
 
     @property
     def solve_rate(self) -> float | None:
-        """The newest one; None for a task that was never attempted."""
-        return self.measurements[-1].solve_rate if self.measurements else None
+        """The newest one that more than one attempt measured, if any; None for a task never attempted."""
+        several = [one for one in self.measurements if one.attempts > 1] or self.measurements
+        return several[-1].solve_rate if several else None
 
     @property
     def is_mixed(self) -> bool:

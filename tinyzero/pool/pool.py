@@ -11,6 +11,7 @@ from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
 from tinyzero.pool.choice import choose
 from tinyzero.pool.entries import Entry, Measurement, entry_from_record, entry_to_record
+from tinyzero.tasks.error_prediction import ErrorPrediction
 from tinyzero.tasks.records import to_record
 from tinyzero.tasks.similarity import novelty
 from tinyzero.types import Task
@@ -26,7 +27,8 @@ class Pool:
     """Tasks in the order they came in, no two alike; seeds (`step` -1) are never dropped.
 
     Alike are tasks of one kind whose programs differ in names and constants only (`pool.dedup = "shape"`), or
-    in names only, with the same inputs ("program").
+    in names only, with the same inputs ("program"). A task with several inputs is about a program that its
+    proposer was given: it is always known by program and inputs.
 
     Attributes:
         num_dropped: tasks that had to make room, since this object was made.
@@ -84,15 +86,13 @@ class Pool:
         return [entry.task for entry in choose(candidates, count, self._config, rng)]
 
     def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
-        """At most `count` tasks with different programs; seeds only if there is nothing else.
+        """At most `count` tasks with different programs that run on their inputs, no seeds.
 
         Args:
             new_to: a kind; programs of which it has no task yet come first.
         """
-        by_program = {entry.task.program: entry for entry in self._entries.values()}
-        candidates = [entry for entry in by_program.values() if entry.task.step >= 0] or list(
-            by_program.values()
-        )
+        grown = (entry for entry in self._grown(None) if entry.task.kind != ErrorPrediction.name)
+        candidates = list({entry.task.program: entry for entry in grown}.values())
         known = {_form(task) for task in self.tasks(new_to)}
         fresh = [entry for entry in candidates if _form(entry.task) not in known]
         return [entry.task for entry in choose(fresh or candidates, count, self._config, rng)]
@@ -137,8 +137,8 @@ class Pool:
 
     def _key(self, task: Task) -> tuple[str, str]:
         """Equal for tasks that are alike."""
-        has_shape = self._config.dedup == "shape" and task.shape
-        return (task.kind, task.shape if has_shape else task.id)
+        is_known_by_shape = self._config.dedup == "shape" and task.shape and len(task.inputs) == 1
+        return (task.kind, task.shape if is_known_by_shape else task.id)
 
     def _compared(self, kind: str) -> Iterable[str]:
         newest_first = (entry.task for entry in reversed(self._entries.values()))

@@ -5,6 +5,7 @@ Absolute Zero's code has terms of these kinds, and its experiments switch all of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from tinyzero.config import BonusConfig
@@ -90,7 +91,8 @@ def _surprise(item: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> float
     return 1.0 - others.count(item) / len(others) if others else 1.0
 
 
-def _types(outputs: Sequence[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=65536)
+def _types(outputs: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(type(parse_literal(output)).__name__ for output in outputs)
 
 

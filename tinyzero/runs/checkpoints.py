@@ -40,13 +40,14 @@ def write(
     """Save the state after `step` steps, and return its folder.
 
     Where an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
-    step. `progress` holds the trainer's counters, JSON values.
+    step, but for step 0, before which a game may prepare for a while. `progress` holds the trainer's
+    counters, JSON values.
 
     Raises:
         CheckpointError: the disk is full or refuses; older checkpoints are untouched.
     """
     target = run_folder.checkpoints / f"step-{step:06d}"
-    if target.exists() and find_damage(target) is None:
+    if step > 0 and target.exists() and find_damage(target) is None:
         return target
     aside = run_folder.checkpoints / f".{target.name}"
     try:

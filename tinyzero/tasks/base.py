@@ -23,7 +23,11 @@ class TaskSource(Protocol):
         ...
 
     def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
-        """At most `count` tasks with different programs; those that the kind `new_to` lacks come first."""
+        """At most `count` tasks with different programs that run on their inputs, no seeds.
+
+        Args:
+            new_to: a kind; programs of which it has no task yet come first.
+        """
         ...
 
 
@@ -39,8 +43,8 @@ class Kind(Protocol):
         """Tasks that the pool starts from and never drops."""
         ...
 
-    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
-        """The earlier tasks to show to a proposer, at most K = `count`."""
+    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task] | None:
+        """The earlier tasks to show to a proposer, at most K = `count`; None where it cannot propose yet."""
         ...
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:

@@ -26,8 +26,7 @@ def as_block(program: str, name: str) -> str | None:
     others = [
         node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.Import | ast.ImportFrom)
     ]
-    names = bound_names(functions[0]) - {ENTRY} if len(functions) == 1 else set()
-    if len(functions) != 1 or others or _binds_entry(functions[0]) or name in names:
+    if len(functions) != 1 or others or name in bound_names(tree) or _rebinds_entry(tree):
         return None
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == ENTRY:
@@ -36,10 +35,11 @@ def as_block(program: str, name: str) -> str | None:
     return ast.unparse(tree)
 
 
-def _binds_entry(function: ast.FunctionDef) -> bool:
-    """Whether the name `f` means something else within the function, which a plain renaming would break."""
-    inner = [node for node in ast.walk(function) if node is not function]
-    return any(ENTRY in bound_names(node) for node in inner)
+def _rebinds_entry(tree: ast.Module) -> bool:
+    """Whether `f` is bound by more than the function itself, which a plain renaming would break."""
+    inner = [child for node in tree.body for child in ast.walk(node) if child not in tree.body]
+    imports = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    return any(ENTRY in bound_names(node) for node in (*inner, *imports))
 
 
 def with_blocks(prompt: Prompt, blocks: Sequence[str], style: Style) -> Prompt:
@@ -66,22 +66,34 @@ def _misuse(program: str, count: int) -> str:
     own = next((name for name in names if name in bound_names(tree)), None)
     if own is not None:
         return f"defines {own}, which is given"
-    called = {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    called = {name for node in ast.walk(tree) if (name := _called_on_own(node, bound_names(tree)))}
     missing = next((name for name in names if name not in called), None)
-    return f"does not call {missing}" if missing is not None else ""
+    return f"does not call {missing} on anything of its own" if missing is not None else ""
 
 
-def usable_blocks(tasks: Sequence[Task], count: int) -> tuple[tuple[Task, ...], tuple[str, ...]]:
-    """The first `count` tasks whose programs can be building blocks, and the sources, named in order."""
+def _called_on_own(node: ast.AST, own: set[str]) -> str:
+    """The function that a call gives a name of the program to, such as an argument; else an empty string."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return ""
+    given = (part for argument in (*node.args, *node.keywords) for part in ast.walk(argument))
+    is_on_own = any(isinstance(part, ast.Name) and part.id in own for part in given)
+    return node.func.id if is_on_own else ""
+
+
+def usable_blocks(
+    tasks: Sequence[Task], count: int, max_chars: int
+) -> tuple[tuple[Task, ...], tuple[str, ...]]:
+    """The first `count` tasks whose programs can be building blocks, and the sources, named in order.
+
+    Args:
+        max_chars: of all sources together, so that there is room left for a program that calls them.
+    """
     chosen: list[Task] = []
     sources: list[str] = []
     for task in tasks:
         source = as_block(task.program, block_name(len(chosen)))
-        if source is not None and len(chosen) < count:
+        fits = source is not None and sum(map(len, (*sources, source))) <= max_chars
+        if source is not None and fits and len(chosen) < count:
             chosen.append(task)
             sources.append(source)
     return tuple(chosen), tuple(sources)

@@ -83,6 +83,16 @@ def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | N
     return None
 
 
+def refuse_trivial_pairs(pairs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
+    """Why runs, none of them the first, show that a program ignores or echoes its input, or None."""
+    if all(same(pairs[0][1], value) for _, value in pairs):
+        return _trivial("all outputs are the same")
+    places = range(min(len(arguments) for arguments, _ in pairs))
+    if any(all(same(value, arguments[place]) for arguments, value in pairs) for place in places):
+        return _trivial("the outputs repeat an argument")
+    return None
+
+
 def _trivial(detail: str) -> Rejection:
     return Rejection(stage=Stage.NONTRIVIAL, detail=detail)
 

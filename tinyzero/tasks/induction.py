@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from random import Random
 
-from tinyzero.execution.values import parse_literal, same
+from tinyzero.execution.values import parse_arguments, parse_literal, same
 from tinyzero.tasks.answers import final_part, listed_calls, proposal_parts, written_program
 from tinyzero.tasks.base import Style, TaskSource
-from tinyzero.tasks.funnel import MAX_LITERAL_CHARS, make_task, malformed, read_arguments, refuse_run
+from tinyzero.tasks.funnel import (
+    MAX_LITERAL_CHARS,
+    make_task,
+    malformed,
+    read_arguments,
+    refuse_run,
+    refuse_trivial_pairs,
+)
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import IDENTITY
 from tinyzero.tasks.programs import BadProgram, tidy
@@ -41,9 +48,9 @@ class Induction:
         )
         return (make_task(seed, values, step=-1),)
 
-    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
-        """One task, whose program is the subject, however many references are asked for."""
-        return pool.programs(1, rng, new_to=self.name)
+    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task] | None:
+        """One task, whose program is the subject, however many are asked for; None while there is none."""
+        return pool.programs(1, rng, new_to=self.name) or None
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         """Where there is room, the subject's own input shows what arguments it takes."""
@@ -84,15 +91,14 @@ class Induction:
     def accept(
         self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
     ) -> Task | Rejection:
-        """Every input must run; outputs that are all equal show nothing of the program."""
+        """Every input must run; a program that ignores or echoes its inputs is no subject."""
         (runs,) = executions
         refused = next((refusal for run in runs if (refusal := refuse_run(run))), None)
         if refused is not None:
             return refused
         outputs = [run.value for run in runs]
-        if all(same(outputs[0], output) for output in outputs):
-            return Rejection(stage=Stage.NONTRIVIAL, detail="all outputs are the same")
-        return make_task(proposal, outputs, step)
+        pairs = [(parse_arguments(text), out) for text, out in zip(proposal.inputs, outputs, strict=True)]
+        return refuse_trivial_pairs(pairs) or make_task(proposal, outputs, step)
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         shown = num_shown(task)

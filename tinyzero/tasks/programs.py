@@ -31,6 +31,8 @@ _ALLOWED_DUNDERS = frozenset(
     {"__init__", "__name__", "__len__", "__getitem__", "__iter__", "__next__", "__call__"}
 )
 _DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+# Of `except ... as name` and of patterns, which may leave the name out.
+_NAMING = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 # Of text that reaches Python's parser at all.
 _MAX_SOURCE_CHARS = 20_000
 # Deeper trees overflow the recursion of ast.unparse; honest programs stay below 30.
@@ -201,7 +203,9 @@ def bound_names(tree: ast.AST) -> set[str]:
     names |= {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-    return names | {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    names |= {node.asname for node in ast.walk(tree) if isinstance(node, ast.alias) and node.asname}
+    return names | {node.name for node in ast.walk(tree) if isinstance(node, _NAMING) and node.name}
 
 
 def _attributes(tree: ast.AST) -> Iterator[str]:
@@ -243,9 +247,36 @@ class _Renamer(ast.NodeTransformer):
         node.name = self._fresh(node.name)
         return self.generic_visit(node)
 
-    def visit_keyword(self, node: ast.keyword) -> ast.AST:
-        node.arg = node.arg and self._names.get(node.arg, node.arg)
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Keywords of its own functions are names of its own; `sorted(a, key=key)` keeps its `key`."""
+        if isinstance(node.func, ast.Name) and node.func.id in self._own:
+            for keyword in node.keywords:
+                keyword.arg = keyword.arg and self._fresh(keyword.arg)
         return self.generic_visit(node)
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        node.asname = node.asname and self._fresh(node.asname)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = node.name and self._fresh(node.name)
+        return self.generic_visit(node)
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
+        node.name = node.name and self._fresh(node.name)
+        return self.generic_visit(node)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
+        node.name = node.name and self._fresh(node.name)
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        node.names = [self._fresh(name) for name in node.names]
+        return node
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        node.names = [self._fresh(name) for name in node.names]
+        return node
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return ast.Constant(value=type(node.value).__name__) if self._constants else node
