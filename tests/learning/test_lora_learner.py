@@ -185,6 +185,31 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(make_policy):
     assert policy.versions == {"shared": 1}
 
 
+@pytest.mark.parametrize("engine", ["builtin", "trl"])
+def test_a_float16_gradient_that_overflows_halves_the_scale_and_skips_the_step(make_policy, engine):
+    policy = make_policy(temperature=TEMPERATURE, dtype="float16")
+    rollouts, advantages = make_round(policy, noise=0.0)
+    subject = learner(policy, engine=engine, lr=1e-3)
+    scaler = subject._scalers["shared"]
+    scaler.load_state_dict(scaler.state_dict() | {"scale": 2.0**30})  # any gradient leaves float16
+    before = weights(policy, "shared")
+    skipped = subject.update(rollouts, advantages)
+    assert skipped["learner/shared/skipped"] == 1
+    assert "learner/shared/grad_norm" not in skipped
+    assert torch.equal(weights(policy, "shared"), before)
+    assert scaler.get_scale() == 2.0**29
+    scaler.load_state_dict(scaler.state_dict() | {"scale": 2.0**10})
+    learned = subject.update(rollouts, advantages)
+    assert learned["learner/shared/skipped"] == 0
+    assert policy.versions == {"shared": 1}
+    assert {parameter.grad for parameter in policy.trainable_parameters("shared")} == {None}
+    exact = make_policy(temperature=TEMPERATURE)
+    expected = learner(exact, lr=1e-3).update(rollouts, advantages)
+    assert learned["learner/shared/grad_norm"] == pytest.approx(
+        expected["learner/shared/grad_norm"], rel=0.02
+    )  # unscaled again before it is measured and clipped
+
+
 @pytest.mark.parametrize("failing", [2, 4])
 def test_batches_can_be_halved_in_the_middle_of_any_update(make_policy, failing):
     """What was kept of the round's start then fits no batch of the second try."""
