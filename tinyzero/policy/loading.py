@@ -170,7 +170,20 @@ def _read(
     base, found = loaded
     if not quantization:  # 4-bit weights are made where they stay
         base.to(device)
+    elif device.type == "cpu":
+        _keep_differentiable(base)
     return base, found["missing_keys"]
+
+
+def _keep_differentiable(base: "PreTrainedModel") -> None:
+    """Keep 4-bit weights in the layout that has a backward pass.
+
+    On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks them for good at the first pass in evaluation mode:
+    our sampling. Multiplying by the new layout passes no gradient on, and adapters would learn nonsense.
+    """
+    for module in base.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _read_through_unsloth(
