@@ -22,7 +22,7 @@ from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
 
 SMOLLM2 = os.environ.get("TINYZERO_SMOLLM2", "")
-NUM_SAMPLES, MAX_TOKENS = 4, 12
+NUM_SAMPLES, MAX_TOKENS = 2, 8
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 

@@ -62,18 +62,25 @@ class FastModel:
 
 
 @pytest.fixture
-def unsloth(monkeypatch):
-    module = ModuleType("unsloth")
-    module.FastModel = FastModel
-    monkeypatch.setitem(sys.modules, "unsloth", module)
-    monkeypatch.setattr(loading, "import_stack", lambda *_, **__: ("unsloth", ""))
+def use_unsloth(monkeypatch):
+    """From its call on, models are loaded through the interface above."""
+
+    def use():
+        module = ModuleType("unsloth")
+        module.FastModel = FastModel
+        monkeypatch.setitem(sys.modules, "unsloth", module)
+        monkeypatch.setattr(loading, "import_stack", lambda *_, **__: ("unsloth", ""))
+
+    return use
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
 @pytest.mark.parametrize("adapters", ["shared", "per-role"])
 def test_unsloths_model_wears_the_adapters_that_transformers_would(
-    unsloth, make_policy, tiny_model_folder, adapters
+    use_unsloth, make_policy, tiny_model_folder, adapters
 ):
+    plain = make_policy(adapters=adapters, randomize=False, seed=3)
+    use_unsloth()
     before = torch.random.get_rng_state()
     policy = loading.load_policy(
         ModelConfig(base=str(tiny_model_folder), gradient_checkpointing=True),
@@ -82,8 +89,7 @@ def test_unsloths_model_wears_the_adapters_that_transformers_would(
         temperature=1.0,
         seed=3,
     )
-    plain = make_policy(adapters=adapters, randomize=False, seed=3)
-    assert policy.loader == "unsloth"
+    assert (plain.loader, policy.loader) == ("transformers", "unsloth")
     assert torch.equal(torch.random.get_rng_state(), before)
     assert policy.adapters == plain.adapters
     for adapter in policy.adapters:
@@ -95,8 +101,9 @@ def test_unsloths_model_wears_the_adapters_that_transformers_would(
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
-def test_unsloth_is_asked_for_this_very_model(unsloth, tiny_model_folder):
+def test_unsloth_is_asked_for_this_very_model(use_unsloth, tiny_model_folder):
     """Its default is to take its own upload in place of the model that one names."""
+    use_unsloth()
     options = {"base": str(tiny_model_folder), "quantization": "nf4"}
     loading.load_policy(ModelConfig(**options), PolicyConfig(rank=4), device="cpu", temperature=1.0)
     assert FastModel.asked == {

@@ -31,6 +31,8 @@ def import_stack(wanted: Loader, *, has_cuda: bool, num_adapters: int) -> tuple[
         HardwareError: unsloth is asked for, and there is no CUDA device.
         ModelLoadError: unsloth is asked for, and cannot be imported.
     """
+    # At import it recommends a kernel on the Hub, which can only multiply without gradients.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if wanted == "transformers" or (wanted == "auto" and not has_cuda):
         return "transformers", ""
     if not has_cuda:

@@ -81,7 +81,7 @@ def check_masks_are_heeded(model: Any, device: torch.device) -> None:  # noqa: A
     seen[2:, 1] = False
     dtype = model.get_input_embeddings().weight.dtype
     mask = torch.zeros(1, 1, 4, 4, dtype=dtype, device=device).masked_fill_(~seen, torch.finfo(dtype).min)
-    with torch.inference_mode():
+    with torch.no_grad():  # inference tensors that a layer keeps would be of no use to training
         for is_training in (True, False):
             model.train(is_training)
             one, other = (
