@@ -6,7 +6,8 @@ from bitsandbytes.optim.adamw import AdamW8bit
 from rounds import TEMPERATURE, learner, make_round, weights
 from torch import nn
 
-from tinyzero.learning.optimizers import make_optimizer
+from tinyzero.errors import CheckpointError
+from tinyzero.learning.optimizers import choose_optimizer, make_optimizer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LARGE = 8192  # bitsandbytes keeps moments of fewer than 4096 numbers in 32 bit
@@ -14,7 +15,7 @@ RANK = 32  # at which nano's adapters are larger than that
 
 
 def optimizer(name, parameters, *, device=CPU, lr=1e-2, weight_decay=0.0):
-    return make_optimizer(name, parameters, device=device, lr=lr, weight_decay=weight_decay)
+    return make_optimizer(choose_optimizer(name, device), parameters, lr=lr, weight_decay=weight_decay)
 
 
 def parameter(size=LARGE):
@@ -99,3 +100,11 @@ def test_an_8_bit_update_is_nearly_that_of_32_bit(make_policy):
         moved[name] = weights(policy, "shared") - before
     distance = (moved["adamw8bit"] - moved["adamw"]).norm() / moved["adamw"].norm()
     assert 0 < float(distance) < 0.1
+
+
+def test_the_state_of_another_optimizer_is_refused_by_name(make_policy, tmp_path):
+    policy = make_policy(temperature=TEMPERATURE)
+    learner(policy, optimizer="adamw8bit").save(tmp_path)
+    with pytest.raises(CheckpointError, match=r"resume with learner\.optimizer = adamw8bit"):
+        learner(policy, optimizer="adamw").load(tmp_path)
+    learner(policy, optimizer="paged_adamw8bit").load(tmp_path)

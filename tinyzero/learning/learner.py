@@ -16,7 +16,7 @@ from tinyzero.learning.batch import Sample, check_behaviour
 from tinyzero.learning.builtin_engine import BuiltinEngine
 from tinyzero.learning.engine import Engine, Part
 from tinyzero.learning.objective import token_weights
-from tinyzero.learning.optimizers import make_optimizer
+from tinyzero.learning.optimizers import choose_optimizer, make_optimizer
 from tinyzero.learning.schedule import lr_factor
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy import Policy
@@ -61,11 +61,11 @@ class LoraLearner:
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
         self._engine: Engine = (TrlEngine if config.engine == "trl" else BuiltinEngine)(policy, config)
+        self._optimizer_name = choose_optimizer(config.optimizer, policy.device)
         self._optimizers = {
             adapter: make_optimizer(
-                config.optimizer,
+                self._optimizer_name,
                 policy.trainable_parameters(adapter),
-                device=policy.device,
                 lr=config.lr,
                 weight_decay=config.weight_decay,
             )
@@ -114,6 +114,7 @@ class LoraLearner:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(
             {
+                "optimizer": self._optimizer_name,
                 "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
                 "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
                 "max_tokens": self._max_tokens,
@@ -126,10 +127,11 @@ class LoraLearner:
         """Go on with saved optimizers, bit for bit.
 
         Raises:
-            CheckpointError: there is no readable state, or it belongs to other adapters.
+            CheckpointError: there is no readable state, or it belongs to other adapters or another optimizer.
         """
         try:
             state = torch.load(folder / _STATE_FILE, map_location=self._policy.device, weights_only=True)
+            self._check_optimizer(folder, state["optimizer"])
             for adapter, optimizer in self._optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][adapter])
                 self._scalers[adapter].load_state_dict(state["scalers"][adapter])
@@ -138,6 +140,14 @@ class LoraLearner:
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
+
+    def _check_optimizer(self, folder: Path, saved: str) -> None:
+        """Moments of 8 bit and of 32 bit mean nothing to each other."""
+        if saved != self._optimizer_name:
+            raise CheckpointError(
+                f"{folder} holds the state of {saved}, and this run would go on with {self._optimizer_name}; "
+                f"resume with learner.optimizer = {saved}"
+            )
 
     def _update_adapter(self, adapter: str, own: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
         check_behaviour([rollout for rollout, _ in own], self._policy.temperature)

@@ -181,6 +181,7 @@ def _keep_differentiable(base: "PreTrainedModel") -> None:
     On CPUs with AVX512-BF16, bitsandbytes 0.50 repacks them for good at the first pass in evaluation mode:
     our sampling. Multiplying by the new layout passes no gradient on, and adapters would learn nonsense.
     """
+    module: Any
     for module in base.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
