@@ -274,6 +274,21 @@ def test_a_four_bit_base_keeps_its_adapters_in_float32(make_policy, adapters):
         assert not torch.allclose(logits(policy), worn)
 
 
+def test_a_four_bit_policy_that_has_sampled_learns_as_one_that_has_not(make_policy):
+    """Sampling must leave the 4-bit weights in a layout that passes gradients on."""
+    gradients = []
+    for has_sampled in (False, True):
+        policy = make_policy(quantization="nf4")
+        if has_sampled:
+            logits(policy)
+        policy.model.train()
+        policy.model(input_ids=IDS).logits.logsumexp(-1).sum().backward()
+        parameters = policy.trainable_parameters("shared")
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in parameters]))
+    assert gradients[0].norm() > 0
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 def test_a_trl_without_a_fused_head_for_the_cpu_is_named():
     check_fused_head(torch.device("cuda"), "1.15.0")
     check_fused_head(torch.device("cpu"), "1.16.2")

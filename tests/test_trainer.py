@@ -297,8 +297,18 @@ def test_a_pause_gives_memory_back_and_lasts_until_its_file_is_gone(make_trainer
     listener.on_event = go_on_when_paused
     listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
     trainer.train()
-    assert listener.heard[1:4] == [("release", 0), ("paused", 1), ("resumed", 1)]
+    assert listener.heard[1:5] == [("release", 0), ("release", 0), ("paused", 1), ("resumed", 1)]
     assert trainer.game.seen == [0, 1]
+
+
+def test_the_sampler_gives_memory_back_before_the_learner_needs_it(make_trainer):
+    trainer, calls = make_trainer(max_steps=1), []
+    play, update = trainer.game.play, trainer.learner.update
+    trainer.game.play = lambda step: calls.append("play") or play(step)
+    trainer.learner.update = lambda *round: calls.append("update") or update(*round)
+    trainer.release_memory = lambda: calls.append("release")
+    trainer.train()
+    assert calls == ["play", "release", "update"]
 
 
 def test_a_paused_run_saves_and_stops_when_asked(make_trainer, listener):

@@ -69,7 +69,7 @@ class Trainer:
         policy: what learns; only its saving is of interest here.
         probe: None where there is nothing to measure on.
         device, sandbox_tier: what was found on this machine; told to the observers.
-        release_memory: gives what it can back to the device, before a pause.
+        release_memory: gives what it can back to the device, before learning and before a pause.
         steps_done: since the run's beginning, over all its resumes.
     """
 
@@ -128,6 +128,7 @@ class Trainer:
         started = self.clock()
         played = self.game.play(self.steps_done)
         played_at = self.clock()
+        self.release_memory()  # the sampler's keys and values make room for activations
         learned = self.learner.update(played.rollouts, played.advantages)
         self.steps_done += 1
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}

@@ -83,9 +83,16 @@ def trained_on_cuda(run: RunFolder) -> bool:
 
 
 def as_trained(run: RunFolder, config: Config) -> ModelConfig:
-    """The model section with the quantization that `auto` meant on the machine that trained."""
-    quantization = "nf4" if was_four_bit(run, config) else "none"
-    return config.model.model_copy(update={"quantization": quantization, "gradient_checkpointing": False})
+    """The model section with the quantization that `auto` meant on the machine that trained.
+
+    Whatever has read the model there: an adapter is for any loader, and transformers is always here.
+    """
+    update = {
+        "quantization": "nf4" if was_four_bit(run, config) else "none",
+        "gradient_checkpointing": False,
+        "loader": "transformers",
+    }
+    return config.model.model_copy(update=update)
 
 
 def _hardware_here(hardware: HardwareConfig) -> HardwareConfig:
