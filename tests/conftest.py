@@ -44,14 +44,20 @@ def make_tokenizer(*, chat_template: str | None = CHAT_TEMPLATE) -> Any:
     return fast
 
 
-def make_model_folder(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) -> Path:
-    """A random two-layer Llama of hidden size 64 with grouped key/value heads and a tied head."""
+def make_model_folder(
+    folder: Path, *, chat_template: str | None = CHAT_TEMPLATE, vocab_size: int | None = None
+) -> Path:
+    """A random two-layer Llama of hidden size 64 with grouped key/value heads and a tied head.
+
+    Args:
+        vocab_size: rows of the head, where it is to have more than the tokenizer has tokens.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = make_tokenizer(chat_template=chat_template)
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocab_size or len(tokenizer),
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
@@ -86,7 +92,12 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
     """Loads the tiny model; `randomize` gives the adapters weights that matter: fresh ones change nothing."""
 
     def make(
-        *, adapters: str = "shared", randomize: bool = True, temperature: float = 1.0, **options: Any
+        *,
+        adapters: str = "shared",
+        rank: int = 4,
+        randomize: bool = True,
+        temperature: float = 1.0,
+        **options: Any,
     ) -> Any:
         import torch
 
@@ -96,7 +107,7 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
         of_model = {name: options.pop(name) for name in tuple(options) if name in ModelConfig.model_fields}
         policy = load_policy(
             ModelConfig(**{"base": str(tiny_model_folder), **of_model}),
-            PolicyConfig(adapters=adapters, rank=4, alpha=8),
+            PolicyConfig(adapters=adapters, rank=rank, alpha=8),
             device="cpu",
             temperature=temperature,
             **options,

@@ -4,138 +4,23 @@ import random
 
 import pytest
 import torch
+from rounds import (
+    TEMPERATURE,
+    ids,
+    learned_gradients,
+    learner,
+    make_rollout,
+    make_round,
+    naive_gradients,
+    naive_logprobs,
+    relative_distance,
+    weights,
+)
 
 from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
-
-TEMPERATURE = 0.8
-BUDGETS = {Role.PROPOSER: 20, Role.SOLVER: 16}
-
-
-def make_round(policy, *, seed=0, noise=0.3):
-    """Nine attempts at three tasks and three proposals; the sampler's logprobs are a little off."""
-    rng = random.Random(seed)
-    prompts = {role: [ids(rng, rng.randint(1, 25)) for _ in range(3)] for role in Role}
-    played = [(Role.SOLVER, prompt) for prompt in prompts[Role.SOLVER] for _ in range(3)]
-    played += [(Role.PROPOSER, prompt) for prompt in prompts[Role.PROPOSER]]
-    rollouts = [
-        make_rollout(policy, role, prompt, ids(rng, rng.randint(1, 12)), rng, noise)
-        for role, prompt in played
-    ]
-    advantages = [rng.uniform(-1.5, 1.5) for _ in rollouts]
-    advantages[1] = advantages[4] = 0.0
-    return rollouts, advantages
-
-
-def ids(rng, length):
-    return tuple(rng.randrange(3, 99) for _ in range(length))
-
-
-def make_rollout(policy, role, prompt, tokens, rng, noise=0.0):
-    policy.activate(role)
-    with torch.no_grad():
-        logprobs = naive_logprobs(policy, prompt, tokens)
-    completion = Completion(
-        text="",
-        prompt_ids=prompt,
-        token_ids=tokens,
-        sampler_logprobs=tuple(float(value) + rng.uniform(-noise, noise) for value in logprobs),
-        temperature=TEMPERATURE,
-        adapter=policy.adapter_of(role),
-        adapter_version=policy.versions.get(policy.adapter_of(role), 0),
-    )
-    prompt = Prompt(role=role, kind="deduction", text="")
-    return Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
-
-
-def naive_logprobs(policy, prompt, tokens):
-    """Full logits of one sequence, by itself."""
-    logits = policy.model(input_ids=torch.tensor([prompt + tokens])).logits[0]
-    logprobs = (logits[len(prompt) - 1 : -1] / TEMPERATURE).log_softmax(-1)
-    return logprobs.gather(1, torch.tensor(tokens)[:, None])[:, 0]
-
-
-def naive_gradients(policy, rollouts, advantages, *, normalization="token", kl_coef=0.0, cap=2.0):
-    """The written formula, one rollout after the other."""
-    for adapter in policy.adapters:
-        policy.wear(adapter)
-        for parameter in policy.trainable_parameters(adapter):
-            parameter.grad = torch.zeros_like(parameter)
-        for role in Role:
-            own = [
-                (rollout.completion, advantage)
-                for rollout, advantage in zip(rollouts, advantages, strict=True)
-                if rollout.prompt.role is role and rollout.completion.adapter == adapter
-            ]
-            num_tokens = sum(len(completion.token_ids) for completion, _ in own)
-            for completion, advantage in own:
-                length = len(completion.token_ids)
-                scale = {
-                    "token": 1 / max(1, num_tokens),
-                    "sequence": 1 / (len(own) * length),
-                    "fixed": 1 / (len(own) * BUDGETS[role]),
-                }[normalization]
-                with torch.no_grad(), policy.reference():
-                    reference = naive_logprobs(policy, completion.prompt_ids, completion.token_ids)
-                logprobs = naive_logprobs(policy, completion.prompt_ids, completion.token_ids)
-                sampler = torch.tensor(completion.sampler_logprobs)
-                weight = (logprobs.detach() - sampler).exp().clamp(max=cap)
-                divergence = (reference - logprobs).exp() - (reference - logprobs) - 1
-                loss = scale * (-weight * logprobs * advantage + kl_coef * divergence).sum()
-                loss.backward()
-    return {adapter: take_gradients(policy, adapter) for adapter in policy.adapters}
-
-
-def take_gradients(policy, adapter):
-    parameters = policy.trainable_parameters(adapter)
-    flat = torch.cat([parameter.grad.flatten() for parameter in parameters])
-    for parameter in parameters:
-        parameter.grad = None
-    return flat
-
-
-class GradientRecorder:
-    """Keeps what each adapter's gradients had come to before they were clipped and used."""
-
-    def __init__(self, policy):
-        self.gradients = {adapter: {} for adapter in policy.adapters}
-        for adapter in policy.adapters:
-            policy.wear(adapter)  # the others require no gradient, and take no hooks
-            for index, parameter in enumerate(policy.trainable_parameters(adapter)):
-                parameter.register_post_accumulate_grad_hook(self.keep(adapter, index))
-
-    def keep(self, adapter, index):
-        return lambda parameter: self.gradients[adapter].__setitem__(index, parameter.grad.clone())
-
-    def flat(self, adapter):
-        kept = self.gradients[adapter]
-        return torch.cat([kept[index].flatten() for index in sorted(kept)])
-
-
-def learner(policy, *, total_rounds=None, **config):
-    return LoraLearner(
-        policy,
-        LearnerConfig(**config),
-        TEMPERATURE,
-        completion_budgets=BUDGETS,
-        total_rounds=total_rounds,
-    )
-
-
-def learned_gradients(policy, rollouts, advantages, **config):
-    recorder = GradientRecorder(policy)
-    learner(policy, **config).update(rollouts, advantages)
-    return recorder
-
-
-def weights(policy, adapter):
-    return torch.cat([parameter.detach().flatten() for parameter in policy.trainable_parameters(adapter)])
-
-
-def relative_distance(left, right):
-    return float((left - right).norm() / right.norm())
+from tinyzero.types import Role
 
 
 @pytest.mark.parametrize("adapters", ["shared", "per-role"])
@@ -298,6 +183,31 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(make_policy):
     subject.update(*make_round(policy))
     assert torch.isfinite(weights(policy, "shared")).all()
     assert policy.versions == {"shared": 1}
+
+
+@pytest.mark.parametrize("engine", ["builtin", "trl"])
+def test_a_float16_gradient_that_overflows_halves_the_scale_and_skips_the_step(make_policy, engine):
+    policy = make_policy(temperature=TEMPERATURE, dtype="float16")
+    rollouts, advantages = make_round(policy, noise=0.0)
+    subject = learner(policy, engine=engine, lr=1e-3)
+    scaler = subject._scalers["shared"]
+    scaler.load_state_dict(scaler.state_dict() | {"scale": 2.0**30})  # any gradient leaves float16
+    before = weights(policy, "shared")
+    skipped = subject.update(rollouts, advantages)
+    assert skipped["learner/shared/skipped"] == 1
+    assert "learner/shared/grad_norm" not in skipped
+    assert torch.equal(weights(policy, "shared"), before)
+    assert scaler.get_scale() == 2.0**29
+    scaler.load_state_dict(scaler.state_dict() | {"scale": 2.0**10})
+    learned = subject.update(rollouts, advantages)
+    assert learned["learner/shared/skipped"] == 0
+    assert policy.versions == {"shared": 1}
+    assert {parameter.grad for parameter in policy.trainable_parameters("shared")} == {None}
+    exact = make_policy(temperature=TEMPERATURE)
+    expected = learner(exact, lr=1e-3).update(rollouts, advantages)
+    assert learned["learner/shared/grad_norm"] == pytest.approx(
+        expected["learner/shared/grad_norm"], rel=0.02
+    )  # unscaled again before it is measured and clipped
 
 
 @pytest.mark.parametrize("failing", [2, 4])

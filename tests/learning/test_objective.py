@@ -82,6 +82,13 @@ def test_normalisations(normalization, weights):
     assert token_weights([2, 6], normalization, budget=10) == pytest.approx(weights)
 
 
+def test_what_has_no_advantage_is_not_clipped():
+    """With a KL term such tokens take part, however far the policy has moved."""
+    parts = [scores(ratio=ratio, advantage=0.0) for ratio in (0.5, 1.5)]
+    measured = measures(TokenScores.concatenate(parts), torch.tensor([1.0, 1.0]), PLAIN)
+    assert measured["clip_fraction"] == 0
+
+
 def test_measures_of_a_step():
     parts = [
         scores(ratio=1.5, advantage=1.0, sampler_ratio=2.0, reference=0.75),

@@ -62,6 +62,9 @@ class ModelConfig(Section):
     """`nano` (ships with the package), a local folder, or a Hub id."""
     revision: str | None = None
     """Branch, tag or commit of a Hub id; pin it to reproduce a run."""
+    loader: Literal["auto", "transformers", "unsloth"] = "auto"
+    """What reads the model. auto: unsloth where it is installed, CUDA is there and the adapter is shared;
+    else transformers."""
     quantization: Literal["auto", "nf4", "none"] = "auto"
     """nf4 = 4 bit with double quantisation. auto: nf4 on CUDA, none on CPU."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
@@ -215,6 +218,12 @@ class SamplingConfig(Section):
 class LearnerConfig(Section):
     """From rollouts to one optimizer step on the LoRA weights."""
 
+    engine: Literal["builtin", "trl"] = "builtin"
+    """Whose loss is minimised: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
+    gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer."""
+    optimizer: Literal["auto", "adamw", "adamw8bit", "paged_adamw8bit"] = "auto"
+    """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
+    main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""
     lr: float = Field(default=2e-5, gt=0)
     """Learning rate of the LoRA weights, about ten times that of full fine-tuning."""
     schedule: Literal["constant", "linear"] = "constant"

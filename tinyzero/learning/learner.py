@@ -4,20 +4,23 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
-from tinyzero.learning.batch import Batch, Sample, check_behaviour, micro_batches
-from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss, token_weights
+from tinyzero.learning.batch import Sample, check_behaviour
+from tinyzero.learning.builtin_engine import BuiltinEngine
+from tinyzero.learning.engine import Engine, Part
+from tinyzero.learning.objective import token_weights
+from tinyzero.learning.optimizers import make_optimizer
 from tinyzero.learning.schedule import lr_factor
-from tinyzero.learning.scoring import score_tokens
+from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy import Policy
-from tinyzero.types import Role, Rollout
+from tinyzero.types import Completion, Role, Rollout
 
 _logger = logging.getLogger(__name__)
 _STATE_FILE = "learner.pt"
@@ -57,13 +60,17 @@ class LoraLearner:
         self._rounds = 0
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
-        self._objective = Objective(
-            clip_low=config.clip_low,
-            clip_high=config.clip_high,
-            sampler_cap=config.sampler_cap,
-            kl_coef=config.kl_coef,
-        )
-        self._optimizers = {adapter: self._make_optimizer(adapter) for adapter in policy.adapters}
+        self._engine: Engine = (TrlEngine if config.engine == "trl" else BuiltinEngine)(policy, config)
+        self._optimizers = {
+            adapter: make_optimizer(
+                config.optimizer,
+                policy.trainable_parameters(adapter),
+                device=policy.device,
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+            )
+            for adapter in policy.adapters
+        }
         # Gradients of float16 activations underflow unless the loss is scaled; else a scaler does nothing.
         is_half = policy.dtype is torch.float16
         self._scalers = {
@@ -134,15 +141,13 @@ class LoraLearner:
 
     def _update_adapter(self, adapter: str, own: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
         check_behaviour([rollout for rollout, _ in own], self._policy.temperature)
-        samples = self._samples(own)
+        parts = self._parts(own)
         updates: list[dict[str, float]] = []
-        if samples:
+        if parts:
             self._policy.wear(adapter)
             starts: dict[Sample, Tensor] = {}
             with self._training():
-                updates = [
-                    self._step(adapter, samples, starts) for _ in range(self._config.updates_per_round)
-                ]
+                updates = [self._step(adapter, parts, starts) for _ in range(self._config.updates_per_round)]
         return {
             **_summary(updates),
             "tokens": float(sum(len(rollout.completion.token_ids) for rollout, _ in own)),
@@ -150,40 +155,38 @@ class LoraLearner:
             "micro_batch_tokens": float(self._max_tokens),
         }
 
-    def _samples(self, own: Sequence[tuple[Rollout, float]]) -> list[Sample]:
-        """What has a gradient. A rollout without an advantage still counts in the mean of the others."""
-        samples = []
-        for role in dict.fromkeys(rollout.prompt.role for rollout, _ in own):
-            played = [
-                (rollout.completion, advantage) for rollout, advantage in own if rollout.prompt.role is role
-            ]
-            weights = token_weights(
-                [len(completion.token_ids) for completion, _ in played],
-                self._config.normalization,
-                self._budgets.get(role, 0),
-            )
-            samples += [
-                Sample(
-                    prompt_ids=completion.prompt_ids,
-                    token_ids=completion.token_ids,
-                    sampler_logprobs=completion.sampler_logprobs,
-                    advantage=advantage,
-                    weight=weight,
-                )
-                for (completion, advantage), weight in zip(played, weights, strict=True)
-                if advantage != 0 or self._config.kl_coef > 0
-            ]
-        return samples
+    def _parts(self, own: Sequence[tuple[Rollout, float]]) -> list[Part]:
+        by_role: dict[Role, list[tuple[Completion, float]]] = {}
+        for rollout, advantage in own:
+            by_role.setdefault(rollout.prompt.role, []).append((rollout.completion, advantage))
+        parts = [self._part(role, played) for role, played in by_role.items()]
+        return [part for part in parts if part.samples]
 
-    def _step(
-        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
-    ) -> dict[str, float]:
+    def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> Part:
+        """What has a gradient. A rollout without an advantage still counts in the mean of the others."""
+        lengths = [len(completion.token_ids) for completion, _ in played]
+        budget = self._budgets.get(role, 0)
+        weights = token_weights(lengths, self._config.normalization, budget)
+        samples = tuple(
+            Sample(
+                prompt_ids=completion.prompt_ids,
+                token_ids=completion.token_ids,
+                sampler_logprobs=completion.sampler_logprobs,
+                advantage=advantage,
+                weight=weight,
+            )
+            for (completion, advantage), weight in zip(played, weights, strict=True)
+            if advantage != 0 or self._config.kl_coef > 0
+        )
+        return Part(samples=samples, num_rollouts=len(played), num_tokens=sum(lengths), budget=budget)
+
+    def _step(self, adapter: str, parts: Sequence[Part], starts: dict[Sample, Tensor]) -> dict[str, float]:
         """One optimizer step on all samples.
 
         Args:
             starts: policy logprobs of each sample at the round's start; the first step fills it.
         """
-        loss, scores, entropies = self._accumulate(adapter, samples, starts)
+        loss, measured = self._accumulate(adapter, parts, starts)
         optimizer, scaler = self._optimizers[adapter], self._scalers[adapter]
         scaler.unscale_(optimizer)
         parameters = self._policy.trainable_parameters(adapter)
@@ -194,17 +197,18 @@ class LoraLearner:
             self._policy.versions[adapter] += 1
         scaler.update()
         optimizer.zero_grad()
-        measured = {"loss": loss, "grad_norm": grad_norm, "skipped": float(not is_finite)}
-        return measured | measures(scores, entropies, self._objective)
+        return {"loss": loss, "grad_norm": grad_norm, "skipped": float(not is_finite), **measured}
 
     def _accumulate(
-        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
-    ) -> tuple[float, TokenScores, Tensor]:
+        self, adapter: str, parts: Sequence[Part], starts: dict[Sample, Tensor]
+    ) -> tuple[float, dict[str, float]]:
         """Gradients of the whole step; when the device runs out of memory, again in smaller batches."""
+        samples = chain.from_iterable(part.samples for part in parts)
         longest = max(len(sample.prompt_ids) + len(sample.token_ids) - 1 for sample in samples)
+        scale = self._scalers[adapter].scale
         while True:
             try:
-                return self._forward_backward(adapter, samples, starts)
+                return self._engine.accumulate(parts, starts, max_tokens=self._max_tokens, scale=scale)
             except torch.OutOfMemoryError as error:
                 if self._max_tokens <= longest:  # smaller batches would not make the largest one smaller
                     raise OutOfMemory(
@@ -218,52 +222,6 @@ class LoraLearner:
             if self._policy.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _forward_backward(
-        self, adapter: str, samples: Sequence[Sample], starts: dict[Sample, Tensor]
-    ) -> tuple[float, TokenScores, Tensor]:
-        """Loss, token scores and entropies of all samples; gradients are added to the parameters."""
-        loss, all_scores, all_entropies = 0.0, [], []
-        for batch in self._micro_batches(samples):
-            scores, entropies = self._score(batch, starts)
-            batch_loss = policy_loss(scores, self._objective)
-            self._scalers[adapter].scale(batch_loss).backward()  # type: ignore[no-untyped-call]
-            loss += float(batch_loss.detach())
-            all_scores.append(scores.detach())
-            all_entropies.append(entropies.detach())
-        return loss, TokenScores.concatenate(all_scores), torch.cat(all_entropies)
-
-    def _micro_batches(self, samples: Sequence[Sample]) -> Iterator[Batch]:
-        hidden_size = self._policy.model.get_base_model().config.get_text_config().hidden_size
-        return micro_batches(
-            samples,
-            max_tokens=self._max_tokens,
-            # A layer's linear part takes 24 H^2 operations per token, its attention 4 H per token and place.
-            parity_tokens=6 * hidden_size,
-            device=self._policy.device,
-        )
-
-    def _score(self, batch: Batch, starts: dict[Sample, Tensor]) -> tuple[TokenScores, Tensor]:
-        reference_logprobs = None
-        if self._config.kl_coef > 0:
-            with torch.no_grad(), self._policy.reference():
-                reference_logprobs, _ = score_tokens(self._policy, batch)
-        policy_logprobs, entropies = score_tokens(self._policy, batch)
-        is_first = any(sample not in starts for sample in batch.samples)
-        if self._config.updates_per_round > 1 and is_first:
-            starts.update(zip(batch.samples, batch.split(policy_logprobs.detach()), strict=True))
-        start_logprobs = (
-            torch.cat([starts[sample] for sample in batch.samples]) if starts else policy_logprobs.detach()
-        )
-        scores = TokenScores(
-            policy_logprobs=policy_logprobs,
-            start_logprobs=start_logprobs,
-            sampler_logprobs=batch.sampler_logprobs,
-            reference_logprobs=reference_logprobs,
-            advantages=batch.advantages,
-            weights=batch.weights,
-        )
-        return scores, entropies
-
     @contextmanager
     def _training(self) -> Iterator[None]:
         """Gradient checkpointing works in training mode only. Nothing else depends on it: dropout is 0."""
@@ -272,16 +230,6 @@ class LoraLearner:
             yield
         finally:
             self._policy.model.eval()
-
-    def _make_optimizer(self, adapter: str) -> torch.optim.Optimizer:
-        parameters = self._policy.trainable_parameters(adapter)
-        options: dict[str, Any] = {"lr": self._config.lr, "weight_decay": self._config.weight_decay}
-        if self._policy.device.type != "cuda":
-            return torch.optim.AdamW(parameters, **options)
-        from bitsandbytes.optim.adamw import AdamW8bit
-
-        optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **options)  # type: ignore[no-untyped-call]
-        return optimizer
 
 
 def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:

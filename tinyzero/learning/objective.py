@@ -88,12 +88,11 @@ def measures(scores: TokenScores, entropies: Tensor, objective: Objective) -> di
     """What one update looked like, over the tokens that took part in it; entropies are [N], nats."""
     gap = (scores.policy_logprobs - scores.sampler_logprobs).abs()
     ratio = (scores.policy_logprobs - scores.start_logprobs).exp()
-    is_clipped = torch.where(
-        scores.advantages > 0, ratio > 1 + objective.clip_high, ratio < 1 - objective.clip_low
-    )
+    is_high = (ratio > 1 + objective.clip_high) & (scores.advantages > 0)
+    is_low = (ratio < 1 - objective.clip_low) & (scores.advantages < 0)
     measured = {
         "entropy": entropies.mean(),
-        "clip_fraction": is_clipped.float().mean(),
+        "clip_fraction": (is_high | is_low).float().mean(),
         "ratio_max": ratio.max(),
         "sampler_gap_mean": gap.mean(),
         "sampler_gap_max": gap.max(),

@@ -1,26 +1,27 @@
 """From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
 
-import warnings
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 import tinyzero
 from tinyzero.config import ModelConfig, PolicyConfig
 from tinyzero.errors import HardwareError, ModelLoadError
+from tinyzero.policy import unsloth_loading
+from tinyzero.policy.adapters import add_adapters
+from tinyzero.policy.imports import Chosen, import_stack, quiet
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+_logger = logging.getLogger(__name__)
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _END_OF_TURN = "<|im_end|>"  # ChatML models end turns with it, and not all of them list it as an end token
 
@@ -37,8 +38,7 @@ def load_policy(
 ) -> Policy:
     """The base model, frozen, with fresh adapters: at first it answers exactly like the base.
 
-    Makes the first heavy import of the program: unsloth must come before transformers, trl and peft, and this
-    is the place for it.
+    Makes the first heavy import of the program, through `import_stack`.
 
     Args:
         temperature: divides the logits in every score of the fused LM head; that of the training samples.
@@ -50,21 +50,29 @@ def load_policy(
         ModelLoadError: the model could not be found, reached or read.
         HardwareError: the installed trl cannot score on this device.
     """
+    device = torch.device(device)
+    adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
+    names = list(dict.fromkeys(adapters.values()))
+    loader, notice = import_stack(model.loader, has_cuda=device.type == "cuda", num_adapters=len(names))
+    if notice:
+        _logger.warning(notice)
+        progress(notice)
     from trl.trainer.utils import add_fused_lm_head
 
-    device = torch.device(device)
     check_fused_head(device, version("trl"))
     dtype = choose_dtype(model, device)
-    is_4_bit = bool(_quantization(model, device, dtype))
-    progress(f"reading the weights of {model.base}{', and quantising them to 4 bit' if is_4_bit else ''}")
-    with no_progress_bars():
-        base, tokenizer = _load_base(model, device, dtype)
+    in_4_bit = ", and quantising them to 4 bit" if _is_4_bit(model, device) else ""
+    progress(f"reading the weights of {model.base}{in_4_bit}")
+    with no_progress_bars(), quiet():
+        base, tokenizer = _load_base(model, device, dtype, loader)
     # Before the peft wrap, which would hide the causal model's own forward.
     add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
     progress("putting the adapters on")
-    adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
-    wrapped = _add_adapters(base, policy, list(dict.fromkeys(adapters.values())), seed)
-    if model.gradient_checkpointing:
+    with quiet():
+        wrapped = add_adapters(base, model, policy, names, seed=seed, loader=loader)
+    if loader == "unsloth":
+        unsloth_loading.check_masks_are_heeded(base, device)
+    elif model.gradient_checkpointing:
         # After the wrap: before it, peft would also make the embeddings' output require gradients.
         _checkpoint_activations(base)
     return Policy(
@@ -75,6 +83,7 @@ def load_policy(
         adapter_of_role={role: name for role, name in adapters.items() if role not in frozen_roles},
         stop_ids=_stop_ids(base, tokenizer),
         temperature=temperature,
+        loader=loader,
     )
 
 
@@ -120,31 +129,68 @@ def resolve_base(base: str) -> str:
 
 
 def _load_base(
-    model: ModelConfig, device: torch.device, dtype: torch.dtype
+    model: ModelConfig, device: torch.device, dtype: torch.dtype, loader: Chosen
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     source = resolve_base(model.base)
     # False rather than nothing, which would ask a person at the keyboard.
     options: dict[str, Any] = {"revision": model.revision or "main", "trust_remote_code": False}
-    quantization = _quantization(model, device, dtype)
+    read = _read_through_unsloth if loader == "unsloth" else _read
     try:
         config = AutoConfig.from_pretrained(source, **options)
         _check_attention(config, model.base)
         _drop_dropout(config)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, **options, **quantization
-        )
+        base, missing_weights = read(source, config, options, model, device, dtype)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    _check_complete(model.base, tokenizer, missing_weights)
+    base.requires_grad_(requires_grad=False)
+    base.train(mode=False)
+    return base, tokenizer
+
+
+def _read(
+    source: str,
+    config: "PretrainedConfig",
+    options: dict[str, Any],
+    model: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple["PreTrainedModel", Collection[str]]:
+    """The causal model on its device, and the weights that its files lack."""
+    from transformers import AutoModelForCausalLM
+
+    quantization = _quantization(model, device, dtype)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        source, config=config, dtype=dtype, output_loading_info=True, **options, **quantization
+    )
     base, found = loaded
-    _check_complete(model.base, tokenizer, found["missing_keys"])
     if not quantization:  # 4-bit weights are made where they stay
         base.to(device)
-    base.requires_grad_(requires_grad=False)
-    return base.eval(), tokenizer
+    return base, found["missing_keys"]
+
+
+def _read_through_unsloth(
+    source: str,
+    config: "PretrainedConfig",
+    options: dict[str, Any],
+    model: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple["PreTrainedModel", Collection[str]]:
+    base = unsloth_loading.load_base(
+        source,
+        config=config,
+        revision=options["revision"],
+        dtype=dtype,
+        device=device,
+        is_4_bit=_is_4_bit(model, device),
+        gradient_checkpointing=model.gradient_checkpointing,
+    )
+    return base, ()
 
 
 def _check_complete(
@@ -158,9 +204,12 @@ def _check_complete(
         raise ModelLoadError(f"{base!r} lacks {len(missing_weights)} weights ({first} ...); fetch it again")
 
 
+def _is_4_bit(model: ModelConfig, device: torch.device) -> bool:
+    return model.quantization == "nf4" or (model.quantization == "auto" and device.type == "cuda")
+
+
 def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    wanted = model.quantization
-    if wanted == "none" or (wanted == "auto" and device.type != "cuda"):
+    if not _is_4_bit(model, device):
         return {}
     from transformers import BitsAndBytesConfig
 
@@ -199,48 +248,10 @@ def _cannot_load(base: str, source: str, error: Exception) -> str:
     )
 
 
-def _add_adapters(base: nn.Module, policy: PolicyConfig, names: list[str], seed: int) -> "PeftModel":
-    """LoRA on every linear layer but the LM head, in float32, one adapter per name."""
-    from peft import LoraConfig, get_peft_model
-
-    lora = LoraConfig(
-        r=policy.rank,
-        lora_alpha=policy.alpha,
-        lora_dropout=0.0,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with _seeded(f"{seed}/{names[0]}"), warnings.catch_warnings():
-        # peft 0.21 reads an attribute that transformers has renamed.
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-        wrapped = get_peft_model(base, lora, adapter_name=names[0], autocast_adapter_dtype=True)
-    for name in names[1:]:
-        with _seeded(f"{seed}/{name}"):
-            wrapped.add_adapter(name, lora, autocast_adapter_dtype=True)
-    _check_adapters(wrapped)
-    return wrapped
-
-
 def _checkpoint_activations(base: "PreTrainedModel") -> None:
     # transformers renamed the method within the range that we support.
     old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
     getattr(base, new if hasattr(base, new) else old)({"use_reentrant": False})
-
-
-def _check_adapters(wrapped: nn.Module) -> None:
-    lora = {name: parameter for name, parameter in wrapped.named_parameters() if "lora_" in name}
-    assert lora, "no linear layer got an adapter"  # noqa: S101
-    # The fused head multiplies by the head's raw weight, so an adapter on it would be ignored there.
-    assert not any("lm_head" in name for name in lora), "the LM head must not carry an adapter"  # noqa: S101
-    # At a learning rate of 1e-5 a 16-bit weight rounds most updates away.
-    assert all(parameter.dtype is torch.float32 for parameter in lora.values()), "adapters must be float32"  # noqa: S101
-
-
-@contextmanager
-def _seeded(name: str) -> Iterator[None]:
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)
-        yield
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Policy:
         pad_id: fills the unused places of batches. May be a stop id: nothing tells padding by its value.
         temperature: at which the fused LM head scores.
         versions: adapter -> updates made to it.
+        loader: what has read the model, transformers or unsloth.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class Policy:
         adapter_of_role: Mapping[Role, str],
         stop_ids: frozenset[int],
         temperature: float,
+        loader: str = "transformers",
     ) -> None:
         self.model = model
+        self.loader = loader
         self.tokenizer = tokenizer
         self.device = device
         self.dtype = dtype

@@ -1,0 +1,77 @@
+"""Puts the LoRA adapters on a base model."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.policy import unsloth_loading
+from tinyzero.policy.imports import Chosen
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+
+
+def add_adapters(
+    base: nn.Module,
+    model: ModelConfig,
+    policy: PolicyConfig,
+    names: Sequence[str],
+    *,
+    seed: int,
+    loader: Chosen,
+) -> "PeftModel":
+    """LoRA on every linear layer but the LM head, in float32, one adapter per name."""
+    from peft import LoraConfig
+
+    lora = LoraConfig(
+        r=policy.rank,
+        lora_alpha=policy.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    if loader == "unsloth":
+        with _seeded("unsloth"):  # it sets the global seed
+            wrapped = unsloth_loading.wrap(base, lora, gradient_checkpointing=model.gradient_checkpointing)
+        missing = names
+    else:
+        wrapped, missing = _wrap(base, lora, names[0], seed), names[1:]
+    for name in missing:
+        with _seeded(f"{seed}/{name}"):
+            wrapped.add_adapter(name, lora, autocast_adapter_dtype=True)
+    if loader == "unsloth":
+        wrapped.set_adapter(names[0])
+        wrapped.delete_adapter(unsloth_loading.FIRST)
+    _check_adapters(wrapped)
+    return wrapped
+
+
+def _wrap(base: nn.Module, lora: "LoraConfig", name: str, seed: int) -> "PeftModel":
+    from peft import get_peft_model
+
+    with _seeded(f"{seed}/{name}"), warnings.catch_warnings():
+        # peft 0.21 reads an attribute that transformers has renamed.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        return get_peft_model(base, lora, adapter_name=name, autocast_adapter_dtype=True)
+
+
+def _check_adapters(wrapped: nn.Module) -> None:
+    lora = {name: parameter for name, parameter in wrapped.named_parameters() if "lora_" in name}
+    assert lora, "no linear layer got an adapter"  # noqa: S101
+    # The fused head multiplies by the head's raw weight, so an adapter on it would be ignored there.
+    assert not any("lm_head" in name for name in lora), "the LM head must not carry an adapter"  # noqa: S101
+    # At a learning rate of 1e-5 a 16-bit weight rounds most updates away.
+    assert all(parameter.dtype is torch.float32 for parameter in lora.values()), "adapters must be float32"  # noqa: S101
+
+
+@contextmanager
+def _seeded(name: str) -> Iterator[None]:
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)
+        yield
