@@ -213,6 +213,9 @@ class SamplingConfig(Section):
     """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
     batch_rows: int = Field(default=64, ge=1)
     """Sequences decoded side by side; finished rows are replaced from a queue."""
+    cuda_graphs: bool = True
+    """Record a decoding step on the card and replay it for each token, which saves the time of starting its
+    kernels one by one. Nothing on a CPU."""
 
 
 class LearnerConfig(Section):
