@@ -52,9 +52,7 @@ def test_a_gap_is_refused_above_the_limit(make_policy, shift, is_refused):
 
     policy = make_policy()
     if is_refused:
-        with pytest.raises(
-            SamplerBroken, match=r"builtin.* 0\.22 nats a token on average.*0\.2 are"
-        ):
+        with pytest.raises(SamplerBroken, match=r"builtin.* 0\.22 nats a token on average.*0\.2 are"):
             check(policy, Broken(policy, spoil))
     else:
         assert check(policy, Broken(policy, spoil)).mean == pytest.approx(0.18, abs=1e-4)

@@ -12,7 +12,11 @@ from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 
 
 class BuiltinSampler:
-    """Samples from the policy as it is at that moment, with the adapter of the prompts' role."""
+    """Samples from the policy as it is at that moment, with the adapter of the prompts' role.
+
+    Attributes:
+        mode: how a token is computed; falls back to exact where the card cannot record graphs.
+    """
 
     def __init__(
         self, policy: Policy, config: SamplingConfig, seed: int, *, mode: Mode | None = None
@@ -26,7 +30,7 @@ class BuiltinSampler:
         self._config = config
         self._seed = seed
         has_graphs = policy.device.type == "cuda" and config.cuda_graphs
-        self._mode: Mode = mode or ("graphs" if has_graphs else "exact")
+        self.mode: Mode = mode or ("graphs" if has_graphs else "exact")
 
     def sample(self, request: SamplingRequest) -> list[list[Completion]]:
         """One list per prompt, in order, of `num_samples` completions each.
@@ -106,12 +110,12 @@ class BuiltinSampler:
             self._seed,
             request,
             prompt_ids,
-            mode=self._mode,
+            mode=self.mode,
             on_graph_failure=self._do_without_graphs,
         )
 
     def _do_without_graphs(self) -> None:
-        self._mode = "exact"
+        self.mode = "exact"
 
     def fits(self, prompt: Prompt) -> bool:
         """Whether the prompt is short enough for the configuration and the base model's context."""
