@@ -5,7 +5,8 @@
     │   └── PresetNotFound   no preset or file of that name
     ├── ModelLoadError       the base model, its tokenizer or its folder
     ├── HardwareError        this machine cannot run that preset
-    │   └── OutOfMemory      the device ran out although the smallest batch was tried
+    │   ├── OutOfMemory      the device ran out although the smallest batch was tried
+    │   └── SamplerBroken    the sampler's probabilities are not those of the policy
     ├── ExecutorBroken       the sandbox itself, never the program in it
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     ├── ExportError          what a run learned cannot be made into files that others open
@@ -40,6 +41,10 @@ class HardwareError(TinyZeroError):
 
 class OutOfMemory(HardwareError):
     """The device ran out of memory although the smallest batch was tried."""
+
+
+class SamplerBroken(HardwareError):
+    """The sampler answers, but not as the policy that is trained."""
 
 
 class ExecutorBroken(TinyZeroError):

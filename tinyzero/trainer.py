@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -259,6 +260,7 @@ def assemble(
     Raises:
         ExecutorBroken: the sandbox does not hold on this machine.
         ModelLoadError: the base model cannot be loaded.
+        SamplerBroken: its answers are not those of the policy that is trained.
         CheckpointError: the run has checkpoints and none can be read.
     """
     assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
@@ -267,8 +269,10 @@ def assemble(
     with Executor(config.execution) as executor:
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
+        from tinyzero.learning.scoring import score_completions
         from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
         from tinyzero.sampling.builtin import BuiltinSampler
+        from tinyzero.sampling.canary import check_sampler
 
         policy = load_policy(
             config.model,
@@ -313,4 +317,11 @@ def assemble(
         )
         progress("reading the newest checkpoint")
         trainer.restore()
+        progress("comparing the sampler's probabilities with the learner's")
+        check_sampler(
+            sampler,
+            partial(score_completions, policy),
+            engine=config.sampling.engine,
+            temperature=config.sampling.temperature,
+        )
         yield trainer

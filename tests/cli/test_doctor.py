@@ -125,7 +125,7 @@ def test_a_file_without_attack_is_refused(corpus: Path) -> None:
     assert "--attack" in output
 
 
-def test_only_the_executor_can_be_measured() -> None:
+def test_what_cannot_be_measured_is_refused() -> None:
     code, output = run(bench, "weather")
     assert code == 2
     assert "weather" in output

@@ -33,8 +33,8 @@ def request(texts=TEXTS, *, num_samples=3, max_tokens=12, temperature=1.0, role=
     )
 
 
-def sampler(policy, *, seed=5, **config):
-    return BuiltinSampler(policy, SamplingConfig(**config), seed)
+def sampler(policy, *, seed=5, mode=None, **config):
+    return BuiltinSampler(policy, SamplingConfig(**config), seed, mode=mode)
 
 
 @torch.no_grad()
@@ -70,10 +70,18 @@ def stopping_policy(make_policy):
     return policy
 
 
+@pytest.fixture
+def few_shapes(monkeypatch):
+    """Steps of 5 slots and a third of the rows, so that short requests too come to several shapes."""
+    monkeypatch.setattr("tinyzero.sampling.rows.Shapes._SLOTS", 5)
+    monkeypatch.setattr("tinyzero.sampling.rows.Shapes._PARTS", 3)
+
+
+@pytest.mark.parametrize("mode", ["exact", "static"])
 @pytest.mark.parametrize("temperature", [1.0, 0.6, 0])
-def test_every_sample_is_the_naive_one(stopping_policy, temperature):
+def test_every_sample_is_the_naive_one(stopping_policy, few_shapes, temperature, mode):
     asked = request(temperature=temperature)
-    completions = sampler(stopping_policy, batch_rows=4).sample(asked)
+    completions = sampler(stopping_policy, batch_rows=4, mode=mode).sample(asked)
     lengths = set()
     for prompt, samples in enumerate(completions):
         assert len(samples) == 3
@@ -94,20 +102,23 @@ def test_every_sample_is_the_naive_one(stopping_policy, temperature):
 )
 @given(
     batch_rows=st.integers(1, 24),
+    mode=st.sampled_from(["exact", "static"]),
     others=st.lists(st.text(alphabet="abc +", min_size=0, max_size=60), max_size=6),
     num_samples=st.integers(2, 5),
 )
-def test_a_sample_does_not_depend_on_its_company(stopping_policy, batch_rows, others, num_samples):
+def test_a_sample_does_not_depend_on_its_company(
+    stopping_policy, few_shapes, batch_rows, mode, others, num_samples
+):
     expected = sampler(stopping_policy).sample(request(num_samples=2))
     asked = request((*TEXTS[:2], *others), num_samples=num_samples)
-    completions = sampler(stopping_policy, batch_rows=batch_rows).sample(asked)
+    completions = sampler(stopping_policy, batch_rows=batch_rows, mode=mode).sample(asked)
     for prompt in range(2):
         assert_same(completions[prompt][:2], expected[prompt])
 
 
 def test_prefill_batches_do_not_change_the_samples(stopping_policy, monkeypatch):
     expected = sampler(stopping_policy).sample(request())
-    monkeypatch.setattr("tinyzero.sampling.builtin._PREFILL_TOKENS", 100)
+    monkeypatch.setattr("tinyzero.sampling.decoding._PREFILL_TOKENS", 100)
     for one, other in zip(sampler(stopping_policy).sample(request()), expected, strict=True):
         assert_same(one, other)
 

@@ -1,27 +1,68 @@
-"""`tinyzero bench executor`: the executor's speed, exactness and leaks, measured on this machine."""
+"""`tinyzero bench`: the speed of a part, measured on this machine."""
 
 import json as json_module
 import os
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from tinyzero.cli.presets import complete_preset
+
+
+class Part(StrEnum):
+    """What is measured."""
+
+    EXECUTOR = "executor"
+    SAMPLING = "sampling"
+    LEARNING = "learning"
+
 
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure; only `executor` so far.")] = "executor",
+    what: Annotated[
+        Part,
+        typer.Argument(
+            help="executor: speed, exactness and leaks. sampling: the built-in sampler against transformers' "
+            "generate. learning: the built-in learner against TRL's."
+        ),
+    ] = Part.EXECUTOR,
     hostile: Annotated[
         int,
         typer.Option(
-            "--hostile", min=0, help="Also run this many hostile programs and look for leaks (Linux)."
+            "--hostile", min=0, help="executor: also run this many hostile programs, look for leaks (Linux)."
         ),
     ] = 0,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="sampling, learning: a preset's model and settings. Default: the one that fits here.",
+            autocompletion=complete_preset,
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Another model: a Hub id or a folder.")] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts, of held-out tasks.")] = 24,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each.")] = 8,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of an answer at most. Default: the preset's.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Laps that count, of each of the two in turn.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure the executor at its default limits; takes about a minute on a quiet machine."""
+    """Measure a part of TinyZero; takes about a minute on a quiet machine."""
+    if what is Part.EXECUTOR:
+        _measure_executor(hostile, json=json)
+        return
+    from tinyzero.cli import bench_model
+
+    workload = bench_model.workload(preset, model, prompts, samples, tokens, repeats)
+    measure = bench_model.sampling if what is Part.SAMPLING else bench_model.learning
+    measured = measure(workload)
+    print(json_module.dumps(measured) if json else bench_model.in_words(measured))
+
+
+def _measure_executor(hostile: int, *, json: bool) -> None:
     from tinyzero.execution import Executor, benchmark
 
-    if what != "executor":
-        raise typer.BadParameter(f"{what} cannot be measured; only executor can")
     load_before = os.getloadavg()[0]
     with Executor() as executor:
         results: dict[str, float] = {

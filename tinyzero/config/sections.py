@@ -114,6 +114,9 @@ class SamplingConfig(Section):
     batch_rows: Annotated[int, Field(ge=1), _OR_AUTO, _AS_IT_IS] = 64
     """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
     this machine's card has room for."""
+    cuda_graphs: bool = True
+    """Record a decoding step on the card and replay it for each token, which saves the time of starting its
+    kernels one by one. Nothing on a CPU."""
 
 
 class LearnerConfig(Section):

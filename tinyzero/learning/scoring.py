@@ -1,10 +1,16 @@
 """Logprobs of completion tokens by teacher forcing, through the fused LM head."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from tinyzero.learning.batch import Batch
+from tinyzero.learning.batch import Batch, Sample, micro_batches
 from tinyzero.policy import Policy
+from tinyzero.types import Completion
+
+_SCORED_TOKENS = 2048
+"""Padded tokens of one forward pass that only looks."""
 
 
 def score_tokens(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -28,6 +34,34 @@ def score_tokens(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
             fused_lm_head=True,
         )
     return scored.log_probs[0], scored.entropy[0]
+
+
+@torch.no_grad()
+def score_completions(policy: Policy, completions: Sequence[Completion]) -> list[list[float]]:
+    """Logprobs of each completion's tokens, nats, under the adapter that it names, as it is now."""
+    scored: dict[int, list[float]] = {}
+    for adapter in {completion.adapter for completion in completions}:
+        policy.wear(adapter)
+        places = [place for place, completion in enumerate(completions) if completion.adapter == adapter]
+        samples = {_unweighted(completions[place]): place for place in places}
+        batches = micro_batches(
+            list(samples), max_tokens=_SCORED_TOKENS, parity_tokens=0, device=policy.device
+        )
+        for batch in batches:
+            logprobs, _ = score_tokens(policy, batch)
+            for sample, row in zip(batch.samples, batch.split(logprobs), strict=True):
+                scored[samples[sample]] = row.tolist()
+    return [scored[place] for place in range(len(completions))]
+
+
+def _unweighted(completion: Completion) -> Sample:
+    return Sample(
+        prompt_ids=completion.prompt_ids,
+        token_ids=completion.token_ids,
+        sampler_logprobs=completion.sampler_logprobs,
+        advantage=0.0,
+        weight=0.0,
+    )
 
 
 def _additive(is_visible: Tensor | None, dtype: torch.dtype) -> Tensor | None:

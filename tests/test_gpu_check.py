@@ -1,0 +1,50 @@
+"""The tool that checks a GPU, without one: every section at toy size, and what becomes of those that fail."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+TOOL = Path(__file__).parents[1] / "tools" / "gpu_check.py"
+ON_CUDA_ONLY = {"unsloth", "out_of_memory"}
+
+
+def check(output, *arguments):
+    command = [sys.executable, str(TOOL), "--output", str(output), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    files = sorted(output.iterdir())
+    assert [file.suffix for file in files] == [".json", ".txt"], done.stderr
+    return done.returncode, json.loads(files[0].read_text()), files[1].read_text()
+
+
+@pytest.mark.slow
+def test_a_dry_run_goes_through_every_section(tmp_path):
+    code, found, text = check(tmp_path, "--dry-run")
+    sections = found["sections"]
+    assert {name for name, section in sections.items() if section["status"] == "skipped"} == ON_CUDA_ONLY
+    assert {section["status"] for name, section in sections.items() if name not in ON_CUDA_ONLY} == {"ok"}, (
+        text
+    )
+    assert code == 0
+    assert found["is_small"]
+    assert all(f"{name}: " in text for name in sections)
+    assert sections["same_tokens"]["figures"]["static_equal"] == sections["same_tokens"]["figures"]["answers"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a card")
+def test_a_section_that_fails_is_written_down_and_the_others_go_on(tmp_path):
+    code, found, text = check(tmp_path, "--device", "cuda", "--small", "--only", "same_tokens", "unsloth")
+    assert code == 1
+    assert [section["status"] for section in found["sections"].values()] == ["failed", "skipped"]
+    assert "Traceback" in found["sections"]["same_tokens"]["problem"]
+    assert "CUDA" in text
+
+
+def test_when_the_time_is_up_no_section_begins(tmp_path):
+    code, found, _ = check(tmp_path, "--device", "cpu", "--minutes", "0", "--only", "memory", "nano")
+    assert code == 0
+    assert [section["problem"] for section in found["sections"].values()] == ["no time left"] * 2

@@ -1,0 +1,254 @@
+"""One sampling request in progress: rows that are decoded side by side, and refilled from a queue.
+
+Each prompt is prefilled once and shared by its samples. A row that finishes makes room for the next prompt.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tinyzero.config import SamplingConfig
+from tinyzero.policy import Policy
+from tinyzero.sampling.draw import draw, uniforms
+from tinyzero.sampling.graphs import Graphs, on_cuda
+from tinyzero.sampling.rows import KeyValues, RowStore, Shapes
+from tinyzero.types import Completion, SamplingRequest
+
+Mode = Literal["exact", "static", "graphs"]
+"""exact: a step computes the rows and the slots that are in use. static: a few more, so that the same shapes
+come again and again. graphs: static, recorded as CUDA graphs."""
+
+_PREFILL_TOKENS = 8192
+"""Padded prompt tokens in one forward: enough to keep a card busy, and few beside a training batch."""
+_REFILL_SHARE = 8
+"""Refill once an eighth of the rows is free: prefilling prompts one by one would cost a forward each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """Samples of one prompt that start together."""
+
+    prompt: int
+    samples: range
+
+
+class Decoding:
+    """One request in progress. R rows, T tokens of budget.
+
+    What a step reads and writes lies in tensors that are made once per request and never replaced: a CUDA
+    graph knows their addresses.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        config: SamplingConfig,
+        seed: int,
+        request: SamplingRequest,
+        prompt_ids: list[tuple[int, ...]],
+        *,
+        mode: Mode = "exact",
+        on_graph_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A request that has not begun.
+
+        Args:
+            on_graph_failure: is called where the mode is graphs and the card cannot record them.
+        """
+        self._policy, self._seed, self._request, self._prompt_ids = policy, seed, request, prompt_ids
+        self._model = policy.model.get_base_model()
+        self._adapter = policy.adapter_of(request.prompts[0].role)
+        self._queue = deque(_jobs(prompt_ids, request.num_samples, config.batch_rows))
+        self._completions: list[dict[int, Completion]] = [{} for _ in prompt_ids]
+        self._rows: list[tuple[int, int]] = []  # (prompt, sample) of each active row
+        device, budget = policy.device, request.max_tokens
+        self._max_rows = min(config.batch_rows, len(prompt_ids) * request.num_samples)
+        capacity = max(map(len, prompt_ids)) + budget
+        self._store = RowStore(num_rows=self._max_rows, capacity=capacity, device=device)
+        self._shapes = Shapes(self._max_rows, capacity) if mode != "exact" else None
+        self._is_stop = _marked(policy.stop_ids, self._model.config.get_text_config().vocab_size, device)
+        self._inputs = torch.zeros(self._max_rows, dtype=torch.long, device=device)
+        self._counts = torch.zeros(self._max_rows, dtype=torch.long, device=device)
+        self._budgets = torch.zeros(self._max_rows, dtype=torch.long, device=device)
+        self._numbers = torch.zeros(self._max_rows, budget, dtype=torch.float64, device=device)
+        self._tokens = torch.zeros(self._max_rows, budget, dtype=torch.long, device=device)
+        self._logprobs = torch.zeros(self._max_rows, budget, device=device)
+        self._is_finished = torch.zeros(self._max_rows, dtype=torch.bool, device=device)
+        self._graphs = Graphs(on_cuda(device), on_graph_failure) if mode == "graphs" else None
+
+    def run(self) -> list[list[Completion]]:
+        while self.is_going_on:
+            self._refill()
+            finished = self._decode_token()
+            if finished:
+                self._retire(finished)
+        return [[samples[index] for index in sorted(samples)] for samples in self._completions]
+
+    @property
+    def is_going_on(self) -> bool:
+        return bool(self._queue or self._rows)
+
+    def step(self) -> str:
+        """Decode one token of a request for a single completion, and return its text so far."""
+        self._refill()
+        finished = self._decode_token()
+        ids = self._tokens[0, : int(self._counts[0])].tolist()
+        if not finished:
+            return self._policy.decode(ids)
+        self._retire(finished)
+        return self._completions[0][0].text
+
+    def _refill(self) -> None:
+        free = self._max_rows - len(self._rows)
+        if self._rows and free < max(1, self._max_rows // _REFILL_SHARE):
+            return
+        jobs = []
+        while self._queue and len(self._queue[0].samples) <= free:
+            jobs.append(self._queue.popleft())
+            free -= len(jobs[-1].samples)
+        for batch in self._prefill_batches(jobs):
+            self._admit(batch)
+
+    def _prefill_batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+        """The queue is sorted by length, so a batch's first prompt is its longest."""
+        while jobs:
+            fit = max(1, _PREFILL_TOKENS // len(self._prompt_ids[jobs[0].prompt]))
+            yield jobs[:fit]
+            jobs = jobs[fit:]
+
+    def _admit(self, jobs: list[_Job]) -> None:
+        """Prefill each job's prompt and start its samples."""
+        start = len(self._rows)
+        self._rows += [(job.prompt, sample) for job in jobs for sample in job.samples]
+        rows, prompts = slice(start, len(self._rows)), [prompt for prompt, _ in self._rows[start:]]
+        sources = [index for index, job in enumerate(jobs) for _ in job.samples]
+        ids = [self._prompt_ids[prompt] for prompt in prompts]
+        # The last token of the prompt is left to the first decoding step, which yields its logits.
+        self._store.append(
+            self._prefill([self._prompt_ids[job.prompt] for job in jobs]),
+            self._tensor(sources),
+            self._tensor([len(row) - 1 for row in ids]),
+        )
+        self._inputs[rows] = self._tensor([row[-1] for row in ids])
+        self._counts[rows] = 0
+        budget, context = self._request.max_tokens, self._policy.context_tokens
+        self._budgets[rows] = self._tensor([min(budget, context - len(row)) for row in ids])
+        self._numbers[rows] = torch.from_numpy(self._uniforms(self._rows[start:])).to(self._numbers.device)
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> KeyValues:
+        """Keys and values of each prompt but its last token; a lone token is kept, and written again."""
+        lengths = [max(1, len(prompt) - 1) for prompt in prompts]
+        ids = np.full((len(prompts), max(lengths)), self._policy.pad_id)
+        for row, prompt, length in zip(ids, prompts, lengths, strict=True):
+            row[:length] = prompt[:length]
+        # Padded on the right, which causal attention never looks at: no mask, and positions count from 0.
+        outputs = self._model.base_model(self._tensor(ids), use_cache=True)
+        return [(layer.keys, layer.values) for layer in outputs.past_key_values.layers]
+
+    def _decode_token(self) -> list[int]:
+        """One token more for every row; returns the rows that are finished."""
+        store = self._store
+        rows, window = store.active, store.window
+        if self._shapes is not None:
+            rows, window = self._shapes.rows(rows), self._shapes.window(window)
+        if self._graphs is not None:
+            self._graphs.run(self._compute_token, rows, window)
+        else:
+            self._compute_token(rows, window)
+        store.window += 1
+        finished: list[int] = self._is_finished[: store.active].nonzero()[:, 0].tolist()
+        return finished
+
+    def _compute_token(self, rows: int, window: int) -> None:
+        """One token more for the first R = `rows` rows; those that are not in use compute and move nothing.
+
+        Only tensors change, and nothing waits for the device.
+        """
+        store, counts = self._store, self._counts[:rows, None]
+        logits = self._model(
+            input_ids=self._inputs[:rows, None],
+            position_ids=store.positions[:rows, None],
+            attention_mask=store.begin_token(self._policy.dtype, rows=rows, window=window),
+            past_key_values=store,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]  # [R, V]
+        numbers = self._numbers[:rows].gather(1, counts)[:, 0]
+        tokens, logprobs = draw(logits, numbers, self._request.temperature)
+        self._tokens[:rows].scatter_(1, counts, tokens[:, None])
+        self._logprobs[:rows].scatter_(1, counts, logprobs[:, None])
+        self._inputs[:rows] = tokens
+        store.end_token(rows)
+        self._counts[:rows] += store.in_use[:rows]
+        is_done = self._counts[:rows] >= self._budgets[:rows]
+        self._is_finished[:rows] = self._is_stop[tokens] | is_done
+
+    def _retire(self, finished: list[int]) -> None:
+        """Turn finished rows into completions; the last rows take their places."""
+        for row in finished:
+            prompt, sample = self._rows[row]
+            self._completions[prompt][sample] = self._completion(row, prompt)
+        movers, holes = self._store.drop(finished)
+        if movers:
+            for state in (
+                self._inputs,
+                self._counts,
+                self._budgets,
+                self._numbers,
+                self._tokens,
+                self._logprobs,
+            ):
+                state[holes] = state[movers]
+        for mover, hole in zip(movers, holes, strict=True):
+            self._rows[hole] = self._rows[mover]
+        del self._rows[self._store.active :]
+        self._counts[self._store.active :] = 0  # where a row in no use may write
+
+    def _completion(self, row: int, prompt: int) -> Completion:
+        count = int(self._counts[row])
+        ids = self._tokens[row, :count].tolist()
+        is_stopped = ids[-1] in self._policy.stop_ids
+        return Completion(
+            text=self._policy.decode(ids[:-1] if is_stopped else ids),
+            prompt_ids=self._prompt_ids[prompt],
+            token_ids=tuple(ids),
+            sampler_logprobs=tuple(self._logprobs[row, :count].tolist()),
+            temperature=self._request.temperature,
+            adapter=self._adapter,
+            adapter_version=self._policy.versions.get(self._adapter, 0),
+            finish_reason="stop" if is_stopped else "length",
+        )
+
+    def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:
+        stream, count = self._request.stream, self._request.max_tokens
+        return np.stack(
+            [
+                uniforms(self._seed, stream, prompt=prompt, sample=sample, count=count)
+                for prompt, sample in rows
+            ]
+        )
+
+    def _tensor(self, values: Sequence[int] | np.ndarray) -> Tensor:
+        return torch.as_tensor(values, device=self._policy.device)
+
+
+def _jobs(prompt_ids: Sequence[Sequence[int]], num_samples: int, batch_rows: int) -> list[_Job]:
+    """All samples of a prompt together where they fit; long prompts first, and like lengths side by side."""
+    by_length = sorted(range(len(prompt_ids)), key=lambda index: -len(prompt_ids[index]))
+    return [
+        _Job(prompt=index, samples=range(first, min(first + batch_rows, num_samples)))
+        for index in by_length
+        for first in range(0, num_samples, batch_rows)
+    ]
+
+
+def _marked(ids: Collection[int], size: int, device: torch.device) -> Tensor:
+    """[size], True at these ids."""
+    marks = torch.zeros(size, dtype=torch.bool)
+    marks[sorted(id_ for id_ in ids if id_ < size)] = True
+    return marks.to(device)

@@ -1,0 +1,130 @@
+"""Sections about the sampler: speed of its modes against the roofline and `generate`, and its logprobs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from statistics import median
+from typing import Any
+
+import torch
+
+from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, request, synchronize
+from tinyzero.learning.scoring import score_completions
+from tinyzero.policy import Policy
+from tinyzero.sampling.benchmark import generate
+from tinyzero.sampling.builtin import BuiltinSampler
+from tinyzero.sampling.canary import check_sampler, measure_gap
+from tinyzero.types import SamplingRequest
+
+_LAPS = 2
+
+
+def sampling(setup: Setup) -> dict[str, Any]:
+    """Tokens per second of every way to decode the same request, and how much the card's bandwidth allows."""
+    config = setup.config()
+    policy = load(setup, config)
+    policy.stop_ids = frozenset()
+    asked = request(
+        setup, prompts=setup.choose(32, 3), samples=setup.choose(4, 2), tokens=setup.choose(256, 8)
+    )
+    alone = replace(asked, prompts=asked.prompts[:1], num_samples=1)
+    figures: dict[str, Any] = {"rows": config.sampling.batch_rows, "tokens_each": asked.max_tokens}
+    for mode in _modes(setup):
+        sampler = BuiltinSampler(policy, config.sampling, seed=0, mode=mode)
+        figures[f"{mode}_tokens_per_s"] = _sampling_rate(setup, sampler, asked)
+        figures[f"{mode}_one_row_tokens_per_s"] = _sampling_rate(setup, sampler, alone)
+        figures[f"{mode}_fell_back"] = sampler.mode != mode
+    figures["generate_tokens_per_s"] = _rate(setup, lambda _: generate(policy, config.sampling, asked))
+    best = max(figures[f"{mode}_tokens_per_s"] for mode in _modes(setup))
+    figures["speedup_over_generate"] = best / figures["generate_tokens_per_s"]
+    figures |= _roofline(setup, policy, asked, config.sampling.batch_rows)
+    figures["share_of_roofline"] = best / figures["roofline_tokens_per_s"]
+    figures["vllm"] = "installed, not measured here" if find_spec("vllm") else "not installed"
+    return figures
+
+
+def logprobs(setup: Setup) -> dict[str, Any]:
+    """The gap between sampler and learner on the quantised model, for every mode; refused as in a run."""
+    config = setup.config("policy.adapters=per-role")
+    policy = load(setup, config)
+    score = partial(score_completions, policy)
+    figures: dict[str, Any] = {}
+    for mode in _modes(setup):
+        sampler = BuiltinSampler(policy, config.sampling, seed=0, mode=mode)
+        gap = measure_gap(sampler, score, temperature=config.sampling.temperature)
+        figures |= {f"{mode}_gap_mean": gap.mean, f"{mode}_gap_max": gap.max}
+    for mode in _modes(setup):
+        sampler = BuiltinSampler(policy, config.sampling, seed=0, mode=mode)
+        check_sampler(sampler, score, engine=mode, temperature=config.sampling.temperature)
+    return figures
+
+
+def same_tokens(setup: Setup) -> dict[str, Any]:
+    """Nano in float32: every mode must draw the same tokens."""
+    config = setup.config("model.base=nano", "model.dtype=float32", "model.quantization=none")
+    policy = load(setup, config)
+    asked = request(
+        setup, prompts=setup.choose(24, 3), samples=setup.choose(8, 2), tokens=setup.choose(64, 8)
+    )
+    drawn = {}
+    for mode in _modes(setup):
+        completions = BuiltinSampler(policy, config.sampling, seed=0, mode=mode).sample(asked)
+        drawn[mode] = [one.token_ids for samples in completions for one in samples]
+    figures: dict[str, Any] = {"answers": len(drawn["exact"])}
+    for mode, answers in drawn.items():
+        figures[f"{mode}_equal"] = sum(map(tuple.__eq__, answers, drawn["exact"]))
+        # A tie in the last bit may fall to either side; more than a few are no ties.
+        if figures[f"{mode}_equal"] < 0.95 * len(answers):
+            raise Failed(f"{mode} draws other tokens than exact", figures)
+    return figures
+
+
+def _modes(setup: Setup) -> tuple[str, ...]:
+    return ("exact", "static", "graphs") if setup.device.type == "cuda" else ("exact", "static")
+
+
+def _sampling_rate(setup: Setup, sampler: BuiltinSampler, asked: SamplingRequest) -> float:
+    return _rate(setup, lambda lap: num_tokens(sampler.sample(of_another_lap(asked, lap))))
+
+
+def _rate(setup: Setup, work: Callable[[int], int]) -> float:
+    """Median tokens per second of a few laps, after one that does not count."""
+    rates = []
+    for lap in range(_LAPS + 1):
+        synchronize(setup.device)
+        started = time.perf_counter()
+        amount = work(lap)
+        synchronize(setup.device)
+        rates.append(amount / (time.perf_counter() - started))
+    return median(rates[1:])
+
+
+def _roofline(setup: Setup, policy: Policy, asked: SamplingRequest, rows: int) -> dict[str, float]:
+    """What memory bandwidth allows: a token of all rows reads the weights, and the keys and values."""
+    shape = policy.model.get_base_model().config
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in policy.model.parameters())
+    head_dim = shape.hidden_size // shape.num_attention_heads
+    per_slot = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_dim * policy.dtype.itemsize
+    slots = len(policy.encode(asked.prompts[0])) + asked.max_tokens / 2
+    bandwidth = _bandwidth(setup)
+    return {
+        "bandwidth_gb_per_s": bandwidth / 1e9,
+        "weights_gb": weights / 1e9,
+        "roofline_tokens_per_s": rows * bandwidth / (weights + rows * slots * per_slot),
+    }
+
+
+def _bandwidth(setup: Setup) -> float:
+    """Bytes per second of a large copy, read and written."""
+    source = torch.zeros(setup.choose(1 << 30, 1 << 20), dtype=torch.uint8, device=setup.device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(5):
+        synchronize(setup.device)
+        started = time.perf_counter()
+        target.copy_(source)
+        synchronize(setup.device)
+        seconds.append(time.perf_counter() - started)
+    return 2 * source.numel() / min(seconds)
