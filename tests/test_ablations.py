@@ -1,7 +1,7 @@
 """The ablation table: differences worked out by hand from made-up runs, and what intervals allow to say."""
 
 import json
-from math import inf, sqrt
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -80,8 +80,12 @@ def test_an_arm_without_runs_has_no_line(output):
     assert ask(output) is None
 
 
-def test_one_seed_says_nothing_about_others(ablation):
-    assert ablation.t_interval([3.0]) == (-inf, inf)
+def test_one_seed_says_nothing_about_others(ablation, output):
+    make_run(output, "with it", 0, {"a": 1.0, "b": 1.0, "c": 1.0})
+    make_run(output, "without", 0, {"a": 1.0, "b": 1.0, "c": 0.5})
+    assert ask(output) is None
+    with pytest.raises(ValueError, match="1 seeds"):
+        ablation.t_interval([3.0])
 
 
 @pytest.mark.parametrize(

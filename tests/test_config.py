@@ -199,8 +199,9 @@ def test_a_bonus_is_switched_on_by_name_and_survives_being_written_down(preset, 
 
 
 def test_a_misspelt_key_of_a_bonus_is_an_error(preset):
-    assert complaint(preset(""), "rewards.bonuses.novelty.coeficient=1").startswith(
-        "unknown key rewards.bonuses.novelty.coeficient in --set"
+    assert complaint(preset(""), "rewards.bonuses.novelty.coeficient=1") == (
+        "unknown key rewards.bonuses.novelty.coeficient in --set; did you mean "
+        "rewards.bonuses.novelty.coefficient?"
     )
 
 

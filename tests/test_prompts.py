@@ -8,8 +8,10 @@ import pytest
 from transformers import AutoTokenizer
 
 import tinyzero
-from tinyzero.policy import Frame
+from tinyzero.config import ModelConfig
+from tinyzero.policy import Frame, local_frame
 from tinyzero.tasks import KINDS, Style
+from tinyzero.tasks.composite import with_blocks
 from tinyzero.tasks.examples import example_tasks
 from tinyzero.types import Prompt, Role
 
@@ -80,6 +82,18 @@ def test_a_model_reads_the_turn_in_its_frame_and_begins_after_the_prefill(frame,
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "error-prediction"])
+def test_a_model_that_must_call_earlier_programs_reads_them(frame, kind, style):
+    blocks = ("def g_0(a):\n    return a[::-1]", "def g_1(a):\n    return len(a)")
+    prompt = with_blocks(prompt_of(kind, Role.PROPOSER, style), blocks, style)
+    before, after = around(frame, prompt)
+    text = read(frame, prompt)
+    assert text.startswith(before)
+    assert text.count("def g_0(a):") == text.count("def g_1(a):") == 1
+    assert after in text[text.index("def g_1(a):") :]
+
+
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_task_quotes_brings_no_control_token(frame, kind, role, style):
@@ -102,6 +116,14 @@ def test_what_a_task_quotes_brings_no_control_token(frame, kind, role, style):
     before, after = around(frame, prompt)
     joint = " " if prompt.prefill and not frame.has_chat_template else ""
     assert frame.tokenizer.decode(ids) == before + prompt.text + after + joint + prompt.prefill
+
+
+def test_a_template_gives_way_where_a_conversation_is_asked_for():
+    prompt = prompt_of("deduction", Role.SOLVER, "full")
+    frame = local_frame(ModelConfig(frame="conversation"))
+    assert frame is not None
+    assert read(frame, prompt).startswith(R1)
+    assert local_frame(ModelConfig()).has_chat_template
 
 
 @pytest.mark.parametrize("style", STYLES)

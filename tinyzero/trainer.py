@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
@@ -29,7 +29,10 @@ from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
-from tinyzero.types import Role, Rollout, Round, StepReport
+from tinyzero.types import Role, Rollout, Round, Sampler, StepReport
+
+if TYPE_CHECKING:
+    from tinyzero.policy import Policy
 
 _LOOK_EVERY_S = 0.1  # while paused, for the word to go on
 
@@ -251,11 +254,14 @@ def assemble(
     run: RunFolder,
     observers: Sequence[Observer] = (),
     progress: Callable[[str], None] = lambda _: None,
+    make_sampler: Callable[["Policy", Config], Sampler] | None = None,
 ) -> Iterator[Trainer]:
     """A trainer for `config`, at the newest checkpoint of `run`; leaving the block stops its processes.
 
     Args:
         progress: is told what is being waited for, a few words at a time.
+        make_sampler: gives a sampler of one's own; its completions must be those of the policy that learns,
+            with token ids and logprobs. None for the one that the configuration names.
 
     Raises:
         ExecutorBroken: the sandbox does not hold on this machine.
@@ -271,7 +277,6 @@ def assemble(
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
         from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
-        from tinyzero.sampling.builtin import BuiltinSampler
         from tinyzero.sampling.canary import check_sampler
 
         policy = load_policy(
@@ -287,7 +292,7 @@ def assemble(
             Role.PROPOSER: config.selfplay.proposal_tokens,
             Role.SOLVER: config.selfplay.answer_tokens,
         }
-        sampler = BuiltinSampler(policy, config.sampling, config.run.seed)
+        sampler = (make_sampler or builtin_sampler)(policy, config)
         held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
         trainer = Trainer(
             config=config,
@@ -325,3 +330,10 @@ def assemble(
             temperature=config.sampling.temperature,
         )
         yield trainer
+
+
+def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
+    """The sampler that decodes with the very module that learns."""
+    from tinyzero.sampling.builtin import BuiltinSampler
+
+    return BuiltinSampler(policy, config.sampling, config.run.seed)

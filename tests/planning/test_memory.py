@@ -31,6 +31,19 @@ def in_bytes(terms):
     return {name: gib * GIB for name, gib in terms.items()}
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "device", "size"),
+    [
+        ("adamw", "cuda", 8),
+        ("adamw8bit", "cpu", 2 * (1 + 4 / 256)),
+        ("paged_adamw8bit", "cuda", 2 * (1 + 4 / 256)),
+    ],
+)
+def test_the_optimizer_that_was_asked_for_counts(optimizer, device, size):
+    made = plan(tiny_config(learner={"optimizer": optimizer}), TINY, device=device)
+    assert made.always["optimizer"] * GIB == pytest.approx(ADAPTER * size)
+
+
 def test_a_plan_on_the_cpu_is_float32_throughout():
     made = plan(tiny_config(), TINY, device="cpu")
     assert in_bytes(made.always) == pytest.approx(

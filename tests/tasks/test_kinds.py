@@ -312,13 +312,16 @@ def test_all_hidden_pairs_must_match(values: tuple[object, ...], status: Verdict
             CORRECT,
             "IndexError",
         ),
+        ("IndexError", "It indexes.\nSo the call raises an IndexError.", CORRECT, "IndexError"),
+        ("IndexError", "Not a KeyError, but an IndexError.", CORRECT, "IndexError"),
+        ("IndexError", "An IndexError?\nI cannot say.", MALFORMED, ""),
         ("IndexError", "3", MALFORMED, ""),
         ("IndexError", "It fails.", MALFORMED, ""),
         ("IndexError", "```output\nIndexErrors\n```", MALFORMED, ""),
         ("IndexError", "", MALFORMED, ""),
     ],
 )
-def test_an_error_prediction_is_judged_by_its_first_word(gold, answer, status, read) -> None:
+def test_an_error_prediction_is_judged_by_the_name_that_it_gives(gold, answer, status, read) -> None:
     verdict = KINDS["error-prediction"].answer_job(replace(FAILING, outputs=(repr(gold),)), answer)
     assert isinstance(verdict, Verdict)
     assert (verdict.status, verdict.answer) == (status, read)

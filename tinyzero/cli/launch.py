@@ -17,6 +17,7 @@ from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
 from tinyzero.observers.trackers import trackers
+from tinyzero.rewards import BONUSES, choose_bonuses
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
@@ -60,7 +61,8 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
         raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
     chosen = preset or choose_preset(machine)
     config = load_config(chosen, overrides)
-    choose_kinds(config.selfplay.kinds, KINDS)  # the only names that the configuration cannot check by itself
+    choose_kinds(config.selfplay.kinds, KINDS)  # names that the configuration cannot check by itself
+    choose_bonuses(config.rewards.bonuses, BONUSES)
     config, numbers = resolve(config, machine)
     return Job(preset=locate(chosen).stem, config=config, name=name, chosen=numbers)
 

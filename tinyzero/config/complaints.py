@@ -1,7 +1,7 @@
 """One line for what pydantic found wrong: the key, its value, what is allowed, and where it stands."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -63,7 +63,8 @@ def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:
 
 def _nearest_key(key: str, known: list[str]) -> str:
     """The same name in another section is the likelier mistake; then a misspelling."""
-    leaf = key.rpartition(".")[2]
+    place, _, leaf = key.rpartition(".")
+    known = [name.replace("<name>", place.rpartition(".")[2]) for name in known]
     elsewhere = [name for name in known if name.endswith(f".{leaf}")]
     return nearest(key, elsewhere or known) or (f"; did you mean {elsewhere[0]}?" if elsewhere else "")
 
@@ -73,3 +74,6 @@ def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield prefix + name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _dotted_keys(field.annotation, f"{prefix}{name}.")
+        for item in get_args(field.annotation):
+            if isinstance(item, type) and issubclass(item, BaseModel):  # a table of tables with free names
+                yield from _dotted_keys(item, f"{prefix}{name}.<name>.")

@@ -71,6 +71,9 @@ class ModelConfig(Section):
     """`nano` (ships with the package), a local folder, or a Hub id."""
     revision: str | None = None
     """Branch, tag or commit of a Hub id; pin it to reproduce a run."""
+    frame: Literal["auto", "conversation"] = "auto"
+    """What is put around a prompt. auto: the chat template of the model's tokenizer, where it has one.
+    conversation: the plain written one of R1-Zero; for base models whose tokenizer has a template as well."""
     loader: Literal["auto", "transformers", "unsloth"] = "auto"
     """What reads the model. auto: unsloth where it is installed, CUDA is there and the adapter is shared;
     else transformers."""

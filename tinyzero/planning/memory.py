@@ -17,8 +17,9 @@ _GIB = 2**30
 # bitsandbytes NF4: half a byte a weight, an 8-bit scale per 64 weights, and a 32-bit one per 256 of those.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 ADAPTER_BYTES = 4  # float32, and so are its gradients
-# Two moments: 8 bit, with a float32 scale per block of 256, or float32.
-_MOMENT_BYTES = {"cuda": 2 * (1 + 4 / 256), "cpu": 8.0}
+# Two moments: 8 bit, with a float32 scale per block of 256, or float32. Paged ones count in full: a page is
+# moved to the machine's memory only when the card's runs out.
+_8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
 # The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob):
 # one tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
 _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
@@ -95,7 +96,9 @@ def adapter_gib(config: Config, shape: ModelShape, device: Device) -> Mapping[st
     """All adapters, and the moments that their optimizers keep of them."""
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
     weights = num_adapters * shape.lora_weights(config.policy.rank)
-    return _in_gib(adapters=weights * ADAPTER_BYTES, optimizer=weights * _MOMENT_BYTES[device])
+    is_8_bit = {"auto": device == "cuda", "adamw": False}.get(config.learner.optimizer, True)
+    moments = _8_BIT_MOMENTS if is_8_bit else _FLOAT_MOMENTS
+    return _in_gib(adapters=weights * ADAPTER_BYTES, optimizer=weights * moments)
 
 
 def longest_sequence(config: Config) -> int:

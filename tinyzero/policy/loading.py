@@ -78,7 +78,7 @@ def load_policy(
         _checkpoint_activations(base)
     return Policy(
         model=wrapped,
-        tokenizer=tokenizer,
+        tokenizer=unframed(tokenizer, model),
         device=device,
         dtype=dtype,
         adapter_of_role={role: name for role, name in adapters.items() if role not in frozen_roles},
@@ -86,6 +86,13 @@ def load_policy(
         temperature=temperature,
         loader=loader,
     )
+
+
+def unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTrainedTokenizerBase":
+    """The tokenizer, without its chat template where a written conversation is asked for."""
+    if model.frame == "conversation":
+        tokenizer.chat_template = None
+    return tokenizer
 
 
 def check_fused_head(device: torch.device, trl_version: str) -> None:
@@ -148,7 +155,7 @@ def local_frame(model: ModelConfig) -> Frame | None:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    return Frame(tokenizer) if tokenizer("1").input_ids else None
+    return Frame(unframed(tokenizer, model)) if tokenizer("1").input_ids else None
 
 
 def _load_base(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tinyzero.execution.values import parse_arguments, parse_literal
-from tinyzero.tasks.answers import candidates
+from tinyzero.tasks.answers import candidates, final_part
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.funnel import make_task, refuse_run
 from tinyzero.tasks.layout import block, compact
@@ -192,6 +192,15 @@ def _named(answer: str) -> Iterator[str]:
         name = _SPELLINGS.get(word[1].casefold().replace(" ", "")) if word else None
         if name:
             yield name
+    yield from _told(final_part(answer))
+
+
+def _told(text: str) -> Iterator[str]:
+    """Names in the last line of a text, such as `So the call raises an IndexError.`, the last one first."""
+    line = text.strip().rpartition("\n")[2]
+    for word in reversed(re.findall(r"\w+", line)):
+        if word.endswith(("Error", "Iteration")) and word.casefold() in _SPELLINGS:
+            yield _SPELLINGS[word.casefold()]
 
 
 PREFILL = "```output\n"

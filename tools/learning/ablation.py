@@ -18,7 +18,7 @@ from tinyzero.runs.records import read
 from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Number of seeds -> two-sided 95 % quantile of Student's t with one degree of freedom less."""
 
 
@@ -32,9 +32,9 @@ def write_report(output: Path, questions: Sequence[Question]) -> str:
 
 
 def ask(output: Path, question: Question) -> dict[str, Any] | None:
-    """The arm's held-out accuracy minus the control's, over the seeds that have both; None without any."""
+    """The arm's held-out accuracy minus the control's, over the seeds that have both; None below two."""
     seeds = sorted(seeds_of(output, question.arm) & seeds_of(output, question.control))
-    if not seeds:
+    if len(seeds) < 2:
         return None
     arms = [RunFolder(run_path(output, question.arm, seed)) for seed in seeds]
     controls = [RunFolder(run_path(output, question.control, seed)) for seed in seeds]
@@ -91,9 +91,9 @@ def held_out_ids() -> dict[str, list[str]]:
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of a few independent values; the whole line for a single one."""
-    if len(values) < 2:
-        return float("-inf"), float("inf")
+    """95 % interval of the mean of two to ten independent values. Raises ValueError for other numbers."""
+    if len(values) not in T_95:
+        raise ValueError(f"{len(values)} seeds; an interval takes {min(T_95)} to {max(T_95)}")
     half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
     return fmean(values) - half, fmean(values) + half
 
