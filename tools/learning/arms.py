@@ -31,7 +31,7 @@ ARMS: Mapping[str, Arm] = {
     # One answer to a task leaves no siblings to compare with, so what it is compared with is task-relative as
     # well. It samples about a tenth more tokens a step, so it has a tenth fewer steps.
     "separate batch": Arm(
-        settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=37")
+        settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=55")
     ),
     "novelty": Arm(settings=("rewards.bonuses.novelty.coefficient=0.5",)),
     "shared adapter": Arm(settings=("policy.adapters=shared",)),
