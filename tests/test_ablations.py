@@ -89,11 +89,16 @@ def test_one_seed_says_nothing_about_others(ablation, output):
 
 
 @pytest.mark.parametrize(
-    ("interval", "words"),
-    [([0.1, 3], "helps"), ([-3, -0.1], "harms"), ([-0.1, 3], "not distinguishable from noise")],
+    ("seeds", "tasks", "words"),
+    [
+        ([0.1, 3], [0.2, 1], "helps"),
+        ([-3, -0.1], [-1, -0.1], "harms"),
+        ([-0.1, 3], [0.2, 1], "not distinguishable from noise"),
+        ([-0.6, -0.4], [-1.7, 0.6], "not distinguishable from noise"),
+    ],
 )
-def test_only_an_interval_beside_zero_is_a_verdict(interval, words, ablation):
-    assert ablation.verdict({"over_seeds": interval}) == words
+def test_only_two_intervals_beside_zero_are_a_verdict(seeds, tasks, words, ablation):
+    assert ablation.verdict({"over_seeds": seeds, "over_tasks": tasks}) == words
 
 
 def test_every_question_is_about_arms_that_are_there():

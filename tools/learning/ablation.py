@@ -123,14 +123,15 @@ def minutes(run: RunFolder) -> float:
 
 
 def table(answers: Sequence[Mapping[str, Any]]) -> str:
-    head = ["question", "sampled", "by seed", "95 %", "greedy", "by seed", "95 %", "tokens", "verdict"]
+    each = ["by seed", "over seeds", "over tasks"]
+    head = ["question", "sampled", *each, "greedy", *each, "tokens", "verdict"]
     rows = [head, ["---"] * len(head)]
     for answer in answers:
         cells = [answer["question"]]
         for decoding in DECODINGS:
             found = answer[decoding]
             cells += [f"{found['mean']:+.1f}", " ".join(f"{one:+.1f}" for one in found["by_seed"])]
-            cells += ["{:+.1f} {:+.1f}".format(*found["over_seeds"])]
+            cells += ["{:+.1f} {:+.1f}".format(*found[over]) for over in ("over_seeds", "over_tasks")]
         cells += [
             " / ".join(f"{count / 1000:.0f} k" for count in answer["tokens"]),
             verdict(answer["sampled"]),
@@ -140,6 +141,6 @@ def table(answers: Sequence[Mapping[str, Any]]) -> str:
 
 
 def verdict(found: Mapping[str, Any]) -> str:
-    """What the interval over seeds allows to say of sampled accuracy."""
-    low, high = found["over_seeds"]
-    return "helps" if low > 0 else "harms" if high < 0 else "not distinguishable from noise"
+    """What the intervals allow to say of sampled accuracy: three seeds may agree by luck, so both must."""
+    lows, highs = zip(found["over_seeds"], found["over_tasks"], strict=True)
+    return "helps" if min(lows) > 0 else "harms" if max(highs) < 0 else "not distinguishable from noise"
