@@ -4,8 +4,8 @@ import random
 
 import pytest
 import torch
-from conftest import make_model_folder
 from rounds import TEMPERATURE, ids, learner, make_rollout
+from tiny_models import make_model_folder
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from trl.trainer import utils as trl_utils
