@@ -281,7 +281,9 @@ def repeated_shapes(outcomes: Sequence[Funnelled]) -> list[str]:
 
 
 def _read_progress(path: Path) -> int:
-    """Rounds that a saved game had prepared. Raises CheckpointError."""
+    """Rounds that a saved game had prepared; none where it left no word. Raises CheckpointError."""
+    if not path.exists():
+        return 0
     try:
         return int(json.loads(path.read_text())["rounds_prepared"])
     except (OSError, ValueError, KeyError, TypeError) as error:
