@@ -119,7 +119,7 @@ def test_an_alarm_that_was_never_told_is_told_after_a_resume():
 def test_the_default_thresholds_are_far_from_where_the_measured_runs_of_nano_ended(run):
     """None of these collapsed, those with shuffled rewards included."""
     config, end = WatchConfig(), run["end"]
-    assert 1 - end["new"] < config.duplicates / 2
+    assert 1 - end["new"] < config.duplicates - 0.1
     assert end["distinct_shapes"] > config.few_shapes + 0.3
-    assert 1 - end["mixed"] < config.unanimous - 0.3  # a unanimous task is not mixed
+    assert 1 - end["mixed"] < config.unanimous - 0.1  # a unanimous task is not mixed
     assert end["mixed"] > 10 * config.nothing_to_learn  # every attempt at a mixed task has an advantage
