@@ -53,7 +53,7 @@ def memory(setup: Setup) -> dict[str, Any]:
 
 def planned(setup: Setup, config: Config) -> dict[str, float]:
     """What the memory plan says; its runtime is what the card holds beside torch's tensors."""
-    from tinyzero.memory import plan, shape_of
+    from tinyzero.planning import plan, shape_of
 
     shape = shape_of(config.model.base)
     if shape is None:
