@@ -3,11 +3,11 @@
 from datetime import date
 from pathlib import Path
 
+from tinyzero.assembly import assemble
 from tinyzero.config import load_config
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder
-from tinyzero.trainer import assemble
 
 
 def train(*settings: str) -> RunFolder:

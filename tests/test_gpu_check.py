@@ -30,8 +30,25 @@ def test_a_dry_run_goes_through_every_section(tmp_path):
     )
     assert code == 0
     assert found["is_small"]
+    assert found["ran"] == []
     assert all(f"{name}: " in text for name in sections)
     assert sections["same_tokens"]["figures"]["static_equal"] == sections["same_tokens"]["figures"]["answers"]
+
+
+def test_what_a_report_shows_is_what_the_doctor_asks_for(monkeypatch):
+    from tinyzero.cli.evidence import CLAIMS, never_run
+
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    import gpu_check
+    from gpu.report import PROVES, ran
+
+    assert set(PROVES) <= set(CLAIMS)
+    assert {name for needed in PROVES.values() for name in needed} <= set(gpu_check.SECTIONS)
+    sections = {name: {"status": "ok"} for name in gpu_check.SECTIONS} | {"phases": {"status": "failed"}}
+    shown = ran(sections, device="cuda", is_small=False)
+    assert shown == ["sampling", "out-of-memory", "unsloth"]
+    assert set(CLAIMS) - set(never_run([{"ran": shown}])) == set(shown)
+    assert ran(sections, device="cpu", is_small=False) == ran(sections, device="cuda", is_small=True) == []
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import tinyzero
+from tinyzero.assembly import assemble
 from tinyzero.config import load_config
 from tinyzero.rewards import BONUSES
 from tinyzero.runs.collapse import RULES
 from tinyzero.runs.folder import RunFolder
 from tinyzero.tasks import KINDS
-from tinyzero.trainer import assemble
 from tinyzero.types import Role
 
 DOCS = Path(__file__).parents[1] / "docs"

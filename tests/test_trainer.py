@@ -346,3 +346,83 @@ def test_what_was_asked_of_an_earlier_process_does_not_hold_up_this_one(make_tra
     for request in Request:
         ask(trainer.run, request)
     assert trainer.train().reason is StopReason.MAX_STEPS
+
+
+class PreparingGame(CountingGame):
+    """Needs five rounds before its first step."""
+
+    def prepare(self):
+        while len(self.seen) < 5:
+            self.seen.append("prepared")
+            yield len(self.seen), 5
+
+
+def preparing(make_trainer, **run):
+    trainer = make_trainer(max_steps=1, **run)
+    trainer.game = PreparingGame()
+    return trainer
+
+
+def on_round(listener, number, act):
+    """Do something once the game has been prepared for that many rounds."""
+    hear = listener.on_event
+    rounds = []
+
+    def on_event(name, detail):
+        hear(name, detail)
+        if name == "seeding":
+            rounds.append(detail["tasks"])
+            if rounds[-1] == number:
+                act()
+
+    listener.on_event = on_event
+
+
+def test_preparing_is_told_and_done_before_the_first_step(make_trainer, listener):
+    trainer = preparing(make_trainer)
+    trainer.train()
+    assert trainer.game.seen == ["prepared"] * 5 + [0]
+    assert listener.heard[:8] == [("start", 0), *[("seeding", 0)] * 5, ("seeded", 0), ("step", 1)]
+
+
+def test_preparing_that_is_stopped_twice_loses_nothing(make_trainer, listener):
+    for number in (2, 4):
+        trainer = preparing(make_trainer)
+        trainer.restore()
+        on_round(listener, number, trainer.request_stop)
+        assert trainer.train().reason is StopReason.REQUESTED
+        assert trainer.game.seen == ["prepared"] * number
+    trainer = preparing(make_trainer)
+    trainer.restore()
+    assert trainer.game.seen == ["prepared"] * 4
+    trainer.train()
+    assert trainer.game.seen == ["prepared"] * 5 + [0]
+
+
+def test_what_is_saved_on_request_while_preparing_does_not_stand_for_the_end(make_trainer, listener):
+    trainer = preparing(make_trainer)
+    on_round(listener, 1, lambda: ask(trainer.run, Request.SAVE))
+    on_round(listener, 3, trainer.request_stop)
+    trainer.train()
+    again = preparing(make_trainer)
+    again.restore()
+    assert again.game.seen == ["prepared"] * 3
+
+
+def test_minutes_end_preparing_and_a_pause_in_it_does_not_count(make_trainer, listener):
+    trainer = preparing(make_trainer, max_minutes=1, tick_s=40)
+    assert trainer.train().reason is StopReason.MAX_MINUTES
+    assert trainer.game.seen == ["prepared"] * 2
+
+    paused = preparing(make_trainer, max_minutes=1)
+    on_round(listener, 2, lambda: ask(paused.run, Request.PAUSE))
+    hear = listener.on_event
+
+    def sleep_through_the_pause(name, detail):
+        hear(name, detail)
+        if name == "paused":
+            paused.clock.now += 3600
+            take(paused.run, Request.PAUSE)
+
+    listener.on_event = sleep_through_the_pause
+    assert paused.train().reason is StopReason.MAX_STEPS

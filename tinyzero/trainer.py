@@ -6,20 +6,13 @@ makes one optimizer step of it. Around that: checkpoints, and observers that are
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
-from tinyzero.evaluation.heldout import find_set, read_set
-from tinyzero.evaluation.probe import HeldOutProbe
-from tinyzero.execution import Executor
-from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.games.metrics import advantage_metrics
-from tinyzero.planning import is_open
 from tinyzero.runs import checkpoints, control, records
 from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.collapse import CollapseWatch, Turn
@@ -28,11 +21,7 @@ from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
-from tinyzero.tasks import KINDS
-from tinyzero.types import Role, Rollout, Round, Sampler, StepReport
-
-if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+from tinyzero.types import Rollout, Round, StepReport
 
 _LOOK_EVERY_S = 0.1  # while paused, for the word to go on
 
@@ -104,7 +93,7 @@ class Trainer:
         self._tell_start()
         if self.steps_done == 0:
             self._measure()
-            self._prepare(started)
+            started += self._prepare(started)
         while (reason := self._reason_to_stop(started)) is None:
             report = self.step()
             for observer in self.observers:
@@ -116,16 +105,23 @@ class Trainer:
             started += self._pause_while_asked()
         return self._finish(reason, self.clock() - started)
 
-    def _prepare(self, started: float) -> None:
-        """What a game does before its first step, told as it goes on, and resumed where it was stopped."""
-        tasks = None
+    def _prepare(self, started: float) -> float:
+        """What a game does before its first step, told as it goes on, and resumed where it was stopped.
+
+        Returns:
+            The seconds for which a person paused it.
+        """
+        tasks, paused = None, 0.0
         for tasks, wanted in self.game.prepare():
             self._tell_event("seeding", {"step": 0, "tasks": tasks, "wanted": wanted})
-            self._pause_while_asked()
-            if self._reason_to_stop(started) is not None:
+            if control.take(self.run, Request.SAVE):
+                self.checkpoint()
+            paused += self._pause_while_asked()
+            if self._reason_to_stop(started + paused) is not None:
                 break
         if tasks is not None:
             self._tell_event("seeded", {"step": 0, "tasks": tasks})
+        return paused
 
     def step(self) -> StepReport:
         """Propose, verify, solve, score; learn."""
@@ -148,8 +144,8 @@ class Trainer:
         self._stop_requested = True
 
     def checkpoint(self) -> Path:
-        """Save everything that a resumed run needs, once a step."""
-        if self._saved is not None and self._saved[0] == self.steps_done:
+        """Save everything that a resumed run needs, once a step; at step 0, as often as it is asked for."""
+        if self._saved is not None and self._saved[0] == self.steps_done > 0:
             return self._saved[1]
         folder = checkpoints.write(self.run, self.steps_done, self._parts(), progress={})
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
@@ -246,94 +242,3 @@ class Trainer:
     def _tell_event(self, name: str, detail: Mapping[str, object]) -> None:
         for observer in self.observers:
             observer.on_event(name, detail)
-
-
-@contextmanager
-def assemble(
-    config: Config,
-    run: RunFolder,
-    observers: Sequence[Observer] = (),
-    progress: Callable[[str], None] = lambda _: None,
-    make_sampler: Callable[["Policy", Config], Sampler] | None = None,
-) -> Iterator[Trainer]:
-    """A trainer for `config`, at the newest checkpoint of `run`; leaving the block stops its processes.
-
-    Args:
-        progress: is told what is being waited for, a few words at a time.
-        make_sampler: gives a sampler of one's own; its completions must be those of the policy that learns,
-            with token ids and logprobs. None for the one that the configuration names.
-
-    Raises:
-        ExecutorBroken: the sandbox does not hold on this machine.
-        ModelLoadError: the base model cannot be loaded.
-        SamplerBroken: its answers are not those of the policy that is trained.
-        CheckpointError: the run has checkpoints and none can be read.
-    """
-    assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
-    # Torch and transformers take seconds to import, so nothing above this line has done it.
-    progress("starting the sandbox")
-    with Executor(config.execution) as executor:
-        progress(f"loading {config.model.base}")
-        from tinyzero.learning.learner import LoraLearner
-        from tinyzero.learning.scoring import score_completions
-        from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
-        from tinyzero.sampling.canary import check_sampler
-
-        policy = load_policy(
-            config.model,
-            config.policy,
-            device=prepare_device(config.hardware),
-            temperature=config.sampling.temperature,
-            seed=config.run.seed,
-            frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
-            progress=progress,
-        )
-        budgets = {
-            Role.PROPOSER: config.selfplay.proposal_tokens,
-            Role.SOLVER: config.selfplay.answer_tokens,
-        }
-        sampler = (make_sampler or builtin_sampler)(policy, config)
-        held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
-        trainer = Trainer(
-            config=config,
-            run=run,
-            policy=policy,
-            game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
-            learner=LoraLearner(
-                policy,
-                config.learner,
-                config.sampling.temperature,
-                completion_budgets=budgets,
-                total_rounds=config.run.max_steps,
-            ),
-            probe=HeldOutProbe(
-                held_out=read_set(held_out, KINDS),
-                sampler=sampler,
-                runner=executor,
-                kinds=KINDS,
-                config=config,
-            )
-            if held_out
-            else None,
-            device=str(policy.device),
-            sandbox_tier=str(executor.tier),
-            observers=observers,
-            release_memory=release_memory,
-        )
-        progress("reading the newest checkpoint")
-        trainer.restore()
-        progress("comparing the sampler's probabilities with the learner's")
-        check_sampler(
-            sampler,
-            partial(score_completions, policy),
-            engine=config.sampling.engine,
-            temperature=config.sampling.temperature,
-        )
-        yield trainer
-
-
-def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
-    """The sampler that decodes with the very module that learns."""
-    from tinyzero.sampling.builtin import BuiltinSampler
-
-    return BuiltinSampler(policy, config.sampling, config.run.seed)

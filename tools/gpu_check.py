@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gpu.report import as_text, ran
+
 SECTIONS = (
     "environment",
     "same_tokens",
@@ -46,7 +48,7 @@ def main() -> int:
         return _run_one(options)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
         found = check(options, Path(work))
-    text = _text(found)
+    text = as_text(found)
     print(text)
     if options.output:
         write(found, text, options.output)
@@ -69,8 +71,9 @@ def check(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     card = sections.get("environment", {}).get("figures", {}).get("card", options.device)
     return {
         "card": card,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "is_small": options.small,
+        "ran": ran(sections, device=options.device, is_small=options.small),
         "sections": sections,
     }
 
@@ -150,12 +153,6 @@ def _setup(options: argparse.Namespace, work: Path) -> Any:  # noqa: ANN401  tor
     from gpu.setup import Setup
 
     return Setup(device=torch.device(options.device), is_small=options.small, work=work)
-
-
-def _text(found: dict[str, Any]) -> str:
-    from gpu.report import as_text
-
-    return as_text(found)
 
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import tinyzero.assembly
 import tinyzero.trainer
 from tinyzero.cli import main
 from tinyzero.errors import ModelLoadError
@@ -70,5 +71,5 @@ def assemble(config, run, observers=(), progress=lambda _: None):
 
 
 if __name__ == "__main__":
-    tinyzero.trainer.assemble = assemble
+    tinyzero.assembly.assemble = assemble
     main()

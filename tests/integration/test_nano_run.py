@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import tinyzero
+from tinyzero.assembly import assemble
 from tinyzero.config import load_config
 from tinyzero.runs.folder import RunFolder
-from tinyzero.trainer import assemble
 
 NANO_SET = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
 SMALL = [

@@ -231,6 +231,16 @@ def test_the_order_survives_saving_so_that_the_oldest_still_goes_first(tmp_path:
         '{"id": 1}\n',
         "[]\n",
         '{"id": "a", "kind": "k", "program": "", "inputs": [], "outputs": [], "measurements": 3}\n',
+        *(
+            f'{{"id": "a", "kind": "k", "program": "", "inputs": [], "outputs": [], {field}}}\n'
+            for field in (
+                '"measurements": [[1, 0, 0]]',
+                '"measurements": [[1, 3, 2]]',
+                '"measurements": [[1, Infinity, 2]]',
+                '"novelty": NaN',
+                '"novelty": "much"',
+            )
+        ),
     ],
 )
 def test_a_broken_file_is_one_clear_error(tmp_path: Path, content: str | None) -> None:

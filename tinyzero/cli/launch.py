@@ -101,7 +101,7 @@ def check_fits(job: Job, machine: Machine) -> None:
 
 def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
     """Train to the end of the job, watched by `view` and written down in the run's folder."""
-    from tinyzero.trainer import assemble
+    from tinyzero.assembly import assemble
 
     with _open_folder(job) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")

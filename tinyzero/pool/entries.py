@@ -70,8 +70,16 @@ def entry_from_record(record: Any) -> Entry:  # noqa: ANN401  whatever a file ho
     """
     task = from_record(record)
     assert isinstance(record, Mapping)  # noqa: S101  from_record has refused all else
-    measurements = tuple(
-        Measurement(step=int(step), correct=int(correct), attempts=int(attempts))
-        for step, correct, attempts in record.get("measurements", ())
-    )
-    return Entry(task=task, novelty=float(record.get("novelty", 1.0)), measurements=measurements)
+    novelty = record.get("novelty", 1.0)
+    if not isinstance(novelty, int | float) or not 0 <= novelty <= 1:
+        raise ValueError(f"the novelty is {novelty!r}, and not between 0 and 1")
+    measurements = tuple(_measurement(*numbers) for numbers in record.get("measurements", ()))
+    return Entry(task=task, novelty=float(novelty), measurements=measurements)
+
+
+def _measurement(step: object, correct: object, attempts: object) -> Measurement:
+    if not (isinstance(step, int) and isinstance(correct, int) and isinstance(attempts, int)):
+        raise ValueError("a measurement is three whole numbers")  # noqa: TRY004  of a file, not of an argument
+    if not 0 <= correct <= attempts or attempts == 0:
+        raise ValueError(f"{correct} of {attempts} attempts cannot be right")
+    return Measurement(step=step, correct=correct, attempts=attempts)

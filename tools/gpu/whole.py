@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gpu.setup import Failed, Setup, load, request
+from tinyzero.assembly import assemble
 from tinyzero.config import load_config
 from tinyzero.learning.benchmark import as_rollouts, mixed_advantages
 from tinyzero.learning.learner import LoraLearner
@@ -21,7 +22,6 @@ from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler
-from tinyzero.trainer import assemble
 from tinyzero.types import Completion, StepReport
 
 

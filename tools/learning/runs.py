@@ -12,11 +12,12 @@ from random import Random
 
 from learning.arms import ARMS
 from tinyzero import advantages
+from tinyzero.assembly import assemble
 from tinyzero.config import Config, load_config
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder, is_run
-from tinyzero.trainer import Game, Trainer, assemble
+from tinyzero.trainer import Game, Trainer
 from tinyzero.types import Role, Rollout, Round
 
 PROBE_EVERY = 20
