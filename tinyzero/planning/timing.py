@@ -21,7 +21,7 @@ DECODING_SHARE = 0.5  # of its operations, in large batches of single tokens
 LEARNING_SHARE = 0.35
 
 # 82 operations of a Llama layer under LoRA that start a kernel, counted by torch's dispatcher, and about two
-# more for each of seven 4-bit maps; 8 microseconds each without CUDA graphs, which are not used.
+# more for each of seven 4-bit maps; 8 microseconds each without CUDA graphs, which no card has shown to work.
 _LAUNCHES_PER_LAYER, _LAUNCH_S = 96, 8e-6
 # Beyond some 64 rows bitsandbytes unpacks 4-bit weights and multiplies as usual: it reads them, writes and
 # reads the result (thresholds by card: bitsandbytes.backends.cuda.ops).
