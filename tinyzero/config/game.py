@@ -61,7 +61,7 @@ class PoolConfig(Section):
     """Which one: the oldest, or the oldest of those that always or never succeeded when last attempted."""
     dedup: Literal["shape", "program"] = "shape"
     """What is no news: a program that differs from a kept one of its kind in names and constants only, or
-    only in names, with the same inputs."""
+    only in names, with the same inputs. Induction, whose program is given, is always held to the latter."""
     reference_sampling: Literal["uniform", "recent", "novel", "learnable"] = "uniform"
     """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those whose
     solve rate was near `target_solve_rate`, which steers the difficulty of what it writes."""
