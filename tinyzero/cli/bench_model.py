@@ -90,7 +90,7 @@ def in_words(measured: Mapping[str, Any]) -> str:
     """A table for people."""
     ours, theirs = measured["contenders"]
     lines = [
-        f"{measured['model']} on {measured['device']}, {measured['threads']} threads, "
+        f"{measured['model']} on {measured['device']}, threads: {measured['threads']}, "
         f"load {measured['load_before']:.1f} before",
         f"{measured['prompts']} prompts x {measured['samples']} answers of at most {measured['tokens']} "
         f"tokens; medians of {measured['repeats']} laps",
