@@ -49,7 +49,7 @@ def test_learning_is_measured_with_its_memory() -> None:
 
 def test_the_table_names_both_and_gives_the_spread() -> None:
     assert in_words(MEASURED).splitlines() == [
-        "nano on cpu, 1 threads, load 0.2 before",
+        "nano on cpu, threads: 1, load 0.2 before",
         "24 prompts x 8 answers of at most 112 tokens; medians of 5 laps",
         "",
         "                               built-in        TRL   speedup (laps side by side)",
