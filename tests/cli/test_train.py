@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import tinyzero.trainer
+import tinyzero.assembly
 from tinyzero.cli import run
 from tinyzero.config import load_config
 from tinyzero.runs.folder import RunFolder
@@ -50,7 +50,7 @@ def start(tmp_path):
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Run a command line to its end in this process: exit code, output, errors."""
-    monkeypatch.setattr(tinyzero.trainer, "assemble", runpy.run_path(str(SCRIPT))["assemble"])
+    monkeypatch.setattr(tinyzero.assembly, "assemble", runpy.run_path(str(SCRIPT))["assemble"])
     monkeypatch.chdir(tmp_path)
 
     def run_to_end(*arguments):
