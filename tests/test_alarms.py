@@ -65,7 +65,7 @@ class ScriptedGame(Nothing):
     def __init__(self, metric, values):
         self.metric, self.values = metric, values
 
-    def prepare(self):
+    def prepare(self, step):
         return iter(())
 
     def play(self, step):

@@ -31,7 +31,7 @@ class Counter:
 
 
 class CountingGame(Counter):
-    def prepare(self):
+    def prepare(self, step):
         return iter(())
 
     def play(self, step):
@@ -351,10 +351,19 @@ def test_what_was_asked_of_an_earlier_process_does_not_hold_up_this_one(make_tra
 class PreparingGame(CountingGame):
     """Needs five rounds before its first step."""
 
-    def prepare(self):
+    def prepare(self, step):
         while len(self.seen) < 5:
             self.seen.append("prepared")
             yield len(self.seen), 5
+
+
+class BetweenStepsGame(CountingGame):
+    """Needs two rounds before its second step."""
+
+    def prepare(self, step):
+        while step == 1 and self.seen.count("prepared") < 2:
+            self.seen.append("prepared")
+            yield self.seen.count("prepared"), 2
 
 
 def preparing(make_trainer, **run):
@@ -385,6 +394,22 @@ def test_preparing_is_told_and_done_before_the_first_step(make_trainer, listener
     assert listener.heard[:8] == [("start", 0), *[("seeding", 0)] * 5, ("seeded", 0), ("step", 1)]
 
 
+def test_preparing_between_steps_is_timed_and_a_stop_in_it_loses_nothing(make_trainer, listener):
+    trainer = make_trainer(max_steps=3, checkpoint_every_steps=1)
+    trainer.game = BetweenStepsGame()
+    on_round(listener, 1, trainer.request_stop)
+    assert trainer.train().step == 1
+    again = make_trainer(max_steps=3, checkpoint_every_steps=1)
+    again.game = BetweenStepsGame()
+    again.restore()
+    assert again.game.seen == [0, "prepared"]  # the checkpoint of step 1 was written again
+    reports = []
+    listener.on_step = reports.append
+    again.train()
+    assert again.game.seen == [0, "prepared", "prepared", 1, 2]
+    assert ["time/prepare_s" in report.metrics for report in reports] == [True, False]
+
+
 def test_preparing_that_is_stopped_twice_loses_nothing(make_trainer, listener):
     for number in (2, 4):
         trainer = preparing(make_trainer)
@@ -410,7 +435,7 @@ def test_what_is_saved_on_request_while_preparing_does_not_stand_for_the_end(mak
 
 
 def test_minutes_end_preparing_and_a_pause_in_it_does_not_count(make_trainer, listener):
-    trainer = preparing(make_trainer, max_minutes=1, tick_s=40)
+    trainer = preparing(make_trainer, max_minutes=1, tick_s=15)
     assert trainer.train().reason is StopReason.MAX_MINUTES
     assert trainer.game.seen == ["prepared"] * 2
 

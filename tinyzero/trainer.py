@@ -29,7 +29,10 @@ _LOOK_EVERY_S = 0.1  # while paused, for the word to go on
 class Game(Protocol):
     """What is played: Absolute Zero, R-Zero, or one of your own."""
 
-    def prepare(self) -> Iterator[tuple[int, int]]: ...
+    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+        """What has to be there before a step can be played; mostly nothing. Yields (tasks there, wanted)."""
+        ...
+
     def play(self, step: int) -> Round: ...
     def save(self, folder: Path) -> None: ...
     def load(self, folder: Path) -> None: ...
@@ -82,6 +85,8 @@ class Trainer:
     _saved: tuple[int, Path] | None = field(default=None, init=False)
     _watch: CollapseWatch = field(init=False)
     _turns: Sequence[Turn] = field(default=(), init=False)
+    _has_prepared: bool = field(default=False, init=False)
+    _prepared_s: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._watch = CollapseWatch(self.config.watch)
@@ -93,8 +98,10 @@ class Trainer:
         self._tell_start()
         if self.steps_done == 0:
             self._measure()
+        while True:
             started += self._prepare(started)
-        while (reason := self._reason_to_stop(started)) is None:
+            if (reason := self._reason_to_stop(started)) is not None:
+                return self._finish(reason, self.clock() - started)
             report = self.step()
             for observer in self.observers:
                 observer.on_step(report)
@@ -103,24 +110,27 @@ class Trainer:
             if control.take(self.run, Request.SAVE) or is_due:
                 self.checkpoint()
             started += self._pause_while_asked()
-        return self._finish(reason, self.clock() - started)
 
     def _prepare(self, started: float) -> float:
-        """What a game does before its first step, told as it goes on, and resumed where it was stopped.
+        """What a game does before the next step, told as it goes on, and resumed where it was stopped.
 
         Returns:
             The seconds for which a person paused it.
         """
-        tasks, paused = None, 0.0
-        for tasks, wanted in self.game.prepare():
-            self._tell_event("seeding", {"step": 0, "tasks": tasks, "wanted": wanted})
+        if self._reason_to_stop(started) is not None:
+            return 0.0
+        tasks, paused, began = None, 0.0, self.clock()
+        for tasks, wanted in self.game.prepare(self.steps_done):
+            self._has_prepared = True
+            self._tell_event("seeding", {"step": self.steps_done, "tasks": tasks, "wanted": wanted})
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
             paused += self._pause_while_asked()
             if self._reason_to_stop(started + paused) is not None:
                 break
         if tasks is not None:
-            self._tell_event("seeded", {"step": 0, "tasks": tasks})
+            self._tell_event("seeded", {"step": self.steps_done, "tasks": tasks})
+            self._prepared_s = self.clock() - began - paused
         return paused
 
     def step(self) -> StepReport:
@@ -131,7 +141,10 @@ class Trainer:
         self.release_memory()  # the sampler's keys and values make room for activations
         learned = self.learner.update(played.rollouts, played.advantages)
         self.steps_done += 1
+        self._has_prepared = False  # a new step, which has no checkpoint yet
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
+        if self._prepared_s is not None:
+            seconds["prepare"], self._prepared_s = self._prepared_s, None
         measured = self._measure() if self._is_probe_due() else {}
         times = {f"time/{name}_s": value for name, value in seconds.items()}
         metrics = {**played.metrics, **advantage_metrics(played.advantages), **learned, **measured, **times}
@@ -144,10 +157,13 @@ class Trainer:
         self._stop_requested = True
 
     def checkpoint(self) -> Path:
-        """Save everything that a resumed run needs, once a step; at step 0, as often as it is asked for."""
-        if self._saved is not None and self._saved[0] == self.steps_done > 0:
+        """Save everything that a resumed run needs; once a step, and again where the game has prepared."""
+        if self._saved is not None and self._saved[0] == self.steps_done and not self._has_prepared:
             return self._saved[1]
-        folder = checkpoints.write(self.run, self.steps_done, self._parts(), progress={})
+        folder = checkpoints.write(
+            self.run, self.steps_done, self._parts(), progress={}, replace=self._has_prepared
+        )
+        self._has_prepared = False
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
         self._saved = (self.steps_done, folder)
         self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})

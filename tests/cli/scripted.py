@@ -31,7 +31,7 @@ class Notebook:
 
 
 class Game(Notebook):
-    def prepare(self):
+    def prepare(self, step):
         return iter(())
 
     def play(self, step: int) -> Round:

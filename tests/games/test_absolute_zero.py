@@ -315,13 +315,13 @@ def test_a_pool_grows_to_its_size_before_the_first_step_and_is_reported_in_it(ex
     sampler = ScriptedSampler(proposer=[DOUBLE, NONSENSE], solver=["42"])
     game = make_game(config, sampler, executor)
     sizes = []
-    for size, wanted in game.prepare():
+    for size, wanted in game.prepare(0):
         sizes.append((size, wanted))
         sampler.lines[Role.PROPOSER] = [LENGTH, NONSENSE]
     assert sizes == [(2, 3), (3, 3)]
     assert len({request.stream for request in sampler.requests}) == 2
     assert all(request.prompts[0].role is Role.PROPOSER for request in sampler.requests)
-    assert list(game.prepare()) == []  # once resumed, nothing is left to do
+    assert list(game.prepare(0)) == []  # once resumed, nothing is left to do
     assert game.rounds_prepared == 2
     sampler.lines[Role.PROPOSER] = [TRIPLE_PLUS, NONSENSE]
     played = game.play(0)
@@ -338,7 +338,7 @@ def test_preparing_goes_on_where_it_was_saved(executor, tmp_path):
     def prepared(game, rounds):
         for _, proposal in zip(range(rounds), proposals[game.rounds_prepared :], strict=False):
             game.sampler.lines[Role.PROPOSER] = [proposal]
-            next(game.prepare())
+            next(game.prepare(0))
         return game
 
     whole = prepared(make_game(config, ScriptedSampler(proposer=[], solver=[]), executor), 3)
@@ -379,7 +379,7 @@ def test_a_model_that_writes_nothing_usable_does_not_hold_the_start_up_for_ever(
         update={"pool": Config.model_validate({"pool": {"seed_tasks": 300}}).pool}
     )
     game = make_game(config, ScriptedSampler(proposer=[NONSENSE], solver=[]), executor)
-    assert len(list(game.prepare())) == SEEDING_ROUNDS
+    assert len(list(game.prepare(0))) == SEEDING_ROUNDS
 
 
 def test_programs_are_built_from_earlier_ones_once_the_curriculum_says_so(executor):

@@ -68,13 +68,13 @@ class AbsoluteZero:
         self.pool = Pool(config.pool, (seed for kind in self.kinds.values() for seed in kind.seeds()))
         self.rounds_prepared = 0
 
-    def prepare(self) -> Iterator[tuple[int, int]]:
+    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
         """Before the first step: let the model propose, and learn nothing, until the pool is large enough.
 
         Yields:
             After every round, how many tasks the pool holds and how many it should.
         """
-        wanted = self.config.pool.seed_tasks
+        wanted = self.config.pool.seed_tasks if step == 0 else 0
         while len(self.pool) < wanted and self.rounds_prepared < SEEDING_ROUNDS:
             briefs = self.draw_briefs(self.rounds_prepared, purpose="seeding/")
             answers = self.propose(briefs, f"seeding/{self.rounds_prepared}")

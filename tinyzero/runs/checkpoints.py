@@ -35,19 +35,26 @@ class Stateful(Protocol):
 
 
 def write(
-    run_folder: RunFolder, step: int, parts: Mapping[str, Stateful], progress: Mapping[str, Any]
+    run_folder: RunFolder,
+    step: int,
+    parts: Mapping[str, Stateful],
+    progress: Mapping[str, Any],
+    *,
+    replace: bool = False,
 ) -> Path:
     """Save the state after `step` steps, and return its folder.
 
     Where an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
-    step, but for step 0, before which a game may prepare for a while. `progress` holds the trainer's
-    counters, JSON values.
+    step. `progress` holds the trainer's counters, JSON values.
+
+    Args:
+        replace: write all the same, since the game has prepared for the next step meanwhile.
 
     Raises:
         CheckpointError: the disk is full or refuses; older checkpoints are untouched.
     """
     target = run_folder.checkpoints / f"step-{step:06d}"
-    if step > 0 and target.exists() and find_damage(target) is None:
+    if not replace and target.exists() and find_damage(target) is None:
         return target
     aside = run_folder.checkpoints / f".{target.name}"
     try:

@@ -70,8 +70,8 @@ class ShuffledRewards:
         self._game = game
         self._config = config
 
-    def prepare(self) -> Iterator[tuple[int, int]]:
-        return self._game.prepare()
+    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+        return self._game.prepare(step)
 
     def play(self, step: int) -> Round:
         played = self._game.play(step)
