@@ -24,6 +24,7 @@ THRESHOLDS = {
     "no_entropy": 0.125,
     "truncated": 0.5,
     "easier_programs": 0.75,
+    "false_confidence": 0.125,
 }
 # Alarm -> (metric, healthy, at the threshold, beyond it). All are sums of powers of 2: means are exact.
 FIGURES = {
@@ -39,6 +40,7 @@ FIGURES = {
     "no_entropy": ("learner/shared/entropy", 0.25, 0.125, 0.0625),
     "truncated": ("truncated/solver", 0.0, 0.5, 0.75),
     "easier_programs": ("proposer/program_nodes", 16.0, 12.0, 11.0),
+    "false_confidence": ("heldout/mean/sampled", 1.0, 0.875, 0.75),
 }
 # In words: the first window; exactly the threshold, for a whole window; beyond; well again; worse again.
 SCRIPT = ("healthy", "healthy", "edge", "edge", "beyond", "healthy", "healthy", "beyond", "beyond")
@@ -60,7 +62,7 @@ class Nothing:
 
 
 class ScriptedGame(Nothing):
-    """Emits one metric from a script; the solver gets better from step to step."""
+    """Emits one metric from a script; the solver gets better and surer from step to step."""
 
     def __init__(self, metric, values):
         self.metric, self.values = metric, values
@@ -70,7 +72,7 @@ class ScriptedGame(Nothing):
 
     def play(self, step):
         value = self.values[step]
-        metrics = {"solver/accuracy": (step + 1) / 16}
+        metrics = {"solver/accuracy": (step + 1) / 16, "solver/question/confidence": (step + 1) / 16}
         advantages = [0.0] * 4
         if self.metric == "advantages/nonzero_share":  # the trainer's own, from what was played
             advantages = [1.0] * round(4 * value) + [0.0] * round(4 - 4 * value)

@@ -4,9 +4,11 @@ Whoever adds a metric adds a row there. What `SETTINGS` cannot bring about goes 
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
+from forced import ForcedSampler, r_zero_config, script
 
 import tinyzero
 from tinyzero.assembly import assemble
@@ -14,18 +16,19 @@ from tinyzero.config import load_config
 from tinyzero.rewards import BONUSES
 from tinyzero.runs.collapse import RULES
 from tinyzero.runs.folder import RunFolder
-from tinyzero.tasks import KINDS
+from tinyzero.tasks import ALL_KINDS
 from tinyzero.types import Role
 
 DOCS = Path(__file__).parents[1] / "docs"
 FAILED = ("disallowed", "failing", "nondeterministic", "trivial", "duplicate")
+R_ZERO_TERMS = ("uncertainty", "repetition", "confidence", "consistency")
 PLACEHOLDERS = {
     "<role>": "|".join(Role),
-    "<kind>": "|".join(KINDS),
+    "<kind>": "|".join(ALL_KINDS),
     "<adapter>": "shared|proposer|solver",
     "<alarm>": "|".join(rule.name for rule in RULES),
-    "<row>": "|".join([*KINDS, "mean", "longer_programs"]),
-    "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED]),
+    "<row>": "|".join([*ALL_KINDS, "mean", "longer_programs"]),
+    "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
     "<decoding>": "sampled|greedy",
 }
 NOT_HERE: set[str] = set()
@@ -58,14 +61,48 @@ def fits(row, metric):
 
 @pytest.fixture(scope="module")
 def emitted(tmp_path_factory):
-    """The metrics of two real steps: nano, the executor, the learner, a few held-out tasks."""
+    """The metrics of two real steps of each game: nano, the executor, the learner, a few held-out tasks."""
     folder = tmp_path_factory.mktemp("metrics")
     few = folder / "few.jsonl"
     nano_set = (Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl").read_text()
     few.write_text("".join(nano_set.splitlines(keepends=True)[::40]))
     config = load_config("nano-cpu", [*SETTINGS, f"evaluation.heldout={few}"])
     with assemble(config, RunFolder.create(folder, "run", config)) as trainer:
-        return {**trainer.step().metrics, **trainer.step().metrics}
+        played = {**trainer.step().metrics, **trainer.step().metrics}
+    return {**played, **r_zero_metrics(folder)}
+
+
+def r_zero_metrics(folder):
+    """A challenger's step, and a solver's for which questions were written."""
+    config = r_zero_config("r_zero.confidence_weight=0.1", "run.max_steps=2", 'evaluation.heldout="none"')
+    heard = Heard()
+    with assemble(
+        config,
+        RunFolder.create(folder, "r-zero", config),
+        observers=(heard,),
+        make_sampler=partial(ForcedSampler, script=script),
+    ) as trainer:
+        trainer.train()
+    return heard.metrics
+
+
+class Heard:
+    """An observer that keeps every metric's newest value."""
+
+    def __init__(self):
+        self.metrics = {}
+
+    def on_start(self, start):
+        pass
+
+    def on_step(self, report):
+        self.metrics |= report.metrics
+
+    def on_event(self, name, detail):
+        pass
+
+    def on_end(self, summary):
+        pass
 
 
 def test_the_table_has_a_row_for_each_of_a_few_names_once():

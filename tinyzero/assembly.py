@@ -6,16 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tinyzero.config import Config
+from tinyzero.equivalence import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.games.r_zero import RZero
 from tinyzero.planning import is_open
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
-from tinyzero.tasks import KINDS
-from tinyzero.trainer import Trainer
-from tinyzero.types import Role, Sampler
+from tinyzero.tasks import ALL_KINDS, KINDS
+from tinyzero.trainer import Game, Trainer
+from tinyzero.types import Comparer, Role, Runner, Sampler
 
 if TYPE_CHECKING:
     from tinyzero.policy import Policy
@@ -45,7 +47,10 @@ def assemble(
     assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
     # Torch and transformers take seconds to import, so nothing above this line has done it.
     progress("starting the sandbox")
-    with Executor(config.execution) as executor:
+    with (
+        Executor(config.execution) as executor,
+        AnswerComparer(timeout_s=config.r_zero.compare_s) as comparer,
+    ):
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
@@ -71,7 +76,7 @@ def assemble(
             config=config,
             run=run,
             policy=policy,
-            game=AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS),
+            game=make_game(config, sampler=sampler, executor=executor, comparer=comparer),
             learner=LoraLearner(
                 policy,
                 config.learner,
@@ -80,10 +85,10 @@ def assemble(
                 total_rounds=config.run.max_steps,
             ),
             probe=HeldOutProbe(
-                held_out=read_set(held_out, KINDS),
+                held_out=read_set(held_out, ALL_KINDS),
                 sampler=sampler,
                 runner=executor,
-                kinds=KINDS,
+                kinds=ALL_KINDS,
                 config=config,
             )
             if held_out
@@ -103,6 +108,13 @@ def assemble(
             temperature=config.sampling.temperature,
         )
         yield trainer
+
+
+def make_game(config: Config, *, sampler: Sampler, executor: Runner, comparer: Comparer) -> Game:
+    """The game that is configured. Raises ConfigError for an unknown kind or bonus."""
+    if config.selfplay.game == "r-zero":
+        return RZero(config, sampler=sampler, comparer=comparer)
+    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
 
 
 def builtin_sampler(policy: "Policy", config: Config) -> Sampler:

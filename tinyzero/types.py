@@ -183,6 +183,14 @@ class Runner(Protocol):
         ...
 
 
+class Comparer(Protocol):
+    """Says which short answers mean the same; `tinyzero.equivalence.AnswerComparer` is the real one."""
+
+    def same(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """One verdict per pair."""
+        ...
+
+
 class Stage(StrEnum):
     """The funnel a proposal goes through, in order. The value is the metric key."""
 

@@ -5,6 +5,7 @@ import pytest
 from tinyzero.config import Config, load_config
 from tinyzero.planning import Card, ModelShape, find_card, shape_of, step_time, workload
 from tinyzero.planning.timing import learning_operations, token_step_s
+from tinyzero.planning.workload import Counts
 
 # 10 layers of 10^6 linear weights, and a head of 10^6.
 SHAPE = ModelShape(
@@ -41,8 +42,32 @@ def test_the_shape_is_what_the_numbers_below_take_it_for():
 
 def test_a_round_is_half_valid_and_half_full():
     load = workload(config())
-    assert (load.proposals, load.tasks, load.answers) == (10, 5, 20)
-    assert (load.proposed_tokens, load.trained_tokens, load.prompt_tokens) == (200, 200, 30)
+    assert load.counts == Counts(
+        proposals=10,
+        proposer_prompts=10,
+        tasks=5,
+        answers=20,
+        trained_prompts=15,
+        trained_proposals=10,
+        trained_answers=20,
+    )
+    assert (load.trained_tokens, load.prompt_tokens) == (400, 30)  # 10 x 20 and 20 x 10
+
+
+def test_r_zero_is_its_turns_and_its_set_of_questions_per_step():
+    turns = {"challenger_steps": 1, "solver_steps": 3, "questions": 22, "questions_per_step": 4}
+    load = workload(config(selfplay={"game": "r-zero"}, r_zero={**turns, "label_attempts": 5}))
+    assert load.counts == Counts(
+        proposals=8,  # 10 by the challenger and 22 for the set, over 4 steps
+        proposer_prompts=1,  # 4 rounds of writing, each to one prompt
+        tasks=7,  # (16 surveyed + 12 solved) / 4
+        answers=32,  # (16 x 5 + 12 x 4) / 4
+        trained_prompts=4,  # (1 + 12) / 4
+        trained_proposals=3,  # 10 / 4
+        trained_answers=12,  # 48 / 4
+    )
+    frozen = config(selfplay={"game": "r-zero", "train_proposer": False}, r_zero=turns)
+    assert workload(frozen).counts.trained_proposals == 0
 
 
 def test_slow_memory_reads_weights_and_cache_at_seven_tenths_of_its_bandwidth():
@@ -94,8 +119,9 @@ def test_learning_passes_twice_through_the_layers_and_three_times_through_the_he
 def test_a_separate_solver_batch_is_all_that_the_solver_learns_from():
     # 5 tasks x 4 attempts to measure, and 10 earlier tasks with an answer each
     load = workload(config(selfplay={"separate_solver_batch": True}))
-    assert (load.tasks, load.answers, load.trained_prompts, load.trained_answers) == (15, 30, 10, 10)
-    replayed = workload(config(selfplay={"replays_per_step": 3}))
+    counts = load.counts
+    assert (counts.tasks, counts.answers, counts.trained_prompts, counts.trained_answers) == (15, 30, 20, 10)
+    replayed = workload(config(selfplay={"replays_per_step": 3})).counts
     assert (replayed.tasks, replayed.answers, replayed.trained_answers) == (8, 32, 32)
 
 

@@ -18,7 +18,7 @@ from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
 from tinyzero.observers.trackers import trackers
 from tinyzero.rewards import BONUSES, choose_bonuses
-from tinyzero.runs import checkpoints
+from tinyzero.runs import checkpoints, figures
 from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
@@ -61,7 +61,8 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
         raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
     chosen = preset or choose_preset(machine)
     config = load_config(chosen, overrides)
-    choose_kinds(config.selfplay.kinds, KINDS)  # names that the configuration cannot check by itself
+    if config.selfplay.game == "absolute-zero":  # names that the configuration cannot check by itself
+        choose_kinds(config.selfplay.kinds, KINDS)
     choose_bonuses(config.rewards.bonuses, BONUSES)
     config, numbers = resolve(config, machine)
     return Job(preset=locate(chosen).stem, config=config, name=name, chosen=numbers)
@@ -126,8 +127,10 @@ class _StepClock:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
+        self._game = ""
 
     def on_start(self, start: RunStart) -> None:
+        self._game = start.config.selfplay.game
         self._screen.wait_on_terminal(f"step {start.step + 1}")
 
     def on_step(self, report: StepReport) -> None:
@@ -137,7 +140,7 @@ class _StepClock:
         if name == "measuring":
             self._screen.wait(f"measuring on {detail['tasks']} held-out tasks, after {detail['step']} steps")
         elif name == "seeding":
-            self._screen.wait(f"filling the pool, {detail['tasks']} of {detail['wanted']} tasks")
+            self._screen.wait(figures.preparing_in_words(self._game, detail))
         elif name in ("measured", "seeded"):
             self._screen.wait_on_terminal(f"step {detail['step'] + 1}")
 

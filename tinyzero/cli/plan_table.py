@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinyzero.cli.forecast import Forecast
-from tinyzero.planning import timing, workload
+from tinyzero.planning import FILLED_SHARE, VALID_SHARE, Workload, timing, workload
 from tinyzero.planning.memory import FRAGMENTATION, is_quantized, longest_sequence, number_bytes
 
 _WIDTH = 80
@@ -40,13 +40,18 @@ def as_json(made: Forecast) -> dict[str, Any]:
             "learning_total": memory.learning_gib,
             "peak": memory.peak_gib,
         },
-        "round": asdict(load),
+        "round": {**asdict(load.counts), **_tokens(load)},
         "step_s": made.time and {**asdict(made.time), "total_s": made.time.total_s},
         "disk_gib": {**asdict(made.disk), "total": made.disk.total_gib},
         "fits": made.fits,
         "margin": made.margin,
         "verdict": made.verdict,
     }
+
+
+def _tokens(load: Workload) -> dict[str, int]:
+    """Of one prompt and one completion."""
+    return {name: value for name, value in asdict(load).items() if name.endswith("_tokens")}
 
 
 def _head(made: Forecast) -> Iterator[str]:
@@ -110,17 +115,18 @@ def _time(made: Forecast) -> Iterator[str]:
         return
     load, time, steps = workload(made.config), made.time, made.config.run.max_steps
     yield "time, seconds a step"
-    yield _line("propose", f"{load.proposals} proposals of {load.proposal_tokens} tokens", time.propose_s)
-    yield _line("solve", f"{load.answers} answers of {load.answer_tokens} tokens", time.solve_s)
-    learned = load.trained_tokens + (load.proposed_tokens if made.config.selfplay.train_proposer else 0)
+    yield _line(
+        "propose", f"{load.counts.proposals} proposals of {load.proposal_tokens} tokens", time.propose_s
+    )
+    yield _line("solve", f"{load.counts.answers} answers of {load.answer_tokens} tokens", time.solve_s)
     reference = ", and the reference" if made.config.learner.kl_coef else ""
-    yield _line("learn", f"{learned} completion tokens{reference}", time.learn_s)
+    yield _line("learn", f"{load.trained_tokens} completion tokens{reference}", time.learn_s)
     yield _line("total", f"{steps} steps in {time.total_s * steps / 3600:.1f} hours", time.total_s)
     yield from textwrap.wrap(_assumed(), _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _assumed() -> str:
-    shares = (timing.VALID_SHARE, timing.FILLED_SHARE, timing.BANDWIDTH_SHARE, timing.LEARNING_SHARE)
+    shares = (VALID_SHARE, FILLED_SHARE, timing.BANDWIDTH_SHARE, timing.LEARNING_SHARE)
     valid, filled, bandwidth, learning = (f"{100 * share:.0f} %" for share in shares)
     return (
         f"Taken for granted: {valid} of the proposals become tasks, prompts and completions fill {filled} of "

@@ -54,10 +54,15 @@ def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
     """For each kind that is played, one prompt to the proposer and one to the solver."""
     from tinyzero.games.absolute_zero import choose_kinds
     from tinyzero.pool import Pool
-    from tinyzero.tasks import KINDS
-    from tinyzero.tasks.examples import example_tasks
+    from tinyzero.tasks import KINDS, QUESTION
+    from tinyzero.tasks.examples import example_question, example_tasks
 
-    kinds, style = choose_kinds(config.selfplay.kinds, KINDS), config.prompts.style
+    style = config.prompts.style
+    if config.selfplay.game == "r-zero":
+        yield QUESTION.propose_prompt([], style)
+        yield QUESTION.solve_prompt(example_question(), style)
+        return
+    kinds = choose_kinds(config.selfplay.kinds, KINDS)
     tasks = [task for task in example_tasks() if task.kind in kinds]
     source = Pool(config.pool, tasks)
     for name, kind in kinds.items():

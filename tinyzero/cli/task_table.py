@@ -54,7 +54,7 @@ def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
     width = max(80, shutil.get_terminal_size((120, 24)).columns)
     shown = tasks[: limit or None]
     kinds = max([len("induction"), *(len(one_line(task.kind)) for task in shown)])
-    lines = [f"{'id':<16}  step  solved  {'kind':<{kinds}}  program"]
+    lines = [f"{'id':<16}  step  solved  {'kind':<{kinds}}  program or question"]
     lines += [line(task, width, kinds) for task in shown]
     return "\n".join([*lines, f"{len(shown)} of {len(tasks)} that fit, of {total} tasks"])
 
@@ -62,7 +62,7 @@ def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
 def line(task: TaskRecord, width: int, kind_width: int) -> str:
     rate = "-" if task.solve_rate is None else f"{task.solve_rate:.0%}"
     start = f"{one_line(task.id):<16}  {task.step:>4}  {rate:>6}  {one_line(task.kind):<{kind_width}}  "
-    return (start + one_line(task.program))[:width].rstrip()
+    return (start + one_line(task.subject))[:width].rstrip()
 
 
 def page(
@@ -83,9 +83,10 @@ def page(
             for again in tasks_of(replays)
             if again.id == task.id
         ),
-        *([f"hint     {one_line(task.message)}"] if task.message else []),
+        *([f"hint     {one_line(task.hint)}"] if task.hint else []),
+        *([f"answer   {', '.join(map(one_line, task.outputs))}"] if task.kind == "question" else []),
         "",
-        _program(task.program, color=color),
+        _program(task.program, color=color) if task.program else inert(task.message),
         "",
         *(f"f({one_line(i)}) = {one_line(o)}" for i, o in zip(task.inputs, task.outputs, strict=False)),
         "",
@@ -115,7 +116,7 @@ def ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
         words = (
             "a seed, or not recorded here"
             if parent is None
-            else f"step {parent.step}: {one_line(parent.program)}"
+            else f"step {parent.step}: {one_line(parent.subject)}"
         )
         lines.append(f"{'  ' * (depth - 1)}{one_line(name)}  {words}"[:160])
         turn[:0] = [(depth + 1, grandparent) for grandparent in parent.parents] if parent else []

@@ -6,6 +6,7 @@ from tinyzero.config.game import (
     CurriculumConfig,
     PoolConfig,
     RewardsConfig,
+    RZeroConfig,
     SelfPlayConfig,
     WatchConfig,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "PolicyConfig",
     "PoolConfig",
     "PromptsConfig",
+    "RZeroConfig",
     "RewardsConfig",
     "RunConfig",
     "SamplingConfig",

@@ -10,14 +10,17 @@ from tinyzero.config.section import Section
 class SelfPlayConfig(Section):
     """One round of the game."""
 
-    game: Literal["absolute-zero"] = "absolute-zero"
-    """The method."""
+    game: Literal["absolute-zero", "r-zero"] = "absolute-zero"
+    """The method. absolute-zero: tasks about programs, verified by running them. r-zero: free questions, and
+    what most attempts say stands for the answer; its own knobs are in `r_zero`."""
     kinds: tuple[str, ...] = Field(default=("deduction", "abduction", "induction"), min_length=1)
-    """Task kinds that are proposed, in turn."""
+    """Task kinds that are proposed, in turn; R-Zero has one, question, whatever this says."""
     proposals_per_step: int = Field(default=24, ge=1)
-    """Proposals written each step, shared among the kinds as evenly as possible."""
+    """Proposals written each step, shared among the kinds as evenly as possible; in R-Zero, of a challenger's
+    step."""
     attempts: int = Field(default=8, ge=2)
-    """Answers sampled for each task (G). They measure its difficulty and train the solver."""
+    """Answers sampled for each task (G). They measure its difficulty and train the solver; in R-Zero they
+    only train it."""
     references: int = Field(default=4, ge=0)
     """Earlier tasks shown to the proposer (K)."""
     train_proposer: bool = True
@@ -33,6 +36,41 @@ class SelfPlayConfig(Section):
     """Completion budget of a proposal, tokens."""
     answer_tokens: int = Field(default=512, ge=4)
     """Completion budget of an answer, tokens."""
+
+
+class RZeroConfig(Section):
+    """R-Zero: challenger and solver take turns. Only where selfplay.game is "r-zero"."""
+
+    challenger_steps: int = Field(default=5, ge=1)
+    """Steps of a challenger's turn: it learns to write questions of which the solver is unsure. With
+    selfplay.train_proposer off there are none."""
+    solver_steps: int = Field(default=15, ge=1)
+    """Steps of a solver's turn: it learns from the questions that were written at its beginning."""
+    questions: int = Field(default=256, ge=1)
+    """Questions that the challenger writes for a solver's turn; those that pass `max_distance` are kept."""
+    questions_per_step: int = Field(default=16, ge=1)
+    """Questions that a solver's step learns from."""
+    label_attempts: int = Field(default=10, ge=2)
+    """Answers to a question that are compared (m): what most of them say is its label, and how many, its
+    difficulty."""
+    max_distance: float = Field(default=0.25, ge=0, le=0.5)
+    """A question is kept where the share of its most frequent answer is at most so far from one half."""
+    repetition_weight: float = Field(default=1.0, ge=0)
+    """Weight of the penalty for writing what others of the batch have written: the share of the batch that is
+    like the question."""
+    repetition_distance: float = Field(default=0.5, gt=0, le=1)
+    """Questions are alike where the mean of 1 - BLEU between them is below this."""
+    min_confidence: float = Field(default=0.0, ge=0, le=1)
+    """A question is kept only where the answers that agree are at least so sure, exp(mean logprob): with a
+    vote of unsure answers, the label is a guess."""
+    confidence_weight: float = Field(default=0.0, ge=0, le=0.2)
+    """Extra reward of a solver for sure answers, times their confidence. Such rewards alone are known to
+    ruin a model in some twenty steps; watch held-out accuracy."""
+    consistency_weight: float = Field(default=0.0, ge=0, le=0.2)
+    """Extra reward of a solver where all its attempts at a question agree, times 1 - their entropy. The same
+    holds of it."""
+    compare_s: float = Field(default=2.0, gt=0)
+    """Seconds after which comparing two answers is given up; they then count as different."""
 
 
 class CurriculumConfig(Section):
@@ -150,6 +188,9 @@ class WatchConfig(Section):
     """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
     truncated: float | None = Field(default=0.5, ge=0, le=1)
     """Share of a role's completions that run out of budget, above which the budget is too small."""
+    false_confidence: float | None = Field(default=0.03, ge=0, le=1)
+    """Fall of the held-out accuracy since the first window, above which answers that have become surer or
+    more alike (R-Zero) are so without being better. Needs evaluation.every_steps within a window."""
     easier_programs: float | None = Field(default=0.7, gt=0)
     """Mean size of new programs (nodes of the syntax tree) as a share of that of the first window, below
     which a solver that wins more often does so because tasks have become easy."""

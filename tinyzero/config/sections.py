@@ -10,6 +10,7 @@ from tinyzero.config.game import (
     CurriculumConfig,
     PoolConfig,
     RewardsConfig,
+    RZeroConfig,
     SelfPlayConfig,
     WatchConfig,
 )
@@ -212,6 +213,9 @@ _LATER_PENALTIES = (
 )
 
 
+_MOST_INTRINSIC = 0.2  # of a reward of 1 for what the majority says
+
+
 class Config(Section):
     """One run, whole."""
 
@@ -221,6 +225,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     prompts: PromptsConfig = PromptsConfig()
     selfplay: SelfPlayConfig = SelfPlayConfig()
+    r_zero: RZeroConfig = RZeroConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     pool: PoolConfig = PoolConfig()
     rewards: RewardsConfig = RewardsConfig()
@@ -244,7 +249,27 @@ class Config(Section):
             )
         self._check_penalties()
         self._check_solver_batch()
+        self._check_r_zero()
         return self
+
+    def _check_r_zero(self) -> None:
+        if self.selfplay.game != "r-zero":
+            return
+        foreign = {
+            "selfplay.separate_solver_batch": self.selfplay.separate_solver_batch,
+            "selfplay.replays_per_step": self.selfplay.replays_per_step,
+            "pool.seed_tasks": self.pool.seed_tasks,
+            "curriculum.composite_share": self.curriculum.composite_share,
+            "rewards.bonuses": self.rewards.bonuses,
+        }
+        wanted = next((name for name, value in foreign.items() if value), None)
+        if wanted is not None:
+            raise ValueError(f'{wanted} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
+        if self.r_zero.confidence_weight + self.r_zero.consistency_weight > _MOST_INTRINSIC:
+            raise ValueError(
+                f"r_zero.confidence_weight and consistency_weight add up to more than {_MOST_INTRINSIC}: a "
+                "solver would learn to be sure instead of right; lower one"
+            )
 
     def _check_penalties(self) -> None:
         malformed = self.rewards.malformed_proposal

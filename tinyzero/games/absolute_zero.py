@@ -15,6 +15,7 @@ from random import Random
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError, nearest
+from tinyzero.games.asking import ask
 from tinyzero.games.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
@@ -36,7 +37,6 @@ from tinyzero.types import (
     Round,
     Runner,
     Sampler,
-    SamplingRequest,
     Stage,
     Task,
 )
@@ -244,19 +244,14 @@ class AbsoluteZero:
     def _sample(
         self, prompts: Sequence[Prompt], *, num_samples: int, max_tokens: int, stream: str
     ) -> list[list[Answer]]:
-        if not prompts:
-            return []
-        request = SamplingRequest(
-            prompts=tuple(prompts),
+        return ask(
+            self.sampler,
+            prompts,
             num_samples=num_samples,
             max_tokens=max_tokens,
-            temperature=self.config.sampling.temperature,
             stream=stream,
+            temperature=self.config.sampling.temperature,
         )
-        return [
-            [Answer(prompt=prompt, completion=completion) for completion in group]
-            for prompt, group in zip(prompts, self.sampler.sample(request), strict=True)
-        ]
 
     def _rng(self, purpose: str) -> Random:
         return Random(f"{self.config.run.seed}/{purpose}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tinyzero.config import Config
 from tinyzero.hub.facts import Facts, count_lines
 from tinyzero.hub.results import Evaluation, Row
 from tinyzero.runs.records import read
@@ -53,7 +54,7 @@ def _metadata(facts: Facts) -> str:
         **facts.base.licence.metadata,
         "library_name": _LIBRARY[facts.what],
         "pipeline_tag": "text-generation",
-        "tags": ["tinyzero", "self-play", "reinforcement-learning", "absolute-zero", "lora"],
+        "tags": ["tinyzero", "self-play", "reinforcement-learning", facts.config.selfplay.game, "lora"],
     }
     if facts.base.hub_id:
         fields |= {"base_model": facts.base.hub_id, "base_model_relation": _RELATION[facts.what]}
@@ -108,17 +109,27 @@ def _how_trained(facts: Facts) -> str:
     bits = "4-bit (NF4)" if facts.was_four_bit else "unquantised"
     lines = [
         "## Training",
-        "No data: the model proposed tasks about programs, a sandbox verified them by running the programs, "
-        "and the model was rewarded for solving them, and for proposing ones that it solves sometimes "
-        "([Absolute Zero](https://arxiv.org/abs/2505.03335)).",
-        f"- {facts.snapshot.step} steps of {config.selfplay.proposals_per_step} proposals and "
-        f"{config.selfplay.attempts} attempts at each task ({', '.join(config.selfplay.kinds)}); "
-        f"{count_lines(facts.run.tasks)} verified tasks and {seconds / 3600:.1f} hours in the whole run\n"
+        _METHOD[config.selfplay.game],
+        f"- {facts.snapshot.step} steps {_one_step(config)}; "
+        f"{count_lines(facts.run.tasks)} tasks and {seconds / 3600:.1f} hours in the whole run\n"
         f"- LoRA of rank {facts.adapter.rank} (alpha {facts.adapter.alpha:g}) on all linear layers of the "
         f"{bits} base; learning rate {config.learner.lr:g}; seed {config.run.seed}\n"
         "- The whole configuration and all versions: `tinyzero.json`",
     ]
     return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.has_curves else []))
+
+
+def _one_step(config: Config) -> str:
+    selfplay, r_zero = config.selfplay, config.r_zero
+    if selfplay.game == "r-zero":
+        return (
+            f"in turns: {r_zero.challenger_steps} of {selfplay.proposals_per_step} questions, "
+            f"{r_zero.solver_steps} of {selfplay.attempts} attempts at each of {r_zero.questions_per_step}"
+        )
+    return (
+        f"of {selfplay.proposals_per_step} proposals and {selfplay.attempts} attempts at each task "
+        f"({', '.join(selfplay.kinds)})"
+    )
 
 
 def _results(facts: Facts) -> str:
@@ -239,11 +250,24 @@ PROMPTS = {
     ),
 }
 
+_METHOD = {
+    "absolute-zero": (
+        "No data: the model proposed tasks about programs, a sandbox verified them by running the programs, "
+        "and the model was rewarded for solving them, and for proposing ones that it solves sometimes "
+        "([Absolute Zero](https://arxiv.org/abs/2505.03335))."
+    ),
+    "r-zero": (
+        "No data: the model wrote mathematical questions, answered each several times, and was rewarded for "
+        "answering as its own majority did, and for questions of which it is unsure "
+        "([R-Zero](https://arxiv.org/abs/2508.05004)). Nobody verified these answers."
+    ),
+}
+
 LIMITS = """\
 ## Limits
 
-- It was trained on small programs that it made up itself. What it gained there need not carry over, and it \
+- It was trained on tasks that it made up itself. What it gained there need not carry over, and it \
 may have forgotten other things; measure before you rely on it.
-- Self-play optimises what can be checked by running programs, and nothing else: no safety training was \
+- Self-play optimises what the training above rewards, and nothing else: no safety training was \
 added, and that of the base model may have suffered.
 - Programs that it writes are untrusted. Run them in a sandbox."""

@@ -16,6 +16,7 @@ _PANELS: Mapping[str, Mapping[str, str]] = {
         "solver/deduction/accuracy": "deduction",
         "solver/abduction/accuracy": "abduction",
         "solver/induction/accuracy": "induction",
+        "solver/question/accuracy": "question (against the majority)",
         "heldout/mean/sampled": "held out",
     },
     "proposals that became tasks, share": {"proposer/valid_share": "valid"},

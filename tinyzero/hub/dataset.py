@@ -153,8 +153,8 @@ def _quoted(text: str) -> str:
 
 
 ABOUT = """\
-{count} tasks about Python programs that a language model made up while it was trained by self-play with \
-TinyZero. The model began as `{base}`. No person and no other data set had a part in them."""
+{count} tasks, about Python programs or in words, that a language model made up while it was trained by \
+self-play with TinyZero. The model began as `{base}`. No person and no other data set had a part in them."""
 
 COLUMNS = """\
 ## Columns
@@ -163,7 +163,8 @@ COLUMNS = """\
 each, as literals, the same in every one of several runs.
 - `kind`: deduction asks for the output, abduction for an input that gives it, induction for the program \
 from half of the pairs and `message`, error-prediction for the exception that ends the run, or 'NoError'; \
-there its name is the output.
+there its name is the output; question asks `message`, \
+has no program, and its output is what most attempts said, which nobody verified.
 - `step`: when it was made. `parents`: ids of the tasks that the proposer was shown. `shape`: equal for \
 programs that differ in names and constants only.
 - `attempts` and `solve_rate`: how the model itself fared at that step.

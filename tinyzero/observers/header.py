@@ -127,8 +127,8 @@ def how_good(state: RunState, view: View, width: int) -> Text:
     if figures.phase_of_life(state) == "measuring":
         text.append(f"measuring on held-out tasks, as of step {state.events[-1].step}", style=ACCENT)
     elif figures.phase_of_life(state) == "seeding":
-        detail = state.events[-1].detail
-        text.append(f"filling the pool: {detail.get('tasks')} of {detail.get('wanted')} tasks", style=ACCENT)
+        words = figures.preparing_in_words(state.knob("selfplay", "game"), state.events[-1].detail)
+        text.append(words, style=ACCENT)
     elif not state.steps:
         text.append("waiting for the first step", style="dim")
     return fitted(text, width)

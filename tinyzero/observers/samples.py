@@ -115,9 +115,11 @@ def _status(sample: Sample) -> str:
 
 
 def _program(sample: Sample, task: TaskRecord | None, view: View) -> Text:
-    """The task's program; for what never became a task, the model's own words."""
+    """The task's program, or its question; for what never became a task, the model's own words."""
     if task is not None and task.program:
         return highlighted(task.program, is_ascii=view.is_ascii)
+    if task is not None and task.message:
+        return Text(clean(task.message, view))
     return Text(clean(sample.answer or sample.prompt, view))
 
 
@@ -138,9 +140,11 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[Fact
 def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[Fact]:
     """What a solver is given, and what is expected of it."""
     pairs = list(zip(task.inputs, task.outputs, strict=False))
-    if task.message:
-        yield _fact("hint", task.message, view)
-    if task.kind == "abduction":
+    if task.hint:
+        yield _fact("hint", task.hint, view)
+    if task.kind == "question":
+        yield _fact("majority", ", ".join(task.outputs), view)
+    elif task.kind == "abduction":
         yield _fact("output", task.outputs[0] if task.outputs else "", view)
         yield _fact(
             "expected", f"any input that gives it, such as {task.inputs[0]}" if task.inputs else "", view
@@ -213,7 +217,7 @@ def task_line(task: TaskRecord, view: View, width: int) -> Text:
         (f"{rate} ", style), (f"{one_line(task.kind, is_ascii=view.is_ascii)[:3]:<3} ", "dim")
     )
     # The frame of a one-line program says nothing; what it returns does.
-    words = one_line(clipped(task.program, 400), is_ascii=view.is_ascii)
+    words = one_line(clipped(task.subject, 400), is_ascii=view.is_ascii)
     line.append(words.removeprefix("def f"))
     line.truncate(max(1, width), overflow="crop")
     return line

@@ -5,10 +5,13 @@ from tinyzero.planning.disk import DiskPlan, disk_plan
 from tinyzero.planning.fitting import MARGIN, fitted, is_open
 from tinyzero.planning.memory import Device, MemoryPlan, plan
 from tinyzero.planning.shapes import ModelShape, known_shapes, shape_of
-from tinyzero.planning.timing import StepTime, Workload, step_time, workload
+from tinyzero.planning.timing import StepTime, step_time
+from tinyzero.planning.workload import FILLED_SHARE, VALID_SHARE, Workload, workload
 
 __all__ = [
+    "FILLED_SHARE",
     "MARGIN",
+    "VALID_SHARE",
     "Card",
     "Device",
     "DiskPlan",

@@ -6,7 +6,7 @@ from pathlib import Path
 from tinyzero.config import Config
 from tinyzero.planning.memory import Device, adapter_gib
 from tinyzero.planning.shapes import ModelShape
-from tinyzero.planning.timing import workload
+from tinyzero.planning.workload import workload
 
 _GIB = 2**30
 _DOWNLOAD_BYTES = 2  # the Hub's files of these models hold 16-bit weights
@@ -52,7 +52,7 @@ def _step_bytes(config: Config) -> int:
     return (
         _METRICS_BYTES
         + config.run.samples_per_step * sample
-        + load.tasks * (_TASK_BYTES + _program_bytes(config))
+        + load.counts.tasks * (_TASK_BYTES + _program_bytes(config))
     )
 
 

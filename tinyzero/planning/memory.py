@@ -110,8 +110,11 @@ def longest_sequence(config: Config) -> int:
 
 def _longest_row(config: Config) -> int:
     """Tokens of a prompt with all attempts at it behind each other."""
-    attempts = config.selfplay.attempts * config.selfplay.answer_tokens
-    return max(config.sampling.max_prompt_tokens + attempts, longest_sequence(config))
+    selfplay = config.selfplay
+    completions = selfplay.attempts * selfplay.answer_tokens
+    if selfplay.game == "r-zero":  # all of a step's questions answer the same prompt
+        completions = max(completions, selfplay.proposals_per_step * selfplay.proposal_tokens)
+    return max(config.sampling.max_prompt_tokens + completions, longest_sequence(config))
 
 
 def _always(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:

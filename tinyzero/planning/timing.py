@@ -10,10 +10,7 @@ from tinyzero.config import Config
 from tinyzero.planning.cards import Card
 from tinyzero.planning.memory import NF4_BYTES, is_quantized, number_bytes
 from tinyzero.planning.shapes import ModelShape
-
-# What a round is taken to be like.
-VALID_SHARE = 0.5  # of the proposals that become tasks
-FILLED_SHARE = 0.5  # of the budgets of prompts and completions, in the mean
+from tinyzero.planning.workload import workload
 
 # What a card is taken to reach of its figures.
 BANDWIDTH_SHARE = 0.7
@@ -29,34 +26,6 @@ _FUSED_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """One round, in tokens.
-
-    Attributes:
-        tasks, answers: all that the solver is asked, and says. trained_prompts, trained_answers: of these,
-            what it learns from.
-    """
-
-    proposals: int
-    tasks: int
-    answers: int
-    trained_prompts: int
-    trained_answers: int
-    proposal_tokens: int
-    answer_tokens: int
-    prompt_tokens: int
-
-    @property
-    def proposed_tokens(self) -> int:
-        return self.proposals * self.proposal_tokens
-
-    @property
-    def trained_tokens(self) -> int:
-        """Of the solver's answers that train."""
-        return self.trained_answers * self.answer_tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepTime:
     """Seconds of one step."""
 
@@ -69,35 +38,17 @@ class StepTime:
         return self.propose_s + self.solve_s + self.learn_s
 
 
-def workload(config: Config) -> Workload:
-    """What a round of this configuration is expected to hold."""
-    selfplay = config.selfplay
-    new = max(1, round(VALID_SHARE * selfplay.proposals_per_step))
-    is_separate = selfplay.separate_solver_batch
-    old = selfplay.proposals_per_step if is_separate else selfplay.replays_per_step
-    answers_to_old = old if is_separate else old * selfplay.attempts
-    return Workload(
-        proposals=selfplay.proposals_per_step,
-        tasks=new + old,
-        answers=new * selfplay.attempts + answers_to_old,
-        trained_prompts=old if is_separate else new + old,
-        trained_answers=answers_to_old + (0 if is_separate else new * selfplay.attempts),
-        proposal_tokens=round(FILLED_SHARE * selfplay.proposal_tokens),
-        answer_tokens=round(FILLED_SHARE * selfplay.answer_tokens),
-        prompt_tokens=round(FILLED_SHARE * config.sampling.max_prompt_tokens),
-    )
-
-
 def step_time(config: Config, shape: ModelShape, card: Card) -> StepTime | None:
     """The seconds of a step on a card; None for one of unknown speed."""
     if card.bandwidth_gb_s is None or card.tflops is None:
         return None
     load, selfplay = workload(config), config.selfplay
+    counts = load.counts
     return StepTime(
-        propose_s=_prefill_s(shape, card, load.proposals * load.prompt_tokens)
-        + _decode_s(config, shape, card, load.proposals, load.proposal_tokens, selfplay.proposal_tokens),
-        solve_s=_prefill_s(shape, card, load.tasks * load.prompt_tokens)
-        + _decode_s(config, shape, card, load.answers, load.answer_tokens, selfplay.answer_tokens),
+        propose_s=_prefill_s(shape, card, counts.proposer_prompts * load.prompt_tokens)
+        + _decode_s(config, shape, card, counts.proposals, load.proposal_tokens, selfplay.proposal_tokens),
+        solve_s=_prefill_s(shape, card, counts.tasks * load.prompt_tokens)
+        + _decode_s(config, shape, card, counts.answers, load.answer_tokens, selfplay.answer_tokens),
         learn_s=learning_operations(config, shape) / (LEARNING_SHARE * _flops(card)),
     )
 
@@ -122,9 +73,7 @@ def learning_operations(config: Config, shape: ModelShape) -> float:
     fused head makes its logits again in the backward pass. Prompts are computed once for all their answers.
     """
     load = workload(config)
-    completions, prompts = load.trained_tokens, load.trained_prompts
-    if config.selfplay.train_proposer:
-        completions, prompts = completions + load.proposed_tokens, prompts + load.proposals
+    completions, prompts = load.trained_tokens, load.counts.trained_prompts
     reference = 1 if config.learner.kl_coef > 0 else 0
     passes = 2 + reference + (1 if config.model.gradient_checkpointing else 0)
     tokens = completions + prompts * load.prompt_tokens

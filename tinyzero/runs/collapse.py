@@ -36,6 +36,11 @@ class Windows:
         first, recent = _mean(self.first, metric), self.mean(metric)
         return recent / first if recent is not None and first else None
 
+    def fall(self, metric: str) -> float | None:
+        """The first mean less the recent one; None where one is lacking."""
+        first, recent = _mean(self.first, metric), self.mean(metric)
+        return first - recent if first is not None and recent is not None else None
+
     def has_risen(self, metric: str) -> bool:
         ratio = self.ratio(metric)
         return ratio is not None and ratio > 1
@@ -77,6 +82,8 @@ def ratio_of(
     """The recent mean as a share of what it was in the first window."""
     return lambda windows: _worst(map(windows.ratio, windows.matching(pattern)), choose)
 
+
+_INTRINSIC = ("solver/question/confidence", "solver/question/consistency")
 
 RULES: Final = (
     Rule(
@@ -144,6 +151,13 @@ RULES: Final = (
         figure=mean_of("truncated/*"),
         is_beyond=gt,
         advice="completions are cut off before they end; raise selfplay.answer_tokens or proposal_tokens",
+    ),
+    Rule(
+        name="false_confidence",
+        figure=lambda windows: windows.fall("heldout/mean/sampled"),
+        is_beyond=gt,
+        unless=lambda windows: not any(map(windows.has_risen, _INTRINSIC)),
+        advice="answers are surer and more alike, and worse; set r_zero.confidence_weight to 0, or stop",
     ),
     Rule(
         name="easier_programs",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from statistics import fmean, median
-from typing import Final
+from typing import Any, Final
 
 from tinyzero.runs.collapse import ALARM_OVER
 from tinyzero.runs.lines import Event, Step, finite
@@ -152,17 +152,22 @@ def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
 
 
 def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
-    """Proposals that got through each stage, means over the last steps; all kinds together without `kind`."""
+    """Proposals that got through each stage, means over the last steps that had any.
+
+    All kinds together without `kind`. What is no stage of the game, since no step has it, is left out.
+    """
     names = state.kinds if kind is None else (kind,)
-    steps = state.steps[-_RECENT:]
+    metrics = {stage: [f"proposer/{name}/{stage}" for name in names] for stage in FUNNEL}
+    steps = [
+        step for step in state.steps[-_RECENT:] if any(name in step.metrics for name in metrics["proposed"])
+    ]
+    played = [
+        stage for stage in FUNNEL if any(name in step.metrics for step in steps for name in metrics[stage])
+    ]
     return {
-        stage: fmean(
-            sum(step.metrics.get(f"proposer/{name}/{stage}", 0.0) for name in names) for step in steps
-        )
-        if steps
-        else 0.0
-        for stage in FUNNEL
-    }
+        stage: fmean(sum(step.metrics.get(name, 0.0) for name in metrics[stage]) for step in steps)
+        for stage in played
+    } or dict.fromkeys(FUNNEL, 0.0)
 
 
 def phase_seconds(state: RunState) -> dict[str, float]:
@@ -199,8 +204,10 @@ def change(state: RunState, metric: str) -> float | None:
 
 
 def elapsed_s(state: RunState) -> float:
-    """Seconds spent in steps, over all resumes."""
-    return sum(step.metrics.get("time/step_s", 0.0) for step in state.steps)
+    """Seconds spent in steps and in preparing for them, over all resumes."""
+    return sum(
+        step.metrics.get(f"time/{name}_s", 0.0) for step in state.steps for name in ("step", "prepare")
+    )
 
 
 def left_s(state: RunState) -> float | None:
@@ -280,6 +287,12 @@ def phase_of_life(state: RunState) -> str:
     return "training" if names else "loading"
 
 
+def preparing_in_words(game: object, detail: Mapping[str, Any]) -> str:
+    """What a run is waiting for before it plays a step."""
+    counts = f"{detail.get('tasks')} of {detail.get('wanted')}"
+    return f"writing questions: {counts}" if game == "r-zero" else f"filling the pool: {counts} tasks"
+
+
 def _mean_of(steps: Sequence[Step], metric: str) -> float:
-    values = [step.metrics[metric] for step in steps if metric in step.metrics]
-    return fmean(values) if values else 0.0
+    """Of an amount: steps without it had none of it."""
+    return fmean(step.metrics.get(metric, 0.0) for step in steps) if steps else 0.0

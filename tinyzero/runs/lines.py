@@ -71,6 +71,16 @@ class TaskRecord:
     author: str = ""
     verdicts: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def subject(self) -> str:
+        """What it is about: its program, or the question that it asks."""
+        return self.program or self.message
+
+    @property
+    def hint(self) -> str:
+        """What is said besides its program."""
+        return self.message if self.program else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:

@@ -62,7 +62,9 @@ class RunState:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Task kinds: those that were asked for, then any other that was played."""
+        """Task kinds: those that were asked for, then any other that was played; R-Zero has but one."""
+        if self.knob("selfplay", "game") == "r-zero":
+            return ("question",)
         named = self.knob("selfplay", "kinds", ())
         asked = [kind for kind in named if isinstance(kind, str)] if isinstance(named, list | tuple) else []
         played = sorted(

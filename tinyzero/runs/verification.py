@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from tinyzero.runs.lines import TaskRecord
-from tinyzero.tasks import Kind
+from tinyzero.tasks import QUESTION, Kind
 from tinyzero.tasks.funnel import read_arguments, read_program
 from tinyzero.tasks.induction import MAX_INPUTS, refuse_message
 from tinyzero.types import Execution, Job, Proposal, Rejection, Stage, Task
@@ -40,6 +40,8 @@ def read_again(
     record: TaskRecord, kinds: Mapping[str, Kind], *, max_program_chars: int
 ) -> Proposal | Rejection:
     """The proposal behind a record, held to what a proposer's answer is held to."""
+    if record.kind == QUESTION.name:
+        return Rejection(stage=Stage.RAN, detail="a question has no program; most attempts said its answer")
     if record.kind not in kinds:
         return Rejection(stage=Stage.PARSED, detail=f"no task kind {record.kind!r}")
     if not 1 <= len(record.inputs) <= MAX_INPUTS:

@@ -103,6 +103,20 @@ def _told(text: str, tag: str) -> list[str]:
     return [*(_bare(words.rstrip().removesuffix(".")) for words in told), *map(_bare, elements)]
 
 
+def boxed(text: str) -> str:
+    r"""What the last `\boxed{...}` holds, whose braces may nest and need not be closed; empty without one."""
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return ""
+    inside = text[start + len("\\boxed{") :]
+    depth = 1
+    for place, letter in enumerate(inside):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if depth == 0:
+            return inside[:place].strip()
+    return inside.partition("\n")[0].strip()
+
+
 def _bare(text: str) -> str:
     """`**`5`**` -> `5`."""
     return text.strip().strip("*").strip("`").strip()

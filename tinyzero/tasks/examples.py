@@ -1,8 +1,10 @@
 """Verified tasks to show prompts with; a test sends each through the funnel. No run starts from them."""
 
+from dataclasses import replace
 from typing import Any
 
 from tinyzero.tasks.funnel import make_task
+from tinyzero.tasks.question import Question
 from tinyzero.types import Proposal, Task
 
 _LONG_WORDS = """\
@@ -73,6 +75,20 @@ _PAIRS = {
     "'mississippi'": "i4",
     "'Anna'": "n3",
 }
+
+
+_QUESTION = (
+    "Two dice are thrown until their sum is 7 or 8. What is the probability that it is 8? Give a fraction in "
+    "lowest terms."
+)
+
+
+def example_question() -> Task:
+    """A question with its answer."""
+    proposal = Proposal(kind=Question().name, program="", inputs=(), message=_QUESTION)
+    task = Question().accept(proposal, [], step=0)
+    assert isinstance(task, Task)  # noqa: S101
+    return replace(task, outputs=("5/11",))
 
 
 def example_tasks() -> list[Task]:

@@ -193,10 +193,12 @@ def _task(task: TaskRecord) -> str:
         else f"solved by {task.solve_rate:.0%} of {task.attempts} attempts"
     )
     pairs = "\n".join(f"f({i}) = {o}" for i, o in list(zip(task.inputs, task.outputs, strict=False))[:5])
-    hint = f"<p>hint: {words(task.message)}</p>" if task.message else ""
+    if task.kind == "question":
+        pairs = f"majority: {', '.join(task.outputs)}"
+    hint = f"<p>hint: {words(task.hint)}</p>" if task.hint else ""
     return (
         f'<div class="card"><p class="meta">{words(task.kind)}, step {task.step}, {rate}, '
-        f"<code>{words(task.id)}</code></p><pre>{words(task.program)}</pre>"
+        f"<code>{words(task.id)}</code></p><pre>{words(task.subject)}</pre>"
         f"<pre>{words(pairs)}</pre>{hint}</div>"
     )
 

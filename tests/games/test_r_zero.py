@@ -1,0 +1,293 @@
+"""Turns of R-Zero with a scripted sampler; answers are the same where they are the same number."""
+
+import math
+
+import pytest
+
+from tinyzero.config import Config
+from tinyzero.errors import CheckpointError
+from tinyzero.games.r_zero import RZero
+from tinyzero.types import Completion, Role, Stage, VerdictStatus
+
+DICE = "<question>How many dots are on a die?</question>\n\\boxed{21}"
+SUM = "<question>What is the sum of all whole numbers from one to one hundred?</question>\n\\boxed{5050}"
+PROOF = "<question>Prove that there are infinitely many primes.</question>\n\\boxed{yes}"
+NONSENSE = "I would rather not."
+UNANSWERED = "<question>How many primes are there below one hundred?</question>"
+
+
+class Numbers:
+    """Compares answers as numbers, and counts the calls."""
+
+    def __init__(self):
+        self.num_calls = 0
+
+    def same(self, pairs):
+        self.num_calls += 1
+        return [float(first) == float(second) for first, second in pairs]
+
+
+class ScriptedSampler:
+    """Questions in order; answers to a question in order, by what it asks."""
+
+    def __init__(self, questions, answers, probability=0.5):
+        self.questions = questions
+        self.answers = answers
+        self.logprob = math.log(probability)
+        self.requests = []
+        self.max_chars = 10_000
+
+    def sample(self, request):
+        self.requests.append(request)
+        return [
+            [self.completion(text, prompt.role) for text in self.script(prompt, request.num_samples)]
+            for prompt in request.prompts
+        ]
+
+    def script(self, prompt, count):
+        if prompt.role is Role.PROPOSER:
+            lines = self.questions
+        else:
+            lines = next(lines for words, lines in self.answers.items() if words in prompt.text)
+        return [lines[index % len(lines)] for index in range(count)]
+
+    def completion(self, text, role):
+        return Completion(
+            text=text, token_ids=(1, 2), sampler_logprobs=(self.logprob,) * 2, adapter=role, adapter_version=3
+        )
+
+    def fits(self, prompt):
+        return len(prompt.text) <= self.max_chars
+
+
+def boxed(*answers):
+    return [f"So it is \\boxed{{{answer}}}" if answer else "No idea." for answer in answers]
+
+
+def make_config(r_zero=None, **sections):
+    turns = {"challenger_steps": 2, "solver_steps": 3, "questions": 4, "questions_per_step": 2}
+    tree = {
+        "selfplay": {"game": "r-zero", "proposals_per_step": 2, "attempts": 4},
+        "r_zero": {**turns, "label_attempts": 4, **(r_zero or {})},
+        "rewards": {"solver": "binary"},
+        "advantages": {"estimator": "group"},
+    }
+    for name, values in sections.items():
+        tree[name] = {**tree.get(name, {}), **values}
+    return Config.model_validate(tree)
+
+
+def make_game(config, sampler, comparer=None):
+    return RZero(config, sampler=sampler, comparer=comparer or Numbers())
+
+
+def prepared(game, step):
+    return list(game.prepare(step))
+
+
+def test_challenger_and_solver_take_turns():
+    game = make_game(make_config(), sampler=None)
+    places = [game.place_of(step) for step in range(11)]
+    assert [place.is_challenger for place in places] == [True, True, False, False, False] * 2 + [True]
+    assert [place.turn for place in places] == [0] * 5 + [1] * 5 + [2]
+    assert [place.place for place in places] == [0, 1, 0, 1, 2] * 2 + [0]
+
+
+def test_a_frozen_challenger_has_no_turn():
+    game = make_game(make_config(selfplay={"train_proposer": False}), sampler=None)
+    assert [game.place_of(step).is_challenger for step in range(4)] == [False] * 4
+    assert [game.place_of(step).turn for step in range(4)] == [0, 0, 0, 1]
+
+
+def test_a_challenger_earns_what_the_solver_is_unsure_of_less_what_is_repeated():
+    sampler = ScriptedSampler(
+        [DICE, SUM, NONSENSE, PROOF],
+        {"dots": boxed("21", "21.0", "20", "19"), "sum": boxed("5050", "5050", "5050", "7")},
+    )
+    played = make_game(make_config(selfplay={"proposals_per_step": 4}), sampler).play(0)
+    dice, total, nonsense, proof = played.rollouts
+    # dots: half of the answers agree, so 1; a question unlike the others is a quarter of the batch
+    assert dice.reward.terms == {"uncertainty": 1.0, "repetition": -0.25}
+    # sum: three quarters agree
+    assert total.reward.terms == {"uncertainty": 0.5, "repetition": -0.25}
+    assert [rollout.reward.total for rollout in (nonsense, proof)] == [0, 0]
+    assert [rollout.rejection.stage for rollout in (nonsense, proof)] == [Stage.PARSED, Stage.ALLOWED]
+    assert sum(played.advantages) == pytest.approx(0)
+    assert played.advantages[0] > played.advantages[1] > played.advantages[2] == played.advantages[3]
+
+
+def test_who_writes_what_the_others_write_earns_less():
+    sampler = ScriptedSampler([DICE, DICE, SUM, NONSENSE], {"dots": boxed("1", "2"), "sum": boxed("1", "2")})
+    played = make_game(make_config(selfplay={"proposals_per_step": 4}), sampler).play(0)
+    assert [rollout.reward.total for rollout in played.rollouts] == [0.5, 0.5, 0.75, 0]
+    assert played.metrics["proposer/duplicate_share"] == pytest.approx(1 / 3)
+    assert played.metrics["proposer/distinct_shapes"] == pytest.approx(2 / 3)
+    (asked,) = [request for request in sampler.requests if request.prompts[0].role is Role.SOLVER]
+    assert len(asked.prompts) == 2  # the same question is asked once
+
+
+def test_a_reward_never_falls_below_zero():
+    sampler = ScriptedSampler([DICE, DICE], {"dots": boxed("21")})
+    played = make_game(make_config(), sampler).play(0)
+    assert [rollout.reward.total for rollout in played.rollouts] == [0, 0]
+
+
+def test_a_challengers_step_trains_the_challenger_alone_and_says_what_was_measured():
+    sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "21", "20", ""), "sum": boxed("5050")})
+    played = make_game(make_config(), sampler).play(0)
+    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.PROPOSER}
+    statuses = [rollout.verdict.status for rollout in played.untrained[:4]]
+    assert statuses == [VerdictStatus.CORRECT] * 2 + [VerdictStatus.WRONG, VerdictStatus.MALFORMED]
+    assert [(task.message, task.outputs) for task in played.new_tasks] == [
+        ("How many dots are on a die?", ("21",)),
+        ("What is the sum of all whole numbers from one to one hundred?", ("5050",)),
+    ]
+    assert played.new_tasks[0].author == "proposer@3"
+    assert played.metrics["solver/question/majority_share"] == 0.75
+    # clusters of 2, 1 and the unreadable one: entropy 1.5 log 2 of log 4; and one cluster
+    assert played.metrics["solver/question/consistency"] == pytest.approx((0.25 + 1) / 2)
+    assert played.metrics["solver/question/confidence"] == pytest.approx(0.5)
+    assert "solver/accuracy" not in played.metrics  # nobody knows what is right
+
+
+def test_questions_are_written_before_the_solvers_turn_and_those_of_middling_difficulty_are_kept():
+    sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "21", "20", "19"), "sum": boxed("5050")})
+    game = make_game(make_config(), sampler)
+    assert prepared(game, 0) == prepared(game, 1) == []
+    assert prepared(game, 2) == [(2, 4), (4, 4)]
+    assert [(task.message, task.outputs) for task in game.questions.kept] == [
+        ("How many dots are on a die?", ("21",))
+    ]
+    assert prepared(game, 2) == prepared(game, 3) == []
+    streams = [request.stream for request in sampler.requests]
+    assert len(set(streams)) == len(streams)
+
+
+@pytest.mark.parametrize(("distance", "kept"), [(0.25, 1), (0.24, 0), (0.5, 1)])
+def test_a_question_on_the_border_of_what_is_kept(distance, kept):
+    sampler = ScriptedSampler([DICE], {"dots": boxed("21", "21", "21", "20")})
+    game = make_game(make_config({"max_distance": distance}), sampler)
+    prepared(game, 2)
+    assert len(game.questions.kept) == kept
+
+
+def test_a_label_that_nobody_is_sure_of_can_be_refused():
+    answers = {"dots": boxed("21", "21", "20", "20")}
+    for probability, kept in ((0.9, 1), (0.5, 0)):
+        game = make_game(make_config({"min_confidence": 0.6}), ScriptedSampler([DICE], answers, probability))
+        prepared(game, 2)
+        assert len(game.questions.kept) == kept
+
+
+def test_a_solver_learns_what_its_majority_said():
+    sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "20"), "sum": boxed("5050", "0")})
+    game = make_game(make_config(), sampler)
+    prepared(game, 2)
+    sampler.answers = {"dots": boxed("21.0", "20", "", "21"), "sum": boxed("0", "0", "0", "0")}
+    played = game.play(2)
+    by_task = {task.id: task.message for task in played.new_tasks}
+    rewards = {}
+    for rollout, advantage in zip(played.rollouts, played.advantages, strict=True):
+        rewards.setdefault(by_task[rollout.task_id].split()[2], []).append((rollout.reward.total, advantage))
+    assert rewards["dots"] == [(1, 1), (0, -1), (0, -1), (1, 1)]
+    assert rewards["the"] == [(0, 0)] * 4
+    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.SOLVER}
+    assert played.metrics["solver/accuracy"] == 0.25
+    assert played.metrics["questions/kept"] == 2
+    assert played.metrics["questions/kept_share"] == 0.5
+    assert game.play(3).new_tasks == []
+    assert len(game.play(3).replayed_tasks) == 2
+
+
+def test_intrinsic_rewards_are_small_extras_of_readable_answers():
+    config = make_config({"confidence_weight": 0.1, "consistency_weight": 0.05, "solver_steps": 1})
+    sampler = ScriptedSampler([DICE], {"dots": boxed("21", "20")})
+    game = make_game(config, sampler)
+    prepared(game, 2)
+    sampler.answers = {"dots": boxed("21", "21", "21", "")}
+    played = game.play(2)
+    consistency = 1 - (0.75 * math.log(4 / 3) + 0.25 * math.log(4)) / math.log(4)
+    expected = {"accuracy": 1.0, "confidence": 0.05, "consistency": 0.05 * consistency}
+    assert played.rollouts[0].reward.terms == pytest.approx(expected)
+    assert played.rollouts[3].reward.total == 0
+
+
+def test_every_question_comes_once_before_one_comes_again():
+    numbered = [f"<question>What is {n} times {n + 1}?</question>\\boxed{{0}}" for n in range(5)]
+    answers = {"What is": boxed("1", "2")}
+    config = make_config({"questions": 5, "solver_steps": 5}, selfplay={"proposals_per_step": 5})
+    game = make_game(config, ScriptedSampler(numbered, answers))
+    prepared(game, 2)
+    drawn = [
+        [rollout.prompt.text.split("\n")[0] for rollout in game.play(step).rollouts[::4]]
+        for step in range(2, 7)
+    ]
+    assert all(len(set(batch)) == 2 for batch in drawn[:2])
+    flat = [text for batch in drawn for text in batch]
+    assert len(set(flat[:5])) == 5
+    assert flat[:5] != flat[5:10]  # another order
+
+
+def test_without_a_question_to_learn_from_the_challenger_plays_on_and_the_next_step_writes_again():
+    sampler = ScriptedSampler([SUM], {"sum": boxed("5050"), "dots": boxed("21", "20")})
+    game = make_game(make_config(), sampler)
+    assert prepared(game, 2) == [(2, 4), (4, 4)]
+    assert {rollout.prompt.role for rollout in game.play(2).rollouts} == {Role.PROPOSER}
+    assert prepared(game, 3) == [(5, 5)]
+    sampler.questions = [DICE]
+    assert prepared(game, 3) == [(6, 6)]
+    assert {rollout.prompt.role for rollout in game.play(3).rollouts} == {Role.SOLVER}
+    assert prepared(game, 4) == []
+
+
+def test_a_set_that_is_half_written_is_gone_on_with(tmp_path):
+    def fresh():
+        return make_game(make_config(), ScriptedSampler([DICE, SUM], {"": boxed("1", "2")}))
+
+    whole, half, resumed = fresh(), fresh(), fresh()
+    prepared(whole, 2)
+    next(iter(half.prepare(2)))
+    half.save(tmp_path)
+    resumed.load(tmp_path)
+    assert prepared(resumed, 2) == [(4, 4)]
+    assert resumed.questions == whole.questions
+    assert [rollout.prompt for rollout in resumed.play(2).rollouts] == [
+        rollout.prompt for rollout in whole.play(2).rollouts
+    ]
+
+
+def test_a_new_turn_has_new_questions():
+    game = make_game(make_config(), ScriptedSampler([DICE], {"": boxed("1", "2")}))
+    prepared(game, 2)
+    old = game.questions.kept
+    assert prepared(game, 7) == [(2, 4), (4, 4)]
+    assert game.questions.turn == 1
+    assert [task.id for task in game.questions.kept] == [task.id for task in old]
+
+
+def test_unreadable_questions_in_a_checkpoint_are_an_error(tmp_path):
+    game = make_game(make_config(), ScriptedSampler([DICE], {"": boxed("1", "2")}))
+    for content in ("", "[]", '{"turn": 0, "num_written": 1, "rounds": 1, "kept": [{"id": 3}]}'):
+        (tmp_path / "questions.json").write_text(content)
+        with pytest.raises(CheckpointError, match="questions"):
+            game.load(tmp_path)
+
+
+def test_a_question_that_no_prompt_holds_is_none():
+    sampler = ScriptedSampler([DICE, UNANSWERED], {"": boxed("1", "2")})
+    sampler.max_chars = 20
+    played = make_game(make_config(), sampler).play(0)
+    assert [rollout.rejection.detail for rollout in played.rollouts] == [
+        "too long for sampling.max_prompt_tokens",
+        "no \\boxed answer after the question",
+    ]
+    assert played.metrics["proposer/valid_share"] == 0
+    assert played.new_tasks == []
+
+
+def test_the_comparer_is_asked_in_few_calls():
+    numbered = [f"<question>What is {n} times {n + 1}?</question>\\boxed{{0}}" for n in range(20)]
+    comparer = Numbers()
+    config = make_config(selfplay={"proposals_per_step": 20})
+    make_game(config, ScriptedSampler(numbered, {"": boxed("1", "2", "3", "1")}), comparer).play(0)
+    assert comparer.num_calls <= 3

@@ -1,0 +1,284 @@
+"""R-Zero: a challenger writes questions of which the solver is unsure, the solver learns from its majority.
+
+They take turns on one frozen base model. In its turn the challenger is paid for questions whose most frequent
+answer has a share near one half; then it writes a set of questions, of which those of middling difficulty are
+kept with that answer as their label, and in its own turn the solver learns from them.
+Source: arXiv:2508.05004, which trains two full models on eight cards. Its code differs from it in places:
+docs/r-zero.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinyzero import advantages
+from tinyzero.config import Config
+from tinyzero.games.asking import ask
+from tinyzero.games.metrics import length_metrics, solver_metrics, unanimity
+from tinyzero.games.pool_metrics import term_metrics
+from tinyzero.games.question_metrics import challenge_metrics, set_metrics
+from tinyzero.games.question_set import QuestionSet, labelled
+from tinyzero.games.scoring import Attempted, score_attempts
+from tinyzero.games.stopwatch import Stopwatch
+from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
+from tinyzero.rewards import challenger_reward, confidence, repetition_penalties
+from tinyzero.tasks import QUESTION
+from tinyzero.types import (
+    Answer,
+    Comparer,
+    Proposal,
+    Rejection,
+    RewardBreakdown,
+    Role,
+    Rollout,
+    Round,
+    Sampler,
+    Stage,
+    Task,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a step stands.
+
+    Attributes:
+        turn: how many solver's turns came before. place: of the step in the turn of its player, from 0.
+    """
+
+    is_challenger: bool
+    turn: int
+    place: int
+
+
+class RZero:
+    """Plays steps, and keeps the questions of the solver's turn between them."""
+
+    def __init__(self, config: Config, *, sampler: Sampler, comparer: Comparer) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.comparer = comparer
+        self.questions = QuestionSet()
+
+    def place_of(self, step: int) -> Place:
+        """Whose turn it is: first the challenger's, then the solver's, and so on."""
+        r_zero = self.config.r_zero
+        first = r_zero.challenger_steps if self.config.selfplay.train_proposer else 0
+        turn, place = divmod(step, first + r_zero.solver_steps)
+        is_challenger = place < first
+        return Place(is_challenger=is_challenger, turn=turn, place=place if is_challenger else place - first)
+
+    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+        """Before a solver's step: let the challenger write, until the turn has its set of questions.
+
+        Where no question of the set was fit to learn from, every step tries once more.
+
+        Yields:
+            After every round of writing, how many questions were written and how many shall be.
+        """
+        where = self.place_of(step)
+        if where.is_challenger:
+            return
+        self.questions.begin(where.turn)
+        wanted = self.config.r_zero.questions
+        if self.questions.num_written >= wanted and not self.questions.kept:
+            wanted = self.questions.num_written + 1
+        while self.questions.num_written < wanted:
+            self._write_round(step, wanted - self.questions.num_written)
+            yield self.questions.num_written, wanted
+
+    def _write_round(self, step: int, most: int) -> None:
+        """Write some questions, label them, and keep those that teach."""
+        stream = f"questions/{self.questions.turn}/{self.questions.rounds}"
+        count = min(self.config.selfplay.proposals_per_step, most)
+        outcomes = self.read(self.write(count, stream), step)
+        surveys = self.survey(_distinct(outcomes), f"{stream}/label")
+        fit = [labelled(one.task, one.label) for one in surveys if self.teaches(one)]
+        self.questions.add(fit, num_written=count)
+
+    def play(self, step: int) -> Round:
+        """A step of whose turn it is; the challenger's as well while there is nothing to solve."""
+        where = self.place_of(step)
+        if where.is_challenger or not self.questions.kept:
+            return self.challenge(step)
+        return self.solve(step, where)
+
+    def challenge(self, step: int) -> Round:
+        """Write P questions, answer each m times, and pay for those of which the solver is unsure."""
+        watch = Stopwatch()
+        with watch("propose"):
+            answers = self.write(self.config.selfplay.proposals_per_step, f"{step}/propose")  # [P]
+            outcomes = self.read(answers, step)  # [P]
+        with watch("solve"):
+            tasks = _distinct(outcomes)
+            attempts = self.ask_solver(tasks, self.config.r_zero.label_attempts, f"{step}/survey")
+        with watch("judge"):
+            surveys = survey(tasks, attempts, self.comparer)
+            penalties = self.penalties(outcomes)
+        proposed = self.score_questions(answers, outcomes, surveys, penalties)
+        measured = _attempts(surveys)
+        return Round(
+            rollouts=proposed,
+            advantages=advantages.estimate(proposed, self.config.advantages),
+            untrained=measured,
+            new_tasks=[labelled(one.task, one.label) for one in surveys if one.label],
+            metrics={
+                **challenge_metrics(proposed, outcomes, penalties),
+                **survey_metrics(surveys),
+                **unanimity(measured),
+                **length_metrics(Role.SOLVER, measured),
+                **term_metrics(proposed),
+            },
+            seconds=watch.seconds,
+        )
+
+    def solve(self, step: int, where: Place) -> Round:
+        """Answer some of the turn's questions G times; who says what the label says is right."""
+        watch = Stopwatch()
+        tasks = self.questions.draw(self.config.r_zero.questions_per_step, where.place, self.config.run.seed)
+        with watch("solve"):
+            answers = self.ask_solver(tasks, self.config.selfplay.attempts, f"{step}/solve")
+        with watch("judge"):
+            verdicts = against_labels(tasks, answers, self.comparer)
+            attempted = [
+                Attempted(task=task, answers=group, verdicts=judged)
+                for task, group, judged in zip(tasks, answers, verdicts, strict=True)
+            ]
+            surveys = survey(tasks, answers, self.comparer)
+        rollouts = self.score_answers(attempted, surveys)
+        is_first = where.place == 0
+        return Round(
+            rollouts=rollouts,
+            advantages=advantages.estimate(rollouts, self.config.advantages),
+            new_tasks=self.questions.kept if is_first else [],
+            replayed_tasks=[] if is_first else tasks,
+            metrics={
+                **solver_metrics(rollouts),
+                **survey_metrics(surveys),
+                **set_metrics(self.questions),
+                **length_metrics(Role.SOLVER, rollouts),
+                **term_metrics(rollouts),
+            },
+            seconds=watch.seconds,
+        )
+
+    def write(self, count: int, stream: str) -> list[Answer]:
+        """That many questions of the challenger, all to the same prompt."""
+        prompt = QUESTION.propose_prompt([], self.config.prompts.style)
+        (answers,) = ask(
+            self.sampler,
+            [prompt],
+            num_samples=count,
+            max_tokens=self.config.selfplay.proposal_tokens,
+            stream=stream,
+            temperature=self.config.sampling.temperature,
+        )
+        return answers
+
+    def read(self, answers: Sequence[Answer], step: int) -> list[Task | Rejection]:
+        """What was written: questions that can be asked, or why they cannot."""
+        return [self._read(answer, step) for answer in answers]
+
+    def _read(self, answer: Answer, step: int) -> Task | Rejection:
+        proposal = QUESTION.parse_proposal(
+            answer.text, [], max_program_chars=self.config.pool.max_program_chars
+        )
+        outcome = QUESTION.accept(proposal, [], step) if isinstance(proposal, Proposal) else proposal
+        if isinstance(outcome, Rejection):
+            return outcome
+        if not self.sampler.fits(QUESTION.solve_prompt(outcome, self.config.prompts.style)):
+            return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
+        return replace(outcome, author=answer.completion.policy)
+
+    def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
+        """Answer each question m times, and compare."""
+        answers = self.ask_solver(tasks, self.config.r_zero.label_attempts, stream)
+        return survey(tasks, answers, self.comparer)
+
+    def ask_solver(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
+        return ask(
+            self.sampler,
+            [QUESTION.solve_prompt(task, self.config.prompts.style) for task in tasks],
+            num_samples=attempts,
+            max_tokens=self.config.selfplay.answer_tokens,
+            stream=stream,
+            temperature=self.config.sampling.temperature,
+        )
+
+    def teaches(self, one: Survey) -> bool:
+        """Whether a question is neither too easy nor too hard, and its label more than a guess."""
+        r_zero = self.config.r_zero
+        return (
+            bool(one.label)
+            and abs(one.share - 0.5) <= r_zero.max_distance
+            and one.confidence >= r_zero.min_confidence
+        )
+
+    def score_questions(
+        self,
+        answers: Sequence[Answer],
+        outcomes: Sequence[Task | Rejection],
+        surveys: Sequence[Survey],
+        penalties: Sequence[float],
+    ) -> list[Rollout]:
+        """One rollout per proposal; unreadable ones earn 0."""
+        weight = self.config.r_zero.repetition_weight
+        shares = {one.task.id: one.share for one in surveys}
+        return [
+            Rollout(answer=answer, reward=RewardBreakdown(terms={"format": 0.0}), rejection=outcome)
+            if isinstance(outcome, Rejection)
+            else Rollout(
+                answer=answer,
+                reward=challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
+                task_id=outcome.id,
+            )
+            for answer, outcome, penalty in zip(answers, outcomes, penalties, strict=True)
+        ]
+
+    def penalties(self, outcomes: Sequence[Task | Rejection]) -> list[float]:
+        """Share of the batch that is like each question; 0 for what is none."""
+        questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
+        return repetition_penalties(questions, distance=self.config.r_zero.repetition_distance)
+
+    def score_answers(self, attempted: Sequence[Attempted], surveys: Sequence[Survey]) -> list[Rollout]:
+        """One rollout per attempt, with the intrinsic terms that are configured."""
+        rollouts = score_attempts(attempted, self.config.rewards)
+        extra = [term for one in surveys for term in self._intrinsic(one)]
+        return [
+            replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, **terms}))
+            for rollout, terms in zip(rollouts, extra, strict=True)
+        ]
+
+    def _intrinsic(self, one: Survey) -> Iterator[dict[str, float]]:
+        """Extra terms of each answer to a question. One that cannot be read gets none."""
+        r_zero = self.config.r_zero
+        for answer, text in zip(one.answers, one.texts, strict=True):
+            terms = {
+                "confidence": r_zero.confidence_weight * confidence(answer.completion.sampler_logprobs),
+                "consistency": r_zero.consistency_weight * one.consistency,
+            }
+            yield {name: value if text else 0.0 for name, value in terms.items() if self._pays(name)}
+
+    def _pays(self, term: str) -> bool:
+        return bool(getattr(self.config.r_zero, f"{term}_weight"))
+
+    def save(self, folder: Path) -> None:
+        self.questions.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """The saved questions. Raises CheckpointError."""
+        self.questions.load(folder)
+
+
+def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:
+    """Each question once, in the order written."""
+    return list({outcome.id: outcome for outcome in outcomes if isinstance(outcome, Task)}.values())
+
+
+def _attempts(surveys: Sequence[Survey]) -> list[Rollout]:
+    """Answers that only measured: no reward, since nothing is learned from them."""
+    return [
+        Rollout(answer=answer, reward=RewardBreakdown(), task_id=one.task.id, verdict=verdict)
+        for one in surveys
+        for answer, verdict in zip(one.answers, one.verdicts, strict=True)
+    ]

@@ -1,0 +1,101 @@
+"""Many answers to one question, compared among themselves: what most say, how many, how sure they are."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tinyzero.equivalence import cluster, majority
+from tinyzero.rewards import confidence, consistency
+from tinyzero.tasks.question import read_answer
+from tinyzero.types import Answer, Comparer, Task, Verdict, VerdictStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """A question and its answers.
+
+    Attributes:
+        texts: what was read from each answer, empty where nothing was.
+        clusters: which answers are the same, one number each; -1 where nothing was read.
+        label: what most say, in the words of the first; empty where nothing was read from any.
+        share: of all answers, that say so.
+    """
+
+    task: Task
+    answers: Sequence[Answer]
+    texts: Sequence[str]
+    clusters: Sequence[int]
+    label: str
+    share: float
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """With the majority, or not: nobody knows what is right."""
+        return [
+            judge(text, is_right=bool(text) and text_cluster == self._most)
+            for text, text_cluster in zip(self.texts, self.clusters, strict=True)
+        ]
+
+    @property
+    def _most(self) -> int:
+        found = majority(self.clusters)
+        return -1 if found is None else found[0]
+
+    @property
+    def consistency(self) -> float:
+        """1 where all answers are the same, 0 where no two are. One that cannot be read is like no other."""
+        sizes = Counter(number for number in self.clusters if number >= 0)
+        return consistency([*sizes.values(), *[1] * self.clusters.count(-1)])
+
+    @property
+    def confidence(self) -> float:
+        """Mean of exp(mean logprob) over the answers that agree with the majority; 0 where there are none."""
+        agreeing = [
+            confidence(answer.completion.sampler_logprobs)
+            for answer, verdict in zip(self.answers, self.verdicts, strict=True)
+            if verdict.is_correct
+        ]
+        return fmean(agreeing) if agreeing else 0.0
+
+
+def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer) -> list[Survey]:
+    """Compare the answers to each question."""
+    texts = [[read_answer(answer.text) for answer in group] for group in answers]
+    return [_survey(*one) for one in zip(tasks, answers, texts, cluster(texts, comparer), strict=True)]
+
+
+def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], clusters: Sequence[int]) -> Survey:
+    most, share = majority(clusters) or (-1, 0.0)
+    label = texts[clusters.index(most)] if most >= 0 else ""
+    return Survey(task=task, answers=answers, texts=texts, clusters=clusters, label=label, share=share)
+
+
+def against_labels(
+    tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer
+) -> list[list[Verdict]]:
+    """Verdicts on answers to questions that have a label, the only output of their task."""
+    texts = [[read_answer(answer.text) for answer in group] for group in answers]
+    pairs = [
+        (text, task.outputs[0]) for task, group in zip(tasks, texts, strict=True) for text in group if text
+    ]
+    same = iter(comparer.same(pairs))
+    return [[judge(text, is_right=bool(text) and next(same)) for text in group] for group in texts]
+
+
+def judge(text: str, *, is_right: bool) -> Verdict:
+    if not text:
+        return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
+    return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
+
+
+def survey_metrics(surveys: Iterable[Survey]) -> dict[str, float]:
+    """How sure and how much at one the solver is; means over the questions with an answer."""
+    labelled = [one for one in surveys if one.label]
+    if not labelled:
+        return {}
+    return {
+        "solver/question/majority_share": fmean(one.share for one in labelled),
+        "solver/question/consistency": fmean(one.consistency for one in labelled),
+        "solver/question/confidence": fmean(one.confidence for one in labelled),
+    }

@@ -1,0 +1,152 @@
+"""Questions: a text with one short answer, which nobody knows; what most attempts say stands for it.
+
+R-Zero's kind. No program can verify such a task, so it is not among `KINDS`: the game compares answers among
+themselves (`tinyzero.equivalence`). Held-out questions, whose answers are known, are judged here.
+"""
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from tinyzero.equivalence import normal_form
+from tinyzero.tasks.answers import boxed, final_part
+from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.funnel import malformed
+from tinyzero.tasks.programs import digest
+from tinyzero.types import (
+    Execution,
+    Job,
+    Prompt,
+    Proposal,
+    Rejection,
+    Role,
+    Stage,
+    Task,
+    Verdict,
+    VerdictStatus,
+)
+
+_QUESTION = re.compile(r"<question>(.*?)(?:</question>|\Z)", re.DOTALL)
+_PROOF = re.compile(r"\b(?:prove|proof|show that|explain why|justify)\b", re.IGNORECASE)
+_LEAST_CHARS = 12
+MAX_ANSWER_CHARS = 200
+"""Longer answers are essays, and no two of them alike."""
+
+
+class Question:
+    """Prompts, reading and judging of questions. What it says of programs is nothing."""
+
+    name = "question"
+
+    def seeds(self) -> tuple[Task, ...]:
+        return ()
+
+    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
+        """None are shown: a challenger invents from nothing."""
+        return []
+
+    def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
+        if style == "compact":
+            return Prompt(role=Role.PROPOSER, kind=self.name, text="propose question")
+        if style == "direct":
+            return Prompt(role=Role.PROPOSER, kind=self.name, text=PROPOSE, prefill="<question>")
+        return Prompt(role=Role.PROPOSER, kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
+
+    def parse_proposal(
+        self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
+    ) -> Proposal | Rejection:
+        """The last question of an answer. An answer of its own has to follow, and is not believed."""
+        text = final_part(answer)
+        found = list(_QUESTION.finditer(text))
+        if not found:
+            return malformed("no <question> in the answer")
+        question = " ".join(found[-1][1].split())
+        if not boxed(text[found[-1].end() :]):
+            return malformed("no \\boxed answer after the question")
+        reason = refuse_question(question, max_program_chars)
+        if reason:
+            return Rejection(stage=Stage.ALLOWED, detail=reason)
+        return Proposal(kind=self.name, program="", inputs=(), message=question)
+
+    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
+        return ()
+
+    def accept(
+        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
+    ) -> Task | Rejection:
+        """A task whose answer is not known yet: its outputs are empty."""
+        return Task(
+            id=digest(self.name, proposal.message),
+            kind=self.name,
+            program="",
+            inputs=(),
+            outputs=(),
+            message=proposal.message,
+            step=step,
+        )
+
+    def solve_prompt(self, task: Task, style: Style) -> Prompt:
+        if style == "compact":
+            return Prompt(role=Role.SOLVER, kind=self.name, text=f"solve question\n{task.message}")
+        text = f"{task.message}\n\n{SOLVE}"
+        if style == "direct":
+            return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill="\\boxed{")
+        return Prompt(role=Role.SOLVER, kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
+
+    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
+        """A verdict at once: normal forms are compared, and nothing is run or evaluated."""
+        text = read_answer(answer)
+        if not text:
+            return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
+        is_right = normal_form(text) == normal_form(task.outputs[0])
+        return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
+
+    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
+        raise AssertionError("an answer to a question needs no run")
+
+    def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
+        return f"<question>{proposal.message}</question>\n\\boxed{{0}}"
+
+    def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        return f"\\boxed{{{answer}}}"
+
+
+def read_answer(answer: str) -> str:
+    """The last boxed answer of a text, in one line; empty where there is none, or an essay."""
+    text = " ".join(boxed(final_part(answer)).split())
+    return text if len(text) <= MAX_ANSWER_CHARS else ""
+
+
+def refuse_question(question: str, max_chars: int) -> str:
+    """Why a question cannot be asked, or an empty string."""
+    if len(question) < _LEAST_CHARS:
+        return "the question is empty"
+    if len(question) > max_chars:
+        return f"the question has {len(question)} characters, {max_chars} are allowed"
+    if "\\boxed" in question:
+        return "the question holds a boxed answer"
+    if _PROOF.search(question):
+        return "it asks for a proof, and proofs cannot be compared"
+    return ""
+
+
+PROPOSE = """\
+Invent one new mathematics problem. It may come from any field: arithmetic, algebra, number theory, \
+geometry, combinatorics, probability, and so on. Make it hard enough that a good student gets it wrong more \
+often than right, and solvable all the same. Avoid the well-known textbook problems.
+
+- It can be understood on its own, without a picture or a table.
+- It has exactly one answer, which is short: a number, an expression, or a few words.
+- It asks for an answer, not for a proof, and for one thing only.
+
+Write it in exactly this form, the problem first and its final answer after it:
+
+<question>
+The whole problem.
+</question>
+\\boxed{the final answer}"""
+
+REASON_FIRST = "You set problems for a mathematics competition. Think about a problem and its solution first."
+
+SOLVE = "Give the final answer, and nothing but the answer, within \\boxed{}."
+STEP_BY_STEP = "Reason step by step before that."
