@@ -143,12 +143,18 @@ def test_a_file_that_is_not_text_is_one_line(tmp_path):
     assert complaint(str(path)) == f"{path} is not UTF-8 text (byte 0)"
 
 
+R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
+
+
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
         ("[selfplay]\nkinds = ['deduction', 'deduction']\n", "twice: deduction, deduction"),
         ("[selfplay]\nreferences = 20\n[pool]\ncapacity = 16\n", "pool.capacity only 16"),
         ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.disallowed_proposal (-0.5)"),
+        (R_ZERO + "replays_per_step = 2\n", "selfplay.replays_per_step is for"),
+        (R_ZERO + "[pool]\nseed_tasks = 2\n", "pool.seed_tasks is for"),
+        (R_ZERO + "[r_zero]\nconfidence_weight = 0.15\nconsistency_weight = 0.1\n", "more than 0.2"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused_with_both(preset, toml, words):

@@ -147,3 +147,13 @@ def test_lines_that_do_not_fit_go_on_without_a_bar():
         "| xxxxxxxxxx",
         "  xx",
     ]
+
+
+def test_r_zero_shows_its_challengers_prompt_and_its_solvers(shown):
+    code, out, _ = shown("r-zero-qwen1.5b-12gb")
+    assert code == 0
+    assert [line.split()[1:3] for line in headings(out)] == [
+        ["proposer,", "question"],
+        ["solver,", "question"],
+    ]
+    assert "Two dice are thrown" in out

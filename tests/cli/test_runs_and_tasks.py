@@ -248,3 +248,23 @@ def test_a_report_is_written_into_the_runs_folder(command, made, tmp_path):
 @pytest.mark.parametrize("name", ["watch", "tasks", "report"])
 def test_a_run_that_is_not_there_is_named_with_the_nearest(command, made, name):
     assert command(name, "xx")[2] == "error: no run xx, neither as a path nor in runs; did you mean x?\n"
+
+
+QUESTION = {"program": "", "inputs": [], "outputs": ["5/11"], "message": "What are the odds?"}
+
+
+def test_questions_are_listed_searched_and_shown_by_what_they_ask(command, tmp_path):
+    asked = task(2, name="qqq", kind="question", rate=0.5, **{**QUESTION, "parents": []})
+    write_run(tmp_path / "runs" / "q", 2, tasks=[asked])
+    _, out, _ = command("tasks", "runs/q", "--search", "odds")
+    assert "What are the odds?" in out
+    _, out, _ = command("tasks", "runs/q", "qqq")
+    assert "What are the odds?" in out
+    assert "answer   5/11" in out
+    assert "hint" not in out
+    code, out, _ = command("tasks", "runs/q", "--verify")
+    assert code == 1
+    assert "a question has no program; most attempts said its answer" in out
+    _, out, _ = command("watch", "runs/q", "--once")
+    assert "What are the odds?" in out
+    assert "majority 5/11" in " ".join(out.split())

@@ -6,6 +6,7 @@ import pytest
 
 from tinyzero.errors import ConfigError
 from tinyzero.evaluation.heldout import find_set, read_set
+from tinyzero.tasks import ALL_KINDS
 
 RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
 
@@ -32,6 +33,16 @@ def test_nano_names_nano_s_set_for_any_model_and_none_means_none(write):
     beside = write(RECORD, name="nano/heldout.jsonl")
     assert find_set("nano", "some/model", str(beside.parent)) == beside
     assert find_set(None, str(beside.parent), str(beside.parent)) is None
+
+
+def test_gsm8k_ships_with_the_package_and_its_answers_are_numbers():
+    held_out = read_set(find_set("gsm8k", "some/model", "nano"), ALL_KINDS)
+    assert (held_out.name, len(held_out.tasks)) == ("gsm8k", 200)
+    for item in held_out.tasks:
+        (answer,) = item.task.outputs
+        float(answer.replace(",", ""))
+        assert ALL_KINDS["question"].answer_job(item.task, f"\\boxed{{{answer}}}").is_correct
+        assert not ALL_KINDS["question"].answer_job(item.task, f"\\boxed{{{answer}1}}").is_correct
 
 
 def test_a_file_that_is_not_there_is_a_clear_error():

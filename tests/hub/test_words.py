@@ -131,6 +131,17 @@ def test_a_local_base_is_named_without_its_path_and_not_claimed_to_be_on_the_hub
     assert "> **Licence.** The licence of the base model is unknown" in card
 
 
+def test_a_card_names_its_game_and_says_that_nobody_verified_answers_to_questions(facts):
+    assert "([Absolute Zero](https://arxiv.org/abs/2505.03335))" in write_card(facts())
+    config = Config.model_validate({"selfplay": {"game": "r-zero"}})
+    card = write_card(facts(config=config))
+    assert "Nobody verified these answers." in card
+    assert "in turns: 5 of 24 questions, 15 of 8 attempts at each of 16" in card
+    tags = metadata(card)["tags"]
+    assert "r-zero" in tags
+    assert "absolute-zero" not in tags
+
+
 def test_a_run_cannot_put_headings_or_markup_into_its_card(facts):
     lines = write_card(facts()).splitlines()
     assert [line for line in lines if line.startswith("# ")] == ["# myrunx"]

@@ -138,3 +138,47 @@ def test_what_a_run_is_doing(events, steps, is_running, life):
     )
     state = fold(RunState(config={"run": {"max_steps": 90}}, is_running=is_running), news)
     assert figures.phase_of_life(state) == life
+
+
+R_ZERO = {"selfplay": {"game": "r-zero", "kinds": ["deduction"]}, "run": {"max_steps": 90}}
+
+
+def turns():
+    """A challenger's step between two of the solver's, the first of which was prepared for."""
+    challenge = {"proposed": 8, "parsed": 6, "allowed": 4}
+    return [
+        {
+            "step": 1,
+            "solver/question/accuracy": 0.5,
+            "time/step_s": 10,
+            "time/solve_s": 8,
+            "time/prepare_s": 30,
+        },
+        {
+            "step": 2,
+            **{f"proposer/question/{stage}": number for stage, number in challenge.items()},
+            "time/step_s": 10,
+            "time/propose_s": 6,
+        },
+        {"step": 3, "solver/question/accuracy": 0.75, "time/step_s": 10, "time/solve_s": 8},
+    ]
+
+
+def test_a_game_of_turns_has_the_funnel_of_the_steps_that_propose_and_its_own_stages():
+    state = fold(RunState(config=R_ZERO), News(metrics=turns()))
+    assert state.kinds == ("question",)
+    assert figures.funnel(state) == {"proposed": 8, "parsed": 6, "allowed": 4}
+
+
+def test_what_some_steps_alone_take_time_for_is_shared_among_all():
+    state = fold(RunState(config=R_ZERO), News(metrics=turns()))
+    assert figures.phase_seconds(state) == pytest.approx(
+        {"propose": 2, "verify": 0, "solve": 16 / 3, "judge": 0, "learn": 0, "other": 10 - 2 - 16 / 3}
+    )
+    assert figures.elapsed_s(state) == 60
+
+
+def test_what_is_prepared_is_told_in_the_words_of_the_game():
+    detail = {"tasks": 3, "wanted": 9}
+    assert figures.preparing_in_words("r-zero", detail) == "writing questions: 3 of 9"
+    assert figures.preparing_in_words("absolute-zero", detail) == "filling the pool: 3 of 9 tasks"

@@ -166,7 +166,7 @@ class EvaluationConfig(Section):
 
     heldout: str | None = "auto"
     """auto: the set that lies beside the base model (nano has one), if any. nano: that set, for any model.
-    Or a JSONL file of tasks; none = do not measure."""
+    gsm8k: 200 word problems from GSM8K, for R-Zero. Or a JSONL file of tasks; none = do not measure."""
     attempts: int = Field(default=8, ge=1)
     """Answers sampled for each held-out task, at the sampling temperature; a greedy one comes on top."""
     every_steps: int | None = Field(default=None, ge=1)

@@ -11,6 +11,8 @@ from tinyzero.tasks.records import from_record
 from tinyzero.types import Task
 
 _FILE = "heldout.jsonl"
+_SETS = Path(__file__).parent / "sets"
+"""Sets that ship with the package, one file each; where they are from and their licences lie beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,12 @@ def find_set(heldout: str | None, base: str, nano: str) -> Path | None:
     if heldout == "auto":
         beside = Path(base) / _FILE
         return beside if beside.is_file() else None
-    path = Path(nano) / _FILE if heldout == "nano" else Path(heldout).expanduser()
+    named = {"nano": Path(nano) / _FILE, **{path.stem: path for path in _SETS.glob("*.jsonl")}}
+    path = named.get(heldout) or Path(heldout).expanduser()
     if not path.is_file():
         raise ConfigError(
             f"evaluation.heldout is {heldout!r}, but there is no such file; give a JSONL file of tasks, "
-            'or "auto", "nano" or "none"'
+            f'or "auto", "none", {", ".join(sorted(named))}'
         )
     return path
 
