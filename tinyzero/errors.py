@@ -8,6 +8,7 @@
     │   ├── OutOfMemory      the device ran out although the smallest batch was tried
     │   └── SamplerBroken    the sampler's probabilities are not those of the policy
     ├── ExecutorBroken       the sandbox itself, never the program in it
+    ├── ComparerBroken       the process that compares answers, never the answers in it
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     ├── ExportError          what a run learned cannot be made into files that others open
     └── HubError             the Hugging Face Hub
@@ -49,6 +50,10 @@ class SamplerBroken(HardwareError):
 
 class ExecutorBroken(TinyZeroError):
     """The sandbox cannot do its work; never a fault of the program inside it."""
+
+
+class ComparerBroken(TinyZeroError):
+    """Answers cannot be compared; never a fault of the answers."""
 
 
 class CheckpointError(TinyZeroError):

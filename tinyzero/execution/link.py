@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,19 +194,29 @@ def _where_libraries_are() -> dict[str, str]:
 def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted: bool) -> Link:
     """Start a zygote; it is usable after `wait_until_ready`.
 
-    The calling thread must outlive it: the kernel kills the zygote when that thread ends. subprocess uses
-    vfork here, so the parent's memory is not copied.
+    The calling thread must outlive it: the kernel kills the zygote when that thread ends.
+    """
+    told = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}
+    return launch(Path(zygote.__file__), told, python=python, seed=settings.seed, is_shifted=is_shifted)
+
+
+def launch(
+    script: Path, told: Mapping[str, Any], *, python: str, seed: int, is_shifted: bool = False
+) -> Link:
+    """Start a script by its path, in an interpreter that sees the standard library and nothing of ours.
+
+    Its arguments are the number of its end of the socket, and `told` as JSON. subprocess uses vfork here, so
+    the parent's memory is not copied.
     """
     ours, theirs = socket.socketpair()
-    told = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}
     # -I would ignore the hash seed; -P -s and an environment that is wholly ours isolate as well.
-    command = [python, "-P", "-s", "-S", "-B", "-W", "ignore", str(Path(zygote.__file__).resolve())]
+    command = [python, "-P", "-s", "-S", "-B", "-W", "ignore", str(script.resolve())]
     try:
         process = subprocess.Popen(
             [*command, str(theirs.fileno()), json.dumps(told)],
             pass_fds=[theirs.fileno()],
             env={
-                "PYTHONHASHSEED": str(settings.seed),
+                "PYTHONHASHSEED": str(seed),
                 "LC_ALL": "C.UTF-8",
                 "TZ": "UTC",
                 **_where_libraries_are(),
