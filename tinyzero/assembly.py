@@ -1,5 +1,6 @@
 """From a configuration to a trainer that is ready to go: sandbox, model, sampler, learner, game, probe."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -49,7 +50,11 @@ def assemble(
     progress("starting the sandbox")
     with (
         Executor(config.execution) as executor,
-        AnswerComparer(timeout_s=config.r_zero.compare_s) as comparer,
+        AnswerComparer(
+            workers=config.execution.workers or os.cpu_count() or 1,
+            timeout_s=config.r_zero.compare_s,
+            allow_weak_sandbox=config.execution.allow_weak_sandbox,
+        ) as comparer,
     ):
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner

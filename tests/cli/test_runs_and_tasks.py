@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from random import Random
 
 import pytest
-from made import KINDS, metrics, task, write_run
+from made import KINDS, metrics, sample, task, write_run
 
 from tinyzero.cli import run
 from tinyzero.config import load_config
@@ -255,7 +255,7 @@ QUESTION = {"program": "", "inputs": [], "outputs": ["5/11"], "message": "What a
 
 def test_questions_are_listed_searched_and_shown_by_what_they_ask(command, tmp_path):
     asked = task(2, name="qqq", kind="question", rate=0.5, **{**QUESTION, "parents": []})
-    write_run(tmp_path / "runs" / "q", 2, tasks=[asked])
+    write_run(tmp_path / "runs" / "q", 2, tasks=[asked], samples=[sample(2, kind="question", task_id="qqq")])
     _, out, _ = command("tasks", "runs/q", "--search", "odds")
     assert "What are the odds?" in out
     _, out, _ = command("tasks", "runs/q", "qqq")

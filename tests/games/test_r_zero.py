@@ -290,4 +290,4 @@ def test_the_comparer_is_asked_in_few_calls():
     comparer = Numbers()
     config = make_config(selfplay={"proposals_per_step": 20})
     make_game(config, ScriptedSampler(numbered, {"": boxed("1", "2", "3", "1")}), comparer).play(0)
-    assert comparer.num_calls <= 3
+    assert comparer.num_calls <= 4  # a wave for each further answer
