@@ -25,7 +25,7 @@ from tinyzero.errors import ComparerBroken
 
 @pytest.fixture(scope="module")
 def comparer():
-    with AnswerComparer(workers=2) as comparer:
+    with AnswerComparer(workers=2, timeout_s=1.0) as comparer:
         yield comparer
 
 
