@@ -154,7 +154,7 @@ def test_questions_are_written_before_the_solvers_turn_and_those_of_middling_dif
     sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "21", "20", "19"), "sum": boxed("5050")})
     game = make_game(make_config(), sampler)
     assert prepared(game, 0) == prepared(game, 1) == []
-    assert prepared(game, 2) == [(2, 4), (4, 4)]
+    assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4)]
     assert [(task.message, task.outputs) for task in game.questions.kept] == [
         ("How many dots are on a die?", ("21",))
     ]
@@ -231,11 +231,11 @@ def test_every_question_comes_once_before_one_comes_again():
 def test_without_a_question_to_learn_from_the_challenger_plays_on_and_the_next_step_writes_again():
     sampler = ScriptedSampler([SUM], {"sum": boxed("5050"), "dots": boxed("21", "20")})
     game = make_game(make_config(), sampler)
-    assert prepared(game, 2) == [(2, 4), (4, 4)]
+    assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4)]
     assert {rollout.prompt.role for rollout in game.play(2).rollouts} == {Role.PROPOSER}
-    assert prepared(game, 3) == [(5, 5)]
+    assert prepared(game, 3) == [(4, 5), (5, 5)]
     sampler.questions = [DICE]
-    assert prepared(game, 3) == [(6, 6)]
+    assert prepared(game, 3) == [(5, 6), (6, 6)]
     assert {rollout.prompt.role for rollout in game.play(3).rollouts} == {Role.SOLVER}
     assert prepared(game, 4) == []
 
@@ -246,10 +246,11 @@ def test_a_set_that_is_half_written_is_gone_on_with(tmp_path):
 
     whole, half, resumed = fresh(), fresh(), fresh()
     prepared(whole, 2)
-    next(iter(half.prepare(2)))
+    half_way = half.prepare(2)
+    assert [next(half_way), next(half_way)] == [(0, 4), (2, 4)]
     half.save(tmp_path)
     resumed.load(tmp_path)
-    assert prepared(resumed, 2) == [(4, 4)]
+    assert prepared(resumed, 2) == [(2, 4), (4, 4)]
     assert resumed.questions == whole.questions
     assert [rollout.prompt for rollout in resumed.play(2).rollouts] == [
         rollout.prompt for rollout in whole.play(2).rollouts
@@ -260,7 +261,7 @@ def test_a_new_turn_has_new_questions():
     game = make_game(make_config(), ScriptedSampler([DICE], {"": boxed("1", "2")}))
     prepared(game, 2)
     old = game.questions.kept
-    assert prepared(game, 7) == [(2, 4), (4, 4)]
+    assert prepared(game, 7) == [(0, 4), (2, 4), (4, 4)]
     assert game.questions.turn == 1
     assert [task.id for task in game.questions.kept] == [task.id for task in old]
 

@@ -61,7 +61,7 @@ def test_training_writes_questions_as_tasks_and_tells_of_writing_them(tmp_path):
         assert isinstance(trainer, Trainer)
         trainer.observers = (Listener(told),)
         trainer.train()
-    assert told == [("seeding", 4, 8), ("seeding", 8, 8)]
+    assert told == [("seeding", 0, 8), ("seeding", 4, 8), ("seeding", 8, 8)]
 
 
 class Listener:

@@ -22,6 +22,7 @@ METRICS = {
     "solver/reward": 0.2,
     "learner/proposer/entropy": 1.0,
     "learner/solver/entropy": 2.0,
+    "proposer/valid_share": 7 / 12,
     "tokens/proposer": 1000.0,
     "tokens/solver": 3000.0,
     "time/propose_s": 2.0,
@@ -86,7 +87,21 @@ def test_a_heading_comes_every_twenty_steps():
 
 def test_a_step_in_which_nothing_was_solved_shows_dashes():
     row = lines_of(1, metrics={"time/step_s": 1.0})[-1]
-    assert " ".join(row.split()) == "1/200 0/0 - - - - - - - - 0.0 0.0 0.0 0.0 1.0"
+    assert " ".join(row.split()) == "1/200 - - - - - - - - - 0.0 0.0 0.0 0.0 1.0"
+
+
+def test_r_zero_has_a_column_for_questions_alone():
+    lines = []
+    observer = PlainObserver(lines.append)
+    config = Config.model_validate({"selfplay": {"game": "r-zero"}})
+    observer.on_start(
+        RunStart(name="x", path=Path("x"), config=config, step=0, device="cpu", sandbox_tier="strong")
+    )
+    challenge = {"proposer/question/proposed": 6.0, "proposer/valid_share": 0.5}
+    observer.on_step(report(1, challenge))
+    observer.on_step(report(2, {"solver/question/accuracy": 0.25}))
+    assert lines[1].split()[:3] == ["step", "tasks", "quest"]
+    assert [row.split()[1:3] for row in lines[2:4]] == [["3/6", "-"], ["-", "0.25"]]
 
 
 def test_a_kind_of_ones_own_gets_its_column():

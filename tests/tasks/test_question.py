@@ -87,7 +87,9 @@ def test_prompts_say_who_answers_and_hide_the_answer(style):
     assert task.message in solve.text
     assert "5/11" not in solve.text
     if style == "direct":
-        assert propose.prefill == "<question>"
+        assert read(propose.prefill + " How many sides has\na cube?\n\nIt has six.").message == (
+            "How many sides has a cube?"
+        )
         assert read_answer(solve.prefill + "5/11}. The end") == "5/11"
 
 

@@ -37,6 +37,11 @@ class SelfPlayConfig(Section):
     answer_tokens: int = Field(default=512, ge=4)
     """Completion budget of an answer, tokens."""
 
+    @property
+    def kinds_played(self) -> tuple[str, ...]:
+        """The kinds of task that the game has."""
+        return ("question",) if self.game == "r-zero" else self.kinds
+
 
 class RZeroConfig(Section):
     """R-Zero: challenger and solver take turns. Only where selfplay.game is "r-zero"."""

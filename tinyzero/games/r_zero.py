@@ -74,7 +74,7 @@ class RZero:
         Where no question of the set was fit to learn from, every step tries once more.
 
         Yields:
-            After every round of writing, how many questions were written and how many shall be.
+            Before and after every round of writing, how many questions were written and how many shall be.
         """
         where = self.place_of(step)
         if where.is_challenger:
@@ -83,6 +83,8 @@ class RZero:
         wanted = self.config.r_zero.questions
         if self.questions.num_written >= wanted and not self.questions.kept:
             wanted = self.questions.num_written + 1
+        if self.questions.num_written < wanted:
+            yield self.questions.num_written, wanted
         while self.questions.num_written < wanted:
             self._write_round(step, wanted - self.questions.num_written)
             yield self.questions.num_written, wanted

@@ -47,7 +47,7 @@ class PlainObserver:
 
     def on_start(self, start: RunStart) -> None:
         self._run = RunFolder(start.path)
-        columns = table_columns(start.config.selfplay.kinds)
+        columns = table_columns(start.config.selfplay.kinds_played)
         self._columns = columns if self._width >= _FULL_WIDTH else without_phases(columns)
         self._max_steps = start.config.run.max_steps
         self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
@@ -134,15 +134,12 @@ def _seconds(*phases: str) -> Callable[[Metrics], str]:
 
 def _valid(metrics: Metrics) -> str:
     """Proposals that became tasks, of all proposals."""
-    return f"{_sum_over_kinds(metrics, 'new'):.0f}/{_sum_over_kinds(metrics, 'proposed'):.0f}"
-
-
-def _sum_over_kinds(metrics: Metrics, stage: str) -> float:
-    return sum(
+    proposed = sum(
         value
         for name, value in metrics.items()
-        if name.startswith("proposer/") and name.endswith(f"/{stage}")
+        if name.startswith("proposer/") and name.endswith("/proposed")
     )
+    return f"{proposed * metrics.get('proposer/valid_share', 0.0):.0f}/{proposed:.0f}" if proposed else "-"
 
 
 def _entropy(metrics: Metrics) -> str:

@@ -29,6 +29,7 @@ from tinyzero.types import (
 _QUESTION = re.compile(r"<question>(.*?)(?:</question>|\Z)", re.DOTALL)
 _PROOF = re.compile(r"\b(?:prove|proof|show that|explain why|justify)\b", re.IGNORECASE)
 _LEAST_CHARS = 12
+_BEGUN = "Problem:"
 MAX_ANSWER_CHARS = 200
 """Longer answers are essays, and no two of them alike."""
 
@@ -49,20 +50,19 @@ class Question:
         if style == "compact":
             return Prompt(role=Role.PROPOSER, kind=self.name, text="propose question")
         if style == "direct":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=PROPOSE, prefill="<question>")
+            return Prompt(role=Role.PROPOSER, kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
         return Prompt(role=Role.PROPOSER, kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
     ) -> Proposal | Rejection:
-        """The last question of an answer. An answer of its own has to follow, and is not believed."""
-        text = final_part(answer)
-        found = list(_QUESTION.finditer(text))
-        if not found:
-            return malformed("no <question> in the answer")
-        question = " ".join(found[-1][1].split())
-        if not boxed(text[found[-1].end() :]):
-            return malformed("no \\boxed answer after the question")
+        """The last question of an answer. An answer of its own has to follow, and is not believed.
+
+        Where the question was begun for the model, it is the first paragraph, and nothing has to follow.
+        """
+        question = _begun(answer) if answer.startswith(_BEGUN) else _tagged(answer)
+        if isinstance(question, Rejection):
+            return question
         reason = refuse_question(question, max_program_chars)
         if reason:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
@@ -105,10 +105,27 @@ class Question:
         raise AssertionError("an answer to a question needs no run")
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
+        if style == "direct":
+            return f"{_BEGUN} {proposal.message}"
         return f"<question>{proposal.message}</question>\n\\boxed{{0}}"
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         return f"\\boxed{{{answer}}}"
+
+
+def _begun(answer: str) -> str:
+    paragraph = answer.removeprefix(_BEGUN).strip().partition("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def _tagged(answer: str) -> str | Rejection:
+    text = final_part(answer)
+    found = list(_QUESTION.finditer(text))
+    if not found:
+        return malformed("no <question> in the answer")
+    if not boxed(text[found[-1].end() :]):
+        return malformed("no \\boxed answer after the question")
+    return " ".join(found[-1][1].split())
 
 
 def read_answer(answer: str) -> str:
@@ -145,6 +162,14 @@ Write it in exactly this form, the problem first and its final answer after it:
 The whole problem.
 </question>
 \\boxed{the final answer}"""
+
+PROPOSE_DIRECT = """\
+Write one short word problem for a mathematics test. Its answer is a number. For example:
+
+Problem: Anna has 12 pencils, gives 5 of them away, and then buys twice as many as she has left. How many \
+pencils does she have now?
+
+Write another problem in the same form, about something else. It should take several steps to solve."""
 
 REASON_FIRST = "You set problems for a mathematics competition. Think about a problem and its solution first."
 
