@@ -255,7 +255,7 @@ def test_the_command_line_fits_the_run():
     config = Config.model_validate(
         {
             "policy": {"rank": 24, "adapters": "per-role"},
-            "model": {"quantization": "nf4"},
+            "model": {"quantization": "nf4", "dtype": "float16", "revision": "abc"},
             "sampling": {"engine": "vllm", "server_url": "http://h:1", "max_prompt_tokens": 1000},
             "selfplay": {"proposal_tokens": 200, "answer_tokens": 300},
         }
@@ -263,5 +263,5 @@ def test_the_command_line_fits_the_run():
     assert serve_command(config, "a/b") == (
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 VLLM_NO_USAGE_STATS=1 vllm serve a/b --enable-lora "
         "--max-lora-rank 32 --max-cpu-loras 3 --max-model-len 1300 --logprobs-mode processed_logprobs "
-        "--generation-config vllm --quantization bitsandbytes"
+        "--generation-config vllm --quantization bitsandbytes --dtype float16 --revision abc"
     )

@@ -172,13 +172,16 @@ def open_server(
 
 def serve_command(config: Config, base: str) -> str:
     """A command line that starts a server for this run."""
+    model = config.model
     quantized = " --quantization bitsandbytes" if is_quantized(config, "cuda") else ""
+    dtype = "" if model.dtype == "auto" else f" --dtype {model.dtype}"
+    revision = "" if model.revision is None else f" --revision {model.revision}"
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
     return (
         f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 VLLM_NO_USAGE_STATS=1 vllm serve {base} --enable-lora "
         f"--max-lora-rank {lora_rank_for(config.policy.rank)} --max-cpu-loras {num_adapters + 1} "
         f"--max-model-len {longest_sequence(config)} --logprobs-mode processed_logprobs "
-        f"--generation-config vllm{quantized}"
+        f"--generation-config vllm{quantized}{dtype}{revision}"
     )
 
 
