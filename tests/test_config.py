@@ -311,3 +311,30 @@ def test_a_knob_may_be_left_to_the_machine(preset, key):
     assert Config.model_validate_json(config.model_dump_json()) == config
     assert complaint(path, f"{key}=atuo") == f"{key} is 'atuo' in --set; it must be a whole number or auto"
     assert complaint(path, f"{key}=0").startswith(f"{key} is 0 in --set; it must be at least ")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sampling.server_url=http://h:8000"], r'server_url is set, but sampling\.engine is "builtin"'),
+        (["sampling.engine=vllm", "sampling.server_url=h:8000"], r"must be like http://10\.0\.0\.2:8000"),
+        (["sampling.engine=vllm", "sampling.server_url=http://me:word@h"], r"must be like http://10\.0"),
+        (
+            ["sampling.engine=vllm", "sampling.temperature=2.5"],
+            r"is 2\.5, and vLLM takes 0\.01 to 2",
+        ),
+        (["sampling.engine=vllm", "sampling.temperature=0.001"], r"temperature is 0\.001, and vLLM takes"),
+        (["sampling.engine=vllm", "policy.rank=513"], r"policy\.rank is 513, and vLLM serves at most 512"),
+    ],
+)
+def test_what_vllm_cannot_do_is_refused_by_the_configuration(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config("nano-cpu", overrides)
+
+
+def test_a_server_is_named_by_its_address():
+    config = load_config(
+        "nano-cpu", ["sampling.engine=vllm", "sampling.server_url=https://h.example:8000/llm"]
+    )
+    assert config.sampling.server_url == "https://h.example:8000/llm"
+    assert load_config("nano-cpu", ["sampling.server_url=none"]).sampling.server_url is None

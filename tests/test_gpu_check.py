@@ -9,7 +9,7 @@ import pytest
 import torch
 
 TOOL = Path(__file__).parents[1] / "tools" / "gpu_check.py"
-ON_CUDA_ONLY = {"unsloth", "out_of_memory"}
+ON_CUDA_ONLY = {"unsloth", "vllm", "out_of_memory"}
 
 
 def check(output, *arguments):
@@ -46,7 +46,7 @@ def test_what_a_report_shows_is_what_the_doctor_asks_for(monkeypatch):
     assert {name for needed in PROVES.values() for name in needed} <= set(gpu_check.SECTIONS)
     sections = {name: {"status": "ok"} for name in gpu_check.SECTIONS} | {"phases": {"status": "failed"}}
     shown = ran(sections, device="cuda", is_small=False)
-    assert shown == ["sampling", "out-of-memory", "unsloth"]
+    assert shown == ["sampling", "out-of-memory", "unsloth", "vllm"]
     assert set(CLAIMS) - set(never_run([{"ran": shown}])) == set(shown)
     assert ran(sections, device="cpu", is_small=False) == ran(sections, device="cuda", is_small=True) == []
 

@@ -2,26 +2,22 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tinyzero.config import Config
 from tinyzero.equivalence import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
-from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.games.r_zero import RZero
+from tinyzero.games.choice import choose_game
 from tinyzero.planning import is_open
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
-from tinyzero.tasks import ALL_KINDS, KINDS
-from tinyzero.trainer import Game, Trainer
-from tinyzero.types import Comparer, Role, Runner, Sampler
-
-if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+from tinyzero.sampling.choice import MakeSampler, choose_sampler
+from tinyzero.tasks import ALL_KINDS
+from tinyzero.trainer import Trainer
+from tinyzero.types import Resident, Role, Sampler
 
 
 @contextmanager
@@ -30,16 +26,18 @@ def assemble(
     run: RunFolder,
     observers: Sequence[Observer] = (),
     progress: Callable[[str], None] = lambda _: None,
-    make_sampler: Callable[["Policy", Config], Sampler] | None = None,
+    make_sampler: MakeSampler | None = None,
 ) -> Iterator[Trainer]:
     """A trainer for `config`, at the newest checkpoint of `run`; leaving the block stops its processes.
 
     Args:
         progress: is told what is being waited for, a few words at a time.
         make_sampler: gives a sampler of one's own; its completions must be those of the policy that learns,
-            with token ids and logprobs. None for the one that the configuration names.
+            with token ids and logprobs. None for the one that the configuration names. Where it is a
+            `Resident` too, it sleeps while the learner learns, and is closed in the end.
 
     Raises:
+        ConfigError: the sampler that is asked for cannot be on this machine.
         ExecutorBroken: the sandbox does not hold on this machine.
         ModelLoadError: the base model cannot be loaded.
         SamplerBroken: its answers are not those of the policy that is trained.
@@ -55,7 +53,9 @@ def assemble(
             timeout_s=config.r_zero.compare_s,
             allow_weak_sandbox=config.execution.allow_weak_sandbox,
         ) as comparer,
+        ExitStack() as held,
     ):
+        make_sampler = make_sampler or choose_sampler(config)
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
@@ -75,13 +75,21 @@ def assemble(
             Role.PROPOSER: config.selfplay.proposal_tokens,
             Role.SOLVER: config.selfplay.answer_tokens,
         }
-        sampler = (make_sampler or builtin_sampler)(policy, config)
+        if config.sampling.engine != "builtin":
+            progress(f"getting the sampler ready ({config.sampling.engine})")
+        sampler = make_sampler(policy, config)
+        sleep = held.enter_context(_keeping(sampler))
+
+        def make_room() -> None:
+            sleep()
+            release_memory()
+
         held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
         trainer = Trainer(
             config=config,
             run=run,
             policy=policy,
-            game=make_game(config, sampler=sampler, executor=executor, comparer=comparer),
+            game=choose_game(config, sampler=sampler, executor=executor, comparer=comparer),
             learner=LoraLearner(
                 policy,
                 config.learner,
@@ -101,7 +109,7 @@ def assemble(
             device=str(policy.device),
             sandbox_tier=str(executor.tier),
             observers=observers,
-            release_memory=release_memory,
+            release_memory=make_room,
         )
         progress("reading the newest checkpoint")
         trainer.restore()
@@ -115,15 +123,13 @@ def assemble(
         yield trainer
 
 
-def make_game(config: Config, *, sampler: Sampler, executor: Runner, comparer: Comparer) -> Game:
-    """The game that is configured. Raises ConfigError for an unknown kind or bonus."""
-    if config.selfplay.game == "r-zero":
-        return RZero(config, sampler=sampler, comparer=comparer)
-    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
-
-
-def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
-    """The sampler that decodes with the very module that learns."""
-    from tinyzero.sampling.builtin import BuiltinSampler
-
-    return BuiltinSampler(policy, config.sampling, config.run.seed)
+@contextmanager
+def _keeping(sampler: Sampler) -> Iterator[Callable[[], None]]:
+    """Gives what puts the sampler to sleep; leaving the block ends what it holds."""
+    if not isinstance(sampler, Resident):
+        yield lambda: None
+        return
+    try:
+        yield sampler.sleep
+    finally:
+        sampler.close()

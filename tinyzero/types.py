@@ -7,7 +7,7 @@ of one's own needs no change here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Role(StrEnum):
@@ -172,6 +172,19 @@ class Sampler(Protocol):
 
     def fits(self, prompt: Prompt) -> bool:
         """Whether the prompt is short enough to be asked."""
+        ...
+
+
+@runtime_checkable
+class Resident(Protocol):
+    """What a sampler is as well that holds a process, or memory beside the policy's."""
+
+    def sleep(self) -> None:
+        """Give the memory back until the next request."""
+        ...
+
+    def close(self) -> None:
+        """End it for good."""
         ...
 
 

@@ -32,6 +32,7 @@ SECTIONS = (
     "memory",
     "adapters",
     "unsloth",
+    "vllm",
     "nano",
     "optimizers",
     "out_of_memory",

@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from tinyzero.cli.bench import bench
-from tinyzero.cli.bench_model import in_words
+from tinyzero.cli.bench_model import in_words, sampling, workload
+from tinyzero.errors import ConfigError
 
 SMALL = ("--preset", "nano-cpu", "--prompts", "2", "--samples", "2", "--tokens", "4", "--repeats", "1")
 MEASURED = {
@@ -37,6 +38,12 @@ def test_sampling_is_measured_with_equal_and_with_natural_lengths() -> None:
     assert equal["ours_s"] * equal["ours_per_s"] == pytest.approx(2 * 2 * 4, rel=0.01)
     assert equal["theirs_s"] * equal["theirs_per_s"] == pytest.approx(2 * 2 * 4, rel=0.01)
     assert natural["ours_s"] * natural["ours_per_s"] <= 2 * 2 * 4 * 1.01
+
+
+def test_an_engine_that_this_machine_lacks_is_said_before_anything_is_loaded(monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs a CUDA card"):
+        sampling(workload("nano-cpu", None, 1, 1, 4, 1, engine="vllm"))
 
 
 def test_learning_is_measured_with_its_memory() -> None:

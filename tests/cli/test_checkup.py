@@ -101,8 +101,18 @@ def test_unsloth_and_vllm_are_found_or_not_and_why():
     assert checkup.check_unsloth(None, ADA).remedy.startswith("pip install -e '.[unsloth]'")
     assert checkup.check_unsloth("2026.10.6", NO_GPU).found == "2026.10.6, not used: it has no CPU mode"
     assert checkup.check_unsloth("2026.10.6", ADA).found == "2026.10.6"
-    assert "built-in sampler" in checkup.check_vllm(None).found
-    assert "built-in sampler" in checkup.check_vllm("0.31").found
+
+
+def test_vllm_is_found_or_not_and_what_it_lacks():
+    assert "built-in sampler" in checkup.check_vllm(None, None, ADA).found
+    assert checkup.check_vllm("0.31.0", "0.0.3", NO_GPU).found == "0.31.0, of no use without CUDA"
+    newer = checkup.check_vllm("0.33.0", "0.0.3", ADA)
+    assert (newer.found, newer.status) == ("0.33.0, which is not known", Status.NOTE)
+    assert newer.remedy == "pip install 'tinyzero[vllm]'"
+    assert "vllm-bnb-plugin: it cannot read" in checkup.check_vllm("0.31.0", None, ADA).found
+    there = checkup.check_vllm("0.31.0", "0.0.3", ADA)
+    assert (there.status, there.remedy) == (Status.OK, "")
+    assert "0.31.0, with vllm-bnb-plugin 0.0.3" in there.found
 
 
 def test_a_weak_or_broken_sandbox_is_in_the_way():

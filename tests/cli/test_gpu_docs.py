@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tinyzero.cli import run
+from tinyzero.config import load_config
+from tinyzero.sampling.vllm.server import serve_command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
 
@@ -31,3 +33,11 @@ def test_the_plan_of_the_page_is_made_by_its_command(blocks, capsys):
     command = re.search(r"^`tinyzero (plan --preset .*)`:$", PAGE, re.MULTILINE)[1]
     assert run(command.split()) == 0
     assert blocks[1] == capsys.readouterr().out.rstrip(), f"changed: COLUMNS=80 tinyzero {command}"
+
+
+def test_the_command_line_of_the_vllm_page_is_the_one_that_a_run_needs():
+    page = (Path(__file__).parents[2] / "docs" / "vllm.md").read_text(encoding="utf-8")
+    config = load_config(
+        "qwen1.5b-24gb", ["sampling.engine=vllm", "sampling.server_url=http://10.0.0.2:8000"]
+    )
+    assert f"\n{serve_command(config, config.model.base)}\n" in page

@@ -182,3 +182,22 @@ def test_the_margin_is_negative_where_it_does_not_fit():
     made = forecast("x", load_config("qwen7b-24gb"), target)
     assert made.margin == pytest.approx(1 - made.memory.peak_gib / 4.0)
     assert made.margin < 0
+
+
+def test_vllm_stands_in_the_table_and_a_starved_one_in_the_verdict(printed):
+    text = printed("--preset", "qwen1.5b-24gb", "--gpu", "4090", "--set", "sampling.engine=vllm")
+    table = rows(text.partition("\n\ntime")[0])
+    assert table["vLLM process"] == ["0.90", "0.90"]
+    assert sum(float(table[name][0]) for name in ("vLLM weights", "vLLM cache")) == pytest.approx(
+        6.0, abs=0.02
+    )
+    assert "KV cache" not in table
+    assert "vllm is taken to be as fast" in " ".join(text.split())
+    starved = printed(
+        "--preset", "qwen1.5b-24gb", "--gpu", "4090", "--set", "sampling.engine=vllm",
+        "--set", "sampling.vllm_gib=1",
+    )  # fmt: skip
+    assert starved.splitlines()[-1] == (
+        "does not fit: qwen1.5b-24gb gives vLLM 1 GiB, and its weights alone take 1.2; "
+        "raise sampling.vllm_gib"
+    )

@@ -155,3 +155,31 @@ def test_every_cpu_preset_fits_eight_gib():
         config = load_config(name)
         if config.hardware.device == "cpu":
             assert plan(config, shape_of(config.model.base), device="cpu").peak_gib < 8, name
+
+
+def test_vllm_on_the_card_has_weights_of_its_own_and_the_rest_for_keys_and_values():
+    config = tiny_config(sampling={"engine": "vllm", "vllm_gib": 0.5})
+    made = plan(config, TINY, device="cuda")
+    # NF4 with 32-bit scales, one per 64 weights; the rest, an adapter among it, in 16 bit
+    weights = 4608 * (0.5 + 4 / 64) + (1600 + 80 + ADAPTER) * 2
+    assert made.sampling["vllm_weights"] * GIB == pytest.approx(weights)
+    assert sum(made.sampling.values()) == pytest.approx(0.5)
+    assert made.always["vllm_process"] == 0.9  # a second CUDA context, awake or asleep
+    assert set(made.always) == {"weights", "adapters", "optimizer", "vllm_process"}
+    assert not made.starves_vllm
+    assert made.knob == "sampling.vllm_gib"
+    assert made.learning == plan(tiny_config(), TINY, device="cuda").learning
+
+
+def test_vllm_that_its_weights_fill_is_starved():
+    config = tiny_config(sampling={"engine": "vllm", "vllm_gib": 1e-6})
+    assert plan(config, TINY, device="cuda").starves_vllm
+    assert not plan(tiny_config(), TINY, device="cuda").starves_vllm
+
+
+def test_a_server_takes_nothing_of_this_card():
+    config = tiny_config(sampling={"engine": "vllm", "server_url": "http://h:8000"})
+    made = plan(config, TINY, device="cuda")
+    assert made.sampling == {}
+    assert "vllm_process" not in made.always
+    assert made.knob == "learner.micro_batch_tokens"

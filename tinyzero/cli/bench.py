@@ -40,6 +40,9 @@ def bench(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Another model: a Hub id or a folder.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="sampling: builtin, or vllm on this machine's card.")
+    ] = "builtin",
     prompts: Annotated[int, typer.Option(min=1, help="Prompts, of held-out tasks.")] = 24,
     samples: Annotated[int, typer.Option(min=1, help="Answers to each.")] = 8,
     tokens: Annotated[
@@ -54,7 +57,7 @@ def bench(
         return
     from tinyzero.cli import bench_model
 
-    workload = bench_model.workload(preset, model, prompts, samples, tokens, repeats)
+    workload = bench_model.workload(preset, model, prompts, samples, tokens, repeats, engine=engine)
     measure = bench_model.sampling if what is Part.SAMPLING else bench_model.learning
     measured = measure(workload)
     print(json_module.dumps(measured) if json else bench_model.in_words(measured))

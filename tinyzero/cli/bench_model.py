@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyzero.cli.hardware import choose_preset, look
 from tinyzero.config import Config, load_config
+from tinyzero.types import Resident
 
 if TYPE_CHECKING:
     from tinyzero.policy import Policy
@@ -34,10 +35,17 @@ class Workload:
 
 
 def workload(
-    preset: str | None, model: str | None, prompts: int, samples: int, tokens: int | None, repeats: int
+    preset: str | None,
+    model: str | None,
+    prompts: int,
+    samples: int,
+    tokens: int | None,
+    repeats: int,
+    *,
+    engine: str = "builtin",
 ) -> Workload:
-    """What the options mean. Raises PresetNotFound."""
-    overrides = [] if model is None else [f"model.base={model}"]
+    """What the options mean. Raises PresetNotFound, and ConfigError for an engine that is none."""
+    overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
     config = load_config(preset or choose_preset(look()), overrides)
     return Workload(
         config=config,
@@ -51,19 +59,32 @@ def workload(
 def sampling(work: Workload) -> dict[str, Any]:
     """The sampler against `generate`, with answers of one length and with answers that end by themselves."""
     from tinyzero.sampling.benchmark import race_against_generate
+    from tinyzero.sampling.choice import choose_sampler
 
     load_before = os.getloadavg()[0]
+    make_sampler = choose_sampler(work.config)
     policy = _load(work.config)
     request = _request(work)
-    rows = {
-        name: race_against_generate(
-            policy, work.config.sampling, request, repeats=work.repeats, stop_ids=stop_ids
-        )
-        for name, stop_ids in (("equal lengths", ()), ("natural lengths", policy.stop_ids))
-    }
+    sampler = make_sampler(policy, work.config)
+    try:
+        rows = {
+            name: race_against_generate(
+                policy,
+                work.config.sampling,
+                request,
+                repeats=work.repeats,
+                stop_ids=stop_ids,
+                sampler=sampler,
+            )
+            for name, stop_ids in (("equal lengths", ()), ("natural lengths", policy.stop_ids))
+        }
+    finally:
+        if isinstance(sampler, Resident):
+            sampler.close()
+    engine = work.config.sampling.engine
     return {
         **_circumstances(work, policy, load_before),
-        "contenders": ["built-in", "generate"],
+        "contenders": ["built-in" if engine == "builtin" else engine, "generate"],
         "rows": {name: _figures(row) for name, row in rows.items()},
     }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinyzero.cli.inspection import Cuda, Disk, Inspection, Package, Sandbox
+from tinyzero.sampling.choice import is_known as is_known_vllm
 
 _PYTHONS = ((3, 11), (3, 14))
 _MAIN_PACKAGES = ("transformers", "peft", "trl")
@@ -11,6 +12,8 @@ _BUSY_SHARE = 0.8
 _UNSLOTH = (
     "pip install -e '.[unsloth]', in an environment of its own: it pins older versions, and mixes licences"
 )
+
+_VLLM = "pip install 'tinyzero[vllm]'"
 
 
 class Status(StrEnum):
@@ -155,10 +158,23 @@ def check_unsloth(version: str | None, cuda: Cuda) -> Check:
     return Check(name="unsloth", found=version)
 
 
-def check_vllm(version: str | None) -> Check:
+def check_vllm(version: str | None, plugin: str | None, cuda: Cuda) -> Check:
+    """What `sampling.engine = "vllm"` would find here; a server elsewhere needs nothing of it."""
     if version is None:
-        return Check(name="vllm", found="not installed; the built-in sampler does without")
-    return Check(name="vllm", found=f"{version}, not used: the built-in sampler does without")
+        reason = "the built-in sampler does without, and a server elsewhere (sampling.server_url) too"
+        return Check(name="vllm", found=f"not installed; {reason}")
+    if cuda.card is None:
+        return Check(name="vllm", found=f"{version}, of no use without CUDA", status=Status.NOTE)
+    if not is_known_vllm(version):
+        return Check(name="vllm", found=f"{version}, which is not known", status=Status.NOTE, remedy=_VLLM)
+    if plugin is None:
+        return Check(
+            name="vllm",
+            found=f"{version}, without vllm-bnb-plugin: it cannot read a base in 4 bit",
+            status=Status.NOTE,
+            remedy=_VLLM,
+        )
+    return Check(name="vllm", found=f"{version}, with vllm-bnb-plugin {plugin}; asked for by sampling.engine")
 
 
 def check_sandbox(sandbox: Sandbox) -> Check:
@@ -221,7 +237,7 @@ def check_all(
         check_kernels(versions.get("bitsandbytes"), kernel_faults, seen.cuda),
         check_head(head_fault),
         check_unsloth(seen.extras["unsloth"], seen.cuda),
-        check_vllm(seen.extras["vllm"]),
+        check_vllm(seen.extras["vllm"], seen.extras.get("vllm-bnb-plugin"), seen.cuda),
         check_sandbox(seen.sandbox),
         check_disk("disk", seen.runs, run_gib, f"a run of {preset}"),
         *([check_disk("cache", seen.downloads, download_gib, "its model")] if download_gib else []),

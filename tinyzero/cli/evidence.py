@@ -23,7 +23,7 @@ CLAIMS = {
     "plan": "the memory and the time that `tinyzero plan` gives",
     "export": "merging what was learned on a 4-bit base on CUDA",
     "unsloth": "unsloth",
-    "vllm": "vLLM",
+    "vllm": "vLLM on the card that trains",
 }
 
 

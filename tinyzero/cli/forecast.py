@@ -69,7 +69,7 @@ class Forecast:
 
     @property
     def fits(self) -> bool:
-        return self.margin >= 0 and not self.lacks_bf16
+        return self.margin >= 0 and not self.lacks_bf16 and not self.memory.starves_vllm
 
     @property
     def verdict(self) -> str:

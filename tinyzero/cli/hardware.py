@@ -136,6 +136,12 @@ def why_too_large(
     name: str, config: Config, made: MemoryPlan, available_gib: float, place: str
 ) -> str | None:
     """Why a plan does not fit, and which knob helps; None where it fits."""
+    if made.starves_vllm:
+        weights, given = made.sampling["vllm_weights"], config.sampling.vllm_gib
+        return (
+            f"{name} gives vLLM {given:g} GiB, and its weights alone take {weights:.1f}; raise "
+            "sampling.vllm_gib"
+        )
     if made.peak_gib <= available_gib:
         return None
     if made.floor_gib > available_gib:

@@ -90,7 +90,7 @@ def inspect() -> Inspection:
         python=sys.version_info[:3],
         packages=installed_packages(),
         cuda=ask_cuda(),
-        extras={name: installed_version(name) for name in ("unsloth", "vllm")},
+        extras={name: installed_version(name) for name in ("unsloth", "vllm", "vllm-bnb-plugin")},
         sandbox=ask_sandbox(),
         runs=ask_disk(Path.cwd()),
         downloads=ask_disk(Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()),

@@ -71,7 +71,7 @@ def _memory(made: Forecast) -> Iterator[str]:
     phases = [{**memory.always, **phase} for phase in (memory.sampling, memory.learning)]
     yield f"{'memory, GiB':<62}sampling  learning"
     for name in dict.fromkeys(name for phase in phases for name in phase):
-        label = name.replace("_", " ").replace("kv", "KV")
+        label = name.replace("_", " ").replace("kv", "KV").replace("vllm", "vLLM")
         yield _row(label, what[name], *(phase.get(name) for phase in phases))
     lost = [(FRAGMENTATION - 1) * sum(phase.values()) for phase in phases]
     yield _row("fragmentation", f"{100 * (FRAGMENTATION - 1):.0f} % of the above", *lost)
@@ -97,6 +97,9 @@ def _what(made: Forecast) -> dict[str, str]:
         "prefill": "prompts read at once",
         "sampler": "logits and probabilities",
         "dequantised_layer": f"the largest matrix, {size}",
+        "vllm_process": "CUDA context of its own",
+        "vllm_weights": "the base once more" + (", NF4" if is_4_bit else f", {size}"),
+        "vllm_cache": f"the rest of vllm_gib = {config.sampling.vllm_gib:g}",
         "gradients": "of the adapter that learns, float32",
         "activations": f"{micro_batch} tokens{recomputed}{auto}",
         "attention_mask": "of completions that share a prompt",
@@ -122,16 +125,19 @@ def _time(made: Forecast) -> Iterator[str]:
     reference = ", and the reference" if made.config.learner.kl_coef else ""
     yield _line("learn", f"{load.trained_tokens} completion tokens{reference}", time.learn_s)
     yield _line("total", f"{steps} steps in {time.total_s * steps / 3600:.1f} hours", time.total_s)
-    yield from textwrap.wrap(_assumed(), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    yield from textwrap.wrap(_assumed(made), _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
-def _assumed() -> str:
+def _assumed(made: Forecast) -> str:
     shares = (VALID_SHARE, FILLED_SHARE, timing.BANDWIDTH_SHARE, timing.LEARNING_SHARE)
     valid, filled, bandwidth, learning = (f"{100 * share:.0f} %" for share in shares)
+    engine = made.config.sampling.engine
+    sampler = "" if engine == "builtin" else f" {engine} is taken to be as fast as the built-in sampler."
     return (
         f"Taken for granted: {valid} of the proposals become tasks, prompts and completions fill {filled} of "
         f"their budgets, decoding reaches {bandwidth} of the bandwidth, learning {learning} of the "
-        "operations. Programs run on the CPU and are not counted. No figure was measured on a GPU yet."
+        f"operations. Programs run on the CPU and are not counted.{sampler} No figure was measured on a GPU "
+        "yet."
     )
 
 

@@ -12,7 +12,8 @@ from tinyzero.config.game import (
 )
 from tinyzero.config.loading import load_config, locate, override, parse_overrides, to_toml
 from tinyzero.config.presets import describe_preset, find_presets
-from tinyzero.config.section import Section
+from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
+from tinyzero.config.section import Section, is_auto
 from tinyzero.config.sections import (
     Config,
     ExecutionConfig,
@@ -22,12 +23,11 @@ from tinyzero.config.sections import (
     PolicyConfig,
     PromptsConfig,
     RunConfig,
-    SamplingConfig,
     TrackersConfig,
-    is_auto,
 )
 
 __all__ = [
+    "VLLM_RANKS",
     "AdvantagesConfig",
     "BonusConfig",
     "Config",

@@ -1,9 +1,8 @@
 """Every knob, once; those of the game are in tinyzero.config.game."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from tinyzero.config.game import (
     AdvantagesConfig,
@@ -14,23 +13,8 @@ from tinyzero.config.game import (
     SelfPlayConfig,
     WatchConfig,
 )
-from tinyzero.config.section import Section
-
-
-def is_auto(value: object) -> bool:
-    """Whether a knob was left to the machine: the command line puts a number there before a run starts."""
-    return value == "auto"
-
-
-def _accept_auto(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  from a file
-    if isinstance(value, str) and not is_auto(value):
-        raise PydanticCustomError("int_or_auto", 'must be a whole number or "auto"')
-    return value if is_auto(value) else validate(value)
-
-
-# On a knob that is an int wherever it is used, and may be "auto" where it is written.
-_OR_AUTO = WrapValidator(_accept_auto)
-_AS_IT_IS = PlainSerializer(lambda value: value)
+from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
+from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
 
 
 class RunConfig(Section):
@@ -106,23 +90,6 @@ class PromptsConfig(Section):
     only a model that was taught the form, as nano was, answers in it unasked."""
 
 
-class SamplingConfig(Section):
-    """The sampler."""
-
-    engine: Literal["builtin"] = "builtin"
-    """builtin decodes with the very module that is trained."""
-    temperature: float = Field(default=1.0, gt=0)
-    """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
-    max_prompt_tokens: int = Field(default=2048, ge=16)
-    """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
-    batch_rows: Annotated[int, Field(ge=1), _OR_AUTO, _AS_IT_IS] = 64
-    """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
-    this machine's card has room for."""
-    cuda_graphs: bool = True
-    """Record a decoding step on the card and replay it for each token, which saves the time of starting its
-    kernels one by one. Nothing on a CPU."""
-
-
 class LearnerConfig(Section):
     """From rollouts to one optimizer step on the LoRA weights."""
 
@@ -143,7 +110,7 @@ class LearnerConfig(Section):
     """Of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
-    micro_batch_tokens: Annotated[int, Field(ge=64), _OR_AUTO, _AS_IT_IS] = 4096
+    micro_batch_tokens: Annotated[int, Field(ge=64), OR_AUTO, AS_IT_IS] = 4096
     """Padded tokens per forward and backward. Lower this first when memory runs out. auto: as many as the
     memory of this machine's card has room for."""
     normalization: Literal["token", "sequence", "fixed"] = "token"
@@ -250,6 +217,7 @@ class Config(Section):
         self._check_penalties()
         self._check_solver_batch()
         self._check_r_zero()
+        self._check_sampler()
         return self
 
     def _check_r_zero(self) -> None:
@@ -293,4 +261,11 @@ class Config(Section):
             raise ValueError(
                 "selfplay.separate_solver_batch trains on earlier tasks already; set "
                 "selfplay.replays_per_step to 0"
+            )
+
+    def _check_sampler(self) -> None:
+        largest = VLLM_RANKS[-1]
+        if self.sampling.engine == "vllm" and self.policy.rank > largest:
+            raise ValueError(
+                f"policy.rank is {self.policy.rank}, and vLLM serves at most {largest}; lower it"
             )

@@ -16,6 +16,8 @@ _GIB = 2**30
 
 # bitsandbytes NF4: half a byte a weight, an 8-bit scale per 64 weights, and a 32-bit one per 256 of those.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
+# In vLLM the scales are 32-bit: its loader undoes the second quantisation (vllm-bnb-plugin 0.0.3).
+_VLLM_NF4_BYTES = 0.5 + 4 / 64
 ADAPTER_BYTES = 4  # float32, and so are its gradients
 # Two moments: 8 bit, with a float32 scale per block of 256, or float32. Paged ones count in full: a page is
 # moved to the machine's memory only when the card's runs out.
@@ -41,6 +43,11 @@ class MemoryPlan:
     runtime: float
 
     @property
+    def starves_vllm(self) -> bool:
+        """VLLM on this card has no memory left for keys and values, beside its weights."""
+        return self.sampling.get("vllm_cache", 1.0) <= 0
+
+    @property
     def sampling_gib(self) -> float:
         return FRAGMENTATION * (sum(self.always.values()) + sum(self.sampling.values())) + self.runtime
 
@@ -60,9 +67,9 @@ class MemoryPlan:
     @property
     def knob(self) -> str:
         """The setting that lowers the peak."""
-        return (
-            "sampling.batch_rows" if self.sampling_gib > self.learning_gib else "learner.micro_batch_tokens"
-        )
+        if self.sampling_gib <= self.learning_gib:
+            return "learner.micro_batch_tokens"
+        return "sampling.vllm_gib" if "vllm_cache" in self.sampling else "sampling.batch_rows"
 
 
 def plan(config: Config, shape: ModelShape, *, device: Device) -> MemoryPlan:
@@ -122,10 +129,37 @@ def _always(config: Config, shape: ModelShape, device: Device) -> dict[str, floa
     linear = NF4_BYTES if is_quantized(config, device) else size
     other_weights = shape.embedding_weights + shape.small_weights
     weights = _in_gib(weights=shape.linear_weights * linear + other_weights * size)
-    return weights | dict(adapter_gib(config, shape, device))
+    process = {"vllm_process": _RUNTIME_GIB[device]} if has_own_vllm(config) else {}
+    return weights | dict(adapter_gib(config, shape, device)) | process
+
+
+def has_own_vllm(config: Config) -> bool:
+    """Whether vLLM samples, and on the card that trains."""
+    return config.sampling.engine == "vllm" and config.sampling.server_url is None
 
 
 def _sampling(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
+    if has_own_vllm(config):
+        return _vllm(config, shape, device)
+    return {} if config.sampling.engine == "vllm" else _builtin(config, shape, device)
+
+
+def _vllm(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
+    """What vLLM has while it is awake: a base of its own, and the rest of what it is given.
+
+    Asleep it keeps its process on the card, and its weights are in main memory.
+    """
+    size = number_bytes(config, device)
+    linear = _VLLM_NF4_BYTES if is_quantized(config, device) else size
+    other_weights = shape.embedding_weights + shape.small_weights
+    weights = _in_gib(
+        vllm_weights=shape.linear_weights * linear
+        + (other_weights + shape.lora_weights(config.policy.rank)) * size
+    )
+    return weights | {"vllm_cache": config.sampling.vllm_gib - weights["vllm_weights"]}
+
+
+def _builtin(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
     size, rows = number_bytes(config, device), config.sampling.batch_rows
     longest_prompt = config.sampling.max_prompt_tokens
     prefilled = max(min(_PREFILL_TOKENS, config.selfplay.proposals_per_step * longest_prompt), longest_prompt)

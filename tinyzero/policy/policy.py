@@ -30,6 +30,7 @@ class Policy:
         pad_id: fills the unused places of batches. May be a stop id: nothing tells padding by its value.
         temperature: at which the fused LM head scores.
         versions: adapter -> updates made to it.
+        loads: how often saved adapters were taken over; the same versions may then have other weights.
         loader: what has read the model, transformers or unsloth.
     """
 
@@ -56,6 +57,7 @@ class Policy:
         self.pad_id = _first_id(tokenizer.pad_token_id, tokenizer.eos_token_id)
         self.adapters = tuple(model.peft_config)
         self.versions = dict.fromkeys(self.adapters, 0)
+        self.loads = 0
         self._adapter_of_role = dict(adapter_of_role)
         self._worn: str | None = None
         self.wear(self.adapters[0])
@@ -122,6 +124,11 @@ class Policy:
         self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
         (folder / "versions.json").write_text(json.dumps(self.versions))
 
+    def save_adapter(self, adapter: str, folder: Path) -> Path:
+        """Write one adapter as peft does, into the new folder that is returned, inside of `folder`."""
+        self.model.save_pretrained(folder, selected_adapters=[adapter], save_embedding_layers=False)
+        return folder / adapter
+
     def load(self, folder: Path) -> None:
         """Take over saved adapters, bit for bit.
 
@@ -130,6 +137,7 @@ class Policy:
         """
         from peft import load_peft_weights, set_peft_model_state_dict
 
+        self.loads += 1  # first: a load that fails may have changed some
         try:
             versions = json.loads((folder / "versions.json").read_text())
             if set(versions) != set(self.adapters):

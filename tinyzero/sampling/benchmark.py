@@ -15,7 +15,7 @@ from tinyzero.config import SamplingConfig
 from tinyzero.policy import Policy
 from tinyzero.race import Race, race
 from tinyzero.sampling.builtin import BuiltinSampler
-from tinyzero.types import SamplingRequest
+from tinyzero.types import Sampler, SamplingRequest
 
 
 def race_against_generate(
@@ -25,16 +25,18 @@ def race_against_generate(
     *,
     repeats: int,
     stop_ids: Collection[int] = (),
+    sampler: Sampler | None = None,
 ) -> Race:
     """Completion tokens per second; every lap draws other random numbers.
 
     Args:
+        sampler: what is raced; None for the built-in one.
         stop_ids: tokens that end an answer, for both; none: all answers use up the budget.
     """
-    sampler = BuiltinSampler(policy, config, seed=0)
+    raced = sampler or BuiltinSampler(policy, config, seed=0)
 
     def ours(lap: int) -> float:
-        completions = sampler.sample(replace(request, stream=f"{request.stream}/{lap}"))
+        completions = raced.sample(replace(request, stream=f"{request.stream}/{lap}"))
         return sum(len(completion.token_ids) for samples in completions for completion in samples)
 
     def theirs(lap: int) -> float:

@@ -74,4 +74,7 @@ def _sample(sampler: Sampler, role: Role, temperature: float) -> list[Completion
 def _advice(engine: str) -> str:
     if engine == "builtin":
         return "set sampling.cuda_graphs to false, model.quantization to none or model.loader to transformers"
-    return "set sampling.engine to builtin"
+    return (
+        "a server needs --logprobs-mode processed_logprobs, and a base in the precision that is trained "
+        "(docs/vllm.md); or set sampling.engine to builtin"
+    )

@@ -9,6 +9,7 @@ PROVES = {
     "learning": ("gradients", "optimizers", "phases"),
     "out-of-memory": ("out_of_memory",),
     "unsloth": ("unsloth",),
+    "vllm": ("vllm",),
 }
 """What `tinyzero doctor` calls never run on a GPU -> the sections that have to pass to show it."""
 

@@ -4,19 +4,21 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from statistics import median
 from typing import Any
 
 import torch
 
-from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, request, synchronize
+from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, randomize, request, synchronize
+from tinyzero.errors import ConfigError
 from tinyzero.learning.scoring import score_completions
 from tinyzero.policy import Policy
 from tinyzero.sampling.benchmark import generate
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler, measure_gap
-from tinyzero.types import SamplingRequest
+from tinyzero.sampling.choice import choose_sampler
+from tinyzero.sampling.vllm.sampler import VllmSampler
+from tinyzero.types import Sampler, SamplingRequest
 
 _LAPS = 2
 
@@ -41,8 +43,49 @@ def sampling(setup: Setup) -> dict[str, Any]:
     figures["speedup_over_generate"] = best / figures["generate_tokens_per_s"]
     figures |= _roofline(setup, policy, asked, config.sampling.batch_rows)
     figures["share_of_roofline"] = best / figures["roofline_tokens_per_s"]
-    figures["vllm"] = "installed, not measured here" if find_spec("vllm") else "not installed"
     return figures
+
+
+def vllm(setup: Setup) -> dict[str, Any]:
+    """VLLM on the same card: its logprobs, its speed, what it gives back asleep, and how long it takes."""
+    config = setup.config("sampling.engine=vllm", f"hardware.device={setup.device.type}")
+    try:
+        make_sampler = choose_sampler(config)
+    except ConfigError as error:
+        return {"skipped": str(error)}
+    policy = load(setup, config)
+    started = time.perf_counter()
+    sampler = make_sampler(policy, config)
+    assert isinstance(sampler, VllmSampler)  # noqa: S101
+    figures: dict[str, Any] = {"start_s": time.perf_counter() - started, "vllm_gib": config.sampling.vllm_gib}
+    try:
+        score = partial(score_completions, policy)
+        gap = check_sampler(sampler, score, engine="vllm", temperature=config.sampling.temperature)
+        figures |= {"gap_mean": gap.mean, "gap_max": gap.max}
+        figures |= _sleep(setup, sampler)
+        randomize(policy, 0.03)
+        policy.versions = {name: count + 1 for name, count in policy.versions.items()}
+        check_sampler(sampler, score, engine="vllm", temperature=config.sampling.temperature)
+        policy.stop_ids = frozenset()
+        asked = request(
+            setup, prompts=setup.choose(32, 3), samples=setup.choose(4, 2), tokens=setup.choose(256, 8)
+        )
+        figures["vllm_tokens_per_s"] = _sampling_rate(setup, sampler, asked)
+        built_in = BuiltinSampler(policy, config.sampling, seed=0)
+        sampler.sleep()
+        figures["builtin_tokens_per_s"] = _sampling_rate(setup, built_in, asked)
+    finally:
+        sampler.close()
+    return figures
+
+
+def _sleep(setup: Setup, sampler: VllmSampler) -> dict[str, float]:
+    """Seconds to fall asleep, and the memory of the card that becomes free."""
+    free, _ = torch.cuda.mem_get_info(setup.device)
+    started = time.perf_counter()
+    sampler.sleep()
+    seconds = time.perf_counter() - started
+    return {"sleep_s": seconds, "freed_gib": (torch.cuda.mem_get_info(setup.device)[0] - free) / 2**30}
 
 
 def logprobs(setup: Setup) -> dict[str, Any]:
@@ -85,7 +128,7 @@ def _modes(setup: Setup) -> tuple[str, ...]:
     return ("exact", "static", "graphs") if setup.device.type == "cuda" else ("exact", "static")
 
 
-def _sampling_rate(setup: Setup, sampler: BuiltinSampler, asked: SamplingRequest) -> float:
+def _sampling_rate(setup: Setup, sampler: Sampler, asked: SamplingRequest) -> float:
     return _rate(setup, lambda lap: num_tokens(sampler.sample(of_another_lap(asked, lap))))
 
 

@@ -1,0 +1,65 @@
+"""The knobs of the sampler, whichever engine it is."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
+
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM's max_lora_rank can be (vllm 0.31, config/lora.py)."""
+_VLLM_TEMPERATURES = (0.01, 2.0)
+"""It lifts lower ones to the first without a word, and refuses higher ones (sampling_params.py)."""
+_ADDRESS = re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?")
+
+
+class SamplingConfig(Section):
+    """The sampler."""
+
+    engine: Literal["builtin", "vllm"] = "builtin"
+    """builtin decodes with the very module that is trained. vllm serves each role's adapter on a base of its
+    own: on this card, or on the server that `server_url` names (docs/vllm.md). Never run on a GPU yet."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
+    max_prompt_tokens: int = Field(default=2048, ge=16)
+    """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
+    batch_rows: Annotated[int, Field(ge=1), OR_AUTO, AS_IT_IS] = 64
+    """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
+    this machine's card has room for."""
+    cuda_graphs: bool = True
+    """Record a decoding step on the card and replay it for each token, which saves the time of starting its
+    kernels one by one. Nothing on a CPU. Of a vLLM on this card as well."""
+    vllm_gib: float = Field(default=6.0, gt=0)
+    """Memory of this card that vLLM may have while it is awake, GiB: its weights, and the rest for keys and
+    values. It sleeps while the adapters learn. Nothing to a server."""
+    server_url: str | None = None
+    """Address of a `vllm serve`, as in http://10.0.0.2:8000; none = vLLM on this machine's card."""
+    server_adapters: str | None = None
+    """Folder in which adapters are handed to the server; both machines see it under this path. none = a
+    temporary folder, for a server that runs here under the same user."""
+    server_timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds to wait for one answer of the server, queueing included."""
+    server_key_file: str | None = None
+    """File with the key of a server that was started with one (--api-key); none = no key is sent."""
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> Self:
+        if self.engine != "vllm":
+            if self.server_url is not None:
+                raise ValueError(
+                    f'sampling.server_url is set, but sampling.engine is "{self.engine}", which asks no '
+                    'server; set it to "vllm"'
+                )
+            return self
+        if self.server_url is not None and not _ADDRESS.fullmatch(self.server_url):
+            raise ValueError(
+                f'sampling.server_url is "{self.server_url}"; it must be like http://10.0.0.2:8000'
+            )
+        low, high = _VLLM_TEMPERATURES
+        if not low <= self.temperature <= high:
+            raise ValueError(
+                f"sampling.temperature is {self.temperature:g}, and vLLM takes {low:g} to {high:g}; change "
+                "it, or set sampling.engine to builtin"
+            )
+        return self

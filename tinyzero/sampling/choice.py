@@ -1,0 +1,149 @@
+"""Which engine samples, and whether this machine has it: told before anything is loaded."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from tinyzero.config import Config
+from tinyzero.errors import ConfigError, SamplerBroken
+from tinyzero.planning.memory import is_quantized, longest_sequence
+from tinyzero.types import Sampler
+
+if TYPE_CHECKING:
+    from tinyzero.policy import Policy
+    from tinyzero.sampling.vllm.engine import Engine
+    from tinyzero.sampling.vllm.server import ServerEngine
+
+MakeSampler = Callable[["Policy", Config], Sampler]
+
+_VLLM = "0.31"
+_INSTALL = "pip install 'tinyzero[vllm]'"
+_OTHERWISE = "or set sampling.engine to builtin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a vLLM on this machine needs.
+
+    Attributes:
+        version: of vllm, None where it is not installed.
+        has_nf4: vllm-bnb-plugin is installed, without which vLLM reads no 4-bit weights.
+    """
+
+    version: str | None
+    has_nf4: bool
+    has_cuda: bool
+
+
+def choose_sampler(config: Config) -> MakeSampler:
+    """What makes the sampler that the configuration names, once the policy is there.
+
+    Raises:
+        ConfigError: this machine lacks something for it.
+        SamplerBroken: the server is not there, or does not serve this run's base model.
+    """
+    if config.sampling.engine == "builtin":
+        return builtin_sampler
+    if config.sampling.server_url is None:
+        check_colocated(config, _look())
+        return _colocated_sampler
+    from tinyzero.policy import resolve_base
+    from tinyzero.sampling.vllm.server import open_server
+
+    return partial(_server_sampler, open_server(config, resolve_base(config.model.base)))
+
+
+def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
+    """The sampler that decodes with the very module that learns."""
+    from tinyzero.sampling.builtin import BuiltinSampler
+
+    return BuiltinSampler(policy, config.sampling, config.run.seed)
+
+
+def check_colocated(config: Config, found: Found) -> None:
+    """Raises ConfigError where a vLLM on this machine's card cannot be."""
+    if config.hardware.device == "cpu" or not found.has_cuda:
+        raise ConfigError(
+            "sampling.engine is vllm, which needs a CUDA card of this machine or a server; set "
+            f"sampling.server_url, {_OTHERWISE}"
+        )
+    if found.version is None:
+        raise ConfigError(f"sampling.engine is vllm, which is not installed; {_INSTALL}, {_OTHERWISE}")
+    if not is_known(found.version):
+        raise ConfigError(
+            f"vllm {found.version} is installed, and only {_VLLM} is known to have what is called; "
+            f"{_INSTALL}, {_OTHERWISE}"
+        )
+    if is_quantized(config, "cuda") and not found.has_nf4:
+        raise ConfigError(
+            "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
+            f"{_INSTALL}, {_OTHERWISE}"
+        )
+
+
+def is_known(vllm_version: str) -> bool:
+    """Whether it is the release that the calls were written for."""
+    return re.match(rf"{re.escape(_VLLM)}(\.|$)", vllm_version) is not None
+
+
+def _look() -> Found:
+    import torch
+
+    try:
+        installed = version("vllm") if find_spec("vllm") else None
+    except PackageNotFoundError:
+        installed = None
+    has_nf4 = find_spec("vllm_bnb_plugin") is not None
+    return Found(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
+
+
+def _colocated_sampler(policy: "Policy", config: Config) -> Sampler:
+    from tinyzero.sampling.vllm.colocated import open_colocated
+
+    return over_engine(open_colocated(config, policy), policy, config)
+
+
+def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Config) -> Sampler:
+    needed = min(policy.context_tokens, longest_sequence(config))
+    if engine.context_tokens < needed:
+        raise SamplerBroken(
+            f"the vLLM server takes {engine.context_tokens} tokens, and this run has up to {needed}; start "
+            f"it like this: {engine.restart}"
+        )
+    return over_engine(engine, policy, config)
+
+
+def over_engine(engine: "Engine", policy: "Policy", config: Config) -> Sampler:
+    """A sampler that hands the policy's adapters over to an engine, and closes it in the end."""
+    from tinyzero.sampling.vllm.adapters import Handover
+    from tinyzero.sampling.vllm.sampler import VllmSampler
+
+    mark = f"tinyzero-{uuid4().hex[:8]}"  # of this process alone: a server may serve several
+    try:
+        folder = _new_folder(config.sampling.server_adapters, mark)
+    except ConfigError:
+        engine.close()
+        raise
+    handover = Handover(policy, engine, folder, mark=mark)
+    return VllmSampler(policy, config.sampling, config.run.seed, engine=engine, handover=handover)
+
+
+def _new_folder(parent: str | None, name: str) -> Path:
+    if parent is None:
+        return Path(tempfile.mkdtemp(prefix=f"{name}-"))
+    folder = Path(parent).expanduser() / name
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make a folder in sampling.server_adapters ({parent}): {error.strerror}; name one that "
+            "this machine may write to and the server can read"
+        ) from error
+    return folder

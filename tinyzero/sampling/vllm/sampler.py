@@ -1,0 +1,143 @@
+"""The sampler over a vLLM: prompts to token ids, adapters to folders, what was drawn to completions."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from tinyzero.config import SamplingConfig
+from tinyzero.errors import ConfigError, SamplerBroken
+from tinyzero.policy import Policy
+from tinyzero.sampling.vllm.adapters import Handover
+from tinyzero.sampling.vllm.engine import Asked, Drawn, Engine
+from tinyzero.types import Completion, Prompt, SamplingRequest
+
+
+class VllmSampler:
+    """Samples from the policy as it is at that moment, with the adapter of the prompts' role."""
+
+    def __init__(
+        self, policy: Policy, config: SamplingConfig, seed: int, *, engine: Engine, handover: Handover
+    ) -> None:
+        self._policy, self._config, self._seed = policy, config, seed
+        self._engine, self._handover = engine, handover
+
+    def sample(self, request: SamplingRequest) -> list[list[Completion]]:
+        """One list per prompt, in order, of `num_samples` completions each.
+
+        Raises:
+            ConfigError: a prompt is too long.
+            SamplerBroken: vLLM does not answer, or not as it was asked to.
+        """
+        if not request.prompts:
+            return []
+        roles = {prompt.role for prompt in request.prompts}
+        if len(roles) != 1:
+            raise ValueError(
+                f"one adapter answers a request, but its prompts are of the roles {sorted(roles)}"
+            )
+        adapter = self._policy.adapter_of(roles.pop())
+        prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
+        self._check_lengths(prompt_ids)
+        asked = [
+            self._asked(request, ids, prompt=prompt, sample=sample)
+            for prompt, ids in enumerate(prompt_ids)
+            for sample in range(request.num_samples)
+        ]
+        drawn = self._engine.generate(
+            asked,
+            adapter=self._handover.current(adapter),
+            temperature=request.temperature,
+            stop_ids=self._stop_ids,
+        )
+        made = [
+            self._completion(request, adapter, *pair)
+            for pair in zip(asked, drawn, strict=True)
+        ]  # fmt: skip
+        return [
+            made[start : start + request.num_samples] for start in range(0, len(made), request.num_samples)
+        ]
+
+    def fits(self, prompt: Prompt) -> bool:
+        """Whether the prompt is short enough for the configuration and the contexts of model and engine."""
+        return len(self._policy.encode(prompt)) <= self._max_prompt_tokens
+
+    def sleep(self) -> None:
+        """Give the card's memory back until the next request."""
+        self._engine.sleep()
+
+    def close(self) -> None:
+        """Take back the adapters, and stop the engine."""
+        try:
+            self._handover.close()
+        finally:
+            self._engine.close()
+
+    def _asked(
+        self, request: SamplingRequest, prompt_ids: tuple[int, ...], *, prompt: int, sample: int
+    ) -> Asked:
+        return Asked(
+            prompt_ids=prompt_ids,
+            seed=sample_seed(self._seed, request.stream, prompt=prompt, sample=sample),
+            max_tokens=min(request.max_tokens, self._context_tokens - len(prompt_ids)),
+        )
+
+    def _completion(self, request: SamplingRequest, adapter: str, asked: Asked, drawn: Drawn) -> Completion:
+        ids = drawn.token_ids
+        is_stopped = bool(ids) and ids[-1] in self._policy.stop_ids
+        self._check(asked, drawn, is_stopped=is_stopped)
+        return Completion(
+            text=self._policy.decode(ids[:-1] if is_stopped else ids),
+            prompt_ids=asked.prompt_ids,
+            token_ids=ids,
+            sampler_logprobs=drawn.logprobs,
+            temperature=request.temperature,
+            adapter=adapter,
+            adapter_version=self._policy.versions.get(adapter, 0),
+            finish_reason="stop" if is_stopped else "length",
+        )
+
+    def _check(self, asked: Asked, drawn: Drawn, *, is_stopped: bool) -> None:
+        """An answer cut short for a reason of the engine's own would be trained on like any other."""
+        count, budget = len(drawn.token_ids), asked.max_tokens
+        if len(drawn.logprobs) != count:
+            raise SamplerBroken(
+                f"vLLM gave {len(drawn.logprobs)} logprobs for {count} tokens; set sampling.engine to builtin"
+            )
+        if not is_stopped and count != budget:
+            raise SamplerBroken(
+                f"vLLM ended an answer after {count} of {budget} tokens, without an end token; see its log, "
+                "or set sampling.engine to builtin"
+            )
+        if any(token in self._policy.stop_ids for token in drawn.token_ids[:-1]):
+            raise SamplerBroken(
+                "vLLM went on after an end token; its version is not the one that this was written for"
+            )
+
+    @property
+    def _stop_ids(self) -> list[int]:
+        """Those that the model can draw: vLLM refuses others."""
+        vocabulary = self._policy.model.get_base_model().config.get_text_config().vocab_size
+        return sorted(id_ for id_ in self._policy.stop_ids if id_ < vocabulary)
+
+    @property
+    def _context_tokens(self) -> int:
+        return min(self._policy.context_tokens, self._engine.context_tokens)
+
+    @property
+    def _max_prompt_tokens(self) -> int:
+        """One place of the context is left for an answer."""
+        return min(self._config.max_prompt_tokens, self._context_tokens - 1)
+
+    def _check_lengths(self, prompt_ids: Sequence[Sequence[int]]) -> None:
+        longest = max(map(len, prompt_ids))
+        if longest > self._max_prompt_tokens:
+            raise ConfigError(
+                f"a prompt has {longest} tokens; sampling.max_prompt_tokens is "
+                f"{self._config.max_prompt_tokens} and the context has {self._context_tokens}; raise the "
+                "former, or set prompts.style to compact"
+            )
+
+
+def sample_seed(seed: int, stream: str, *, prompt: int, sample: int) -> int:
+    """The seed of one sample, 0 to 2^63 - 1: a function of these names, and of nothing sampled beside."""
+    name = f"{seed}/{stream}/{prompt}/{sample}"
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
