@@ -182,3 +182,9 @@ def test_the_margin_is_negative_where_it_does_not_fit():
     made = forecast("x", load_config("qwen7b-24gb"), target)
     assert made.margin == pytest.approx(1 - made.memory.peak_gib / 4.0)
     assert made.margin < 0
+
+
+def test_what_unsloth_would_move_to_main_memory_is_said_below_the_totals(printed):
+    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060")
+    assert "\nunder unsloth, 0.63 GiB of the activations wait in main memory instead\n" in printed(*plan)
+    assert "under unsloth" not in printed(*plan, "--set", "model.loader=transformers")
