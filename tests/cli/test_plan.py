@@ -201,3 +201,9 @@ def test_vllm_stands_in_the_table_and_a_starved_one_in_the_verdict(printed):
         "does not fit: qwen1.5b-24gb gives vLLM 1 GiB, and its weights alone take 1.2; "
         "raise sampling.vllm_gib"
     )
+
+
+def test_what_unsloth_would_move_to_main_memory_is_said_below_the_totals(printed):
+    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060")
+    assert "\nunder unsloth, 0.63 GiB of the activations wait in main memory instead\n" in printed(*plan)
+    assert "under unsloth" not in printed(*plan, "--set", "model.loader=transformers")

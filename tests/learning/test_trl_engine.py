@@ -16,7 +16,7 @@ from rounds import (
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from tinyzero.errors import ConfigError
-from tinyzero.learning.trl_engine import check_trl
+from tinyzero.learning.trl_loss import check_trl
 
 CONFIGS = [
     {},
@@ -140,10 +140,3 @@ def test_a_trl_with_other_private_methods_is_refused():
     for other in (Renamed, Changed):
         with pytest.raises(ConfigError, match=r"GRPOTrainer\._compute_loss is not the one of trl 1\.15"):
             check_trl("1.16.0", other)
-
-
-def test_the_loss_that_unsloth_has_rewritten_is_refused(make_policy):
-    policy = make_policy(temperature=TEMPERATURE)
-    policy.loader = "unsloth"
-    with pytest.raises(ConfigError, match=r"set model\.loader to transformers"):
-        learner(policy, engine="trl")

@@ -4,6 +4,7 @@ import pytest
 
 from tinyzero.config import Config, find_presets, load_config
 from tinyzero.planning import ModelShape, find_card, plan, shape_of
+from tinyzero.planning.memory import offloaded_gib
 
 GIB = 2**30
 
@@ -183,3 +184,16 @@ def test_a_server_takes_nothing_of_this_card():
     assert made.sampling == {}
     assert "vllm_process" not in made.always
     assert made.knob == "learner.micro_batch_tokens"
+
+
+def test_under_unsloth_the_inputs_of_all_layers_but_the_last_wait_in_main_memory():
+    def offloaded(*overrides, device="cuda"):
+        config = load_config("qwen1.5b-12gb", ["learner.micro_batch_tokens=8192", *overrides])
+        return offloaded_gib(config, shape_of(config.model.base), device)
+
+    assert offloaded("model.loader=unsloth") == pytest.approx(27 * 8192 * 1536 * 2 / 2**30)
+    assert offloaded("policy.adapters=shared") == offloaded("model.loader=unsloth")
+    assert offloaded("policy.adapters=per-role") == 0
+    assert offloaded("model.loader=transformers") == 0
+    assert offloaded("model.loader=unsloth", "model.gradient_checkpointing=false") == 0
+    assert offloaded("model.loader=unsloth", device="cpu") == 0

@@ -7,7 +7,13 @@ from typing import Any
 
 from tinyzero.cli.forecast import Forecast
 from tinyzero.planning import FILLED_SHARE, VALID_SHARE, Workload, timing, workload
-from tinyzero.planning.memory import FRAGMENTATION, is_quantized, longest_sequence, number_bytes
+from tinyzero.planning.memory import (
+    FRAGMENTATION,
+    is_quantized,
+    longest_sequence,
+    number_bytes,
+    offloaded_gib,
+)
 
 _WIDTH = 80
 
@@ -78,6 +84,8 @@ def _memory(made: Forecast) -> Iterator[str]:
     runtime = "CUDA context and kernels" if made.target.device == "cuda" else "Python, torch, transformers"
     yield _row("runtime", runtime, memory.runtime, memory.runtime)
     yield _row("total", "", memory.sampling_gib, memory.learning_gib)
+    if offloaded := offloaded_gib(made.config, made.shape, made.target.device):
+        yield f"under unsloth, {offloaded:.2f} GiB of the activations wait in main memory instead"
 
 
 def _what(made: Forecast) -> dict[str, str]:

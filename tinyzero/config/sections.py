@@ -95,7 +95,8 @@ class LearnerConfig(Section):
 
     engine: Literal["builtin", "trl"] = "builtin"
     """Whose loss is minimised: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
-    gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer."""
+    gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer. Under
+    unsloth it is what unsloth puts in the place of TRL's, compared with ours at the first step."""
     optimizer: Literal["auto", "adamw", "adamw8bit", "paged_adamw8bit"] = "auto"
     """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
     main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
+from tinyzero.learning.agreement import CheckedEngine
 from tinyzero.learning.batch import Sample, check_behaviour
 from tinyzero.learning.builtin_engine import BuiltinEngine
 from tinyzero.learning.engine import Engine, Part
@@ -60,7 +61,7 @@ class LoraLearner:
         self._rounds = 0
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
-        self._engine: Engine = (TrlEngine if config.engine == "trl" else BuiltinEngine)(policy, config)
+        self._engine = _make_engine(policy, config)
         self._optimizer_name = choose_optimizer(config.optimizer, policy.device)
         self._optimizers = {
             adapter: make_optimizer(
@@ -240,6 +241,14 @@ class LoraLearner:
             yield
         finally:
             self._policy.model.eval()
+
+
+def _make_engine(policy: Policy, config: LearnerConfig) -> Engine:
+    builtin = BuiltinEngine(policy, config)
+    if config.engine == "builtin":
+        return builtin
+    engine = TrlEngine(policy, config)
+    return engine if policy.loader == "transformers" else CheckedEngine(policy, engine, builtin)
 
 
 def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:

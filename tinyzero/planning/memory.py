@@ -25,6 +25,7 @@ _8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
 # The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob):
 # one tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
 _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
+_KEPT_BYTES = 2 * 2**20
 _PREFILL_TOKENS = 8192  # as in tinyzero.sampling.builtin
 FRAGMENTATION = 1.08
 _RUNTIME_GIB = {
@@ -97,6 +98,22 @@ def number_bytes(config: Config, device: Device) -> int:
     if config.model.dtype == "auto":
         return 4 if device == "cpu" else 2
     return 4 if config.model.dtype == "float32" else 2
+
+
+def offloaded_gib(config: Config, shape: ModelShape, device: Device) -> float:
+    """Activations that are in main memory instead, where unsloth has loaded the model; part of the plan's.
+
+    Its checkpointing moves each layer's input there, but for the last layer's and what has at most 2 MiB
+    (unsloth_zoo 2026.10.6, gradient_checkpointing.py; read, not measured).
+    """
+    is_possible = config.model.loader == "unsloth" or (
+        config.model.loader == "auto" and config.policy.adapters == "shared"
+    )
+    if device == "cpu" or not config.model.gradient_checkpointing or not is_possible:
+        return 0.0
+    micro_batch = max(config.learner.micro_batch_tokens, longest_sequence(config))
+    of_layer = micro_batch * shape.hidden * number_bytes(config, device)
+    return 0.0 if of_layer <= _KEPT_BYTES else (shape.layers - 1) * of_layer / _GIB
 
 
 def adapter_gib(config: Config, shape: ModelShape, device: Device) -> Mapping[str, float]:

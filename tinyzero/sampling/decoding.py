@@ -5,8 +5,9 @@ Each prompt is prefilled once and shared by its samples. A row that finishes mak
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from tinyzero.config import SamplingConfig
 from tinyzero.policy import Policy
+from tinyzero.sampling.attention import blocks, by_blocks
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.graphs import Graphs, on_cuda
 from tinyzero.sampling.rows import KeyValues, RowStore, Shapes
@@ -79,6 +81,8 @@ class Decoding:
         self._tokens = torch.zeros(self._max_rows, budget, dtype=torch.long, device=device)
         self._logprobs = torch.zeros(self._max_rows, budget, device=device)
         self._is_finished = torch.zeros(self._max_rows, dtype=torch.bool, device=device)
+        is_known = self._model.config.get_text_config()._attn_implementation == "sdpa"
+        self._by_blocks = mode == "exact" and device.type == "cpu" and is_known
         self._graphs = Graphs(on_cuda(device), on_graph_failure) if mode == "graphs" else None
 
     def run(self) -> list[list[Completion]]:
@@ -170,14 +174,7 @@ class Decoding:
         Only tensors change, and nothing waits for the device.
         """
         store, counts = self._store, self._counts[:rows, None]
-        logits = self._model(
-            input_ids=self._inputs[:rows, None],
-            position_ids=store.positions[:rows, None],
-            attention_mask=store.begin_token(self._policy.dtype, rows=rows, window=window),
-            past_key_values=store,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]  # [R, V]
+        logits = self._logits(rows, store.begin_token(self._policy.dtype, rows=rows, window=window))
         numbers = self._numbers[:rows].gather(1, counts)[:, 0]
         tokens, logprobs = draw(logits, numbers, self._request.temperature)
         self._tokens[:rows].scatter_(1, counts, tokens[:, None])
@@ -187,6 +184,27 @@ class Decoding:
         self._counts[:rows] += store.in_use[:rows]
         is_done = self._counts[:rows] >= self._budgets[:rows]
         self._is_finished[:rows] = self._is_stop[tokens] | is_done
+
+    def _logits(self, rows: int, mask: Tensor) -> Tensor:
+        """[R, V] of the tokens that come next."""
+        positions = self._store.positions[:rows]
+        options: dict[str, Any] = {}
+        attention: AbstractContextManager[None] = nullcontext()
+        if self._by_blocks:
+            options["blocks"] = blocks(mask, positions, self._store.num_key_heads)
+            attention = by_blocks(self._model.config.get_text_config())
+        with attention:
+            outputs = self._model(
+                input_ids=self._inputs[:rows, None],
+                position_ids=positions[:, None],
+                attention_mask=mask,
+                past_key_values=self._store,
+                use_cache=True,
+                logits_to_keep=1,
+                **options,
+            )
+        logits: Tensor = outputs.logits[:, -1]
+        return logits
 
     def _retire(self, finished: list[int]) -> None:
         """Turn finished rows into completions; the last rows take their places."""

@@ -31,8 +31,8 @@ class RowStore:
         # Per layer [num_rows, H, capacity, D]: attention on a CPU reads a head's tokens side by side two to
         # three times faster than a token's heads side by side.
         self._layers: list[tuple[Tensor, Tensor]] = []
-        self._written: tuple[Tensor, Tensor] = (self._rows[:0], self._rows[:0])
-        self._seen = 0
+        self._written = self._rows[:0]  # place of each row's next token among all (row, head, slot)
+        self._num_written = self._seen = 0
 
     def append(self, prefixes: KeyValues, sources: Tensor, lengths: Tensor) -> None:
         """Start rows behind the active ones: row i continues `prefixes[sources[i]]` at slot `lengths[i]`."""
@@ -71,7 +71,10 @@ class RowStore:
             The additive attention mask [rows, 1, 1, window]: a row sees its slots up to the one written.
         """
         positions = self.positions[:rows]
-        self._written, self._seen = (self._rows[:rows], positions.clone()), window
+        heads = torch.arange(self.num_key_heads, device=positions.device)
+        lanes = self._rows[:rows, None] * self.num_key_heads + heads
+        self._written = (lanes * self.capacity + positions[:, None]).flatten()
+        self._num_written, self._seen = rows, window
         hidden = (self._slots[:window] > positions[:, None])[:, None, None]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(
             hidden, torch.finfo(dtype).min
@@ -83,11 +86,16 @@ class RowStore:
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
         """Called by each attention layer with [rows, H, 1, D]; returns all that its rows may see."""
-        rows, slots = self._written
         stored_keys, stored_values = self._layers[layer]
-        stored_keys[rows, :, slots] = keys[:, :, 0]
-        stored_values[rows, :, slots] = values[:, :, 0]
-        return stored_keys[: len(rows), :, : self._seen], stored_values[: len(rows), :, : self._seen]
+        for stored, given in ((stored_keys, keys), (stored_values, values)):
+            size = given.shape[-1]
+            stored.view(-1, size).index_copy_(0, self._written, given.reshape(-1, size))
+        rows, seen = slice(self._num_written), slice(self._seen)
+        return stored_keys[rows, :, seen], stored_values[rows, :, seen]
+
+    @property
+    def num_key_heads(self) -> int:
+        return self._layers[0][0].shape[1]
 
     def get_seq_length(self, *_: object) -> int:
         """Called by models that want to know how much is stored."""

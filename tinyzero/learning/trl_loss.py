@@ -1,0 +1,181 @@
+"""The loss of TRL's GRPOTrainer, called by itself.
+
+Of the trainer only the methods that compute the loss are used. It has no data, no sampler and no optimizer,
+and cannot train by itself. TRL names our normalizations differently: see `LOSS_TYPES`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tinyzero.config import LearnerConfig
+from tinyzero.errors import ConfigError
+from tinyzero.learning.batch import Sample
+from tinyzero.learning.engine import Part
+from tinyzero.policy import Policy
+
+LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "fixed": "dr_grpo"}
+BUILTIN = "or set learner.engine to builtin"
+_OLDEST, _TOO_NEW = (1, 15), (1, 17)
+_SIGNATURES = {
+    "_compute_loss": ["self", "model", "inputs"],
+    "_get_per_token_logps_and_entropies": ["self", "model", "input_ids", "attention_mask", "logits_to_keep"],
+}
+
+
+class TrlLoss:
+    """See `TrainerLoss`. B samples in P prompt places, padded on the left, and T completion places."""
+
+    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+        """Take the loss over.
+
+        Raises:
+            ConfigError: the installed trl is not one whose loss we know.
+        """
+        from trl.trainer.grpo_trainer import GRPOTrainer
+
+        check_trl(version("trl"), GRPOTrainer)
+        self._policy = policy
+        self._config = config
+        self._model = policy.model.get_base_model()
+        self._trainer = _make_trainer(self._model, config, policy)
+
+    @torch.no_grad()
+    def logprobs(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """See `TrainerLoss`."""
+        inputs = self._inputs(samples)
+        logprobs: Tensor = self._trainer._get_per_token_logps_and_entropies(
+            self._model,
+            torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1),
+            torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1),
+            inputs["completion_ids"].shape[1],
+        )[0]  # [B, T]
+        return [row[: len(sample.token_ids)] for row, sample in zip(logprobs, samples, strict=True)]
+
+    def backward(
+        self,
+        part: Part,
+        samples: Sequence[Sample],
+        starts: Sequence[Tensor],
+        references: Sequence[Tensor] | None,
+        scale: Callable[[Tensor], Tensor],
+    ) -> tuple[float, dict[str, float]]:
+        """See `TrainerLoss`."""
+        inputs = self._inputs(samples)
+        start_logprobs = pad_right(starts)
+        sampler_logprobs = pad_right([torch.tensor(sample.sampler_logprobs) for sample in samples])
+        gap = (start_logprobs - sampler_logprobs.to(start_logprobs.device)) * inputs["completion_mask"]
+        inputs["old_per_token_logps"] = start_logprobs
+        inputs["importance_sampling_ratio"] = gap.exp().clamp(max=self._config.sampler_cap)
+        if references is not None:
+            inputs["ref_per_token_logps"] = pad_right(references)
+        inputs["num_items_in_batch"] = torch.tensor(float(part.num_tokens), device=self._policy.device)
+        self._trainer.current_gradient_accumulation_steps = num_summands(part, samples, self._config)
+        self._trainer.max_completion_length = part.budget
+        loss: Tensor = self._trainer._compute_loss(self._model, inputs)
+        scale(loss).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach()), self._take_measures()
+
+    def _inputs(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """The samples as TRL has them."""
+        prompts = [torch.tensor(sample.prompt_ids) for sample in samples]
+        completions = [torch.tensor(sample.token_ids) for sample in samples]
+        inputs = {
+            "prompt_ids": _pad_left(prompts),  # [B, P]
+            "prompt_mask": _pad_left([torch.ones_like(prompt) for prompt in prompts]),
+            "completion_ids": pad_right(completions),  # [B, T]
+            "completion_mask": pad_right([torch.ones_like(completion) for completion in completions]),
+            "advantages": torch.tensor([sample.advantage for sample in samples]),  # [B]
+        }
+        return {name: values.to(self._policy.device) for name, values in inputs.items()}
+
+    def _take_measures(self) -> dict[str, float]:
+        """TRL's metrics of the last loss, under our names."""
+        names = {"entropy": "entropy", "clip_ratio/region_mean": "clip_fraction", "kl": "kl"}
+        logged = self._trainer._metrics.pop("train")
+        return {ours: logged[theirs][0] for theirs, ours in names.items() if theirs in logged}
+
+
+def check_trl(trl_version: str, trainer: Any) -> None:  # noqa: ANN401  (a class of TRL, which has no types)
+    """Only a trl whose private methods are the ones that we call.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    major, minor = map(int, trl_version.split(".")[:2])
+    if not _OLDEST <= (major, minor) < _TOO_NEW:
+        problem = "which is written for trl 1.15 and 1.16"
+    elif changed := changed_method(trainer, _SIGNATURES):
+        problem = f"and its GRPOTrainer.{changed} is not the one of trl 1.15 and 1.16"
+    else:
+        return
+    raise ConfigError(
+        f"learner.engine is trl, {problem}; this is trl {trl_version}: pip install 'trl>=1.15,<1.17', "
+        f"{BUILTIN}"
+    )
+
+
+def changed_method(trainer: Any, signatures: dict[str, list[str]]) -> str:  # noqa: ANN401
+    """The first method whose first arguments are not the ones listed, or nothing."""
+    for name, expected in signatures.items():
+        found = getattr(trainer, name, None)
+        if found is None or list(signature(found).parameters)[: len(expected)] != expected:
+            return name
+    return ""
+
+
+def num_summands(part: Part, samples: Sequence[Sample], config: LearnerConfig) -> float:
+    """How many micro-batches of this size make the step: TRL takes the mean over one, and divides by it.
+
+    Only dapo divides by the tokens of the whole step instead, which it is told.
+    """
+    return 1.0 if LOSS_TYPES[config.normalization] == "dapo" else part.num_rollouts / len(samples)
+
+
+def _make_trainer(model: Any, config: LearnerConfig, policy: Policy) -> Any:  # noqa: ANN401
+    """As much of a GRPOTrainer as its loss reads."""
+    from accelerate import Accelerator
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    is_cpu = policy.device.type == "cpu"
+    args = GRPOConfig(
+        output_dir="unused",  # nothing is written
+        loss_type=LOSS_TYPES[config.normalization],
+        epsilon=config.clip_low,
+        epsilon_high=config.clip_high,
+        beta=config.kl_coef,
+        use_bias_correction_kl=False,  # GRPO's own KL term (arXiv:2402.03300 eq. 4), as ours is
+        temperature=policy.temperature,
+        use_cpu=is_cpu,
+        bf16=False,  # the model computes in its own type
+        gradient_checkpointing=None,  # type: ignore[arg-type]  # the policy's affair
+        report_to=[],
+    )
+    trainer = GRPOTrainer.__new__(GRPOTrainer)
+    trainer.args, trainer.model = args, model
+    trainer.accelerator = Accelerator(cpu=is_cpu)
+    trainer.loss_type, trainer.beta = args.loss_type, args.beta
+    trainer.epsilon_low, trainer.epsilon_high = config.clip_low, config.clip_high
+    trainer.importance_sampling_level = args.importance_sampling_level
+    trainer.top_entropy_quantile = args.top_entropy_quantile
+    trainer.off_policy_mask_threshold = args.off_policy_mask_threshold
+    # Its name for a sampler whose logprobs differ a little from the policy's: we give the weights ourselves.
+    trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
+    trainer.aux_loss_enabled = trainer._entropy_bonus_enabled = False
+    trainer._metrics = defaultdict(lambda: defaultdict(list))
+    return trainer
+
+
+def pad_right(rows: Sequence[Tensor]) -> Tensor:
+    """[B, T] of B rows of at most T, filled up with zeros."""
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+
+
+def _pad_left(rows: Sequence[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_side="left")
