@@ -136,6 +136,8 @@ def serving(nano):
             status, answer = nano.answer(method, self.path, body, self.headers)
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/version")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

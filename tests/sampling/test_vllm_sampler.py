@@ -116,6 +116,15 @@ def test_an_end_token_is_kept_and_not_shown(make_sampler):
         assert "<|" not in one.text
 
 
+def test_an_end_token_that_is_no_special_one_is_not_shown_either(make_sampler):
+    sampler, policy, _ = make_sampler()
+    policy.stop_ids = frozenset(range(3, 60))
+    ((one, *_),) = sampler.sample(request(["2+2"], num_samples=8, max_tokens=40))
+    assert one.finish_reason == "stop"
+    assert policy.decode(one.token_ids[-1:]) != ""
+    assert one.text == policy.decode(one.token_ids[:-1])
+
+
 def test_greedy_logprobs_are_those_at_temperature_1(make_sampler):
     sampler, policy, _ = make_sampler()
     ((one, other),) = sampler.sample(request(["2+2"], temperature=0.0))

@@ -21,6 +21,7 @@ _PACKAGES = (
     "pydantic",
     "unsloth",
     "vllm",
+    "vllm-bnb-plugin",
 )
 # A CPU run repeats bit for bit only while these stay the same.
 _DECISIVE = ("threads", "device", "packages", "python", "machine")
