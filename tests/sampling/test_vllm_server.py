@@ -265,3 +265,10 @@ def test_the_command_line_fits_the_run():
         "--max-lora-rank 32 --max-cpu-loras 3 --max-model-len 1300 --logprobs-mode processed_logprobs "
         "--generation-config vllm --quantization bitsandbytes --dtype float16 --revision abc"
     )
+
+
+def test_a_base_that_is_trained_on_a_cpu_is_in_4_bit_nowhere():
+    settings = {"sampling": {"engine": "vllm", "server_url": "http://h:1"}, "hardware": {"device": "cpu"}}
+    assert "bitsandbytes" not in serve_command(Config.model_validate(settings), "a/b")
+    settings["hardware"]["device"] = "cuda"
+    assert "bitsandbytes" in serve_command(Config.model_validate(settings), "a/b")

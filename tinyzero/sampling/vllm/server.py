@@ -12,7 +12,7 @@ from typing import Any
 
 from tinyzero.config import Config, SamplingConfig
 from tinyzero.errors import ConfigError, SamplerBroken
-from tinyzero.planning.memory import is_quantized, longest_sequence
+from tinyzero.planning.memory import Device, is_quantized, longest_sequence
 from tinyzero.sampling.vllm.address import Address, Refused, Unreachable
 from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
 
@@ -173,7 +173,8 @@ def open_server(
 def serve_command(config: Config, base: str) -> str:
     """A command line that starts a server for this run."""
     model = config.model
-    quantized = " --quantization bitsandbytes" if is_quantized(config, "cuda") else ""
+    trained_on: Device = "cpu" if config.hardware.device == "cpu" else "cuda"
+    quantized = " --quantization bitsandbytes" if is_quantized(config, trained_on) else ""
     dtype = "" if model.dtype == "auto" else f" --dtype {model.dtype}"
     revision = "" if model.revision is None else f" --revision {model.revision}"
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
