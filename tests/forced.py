@@ -73,5 +73,5 @@ class ForcedSampler:
             token_ids=(*token_ids, min(self.policy.stop_ids)),
             temperature=request.temperature,
             adapter=adapter,
-            adapter_version=self.policy.versions[adapter],
+            adapter_version=self.policy.versions.get(adapter, 0),
         )

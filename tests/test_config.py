@@ -154,7 +154,6 @@ R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
         ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.disallowed_proposal (-0.5)"),
         (R_ZERO + "replays_per_step = 2\n", "selfplay.replays_per_step is for"),
         (R_ZERO + "[pool]\nseed_tasks = 2\n", "pool.seed_tasks is for"),
-        (R_ZERO + "[r_zero]\nconfidence_weight = 0.15\nconsistency_weight = 0.1\n", "more than 0.2"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused_with_both(preset, toml, words):

@@ -21,7 +21,7 @@ from tinyzero.types import Role
 
 DOCS = Path(__file__).parents[1] / "docs"
 FAILED = ("disallowed", "failing", "nondeterministic", "trivial", "duplicate")
-R_ZERO_TERMS = ("uncertainty", "repetition", "confidence", "consistency")
+R_ZERO_TERMS = ("uncertainty", "repetition", "confidence")
 PLACEHOLDERS = {
     "<role>": "|".join(Role),
     "<kind>": "|".join(ALL_KINDS),

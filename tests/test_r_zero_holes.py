@@ -56,7 +56,7 @@ def test_a_question_is_never_worth_less_than_nothing():
     (answer,) = answers("no question")
     rejection = QUESTION.parse_proposal(answer.text, [])
     (rollout,) = game.score_questions([answer], [rejection], [], [0.0])
-    assert rollout.reward == RewardBreakdown(terms={"format": 0.0})
+    assert rollout.reward == RewardBreakdown(terms={"uncertainty": 0.0, "repetition": 0.0})
 
 
 def test_what_a_question_earns_does_not_depend_on_where_it_stands_in_the_batch():

@@ -391,7 +391,8 @@ def test_preparing_is_told_and_done_before_the_first_step(make_trainer, listener
     trainer = preparing(make_trainer)
     trainer.train()
     assert trainer.game.seen == ["prepared"] * 5 + [0]
-    assert listener.heard[:8] == [("start", 0), *[("seeding", 0)] * 5, ("seeded", 0), ("step", 1)]
+    seeded = [*[("seeding", 0)] * 5, ("seeded", 0)]
+    assert listener.heard[:9] == [("start", 0), *seeded, ("checkpoint", 0), ("step", 1)]
 
 
 def test_preparing_between_steps_is_timed_and_a_stop_in_it_loses_nothing(make_trainer, listener):

@@ -130,6 +130,8 @@ class Trainer:
                 break
         if tasks is not None:
             self._tell_event("seeded", {"step": self.steps_done, "tasks": tasks})
+            if self._has_prepared:
+                self.checkpoint()  # it may have taken as long as many steps
             self._prepared_s = self.clock() - began - paused
         return paused
 

@@ -1,17 +1,20 @@
 """Turns of R-Zero with a scripted sampler; answers are the same where they are the same number."""
 
 import math
+from collections import Counter
 
 import pytest
 
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
+from tinyzero.games.question_set import QuestionSet
 from tinyzero.games.r_zero import RZero
-from tinyzero.types import Completion, Role, Stage, VerdictStatus
+from tinyzero.types import Completion, Role, Stage, Task, VerdictStatus
 
 DICE = "<question>How many dots are on a die?</question>\n\\boxed{21}"
 SUM = "<question>What is the sum of all whole numbers from one to one hundred?</question>\n\\boxed{5050}"
 PROOF = "<question>Prove that there are infinitely many primes.</question>\n\\boxed{yes}"
+PRIMES = "<question>How many primes are there below one hundred?</question>\n\\boxed{25}"
 NONSENSE = "I would rather not."
 UNANSWERED = "<question>How many primes are there below one hundred?</question>"
 
@@ -90,7 +93,7 @@ def test_challenger_and_solver_take_turns():
     places = [game.place_of(step) for step in range(11)]
     assert [place.is_challenger for place in places] == [True, True, False, False, False] * 2 + [True]
     assert [place.turn for place in places] == [0] * 5 + [1] * 5 + [2]
-    assert [place.place for place in places] == [0, 1, 0, 1, 2] * 2 + [0]
+    assert [place.step_of_turn for place in places] == [0, 1, 0, 1, 2] * 2 + [0]
 
 
 def test_a_frozen_challenger_has_no_turn():
@@ -143,10 +146,10 @@ def test_a_challengers_step_trains_the_challenger_alone_and_says_what_was_measur
         ("What is the sum of all whole numbers from one to one hundred?", ("5050",)),
     ]
     assert played.new_tasks[0].author == "proposer@3"
-    assert played.metrics["solver/question/majority_share"] == 0.75
+    assert played.metrics["proposer/question/majority_share"] == 0.75
     # clusters of 2, 1 and the unreadable one: entropy 1.5 log 2 of log 4; and one cluster
-    assert played.metrics["solver/question/consistency"] == pytest.approx((0.25 + 1) / 2)
-    assert played.metrics["solver/question/confidence"] == pytest.approx(0.5)
+    assert played.metrics["proposer/question/consistency"] == pytest.approx((0.25 + 1) / 2)
+    assert played.metrics["proposer/question/confidence"] == pytest.approx(0.5)
     assert "solver/accuracy" not in played.metrics  # nobody knows what is right
 
 
@@ -154,19 +157,24 @@ def test_questions_are_written_before_the_solvers_turn_and_those_of_middling_dif
     sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "21", "20", "19"), "sum": boxed("5050")})
     game = make_game(make_config(), sampler)
     assert prepared(game, 0) == prepared(game, 1) == []
-    assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4)]
+    assert prepared(game, 2)[:3] == [(0, 4), (2, 4), (4, 4)]
     assert [(task.message, task.outputs) for task in game.questions.kept] == [
         ("How many dots are on a die?", ("21",))
     ]
-    assert prepared(game, 2) == prepared(game, 3) == []
+    assert prepared(game, 2) == []
     streams = [request.stream for request in sampler.requests]
     assert len(set(streams)) == len(streams)
 
 
-@pytest.mark.parametrize(("distance", "kept"), [(0.25, 1), (0.24, 0), (0.5, 1)])
-def test_a_question_on_the_border_of_what_is_kept(distance, kept):
-    sampler = ScriptedSampler([DICE], {"dots": boxed("21", "21", "21", "20")})
-    game = make_game(make_config({"max_distance": distance}), sampler)
+@pytest.mark.parametrize(
+    ("distance", "agreeing", "kept"),
+    [(0.25, 3, 1), (0.24, 3, 0), (0.5, 4, 1), (0.3, 8, 1), (0.3, 2, 1), (0.3, 9, 0), (0.3, 1, 0)],
+)
+def test_a_question_on_the_border_of_what_is_kept(distance, agreeing, kept):
+    attempts = 4 if agreeing in (3, 4) else 10
+    others = [str(30 + number) for number in range(attempts - agreeing)]
+    sampler = ScriptedSampler([DICE], {"dots": boxed(*["21"] * agreeing, *others)})
+    game = make_game(make_config({"max_distance": distance, "label_attempts": attempts}), sampler)
     prepared(game, 2)
     assert len(game.questions.kept) == kept
 
@@ -199,45 +207,52 @@ def test_a_solver_learns_what_its_majority_said():
     assert len(game.play(3).replayed_tasks) == 2
 
 
-def test_intrinsic_rewards_are_small_extras_of_readable_answers():
-    config = make_config({"confidence_weight": 0.1, "consistency_weight": 0.05, "solver_steps": 1})
-    sampler = ScriptedSampler([DICE], {"dots": boxed("21", "20")})
+def test_confidence_is_a_small_extra_where_verdicts_differ_and_nothing_where_they_agree():
+    config = make_config({"confidence_weight": 0.1, "solver_steps": 1})
+    sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "20"), "sum": boxed("1", "2")})
     game = make_game(config, sampler)
     prepared(game, 2)
-    sampler.answers = {"dots": boxed("21", "21", "21", "")}
+    sampler.answers = {"dots": boxed("21", "20", "21", ""), "sum": boxed("1")}
     played = game.play(2)
-    consistency = 1 - (0.75 * math.log(4 / 3) + 0.25 * math.log(4)) / math.log(4)
-    expected = {"accuracy": 1.0, "confidence": 0.05, "consistency": 0.05 * consistency}
-    assert played.rollouts[0].reward.terms == pytest.approx(expected)
-    assert played.rollouts[3].reward.total == 0
-
-
-def test_every_question_comes_once_before_one_comes_again():
-    numbered = [f"<question>What is {n} times {n + 1}?</question>\\boxed{{0}}" for n in range(5)]
-    answers = {"What is": boxed("1", "2")}
-    config = make_config({"questions": 5, "solver_steps": 5}, selfplay={"proposals_per_step": 5})
-    game = make_game(config, ScriptedSampler(numbered, answers))
-    prepared(game, 2)
-    drawn = [
-        [rollout.prompt.text.split("\n")[0] for rollout in game.play(step).rollouts[::4]]
-        for step in range(2, 7)
+    by_question = {}
+    for rollout in played.rollouts:
+        by_question.setdefault(rollout.prompt.text.split()[1], []).append(rollout.reward.terms)
+    assert by_question["many"] == [
+        {"accuracy": 1, "confidence": pytest.approx(0.05)},
+        {"accuracy": 0, "confidence": pytest.approx(0.05)},
+        {"accuracy": 1, "confidence": pytest.approx(0.05)},
+        {"accuracy": 0, "confidence": 0},
     ]
-    assert all(len(set(batch)) == 2 for batch in drawn[:2])
-    flat = [text for batch in drawn for text in batch]
-    assert len(set(flat[:5])) == 5
-    assert flat[:5] != flat[5:10]  # another order
+    assert by_question["is"] == [{"accuracy": 1, "confidence": 0}] * 4
+
+
+@pytest.mark.parametrize(("size", "count"), [(5, 2), (17, 16), (3, 4), (4, 4), (7, 3)])
+def test_every_question_comes_once_before_one_comes_again_in_whole_batches(size, count):
+    tasks = [Task(id=str(n), kind="question", program="", inputs=(), outputs=("1",)) for n in range(size)]
+    questions = QuestionSet(turn=0, kept=tasks)
+    seen = Counter()
+    for place in range(12):
+        batch = [task.id for task in questions.draw(count, place, seed=3)]
+        assert len(set(batch)) == len(batch) == min(size, count)
+        seen.update(batch)
+        counts = [seen[task.id] for task in tasks]
+        assert max(counts) - min(counts) <= 1
+    orders = [[task.id for task in questions.draw(count, place, seed=3)] for place in range(12)]
+    assert size <= count or len({tuple(order) for order in orders}) > 2  # not the same again and again
 
 
 def test_without_a_question_to_learn_from_the_challenger_plays_on_and_the_next_step_writes_again():
     sampler = ScriptedSampler([SUM], {"sum": boxed("5050"), "dots": boxed("21", "20")})
     game = make_game(make_config(), sampler)
-    assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4)]
+    assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4), (4, 6), (6, 6)]
     assert {rollout.prompt.role for rollout in game.play(2).rollouts} == {Role.PROPOSER}
-    assert prepared(game, 3) == [(4, 5), (5, 5)]
+    assert prepared(game, 3) == [(6, 8), (8, 8)]
     sampler.questions = [DICE]
-    assert prepared(game, 3) == [(5, 6), (6, 6)]
-    assert {rollout.prompt.role for rollout in game.play(3).rollouts} == {Role.SOLVER}
-    assert prepared(game, 4) == []
+    assert prepared(game, 3) == []  # once a step, also after a resume
+    assert prepared(game, 4) == [(8, 10), (10, 10)]
+    played = game.play(4)
+    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.SOLVER}
+    assert [task.message for task in played.new_tasks] == ["How many dots are on a die?"]
 
 
 def test_a_set_that_is_half_written_is_gone_on_with(tmp_path):
@@ -258,12 +273,35 @@ def test_a_set_that_is_half_written_is_gone_on_with(tmp_path):
 
 
 def test_a_new_turn_has_new_questions():
-    game = make_game(make_config(), ScriptedSampler([DICE], {"": boxed("1", "2")}))
+    sampler = ScriptedSampler([DICE], {"": boxed("1", "2")})
+    game = make_game(make_config(), sampler)
     prepared(game, 2)
-    old = game.questions.kept
-    assert prepared(game, 7) == [(0, 4), (2, 4), (4, 4)]
+    assert [task.message for task in game.questions.kept] == ["How many dots are on a die?"]
+    sampler.questions = [SUM]
+    assert prepared(game, 7)[:3] == [(0, 4), (2, 4), (4, 4)]
     assert game.questions.turn == 1
-    assert [task.id for task in game.questions.kept] == [task.id for task in old]
+    assert [task.message.split()[2] for task in game.questions.kept] == ["the"]
+
+
+def test_a_question_is_reported_as_new_once_with_the_attempts_at_it():
+    sampler = ScriptedSampler([DICE, SUM], {"": boxed("1", "2")})
+    game = make_game(make_config(), sampler)
+    assert [task.message.split()[2] for task in game.play(0).new_tasks] == ["dots", "the"]
+    assert game.play(1).new_tasks == []
+    sampler.questions = [DICE, PRIMES]
+    prepared(game, 2)
+    played = game.play(2)
+    assert [task.message.split()[2] for task in played.new_tasks] == ["primes"]
+    assert [task.message.split()[2] for task in played.replayed_tasks] == ["dots"]
+    attempted = {rollout.task_id for rollout in played.rollouts}
+    assert {task.id for task in (*played.new_tasks, *played.replayed_tasks)} == attempted
+
+
+def test_answers_that_say_nothing_are_not_the_majority():
+    sampler = ScriptedSampler([DICE], {"dots": [r"\boxed{.}", r"\boxed{$}", r"\boxed{\text{}}", ""]})
+    played = make_game(make_config(), sampler).play(0)
+    assert {rollout.verdict.status for rollout in played.untrained} == {VerdictStatus.MALFORMED}
+    assert played.rollouts[0].reward.total == 0
 
 
 def test_unreadable_questions_in_a_checkpoint_are_an_error(tmp_path):

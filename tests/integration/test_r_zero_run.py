@@ -6,8 +6,9 @@ import pytest
 from forced import ForcedSampler, r_zero_config, script
 
 from tinyzero.assembly import assemble
+from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder
-from tinyzero.trainer import Trainer
+from tinyzero.runs.records import read
 
 
 def play(config, run, *, steps):
@@ -52,21 +53,57 @@ def test_each_learns_in_its_turn_and_a_resumed_run_equals_an_uninterrupted_one(t
         assert all(a.equal(b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.slow
-def test_training_writes_questions_as_tasks_and_tells_of_writing_them(tmp_path):
-    config = r_zero_config('evaluation.heldout="none"', "run.max_steps=2")
-    run = RunFolder.create(tmp_path, "run", config)
+def train(run, config, *, stop_at=None):
+    """A run as `tinyzero train` plays it, asked to stop once so many questions are written."""
     told = []
     with assemble(config, run, make_sampler=partial(ForcedSampler, script=script)) as trainer:
-        assert isinstance(trainer, Trainer)
-        trainer.observers = (Listener(told),)
-        trainer.train()
-    assert told == [("seeding", 0, 8), ("seeding", 4, 8), ("seeding", 8, 8)]
+        trainer.observers = (Recorder(run, preset="test"), Listener(told, trainer, stop_at))
+        summary = trainer.train()
+    return told, summary
+
+
+@pytest.mark.slow
+def test_what_is_stopped_while_questions_are_written_goes_on_and_equals_an_uninterrupted_run(tmp_path):
+    config = r_zero_config('evaluation.heldout="none"', "run.max_steps=3")
+    whole, broken = (RunFolder.create(tmp_path, name, config) for name in ("whole", "broken"))
+    told, _ = train(whole, config)
+    assert told == [(0, 8), (4, 8), (8, 8)]
+    told, summary = train(broken, config, stop_at=4)
+    assert (told, summary.step) == ([(0, 8), (4, 8)], 1)
+    told, summary = train(broken, config)
+    assert (told, summary.step) == ([(4, 8), (8, 8)], 3)
+    for log in ("metrics", "tasks", "replays"):
+        assert logged(broken, log) == logged(whole, log)
+    tasks = logged(whole, "tasks")
+    assert {task["kind"] for task in tasks} == {"question"}
+    assert len({task["id"] for task in tasks}) == len(tasks)
+    assert all(task["attempts"] == 4 and task["outputs"] for task in tasks)
+
+
+def logged(run, name):
+    """The lines of a log, without what a clock says."""
+    return [
+        {key: value for key, value in line.items() if not key.startswith("time/")}
+        for line in read(getattr(run, name))
+    ]
+
+
+@pytest.mark.slow
+def test_a_frozen_challenger_is_the_base_model_and_the_solver_learns_in_every_step(tmp_path):
+    config = r_zero_config('evaluation.heldout="none"', "run.max_steps=3", "selfplay.train_proposer=false")
+    run = RunFolder.create(tmp_path, "run", config)
+    train(run, config)
+    lines = logged(run, "metrics")
+    assert [sorted(name for name in line if name.endswith("grad_norm")) for line in lines] == [
+        ["learner/solver/grad_norm"]
+    ] * 3
+    authors = {task["author"] for task in logged(run, "tasks")}
+    assert authors == {"base@0"}
 
 
 class Listener:
-    def __init__(self, told):
-        self.told = told
+    def __init__(self, told, trainer, stop_at):
+        self.told, self.trainer, self.stop_at = told, trainer, stop_at
 
     def on_start(self, start):
         pass
@@ -76,7 +113,9 @@ class Listener:
 
     def on_event(self, name, detail):
         if name == "seeding":
-            self.told.append((name, detail["tasks"], detail["wanted"]))
+            self.told.append((detail["tasks"], detail["wanted"]))
+            if detail["tasks"] == self.stop_at:
+                self.trainer.request_stop()
 
     def on_end(self, summary):
         pass

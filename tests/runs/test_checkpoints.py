@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,47 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_an_intact_one(run):
     write(run, 15, "fifteen")
     checkpoints.prune(run, 1)
     assert restored(run)[1] == "fifteen"
+
+
+def rewrite(run, text):
+    return checkpoints.write(run, 20, {"notes": Notebook(text)}, {}, replace=True)
+
+
+def test_a_checkpoint_is_replaced_where_the_game_has_moved_on(run):
+    write(run, 20, "twenty")
+    rewrite(run, "later")
+    assert restored(run)[1] == "later"
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000020"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_kill_while_the_only_checkpoint_is_replaced_loses_none(run, number, monkeypatch):
+    """Killed before the first or the second of the two renames."""
+    write(run, 20, "twenty")
+    real, calls = Path.rename, []
+
+    def rename(path, target):
+        calls.append(path)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        rewrite(run, "later")
+    monkeypatch.undo()
+    assert restored(run)[1] == "twenty"
+    rewrite(run, "last")
+    assert restored(run)[1] == "last"
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-000020"]
+
+
+def test_a_kill_after_that_leaves_the_new_one_and_the_old_one_goes_with_the_next(run):
+    shutil.copytree(write(run, 20, "twenty"), run.checkpoints / ".step-000020.replaced")
+    (run.checkpoints / ".step-000020.replaced" / "notes" / "deep" / "text").write_text("older")
+    assert restored(run)[1] == "twenty"
+    write(run, 30, "thirty")
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-000020", "step-000030"]
 
 
 def test_an_intact_checkpoint_is_not_written_twice(run):

@@ -25,6 +25,8 @@ def read(answer, **limits):
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
         ("\\boxed{7\nand so on", "7"),
+        (r"cut off at \boxed{123", ""),
+        (r"\boxed{\frac{1}{", ""),
         ("no box", ""),
         (r"\boxed{}", ""),
         (r"\boxed", ""),
@@ -43,6 +45,17 @@ def test_the_last_question_counts_if_an_answer_follows():
     assert read(r"\boxed{6} " + answer).stage is Stage.PARSED
 
 
+def test_a_question_that_is_given_up_without_an_end_is_not_the_question():
+    answer = r"<question>Draft one, maybe? No: <question>How many sides has a cube?</question> \boxed{6}"
+    assert read(answer).message == "How many sides has a cube?"
+
+
+def test_what_only_looks_begun_has_to_keep_the_form():
+    answer = "Problem: something hard.\n\n<question>How many sides has a cube?</question>\\boxed{6}"
+    assert read(answer).message == "How many sides has a cube?"
+    assert read("Problem: How many sides has a cube?").stage is Stage.PARSED
+
+
 def test_thoughts_are_not_questions():
     thought = r"<think><question>A draft of it, perhaps?</question> \boxed{1}</think> nothing"
     assert read(thought).detail == "no <question> in the answer"
@@ -54,7 +67,7 @@ def test_thoughts_are_not_questions():
         ("Prove that two is the only even prime.", "proof"),
         ("Show that it is so, for all whole numbers.", "proof"),
         (r"What is in \boxed{5}, do you think?", "boxed"),
-        ("Why?", "empty"),
+        ("Why?", "too short"),
         ("x" * 61, "61 characters"),
     ],
 )
@@ -74,7 +87,7 @@ def test_improve_and_approved_are_no_proofs():
 def test_the_ideal_answers_are_read_back(style):
     task = example_question()
     proposal = Proposal(kind="question", program="", inputs=(), message=task.message)
-    assert read(QUESTION.render_proposal(proposal, style)) == proposal
+    assert read(QUESTION.render_proposal(proposal, style), is_begun=style == "direct") == proposal
     verdict = QUESTION.answer_job(task, QUESTION.render_answer(task, "5/11", style))
     assert verdict.status is VerdictStatus.CORRECT
 
@@ -87,15 +100,21 @@ def test_prompts_say_who_answers_and_hide_the_answer(style):
     assert task.message in solve.text
     assert "5/11" not in solve.text
     if style == "direct":
-        assert read(propose.prefill + " How many sides has\na cube?\n\nIt has six.").message == (
-            "How many sides has a cube?"
-        )
+        assert read(
+            propose.prefill + " How many sides has\na cube?\nAnswer: 6\n\nIt has six.", is_begun=True
+        ).message == ("How many sides has a cube?")
         assert read_answer(solve.prefill + "5/11}. The end") == "5/11"
 
 
 def test_held_out_answers_are_compared_in_normal_form():
     task = replace(example_question(), outputs=("1200",))
-    said = {r"\boxed{1,200}": True, r"\boxed{1200.0}": True, r"\boxed{\$1200}": True, r"\boxed{1201}": False}
+    said = {
+        r"\boxed{1,200}": True,
+        r"\boxed{1200.0}": True,
+        r"\boxed{\$1200}": True,
+        r"\boxed{1200 \text{ dollars}}": True,
+        r"\boxed{1201}": False,
+    }
     for text, is_right in said.items():
         verdict = QUESTION.answer_job(task, text)
         assert verdict.is_correct is is_right, text

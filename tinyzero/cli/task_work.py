@@ -52,6 +52,8 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
     """
     from tinyzero.pool import add_imports
 
+    if run.config().selfplay.game == "r-zero":
+        raise ConfigError(f"{run.path} is a run of R-Zero, which has no pool to import into")
     if run.path.resolve() == source.path.resolve():
         raise ConfigError(f"{run.path} cannot import from itself; name another run")
     with run.exclusive():

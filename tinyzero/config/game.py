@@ -69,11 +69,9 @@ class RZeroConfig(Section):
     """A question is kept only where the answers that agree are at least so sure, exp(mean logprob): with a
     vote of unsure answers, the label is a guess."""
     confidence_weight: float = Field(default=0.0, ge=0, le=0.2)
-    """Extra reward of a solver for sure answers, times their confidence. Such rewards alone are known to
-    ruin a model in some twenty steps; watch held-out accuracy."""
-    consistency_weight: float = Field(default=0.0, ge=0, le=0.2)
-    """Extra reward of a solver where all its attempts at a question agree, times 1 - their entropy. The same
-    holds of it."""
+    """Extra reward of a solver for sure answers, times their confidence, where some attempts at the question
+    are right and some are not. Such rewards alone are known to ruin a model in some twenty steps; watch
+    held-out accuracy."""
     compare_s: float = Field(default=2.0, gt=0)
     """Seconds after which comparing two answers is given up; they then count as different."""
 
@@ -114,7 +112,7 @@ class PoolConfig(Section):
     """Share of the pool, at most 8 tasks, that is run again each step; what no longer gives the same is
     dropped."""
     max_program_chars: int = Field(default=2000, ge=40)
-    """Longer programs are refused as proposals."""
+    """Longer programs are refused as proposals; R-Zero: longer questions."""
 
 
 class BonusConfig(Section):
@@ -193,7 +191,7 @@ class WatchConfig(Section):
     """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
     truncated: float | None = Field(default=0.5, ge=0, le=1)
     """Share of a role's completions that run out of budget, above which the budget is too small."""
-    false_confidence: float | None = Field(default=0.03, ge=0, le=1)
+    false_confidence: float | None = Field(default=0.05, ge=0, le=1)
     """Fall of the held-out accuracy since the first window, above which answers that have become surer or
     more alike (R-Zero) are so without being better. Needs evaluation.every_steps within a window."""
     easier_programs: float | None = Field(default=0.7, gt=0)

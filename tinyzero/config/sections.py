@@ -181,9 +181,6 @@ _LATER_PENALTIES = (
 )
 
 
-_MOST_INTRINSIC = 0.2  # of a reward of 1 for what the majority says
-
-
 class Config(Section):
     """One run, whole."""
 
@@ -234,11 +231,6 @@ class Config(Section):
         wanted = next((name for name, value in foreign.items() if value), None)
         if wanted is not None:
             raise ValueError(f'{wanted} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
-        if self.r_zero.confidence_weight + self.r_zero.consistency_weight > _MOST_INTRINSIC:
-            raise ValueError(
-                f"r_zero.confidence_weight and consistency_weight add up to more than {_MOST_INTRINSIC}: a "
-                "solver would learn to be sure instead of right; lower one"
-            )
 
     def _check_penalties(self) -> None:
         malformed = self.rewards.malformed_proposal

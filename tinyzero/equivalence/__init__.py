@@ -8,8 +8,8 @@ with AnswerComparer() as comparer:
     assert majority(labels) == (0, 2 / 3)
 """
 
-from tinyzero.equivalence.clusters import Comparer, cluster, majority
-from tinyzero.equivalence.comparer import AnswerComparer
+from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import AnswerComparer, same_by_form
 from tinyzero.equivalence.forms import normal_form
 
-__all__ = ["AnswerComparer", "Comparer", "cluster", "majority", "normal_form"]
+__all__ = ["AnswerComparer", "cluster", "majority", "normal_form", "same_by_form"]

@@ -3,17 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Protocol
 
 from tinyzero.equivalence.forms import normal_form
+from tinyzero.types import Comparer
 
 NO_ANSWER = -1
-
-
-class Comparer(Protocol):
-    """Tells which pairs of answers are the same."""
-
-    def same(self, pairs: Sequence[tuple[str, str]]) -> list[bool]: ...
 
 
 def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[int]]:

@@ -12,6 +12,7 @@ from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
 _FILE = "questions.json"
+_NUMBERS = ("turn", "num_written", "rounds", "extended_at")
 
 
 @dataclass(slots=True)
@@ -23,12 +24,16 @@ class QuestionSet:
         num_written: proposals, readable or not.
         rounds: of writing; names their random numbers.
         kept: questions with a label, the only output of their task; no two alike.
+        extended_at: the newest step for which one more round was written, since there were too few; or -1.
+        told: ids of the questions of the whole run that were reported as new tasks.
     """
 
     turn: int = -1
     num_written: int = 0
     rounds: int = 0
     kept: list[Task] = field(default_factory=list)
+    extended_at: int = -1
+    told: set[str] = field(default_factory=set)
 
     def begin(self, turn: int) -> None:
         """Start anew with a turn; nothing where it has begun already."""
@@ -43,28 +48,42 @@ class QuestionSet:
         self.rounds += 1
 
     def draw(self, count: int, place: int, seed: int) -> list[Task]:
-        """The questions of a step: each once before one comes again, in an order of its own every time.
+        """The questions of a step, no two alike; none comes again before all the others have come.
 
         Args:
             place: of the step in the turn, from 0.
         """
-        size = len(self.kept)
-        places = range(place * count, place * count + min(count, size))
-        orders = {epoch: self._order(epoch, seed) for epoch in {at // size for at in places}}
-        drawn = [self.kept[orders[at // size][at % size]] for at in places]
-        return list({task.id: task for task in drawn}.values())
+        if len(self.kept) <= count:
+            return list(self.kept)
+        line: list[int] = []
+        epoch = 0
+        while len(line) < (place + 1) * count:
+            # Who is at the end of the line already must not stand in the same batch twice.
+            waiting = set(line[len(line) - len(line) % count :])
+            order = self._order(epoch, seed)
+            line += sorted(order, key=waiting.__contains__)
+            epoch += 1
+        return [self.kept[index] for index in line[place * count : (place + 1) * count]]
 
     def _order(self, epoch: int, seed: int) -> list[int]:
         order = list(range(len(self.kept)))
         Random(f"{seed}/questions/{self.turn}/{epoch}").shuffle(order)
         return order
 
+    def untold(self, tasks: Iterable[Task]) -> list[Task]:
+        """Those that are now reported for the first time."""
+        new = [task for task in tasks if task.id not in self.told]
+        self.told.update(task.id for task in new)
+        return new
+
     def save(self, folder: Path) -> None:
         content = {
             "turn": self.turn,
             "num_written": self.num_written,
             "rounds": self.rounds,
+            "extended_at": self.extended_at,
             "kept": [to_record(task) for task in self.kept],
+            "told": sorted(self.told),
         }
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -73,15 +92,13 @@ class QuestionSet:
         try:
             content: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             kept = [from_record(record) for record in content["kept"]]
-            numbers = {name: int(content[name]) for name in ("turn", "num_written", "rounds")}
+            told = {str(name) for name in content["told"]}
+            numbers = {name: int(content[name]) for name in _NUMBERS}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read the questions in {folder / _FILE}: {error}") from error
-        self.turn, self.num_written, self.rounds = (
-            numbers["turn"],
-            numbers["num_written"],
-            numbers["rounds"],
-        )
-        self.kept = kept
+        for name, number in numbers.items():
+            setattr(self, name, number)
+        self.kept, self.told = kept, told
 
 
 def labelled(task: Task, label: str) -> Task:

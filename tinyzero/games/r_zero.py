@@ -14,14 +14,14 @@ from pathlib import Path
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.games.asking import ask
-from tinyzero.games.metrics import length_metrics, solver_metrics, unanimity
+from tinyzero.games.metrics import length_metrics, solver_metrics
 from tinyzero.games.pool_metrics import term_metrics
 from tinyzero.games.question_metrics import challenge_metrics, set_metrics
 from tinyzero.games.question_set import QuestionSet, labelled
 from tinyzero.games.scoring import Attempted, score_attempts
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
-from tinyzero.rewards import challenger_reward, confidence, repetition_penalties
+from tinyzero.rewards import challenger_reward, repetition_penalties
 from tinyzero.tasks import QUESTION
 from tinyzero.types import (
     Answer,
@@ -37,18 +37,20 @@ from tinyzero.types import (
     Task,
 )
 
+_ROUNDING = 1e-9  # 8 of 10 are as far from one half as 2 of 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a step stands.
 
     Attributes:
-        turn: how many solver's turns came before. place: of the step in the turn of its player, from 0.
+        turn: how many solver's turns came before. step_of_turn: from 0.
     """
 
     is_challenger: bool
     turn: int
-    place: int
+    step_of_turn: int
 
 
 class RZero:
@@ -64,14 +66,16 @@ class RZero:
         """Whose turn it is: first the challenger's, then the solver's, and so on."""
         r_zero = self.config.r_zero
         first = r_zero.challenger_steps if self.config.selfplay.train_proposer else 0
-        turn, place = divmod(step, first + r_zero.solver_steps)
-        is_challenger = place < first
-        return Place(is_challenger=is_challenger, turn=turn, place=place if is_challenger else place - first)
+        turn, rest = divmod(step, first + r_zero.solver_steps)
+        is_challenger = rest < first
+        return Place(
+            is_challenger=is_challenger, turn=turn, step_of_turn=rest if is_challenger else rest - first
+        )
 
     def prepare(self, step: int) -> Iterator[tuple[int, int]]:
         """Before a solver's step: let the challenger write, until the turn has its set of questions.
 
-        Where no question of the set was fit to learn from, every step tries once more.
+        Where too few questions were fit for the batch of one step, every step writes another round.
 
         Yields:
             Before and after every round of writing, how many questions were written and how many shall be.
@@ -80,12 +84,19 @@ class RZero:
         if where.is_challenger:
             return
         self.questions.begin(where.turn)
-        wanted = self.config.r_zero.questions
-        if self.questions.num_written >= wanted and not self.questions.kept:
-            wanted = self.questions.num_written + 1
-        if self.questions.num_written < wanted:
-            yield self.questions.num_written, wanted
+        if self.questions.num_written < self.config.r_zero.questions:
+            yield from self._write(step, self.config.r_zero.questions)
+        is_short = len(self.questions.kept) < self.config.r_zero.questions_per_step
+        if is_short and self.questions.extended_at != step:
+            yield from self._write(
+                step, self.questions.num_written + self.config.selfplay.proposals_per_step, is_extra=True
+            )
+
+    def _write(self, step: int, wanted: int, *, is_extra: bool = False) -> Iterator[tuple[int, int]]:
+        yield self.questions.num_written, wanted
         while self.questions.num_written < wanted:
+            if is_extra:
+                self.questions.extended_at = step
             self._write_round(step, wanted - self.questions.num_written)
             yield self.questions.num_written, wanted
 
@@ -95,7 +106,7 @@ class RZero:
         count = min(self.config.selfplay.proposals_per_step, most)
         outcomes = self.read(self.write(count, stream), step)
         surveys = self.survey(_distinct(outcomes), f"{stream}/label")
-        fit = [labelled(one.task, one.label) for one in surveys if self.teaches(one)]
+        fit = answered([one for one in surveys if self.teaches(one)])
         self.questions.add(fit, num_written=count)
 
     def play(self, step: int) -> Round:
@@ -123,11 +134,10 @@ class RZero:
             rollouts=proposed,
             advantages=advantages.estimate(proposed, self.config.advantages),
             untrained=measured,
-            new_tasks=[labelled(one.task, one.label) for one in surveys if one.label],
+            new_tasks=self.questions.untold(answered(surveys)),
             metrics={
                 **challenge_metrics(proposed, outcomes, penalties),
-                **survey_metrics(surveys),
-                **unanimity(measured),
+                **survey_metrics(Role.PROPOSER, surveys),
                 **length_metrics(Role.SOLVER, measured),
                 **term_metrics(proposed),
             },
@@ -137,7 +147,9 @@ class RZero:
     def solve(self, step: int, where: Place) -> Round:
         """Answer some of the turn's questions G times; who says what the label says is right."""
         watch = Stopwatch()
-        tasks = self.questions.draw(self.config.r_zero.questions_per_step, where.place, self.config.run.seed)
+        tasks = self.questions.draw(
+            self.config.r_zero.questions_per_step, where.step_of_turn, self.config.run.seed
+        )
         with watch("solve"):
             answers = self.ask_solver(tasks, self.config.selfplay.attempts, f"{step}/solve")
         with watch("judge"):
@@ -148,15 +160,15 @@ class RZero:
             ]
             surveys = survey(tasks, answers, self.comparer)
         rollouts = self.score_answers(attempted, surveys)
-        is_first = where.place == 0
+        new = self.questions.untold(tasks)
         return Round(
             rollouts=rollouts,
             advantages=advantages.estimate(rollouts, self.config.advantages),
-            new_tasks=self.questions.kept if is_first else [],
-            replayed_tasks=[] if is_first else tasks,
+            new_tasks=new,
+            replayed_tasks=[task for task in tasks if task not in new],
             metrics={
                 **solver_metrics(rollouts),
-                **survey_metrics(surveys),
+                **survey_metrics(Role.SOLVER, surveys),
                 **set_metrics(self.questions),
                 **length_metrics(Role.SOLVER, rollouts),
                 **term_metrics(rollouts),
@@ -183,7 +195,10 @@ class RZero:
 
     def _read(self, answer: Answer, step: int) -> Task | Rejection:
         proposal = QUESTION.parse_proposal(
-            answer.text, [], max_program_chars=self.config.pool.max_program_chars
+            answer.text,
+            [],
+            max_program_chars=self.config.pool.max_program_chars,
+            is_begun=bool(answer.prompt.prefill),
         )
         outcome = QUESTION.accept(proposal, [], step) if isinstance(proposal, Proposal) else proposal
         if isinstance(outcome, Rejection):
@@ -212,7 +227,7 @@ class RZero:
         r_zero = self.config.r_zero
         return (
             bool(one.label)
-            and abs(one.share - 0.5) <= r_zero.max_distance
+            and abs(one.share - 0.5) <= r_zero.max_distance + _ROUNDING
             and one.confidence >= r_zero.min_confidence
         )
 
@@ -227,7 +242,7 @@ class RZero:
         weight = self.config.r_zero.repetition_weight
         shares = {one.task.id: one.share for one in surveys}
         return [
-            Rollout(answer=answer, reward=RewardBreakdown(terms={"format": 0.0}), rejection=outcome)
+            Rollout(answer=answer, reward=challenger_reward(None, 0.0), rejection=outcome)
             if isinstance(outcome, Rejection)
             else Rollout(
                 answer=answer,
@@ -243,26 +258,21 @@ class RZero:
         return repetition_penalties(questions, distance=self.config.r_zero.repetition_distance)
 
     def score_answers(self, attempted: Sequence[Attempted], surveys: Sequence[Survey]) -> list[Rollout]:
-        """One rollout per attempt, with the intrinsic terms that are configured."""
+        """One rollout per attempt; with `r_zero.confidence_weight`, a little more for what was sure.
+
+        Only where some attempts are right and some are not: the differences in confidence alone, divided by
+        their standard deviation, would weigh as much as a verdict.
+        """
         rollouts = score_attempts(attempted, self.config.rewards)
-        extra = [term for one in surveys for term in self._intrinsic(one)]
+        weight = self.config.r_zero.confidence_weight
+        if not weight:
+            return rollouts
+        extra = [sure * weight for one in surveys for sure in one.confidences]
+        mixed = {one.task.id for one in attempted if 0 < one.num_correct < len(one.verdicts)}
         return [
-            replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, **terms}))
-            for rollout, terms in zip(rollouts, extra, strict=True)
+            with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
+            for rollout, value in zip(rollouts, extra, strict=True)
         ]
-
-    def _intrinsic(self, one: Survey) -> Iterator[dict[str, float]]:
-        """Extra terms of each answer to a question. One that cannot be read gets none."""
-        r_zero = self.config.r_zero
-        for answer, text in zip(one.answers, one.texts, strict=True):
-            terms = {
-                "confidence": r_zero.confidence_weight * confidence(answer.completion.sampler_logprobs),
-                "consistency": r_zero.consistency_weight * one.consistency,
-            }
-            yield {name: value if text else 0.0 for name, value in terms.items() if self._pays(name)}
-
-    def _pays(self, term: str) -> bool:
-        return bool(getattr(self.config.r_zero, f"{term}_weight"))
 
     def save(self, folder: Path) -> None:
         self.questions.save(folder)
@@ -270,6 +280,16 @@ class RZero:
     def load(self, folder: Path) -> None:
         """The saved questions. Raises CheckpointError."""
         self.questions.load(folder)
+
+
+def with_term(rollout: Rollout, name: str, value: float) -> Rollout:
+    """The rollout with one more term in its reward."""
+    return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))
+
+
+def answered(surveys: Sequence[Survey]) -> list[Task]:
+    """The questions that have an answer, with it."""
+    return [labelled(one.task, one.label) for one in surveys if one.label]
 
 
 def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:

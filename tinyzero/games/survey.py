@@ -8,7 +8,7 @@ from statistics import fmean
 from tinyzero.equivalence import cluster, majority
 from tinyzero.rewards import confidence, consistency
 from tinyzero.tasks.question import read_answer
-from tinyzero.types import Answer, Comparer, Task, Verdict, VerdictStatus
+from tinyzero.types import Answer, Comparer, Role, Task, Verdict, VerdictStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,9 @@ class Survey:
     @property
     def verdicts(self) -> list[Verdict]:
         """With the majority, or not: nobody knows what is right."""
-        return [
-            judge(text, is_right=bool(text) and text_cluster == self._most)
-            for text, text_cluster in zip(self.texts, self.clusters, strict=True)
-        ]
-
-    @property
-    def _most(self) -> int:
-        found = majority(self.clusters)
-        return -1 if found is None else found[0]
+        most, _ = majority(self.clusters) or (None, 0.0)
+        pairs = zip(self.texts, self.clusters, strict=True)
+        return [judge(text, is_right=number == most) for text, number in pairs]
 
     @property
     def consistency(self) -> float:
@@ -50,13 +44,18 @@ class Survey:
 
     @property
     def confidence(self) -> float:
-        """Mean of exp(mean logprob) over the answers that agree with the majority; 0 where there are none."""
-        agreeing = [
-            confidence(answer.completion.sampler_logprobs)
-            for answer, verdict in zip(self.answers, self.verdicts, strict=True)
-            if verdict.is_correct
-        ]
+        """Mean over the answers that agree with the majority; 0 where there are none."""
+        pairs = zip(self.confidences, self.verdicts, strict=True)
+        agreeing = [sure for sure, verdict in pairs if verdict.is_correct]
         return fmean(agreeing) if agreeing else 0.0
+
+    @property
+    def confidences(self) -> list[float]:
+        """exp(mean logprob) of each answer; 0 where nothing was read."""
+        return [
+            confidence(answer.completion.sampler_logprobs) if text else 0.0
+            for answer, text in zip(self.answers, self.texts, strict=True)
+        ]
 
 
 def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer) -> list[Survey]:
@@ -89,13 +88,18 @@ def judge(text: str, *, is_right: bool) -> Verdict:
     return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
 
 
-def survey_metrics(surveys: Iterable[Survey]) -> dict[str, float]:
-    """How sure and how much at one the solver is; means over the questions with an answer."""
+def survey_metrics(role: Role, surveys: Iterable[Survey]) -> dict[str, float]:
+    """How sure and how much at one the solver is; means over the questions with an answer.
+
+    Args:
+        role: whose step it is. A challenger's questions are fresh, a solver's chosen for their difficulty:
+            figures of different things.
+    """
     labelled = [one for one in surveys if one.label]
     if not labelled:
         return {}
     return {
-        "solver/question/majority_share": fmean(one.share for one in labelled),
-        "solver/question/consistency": fmean(one.consistency for one in labelled),
-        "solver/question/confidence": fmean(one.confidence for one in labelled),
+        f"{role}/question/majority_share": fmean(one.share for one in labelled),
+        f"{role}/question/consistency": fmean(one.consistency for one in labelled),
+        f"{role}/question/confidence": fmean(one.confidence for one in labelled),
     }

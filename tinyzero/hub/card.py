@@ -105,7 +105,8 @@ def _how_to_use(facts: Facts) -> str:
 
 def _how_trained(facts: Facts) -> str:
     config = facts.config
-    seconds = sum(_seconds(line.get("time/step_s")) for line in read(facts.run.metrics))
+    phases = ("time/step_s", "time/prepare_s")
+    seconds = sum(_seconds(line.get(phase)) for line in read(facts.run.metrics) for phase in phases)
     bits = "4-bit (NF4)" if facts.was_four_bit else "unquantised"
     lines = [
         "## Training",

@@ -75,7 +75,8 @@ def read_rows(path: Path) -> list[TaskRow]:
     """All tasks. Raises ExportError, which names the line, where one is none."""
     if not path.is_file():
         raise ExportError(f"there is no {path}; the run has verified no task yet")
-    rows = [_row(path, number, line) for number, line in _lines(path)]
+    by_id = {row.id: row for row in (_row(path, number, line) for number, line in _lines(path))}
+    rows = list(by_id.values())
     if not rows:
         raise ExportError(f"{path} is empty; the run has verified no task yet")
     return rows
@@ -135,7 +136,7 @@ def _table(rows: Sequence[TaskRow]) -> str:
 
 def _kind_line(kind: str, rows: Sequence[TaskRow]) -> str:
     rates = [row.solve_rate for row in rows if row.solve_rate is not None]
-    shapes = len({row.shape for row in rows})
+    shapes = len({row.shape or row.id for row in rows})
     shares: Mapping[str, Any] = {
         "mean": f"{fmean(rates):.2f}" if rates else "-",
         "never": f"{rates.count(0) / len(rates):.0%}" if rates else "-",

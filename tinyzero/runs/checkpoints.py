@@ -19,6 +19,7 @@ from tinyzero.runs.records import append_event
 
 logger = logging.getLogger(__name__)
 
+_REPLACED = ".replaced"
 _PROGRESS = "progress.json"
 
 
@@ -61,9 +62,7 @@ def write(
         with explaining_failures(target):
             _remove_leftovers(run_folder, step)
             _fill(aside, step, parts, progress)
-            shutil.rmtree(target, ignore_errors=True)
-            aside.rename(target)
-            sync_tree(run_folder.checkpoints)
+            _put_in_place(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
@@ -78,6 +77,7 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, A
     Raises:
         CheckpointError: there are checkpoints and none is intact.
     """
+    _put_back(run_folder)
     folder, damages = _newest_intact(run_folder)
     for damaged, damage in damages.items():
         logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
@@ -100,10 +100,11 @@ def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
     Raises:
         CheckpointError: the run has no checkpoint yet, or the disk refuses.
     """
+    _put_back(run_folder)
     target = latest(run_folder)
     if target is None:
         raise CheckpointError(f"{run_folder.path} has no checkpoint yet; train it for some steps first")
-    aside, replaced = (target.with_name(f".{target.name}{suffix}") for suffix in ("", ".replaced"))
+    aside = target.with_name(f".{target.name}")
     content = _read_progress(target)
     with explaining_failures(target):
         for leftover in run_folder.checkpoints.glob(".step-*"):
@@ -113,10 +114,7 @@ def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
         content["files"] = _fingerprints(aside)
         (aside / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         sync_tree(aside)
-        target.rename(replaced)
-        aside.rename(target)
-        sync_tree(run_folder.checkpoints)
-        shutil.rmtree(replaced)
+        _put_in_place(aside, target)
     return target
 
 
@@ -158,6 +156,26 @@ def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
     if damages:
         raise CheckpointError(f"no checkpoint in {run_folder.checkpoints} is intact; start a new run")
     return None, {}
+
+
+def _put_in_place(aside: Path, target: Path) -> None:
+    """Let a whole folder be the checkpoint, in the place of another, if any, which goes last of all."""
+    replaced = target.with_name(f".{target.name}{_REPLACED}")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if target.exists():
+        target.rename(replaced)
+    aside.rename(target)
+    sync_tree(target.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _put_back(run_folder: RunFolder) -> None:
+    """A kill between the two renames of `_put_in_place` leaves the older checkpoint aside: it is still it."""
+    for replaced in run_folder.checkpoints.glob(f".step-*{_REPLACED}"):
+        target = replaced.with_name(replaced.name.removeprefix(".").removesuffix(_REPLACED))
+        if not target.exists():
+            with explaining_failures(target):
+                replaced.rename(target)
 
 
 def _fill(folder: Path, step: int, parts: Mapping[str, Stateful], progress: Mapping[str, Any]) -> None:
@@ -210,6 +228,7 @@ def _remove_leftovers(run_folder: RunFolder, step: int) -> None:
     The run's lock says that nobody else is writing. A checkpoint of a later step than the run has come to is
     a damaged one: kept, it would count as the newest, and be kept in the place of an intact one.
     """
+    _put_back(run_folder)
     later = (folder for folder in listing(run_folder) if step_of(folder) > step)
     for folder in (*run_folder.checkpoints.glob(".step-*"), *later):
         shutil.rmtree(folder)

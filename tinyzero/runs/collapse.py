@@ -96,13 +96,13 @@ RULES: Final = (
         name="duplicates",
         figure=mean_of("proposer/duplicate_share"),
         is_beyond=gt,
-        advice="the proposer repeats tasks of the pool; raise sampling.temperature or lower learner.lr",
+        advice="the proposer repeats itself; raise sampling.temperature or lower learner.lr",
     ),
     Rule(
         name="few_shapes",
         figure=mean_of("proposer/distinct_shapes"),
         is_beyond=lt,
-        advice='new tasks are alike but for names; pool.reference_sampling = "novel" or a lower learner.lr',
+        advice='new tasks are alike; pool.reference_sampling = "novel", r_zero.repetition_weight, learner.lr',
     ),
     Rule(
         name="one_kind",
@@ -157,7 +157,7 @@ RULES: Final = (
         figure=lambda windows: windows.fall("heldout/mean/sampled"),
         is_beyond=gt,
         unless=lambda windows: not any(map(windows.has_risen, _INTRINSIC)),
-        advice="answers are surer and more alike, and worse; set r_zero.confidence_weight to 0, or stop",
+        advice="the solver agrees with itself more, and is right less; lower learner.lr, or stop the run",
     ),
     Rule(
         name="easier_programs",

@@ -215,7 +215,9 @@ def left_s(state: RunState) -> float | None:
     recent = [step.metrics["time/step_s"] for step in state.steps[-_RECENT:] if "time/step_s" in step.metrics]
     if not recent or state.max_steps <= 0:
         return None
-    left = max(0, state.max_steps - state.step) * median(recent)
+    takes_turns = any("time/prepare_s" in step.metrics for step in state.steps[1:])
+    a_step = elapsed_s(state) / len(state.steps) if takes_turns else median(recent)
+    left = max(0, state.max_steps - state.step) * a_step
     minutes = _minutes_left_s(state)
     return left if minutes is None else min(left, minutes)
 

@@ -90,7 +90,7 @@ def candidates(answer: str, tag: str) -> Iterator[str]:
     yield from (block.body.strip() for block in reversed(blocks) if block.tag not in _LABELS)
     text = final_part(answer)
     yield from reversed(labelled(text, tag))
-    yield from (boxed.strip() for boxed in reversed(_BOXED.findall(text)))
+    yield from (value.strip() for value in reversed(_BOXED.findall(text)))
     yield text.strip().strip("`").strip()
     yield from reversed(_told(text, tag))
 
@@ -104,7 +104,10 @@ def _told(text: str, tag: str) -> list[str]:
 
 
 def boxed(text: str) -> str:
-    r"""What the last `\boxed{...}` holds, whose braces may nest and need not be closed; empty without one."""
+    r"""What the last `\boxed{...}` holds, whose braces may nest; empty without one, or where it is cut off.
+
+    Models forget to close it: then it ends with its line, if another follows.
+    """
     start = text.rfind("\\boxed{")
     if start < 0:
         return ""
@@ -114,7 +117,8 @@ def boxed(text: str) -> str:
         depth += {"{": 1, "}": -1}.get(letter, 0)
         if depth == 0:
             return inside[:place].strip()
-    return inside.partition("\n")[0].strip()
+    line, newline, _ = inside.partition("\n")
+    return line.strip() if newline else ""
 
 
 def _bare(text: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from tinyzero.equivalence import normal_form
+from tinyzero.equivalence import normal_form, same_by_form
 from tinyzero.tasks.answers import boxed, final_part
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import malformed
@@ -26,8 +26,9 @@ from tinyzero.types import (
     VerdictStatus,
 )
 
-_QUESTION = re.compile(r"<question>(.*?)(?:</question>|\Z)", re.DOTALL)
+_QUESTION = re.compile(r"<question>((?:(?!<question>).)*?)(?:</question>|(?=<question>)|\Z)", re.DOTALL)
 _PROOF = re.compile(r"\b(?:prove|proof|show that|explain why|justify)\b", re.IGNORECASE)
+_SOLUTION = re.compile(r"^\W*(?:answer|solution)\b", re.IGNORECASE | re.MULTILINE)
 _LEAST_CHARS = 12
 _BEGUN = "Problem:"
 MAX_ANSWER_CHARS = 200
@@ -54,13 +55,20 @@ class Question:
         return Prompt(role=Role.PROPOSER, kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
 
     def parse_proposal(
-        self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
+        self,
+        answer: str,
+        references: Sequence[Task],
+        *,
+        max_program_chars: int = 2000,
+        is_begun: bool = False,
     ) -> Proposal | Rejection:
         """The last question of an answer. An answer of its own has to follow, and is not believed.
 
-        Where the question was begun for the model, it is the first paragraph, and nothing has to follow.
+        Args:
+            is_begun: the question was begun for the model: it is the first paragraph, and nothing has to
+                follow.
         """
-        question = _begun(answer) if answer.startswith(_BEGUN) else _tagged(answer)
+        question = _begun(answer) if is_begun else _tagged(answer)
         if isinstance(question, Rejection):
             return question
         reason = refuse_question(question, max_program_chars)
@@ -98,7 +106,7 @@ class Question:
         text = read_answer(answer)
         if not text:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
-        is_right = normal_form(text) == normal_form(task.outputs[0])
+        is_right = same_by_form(normal_form(text), normal_form(task.outputs[0])) is True
         return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
 
     def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
@@ -115,7 +123,7 @@ class Question:
 
 def _begun(answer: str) -> str:
     paragraph = answer.removeprefix(_BEGUN).strip().partition("\n\n")[0]
-    return " ".join(paragraph.split())
+    return " ".join(_SOLUTION.split(paragraph)[0].split())
 
 
 def _tagged(answer: str) -> str | Rejection:
@@ -129,15 +137,15 @@ def _tagged(answer: str) -> str | Rejection:
 
 
 def read_answer(answer: str) -> str:
-    """The last boxed answer of a text, in one line; empty where there is none, or an essay."""
+    """The last boxed answer of a text, in one line; empty where there is none, nothing in it, or an essay."""
     text = " ".join(boxed(final_part(answer)).split())
-    return text if len(text) <= MAX_ANSWER_CHARS else ""
+    return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
 
 
 def refuse_question(question: str, max_chars: int) -> str:
     """Why a question cannot be asked, or an empty string."""
     if len(question) < _LEAST_CHARS:
-        return "the question is empty"
+        return "the question is too short to ask anything"
     if len(question) > max_chars:
         return f"the question has {len(question)} characters, {max_chars} are allowed"
     if "\\boxed" in question:
