@@ -206,6 +206,8 @@ def test_nothing_is_imported_into_a_run_that_cannot_take_it(command, made, train
         "has no checkpoint yet; train it for some steps first\n"
     )
     assert "cannot import from itself" in command("tasks", "mine", "--import", "mine")[2]
+    RunFolder.create(made.parent, "rz", load_config("nano-cpu", ['selfplay.game="r-zero"']))
+    assert "which has no pool to import into" in command("tasks", "rz", "--import", "x")[2]
     with trained.exclusive():
         assert "is being trained by process" in command("tasks", "mine", "--import", "x")[2]
     assert not (checkpoints.latest(trained) / "game" / IMPORTS).exists()

@@ -19,6 +19,14 @@ def test_the_data_set_holds_every_task_and_says_how_it_was_made(nano_run, tmp_pa
     assert "| deduction | 1 | 1 | 0.25 | 0% | 0% |" in card
 
 
+def test_a_task_that_stands_in_the_log_twice_is_one_row(nano_run, tmp_path):
+    first, _ = nano_run.tasks.read_text().splitlines(keepends=True)
+    with nano_run.tasks.open("a") as file:
+        file.write(first)
+    folder, _, _ = export_tasks(nano_run, tmp_path / "tasks")
+    assert len((folder / "tasks.jsonl").read_text().splitlines()) == 2
+
+
 def test_datasets_opens_the_folder(nano_run, tmp_path):
     from datasets import load_dataset
 

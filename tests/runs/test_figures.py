@@ -178,6 +178,16 @@ def test_what_some_steps_alone_take_time_for_is_shared_among_all():
     assert figures.elapsed_s(state) == 60
 
 
+@pytest.mark.parametrize(("prepared", "a_step"), [((3, 6), 30), ((1,), 10)])
+def test_the_time_left_counts_what_later_turns_will_have_to_prepare(prepared, a_step):
+    lines = [
+        {"step": step, "time/step_s": 10.0, **({"time/prepare_s": 100.0} if step in prepared else {})}
+        for step in range(1, 11)
+    ]
+    state = fold(RunState(config=R_ZERO), News(metrics=lines))
+    assert figures.left_s(state) == pytest.approx(80 * a_step)
+
+
 def test_what_is_prepared_is_told_in_the_words_of_the_game():
     detail = {"tasks": 3, "wanted": 9}
     assert figures.preparing_in_words("r-zero", detail) == "writing questions: 3 of 9"
