@@ -8,9 +8,8 @@ from itertools import permutations
 
 import pytest
 
-from tinyzero.config import Config
 from tinyzero.equivalence import AnswerComparer, cluster, majority
-from tinyzero.games.r_zero import RZero
+from tinyzero.games.question_scoring import score_questions
 from tinyzero.games.survey import survey
 from tinyzero.rewards import challenger_reward, repetition_penalties
 from tinyzero.tasks import QUESTION
@@ -51,11 +50,9 @@ def test_a_half_agreed_question_earns_one_and_not_one_half():
 
 def test_a_question_is_never_worth_less_than_nothing():
     assert challenger_reward(0.5, 1.0, repetition_weight=5).total == 0
-    config = Config.model_validate({"selfplay": {"game": "r-zero"}})
-    game = RZero(config, sampler=None, comparer=None)
     (answer,) = answers("no question")
     rejection = QUESTION.parse_proposal(answer.text, [])
-    (rollout,) = game.score_questions([answer], [rejection], [], [0.0])
+    (rollout,) = score_questions([answer], [rejection], [], [0.0], weight=1.0)
     assert rollout.reward == RewardBreakdown(terms={"uncertainty": 0.0, "repetition": 0.0})
 
 

@@ -17,11 +17,11 @@ from tinyzero.games.asking import ask
 from tinyzero.games.metrics import length_metrics, solver_metrics
 from tinyzero.games.pool_metrics import term_metrics
 from tinyzero.games.question_metrics import challenge_metrics, set_metrics
+from tinyzero.games.question_scoring import repetition, score_answers, score_questions
 from tinyzero.games.question_set import QuestionSet, labelled
-from tinyzero.games.scoring import Attempted, score_attempts
+from tinyzero.games.scoring import Attempted
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
-from tinyzero.rewards import challenger_reward, repetition_penalties
 from tinyzero.tasks import QUESTION
 from tinyzero.types import (
     Answer,
@@ -127,14 +127,18 @@ class RZero:
             attempts = self.ask_solver(tasks, self.config.r_zero.label_attempts, f"{step}/survey")
         with watch("judge"):
             surveys = survey(tasks, attempts, self.comparer)
-            penalties = self.penalties(outcomes)
-        proposed = self.score_questions(answers, outcomes, surveys, penalties)
-        measured = _attempts(surveys)
+            penalties = repetition(outcomes, distance=self.config.r_zero.repetition_distance)
+        proposed = score_questions(
+            answers, outcomes, surveys, penalties, weight=self.config.r_zero.repetition_weight
+        )
+        measured, with_answer = _attempts(surveys), answered(surveys)
+        new = self.questions.untold(with_answer)
         return Round(
             rollouts=proposed,
             advantages=advantages.estimate(proposed, self.config.advantages),
             untrained=measured,
-            new_tasks=self.questions.untold(answered(surveys)),
+            new_tasks=new,
+            replayed_tasks=[task for task in with_answer if task not in new],
             metrics={
                 **challenge_metrics(proposed, outcomes, penalties),
                 **survey_metrics(Role.PROPOSER, surveys),
@@ -159,7 +163,9 @@ class RZero:
                 for task, group, judged in zip(tasks, answers, verdicts, strict=True)
             ]
             surveys = survey(tasks, answers, self.comparer)
-        rollouts = self.score_answers(attempted, surveys)
+        rollouts = score_answers(
+            attempted, surveys, self.config.rewards, confidence_weight=self.config.r_zero.confidence_weight
+        )
         new = self.questions.untold(tasks)
         return Round(
             rollouts=rollouts,
@@ -231,60 +237,12 @@ class RZero:
             and one.confidence >= r_zero.min_confidence
         )
 
-    def score_questions(
-        self,
-        answers: Sequence[Answer],
-        outcomes: Sequence[Task | Rejection],
-        surveys: Sequence[Survey],
-        penalties: Sequence[float],
-    ) -> list[Rollout]:
-        """One rollout per proposal; unreadable ones earn 0."""
-        weight = self.config.r_zero.repetition_weight
-        shares = {one.task.id: one.share for one in surveys}
-        return [
-            Rollout(answer=answer, reward=challenger_reward(None, 0.0), rejection=outcome)
-            if isinstance(outcome, Rejection)
-            else Rollout(
-                answer=answer,
-                reward=challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
-                task_id=outcome.id,
-            )
-            for answer, outcome, penalty in zip(answers, outcomes, penalties, strict=True)
-        ]
-
-    def penalties(self, outcomes: Sequence[Task | Rejection]) -> list[float]:
-        """Share of the batch that is like each question; 0 for what is none."""
-        questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
-        return repetition_penalties(questions, distance=self.config.r_zero.repetition_distance)
-
-    def score_answers(self, attempted: Sequence[Attempted], surveys: Sequence[Survey]) -> list[Rollout]:
-        """One rollout per attempt; with `r_zero.confidence_weight`, a little more for what was sure.
-
-        Only where some attempts are right and some are not: the differences in confidence alone, divided by
-        their standard deviation, would weigh as much as a verdict.
-        """
-        rollouts = score_attempts(attempted, self.config.rewards)
-        weight = self.config.r_zero.confidence_weight
-        if not weight:
-            return rollouts
-        extra = [sure * weight for one in surveys for sure in one.confidences]
-        mixed = {one.task.id for one in attempted if 0 < one.num_correct < len(one.verdicts)}
-        return [
-            with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
-            for rollout, value in zip(rollouts, extra, strict=True)
-        ]
-
     def save(self, folder: Path) -> None:
         self.questions.save(folder)
 
     def load(self, folder: Path) -> None:
         """The saved questions. Raises CheckpointError."""
         self.questions.load(folder)
-
-
-def with_term(rollout: Rollout, name: str, value: float) -> Rollout:
-    """The rollout with one more term in its reward."""
-    return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))
 
 
 def answered(surveys: Sequence[Survey]) -> list[Task]:

@@ -1,0 +1,73 @@
+"""What R-Zero pays: a challenger for uncertain and new questions, a solver for agreeing with the label."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tinyzero.config import RewardsConfig
+from tinyzero.games.scoring import Attempted, score_attempts
+from tinyzero.games.survey import Survey
+from tinyzero.rewards import challenger_reward, repetition_penalties
+from tinyzero.types import Answer, Rejection, RewardBreakdown, Rollout, Task
+
+
+def repetition(outcomes: Sequence[Task | Rejection], *, distance: float) -> list[float]:
+    """Share of the batch that is like each question; 0 for what is none."""
+    questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
+    return repetition_penalties(questions, distance=distance)
+
+
+def score_questions(
+    answers: Sequence[Answer],
+    outcomes: Sequence[Task | Rejection],
+    surveys: Sequence[Survey],
+    penalties: Sequence[float],
+    *,
+    weight: float,
+) -> list[Rollout]:
+    """One rollout per proposal; unreadable ones earn 0.
+
+    Args:
+        surveys: of each different question among the outcomes.
+        penalties: as `repetition` gives them. weight: of these.
+    """
+    shares = {one.task.id: one.share for one in surveys}
+    return [
+        Rollout(answer=answer, reward=challenger_reward(None, 0.0), rejection=outcome)
+        if isinstance(outcome, Rejection)
+        else Rollout(
+            answer=answer,
+            reward=challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
+            task_id=outcome.id,
+        )
+        for answer, outcome, penalty in zip(answers, outcomes, penalties, strict=True)
+    ]
+
+
+def score_answers(
+    attempted: Sequence[Attempted],
+    surveys: Sequence[Survey],
+    config: RewardsConfig,
+    *,
+    confidence_weight: float,
+) -> list[Rollout]:
+    """One rollout per attempt; with a `confidence_weight`, a little more for what was sure.
+
+    Only where some attempts are right and some are not: the differences in confidence alone, divided by their
+    standard deviation, would weigh as much as a verdict.
+
+    Args:
+        surveys: of the same answers, in the same order.
+    """
+    rollouts = score_attempts(attempted, config)
+    if not confidence_weight:
+        return rollouts
+    extra = [sure * confidence_weight for one in surveys for sure in one.confidences]
+    mixed = {one.task.id for one in attempted if 0 < one.num_correct < len(one.verdicts)}
+    return [
+        _with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
+        for rollout, value in zip(rollouts, extra, strict=True)
+    ]
+
+
+def _with_term(rollout: Rollout, name: str, value: float) -> Rollout:
+    return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))
