@@ -107,3 +107,17 @@ def test_a_program_that_does_something_else_is_said(executor, text, said):
 def test_an_answer_is_judged_by_execution(executor, text, answer, status):
     task = complete(read_task(text), executor)
     assert judge(task, answer, executor).status is VerdictStatus(status)
+
+
+def test_a_question_is_judged_by_its_answer(executor):
+    task = read_task("question: How many sides\nhas a cube?\nanswer: 6\n")
+    assert (task.kind, task.message, task.outputs) == ("question", "How many sides has a cube?", ("6",))
+    assert complete(task, executor) == task
+    assert judge(task, r"It has \boxed{6.0}.", executor).is_correct
+    assert not judge(task, r"It has \boxed{8}.", executor).is_correct
+
+
+@pytest.mark.parametrize("text", ["question: How?", "question:\nanswer: 6", "question: How?\nanswer:"])
+def test_a_question_needs_an_answer(text):
+    with pytest.raises(ConfigError, match="a line `answer: "):
+        read_task(text)

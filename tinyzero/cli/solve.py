@@ -33,7 +33,7 @@ def solve(
         bool, typer.Option("--allow-weak-sandbox", help="Run programs even where they cannot be confined.")
     ] = False,
 ) -> None:
-    """Solve a task of your own: a program and `in: ...` or `out: ...`, pairs of both, or a task in JSON."""
+    """Solve a task of your own: a program and `in: ...` or `out: ...`, pairs of both, JSON, or a question."""
     from tinyzero.cli.screen import Screen
     from tinyzero.cli.talk import open_talk
     from tinyzero.execution import Executor
@@ -88,9 +88,9 @@ def _try(
 ) -> None:
     """All attempts of one speaker, each with its verdict, and the share that was right."""
     from tinyzero.games.solving import judge
-    from tinyzero.tasks import KINDS
+    from tinyzero.tasks import ALL_KINDS
 
-    prompt = KINDS[task.kind].solve_prompt(task, talk.config.prompts.style)
+    prompt = ALL_KINDS[task.kind].solve_prompt(task, talk.config.prompts.style)
     ids = talk.policy.encode(prompt)
     verdicts = []
     for number in range(attempts):
@@ -118,7 +118,7 @@ def in_words(task: "Task", verdict: "Verdict") -> str:
     lines = [f"verdict: {verdict.status}{detail}"]
     if verdict.answer and "\n" not in verdict.answer:
         lines.append(f"read: {verdict.answer}")
-    if not verdict.is_correct and task.kind in ("deduction", "error-prediction"):
+    if not verdict.is_correct and task.kind in ("deduction", "error-prediction", "question"):
         lines.append(f"right: {task.outputs[0]}")
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from tinyzero.execution.values import (
     render_arguments,
     same,
 )
-from tinyzero.tasks import KINDS
+from tinyzero.tasks import ALL_KINDS, KINDS, QUESTION
 from tinyzero.tasks.error_prediction import ErrorPrediction, end_of
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.programs import BadProgram, tidy
@@ -25,9 +25,11 @@ from tinyzero.types import Execution, Job, Runner, Task, Verdict
 
 EXAMPLES = (
     "a program and `in: 3` asks for the output, a program and `out: 7` for an input, "
-    "and two pairs or more of `in:` and `out:` lines for a program"
+    "two pairs or more of `in:` and `out:` lines for a program, and `question: ...` with a line "
+    "`answer: ...` for that answer"
 )
 _MAX_CHARS = 100_000
+_QUESTION, _ANSWER = "question:", "answer:"
 
 
 def read_task(text: str) -> Task:
@@ -38,6 +40,8 @@ def read_task(text: str) -> Task:
     """
     if len(text) > _MAX_CHARS:
         raise ConfigError(f"the task has {len(text)} characters; {_MAX_CHARS} are read")
+    if text.lstrip().startswith(_QUESTION):
+        return _question(text)
     fields = _from_json(text) if text.lstrip().startswith("{") else _from_lines(text)
     program, inputs, outputs = fields["program"], fields["inputs"], fields["outputs"]
     kind = str(fields.get("kind") or _kind(program, inputs, outputs))
@@ -53,6 +57,17 @@ def read_task(text: str) -> Task:
     )
     _check(task)
     return task
+
+
+def _question(text: str) -> Task:
+    """`question: ...`, over as many lines as it takes, and `answer: ...`."""
+    asked, found, answer = text.strip().removeprefix(_QUESTION).rpartition(f"\n{_ANSWER}")
+    message, right = " ".join(asked.split()), " ".join(answer.split())
+    if not found or not message or not right:
+        raise ConfigError(
+            f"the question has to end with a line `{_ANSWER} ...`, by which to judge; {EXAMPLES}"
+        )
+    return Task(id="own", kind=QUESTION.name, program="", inputs=(), outputs=(right,), message=message)
 
 
 def complete(task: Task, runner: Runner) -> Task:
@@ -87,7 +102,7 @@ def _result(kind: str, given: str, execution: Execution) -> Any:  # noqa: ANN401
 
 def judge(task: Task, answer: str, runner: Runner) -> Verdict:
     """The verdict on an answer (the prompt's prefill and the completion), by execution where it needs one."""
-    ((verdict,),) = judge_answers([task], [[answer]], kinds=KINDS, runner=runner)
+    ((verdict,),) = judge_answers([task], [[answer]], kinds=ALL_KINDS, runner=runner)
     return verdict
 
 
