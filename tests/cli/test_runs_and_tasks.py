@@ -263,6 +263,7 @@ def test_questions_are_listed_searched_and_shown_by_what_they_ask(command, tmp_p
     _, out, _ = command("tasks", "runs/q", "qqq")
     assert "What are the odds?" in out
     assert "answer   5/11" in out
+    assert "agreed   50% of 8 attempts" in out
     assert "hint" not in out
     code, out, _ = command("tasks", "runs/q", "--verify")
     assert code == 1

@@ -77,7 +77,7 @@ def page(
         f"task     {one_line(task.id)}",
         f"kind     {one_line(task.kind)}",
         f"step     {task.step}{f', proposed by {one_line(task.author)}' if task.author else ''}",
-        f"solved   {how_solved(task)}",
+        f"{'agreed ' if task.kind == 'question' else 'solved '}  {how_solved(task)}",
         *(
             f"again    {how_solved(again)}, step {again.step}"
             for again in tasks_of(replays)

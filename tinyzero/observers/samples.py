@@ -133,7 +133,8 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[Fact
     if sample.detail:
         yield _fact("because", sample.detail, view)
     if sample.role == "proposer" and task is not None and task.solve_rate is not None:
-        yield _fact("solved", f"{task.solve_rate:.0%} of {task.attempts} attempts", view)
+        label = "agreed" if task.kind == "question" else "solved"
+        yield _fact(label, f"{task.solve_rate:.0%} of {task.attempts} attempts", view)
     yield _fact("reward", _reward(sample), view)
 
 

@@ -192,6 +192,8 @@ def _task(task: TaskRecord) -> str:
         if task.solve_rate is None
         else f"solved by {task.solve_rate:.0%} of {task.attempts} attempts"
     )
+    if task.kind == "question":
+        rate = rate.replace("solved by", "agreed on by")
     pairs = "\n".join(f"f({i}) = {o}" for i, o in list(zip(task.inputs, task.outputs, strict=False))[:5])
     if task.kind == "question":
         pairs = f"majority: {', '.join(task.outputs)}"
