@@ -121,6 +121,11 @@ def test_held_out_answers_are_compared_in_normal_form():
     assert QUESTION.answer_job(task, "1200").status is VerdictStatus.MALFORMED
 
 
+def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer():
+    assert read_answer(r"<think>Perhaps \boxed{5}, but") == ""
+    assert read_answer(r"<think>Perhaps \boxed{5}</think> No: \boxed{6}") == "6"
+
+
 def test_an_essay_in_a_box_is_no_answer():
     assert read_answer("\\boxed{" + "long " * 100 + "}") == ""
 

@@ -138,6 +138,8 @@ def _tagged(answer: str) -> str | Rejection:
 
 def read_answer(answer: str) -> str:
     """The last boxed answer of a text, in one line; empty where there is none, nothing in it, or an essay."""
+    if answer.rfind("<think>") > answer.rfind("</think>"):  # cut off in mid-thought: a draft
+        return ""
     text = " ".join(boxed(final_part(answer)).split())
     return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
 
