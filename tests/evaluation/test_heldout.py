@@ -64,6 +64,7 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
         ([RECORD | {"kind": "poetry"}], "line 1: 'poetry' is none of the kinds deduction"),
         ([[]], "line 1: not a JSON object"),
         ([RECORD | {"stratum": 3}], "line 1: stratum is no text"),
+        ([RECORD | {"outputs": []}], "line 1: it has no output"),
         ([], "holds no task"),
     ],
 )

@@ -1,5 +1,6 @@
 """Turns of R-Zero with a scripted sampler; answers are the same where they are the same number."""
 
+import json
 import math
 from collections import Counter
 
@@ -9,6 +10,7 @@ from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
 from tinyzero.games.question_set import QuestionSet
 from tinyzero.games.r_zero import RZero
+from tinyzero.tasks.records import to_record
 from tinyzero.types import Completion, Role, Stage, Task, VerdictStatus
 
 DICE = "<question>How many dots are on a die?</question>\n\\boxed{21}"
@@ -306,7 +308,13 @@ def test_answers_that_say_nothing_are_not_the_majority():
 
 def test_unreadable_questions_in_a_checkpoint_are_an_error(tmp_path):
     game = make_game(make_config(), ScriptedSampler([DICE], {"": boxed("1", "2")}))
-    for content in ("", "[]", '{"turn": 0, "num_written": 1, "rounds": 1, "kept": [{"id": 3}]}'):
+    game.save(tmp_path)
+    saved = json.loads((tmp_path / "questions.json").read_text())
+    game.load(tmp_path)
+    unlabelled = {**to_record(Task(id="x", kind="question", program="", inputs=(), outputs=()))}
+    damaged = ({**saved, "num_written": 1, "kept": [unlabelled]}, {**saved, "kept": [{"id": 3}]})
+    none_written = {**saved, "kept": [{**unlabelled, "outputs": ["1"]}]}
+    for content in ("", "[]", *map(json.dumps, (*damaged, none_written))):
         (tmp_path / "questions.json").write_text(content)
         with pytest.raises(CheckpointError, match="questions"):
             game.load(tmp_path)

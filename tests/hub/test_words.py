@@ -13,7 +13,7 @@ from tinyzero.hub import curves
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.card import eval_results, write_card
-from tinyzero.hub.facts import Facts, record
+from tinyzero.hub.facts import Facts, public_config, record
 from tinyzero.hub.licence import Licence, licence_of
 from tinyzero.hub.merge import Merged, Survival
 from tinyzero.hub.results import Evaluation, read_evaluation
@@ -129,6 +129,26 @@ def test_a_local_base_is_named_without_its_path_and_not_claimed_to_be_on_the_hub
     assert str(tmp_path) not in card
     assert "\n# evil" not in card
     assert "> **Licence.** The licence of the base model is unknown" in card
+
+
+def test_what_is_published_names_no_folder_and_no_address_of_ones_own(facts):
+    mine = {
+        "run": {"output": "/home/me/runs"},
+        "model": {"base": "/home/me/base"},
+        "evaluation": {"heldout": "/home/me/set.jsonl"},
+        "sampling": {
+            "engine": "vllm",
+            "server_url": "http://me.internal:8000",
+            "server_adapters": "/home/me/adapters",
+            "server_key_file": "/home/me/key",
+        },
+    }
+    published = public_config(Config.model_validate(mine), facts().base)
+    text = json.dumps(published)
+    assert "/home/me" not in text
+    assert "me.internal" not in text
+    assert published["evaluation"]["heldout"] == "set.jsonl"
+    assert public_config(Config(), facts().base)["evaluation"]["heldout"] == "auto"
 
 
 def test_a_card_names_its_game_and_says_that_nobody_verified_answers_to_questions(facts):

@@ -94,11 +94,19 @@ class QuestionSet:
             kept = [from_record(record) for record in content["kept"]]
             told = {str(name) for name in content["told"]}
             numbers = {name: int(content[name]) for name in _NUMBERS}
+            _check(kept, num_written=numbers["num_written"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read the questions in {folder / _FILE}: {error}") from error
         for name, number in numbers.items():
             setattr(self, name, number)
         self.kept, self.told = kept, told
+
+
+def _check(kept: Iterable[Task], *, num_written: int) -> None:
+    """Raises ValueError."""
+    labels = [task.outputs for task in kept]
+    if num_written < len(labels) or any(len(label) != 1 for label in labels):
+        raise ValueError("a question without a label, or more kept than written")
 
 
 def labelled(task: Task, label: str) -> Task:

@@ -94,11 +94,17 @@ def merge_record(merged: Merged) -> dict[str, Any]:
     }
 
 
+_OF_ONES_OWN_NETWORK = ("server_url", "server_adapters", "server_key_file")
+
+
 def public_config(config: Config, base: Base) -> dict[str, Any]:
-    """The configuration with names in place of folders."""
+    """The configuration with names in place of folders, and without the address of a server."""
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["model"]["base"] = base.name
     tree["run"]["output"] = "runs"
+    tree["sampling"] |= dict.fromkeys(_OF_ONES_OWN_NETWORK)
+    if config.evaluation.heldout is not None:
+        tree["evaluation"]["heldout"] = Path(config.evaluation.heldout).name
     return tree
 
 

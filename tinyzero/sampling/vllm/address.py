@@ -121,6 +121,6 @@ def _reason(error: HTTPError) -> str:
 def _as_object(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
