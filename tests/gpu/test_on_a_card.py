@@ -6,14 +6,14 @@ from functools import partial
 
 import pytest
 import torch
+from bench.peak_memory import peak_memory
 from rounds import GradientRecorder, relative_distance
 
+from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import LearnerConfig, SamplingConfig
 from tinyzero.errors import OutOfMemory
-from tinyzero.learning.benchmark import as_rollouts, mixed_advantages
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
-from tinyzero.policy.peak_memory import peak_memory
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler
 from tinyzero.types import Prompt, Role, SamplingRequest

@@ -21,17 +21,8 @@ class Part(StrEnum):
 def bench(
     what: Annotated[
         Part,
-        typer.Argument(
-            help="executor: speed, exactness and leaks. sampling: the built-in sampler against transformers' "
-            "generate. learning: the built-in learner against TRL's."
-        ),
+        typer.Argument(help="executor: programs a second. sampling, learning: a model's tokens a second."),
     ] = Part.EXECUTOR,
-    hostile: Annotated[
-        int,
-        typer.Option(
-            "--hostile", min=0, help="executor: also run this many hostile programs, look for leaks (Linux)."
-        ),
-    ] = 0,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -40,48 +31,36 @@ def bench(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Another model: a Hub id or a folder.")] = None,
-    engine: Annotated[
-        str, typer.Option(help="sampling: builtin, or vllm on this machine's card.")
-    ] = "builtin",
+    engine: Annotated[str, typer.Option(help="builtin, or vllm on this machine's card.")] = "builtin",
     prompts: Annotated[int, typer.Option(min=1, help="Prompts, of held-out tasks.")] = 24,
     samples: Annotated[int, typer.Option(min=1, help="Answers to each.")] = 8,
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of an answer at most. Default: the preset's.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Laps that count, of each of the two in turn.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Laps that count.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure a part of TinyZero; takes about a minute on a quiet machine."""
+    """Measure the speed of a part of TinyZero; takes less than a minute on a quiet machine."""
     if what is Part.EXECUTOR:
-        _measure_executor(hostile, json=json)
+        _measure_executor(json=json)
         return
-    from tinyzero.cli import bench_model
+    from tinyzero.cli import speed
 
-    workload = bench_model.workload(preset, model, prompts, samples, tokens, repeats, engine=engine)
-    measure = bench_model.sampling if what is Part.SAMPLING else bench_model.learning
-    measured = measure(workload)
-    print(json_module.dumps(measured) if json else bench_model.in_words(measured))
+    work = speed.workload(
+        preset, model, engine=engine, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats
+    )
+    measured = speed.sampling_speed(work) if what is Part.SAMPLING else speed.learning_speed(work)
+    print(json_module.dumps(measured) if json else speed.as_table(measured))
 
 
-def _measure_executor(hostile: int, *, json: bool) -> None:
-    from tinyzero.execution import Executor, benchmark
+def _measure_executor(*, json: bool) -> None:
+    from tinyzero.cli.speed import executor_speed
+    from tinyzero.execution import Executor
 
     load_before = os.getloadavg()[0]
     with Executor() as executor:
-        results: dict[str, float] = {
-            "tier": executor.tier,
-            "cores": os.cpu_count() or 1,
-            "load_before": load_before,
-        }
-        for measure in (
-            benchmark.throughput,
-            benchmark.latency,
-            benchmark.batch_with_loops,
-            benchmark.wrong_timeouts,
-        ):
-            results |= measure(executor)
-        if hostile:
-            results |= benchmark.leftovers(executor, hostile)
+        machine = {"tier": executor.tier, "cores": os.cpu_count() or 1, "load_before": load_before}
+        results = machine | executor_speed(executor)
     if json:
         print(json_module.dumps(results))
         return

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from bench.peak_memory import peak_memory
 from torch import Tensor
 
 from gpu.setup import Failed, Setup, load, longest_request, num_tokens, request, synchronize
+from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import Config
-from tinyzero.learning.benchmark import as_rollouts, mixed_advantages
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy import Policy
-from tinyzero.policy.peak_memory import peak_memory
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Role, Rollout
 

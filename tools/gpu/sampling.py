@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 import torch
+from bench.sampling import generate
 
 from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, randomize, request, synchronize
 from tinyzero.errors import ConfigError
 from tinyzero.learning.scoring import score_completions
 from tinyzero.policy import Policy
-from tinyzero.sampling.benchmark import generate
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler, measure_gap
 from tinyzero.sampling.choice import choose_sampler

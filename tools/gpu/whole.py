@@ -12,8 +12,8 @@ import torch
 
 from gpu.setup import Failed, Setup, load, request
 from tinyzero.assembly import assemble
+from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import load_config
-from tinyzero.learning.benchmark import as_rollouts, mixed_advantages
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
 from tinyzero.policy import Policy

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.laps import Race, race
+from tinyzero.cli.speed import num_tokens
 from tinyzero.config import SamplingConfig
-from tinyzero.policy import Policy
-from tinyzero.race import Race, race
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Sampler, SamplingRequest
 
@@ -36,8 +37,7 @@ def race_against_generate(
     raced = sampler or BuiltinSampler(policy, config, seed=0)
 
     def ours(lap: int) -> float:
-        completions = raced.sample(replace(request, stream=f"{request.stream}/{lap}"))
-        return sum(len(completion.token_ids) for samples in completions for completion in samples)
+        return num_tokens(raced.sample(replace(request, stream=f"{request.stream}/{lap}")))
 
     def theirs(lap: int) -> float:
         torch.manual_seed(lap)

@@ -3,10 +3,11 @@ import sys
 
 import pytest
 import torch
+from bench.learning import race_against_trl
+from bench.peak_memory import peak_memory
 
+from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import LearnerConfig, SamplingConfig
-from tinyzero.learning.benchmark import as_rollouts, mixed_advantages, race_against_trl
-from tinyzero.policy.peak_memory import peak_memory
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Prompt, Role, SamplingRequest
 

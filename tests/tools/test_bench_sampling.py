@@ -1,8 +1,8 @@
 import pytest
 import torch
+from bench.sampling import _count, generate, race_against_generate
 
 from tinyzero.config import SamplingConfig
-from tinyzero.sampling.benchmark import _count, generate, race_against_generate
 from tinyzero.types import Prompt, Role, SamplingRequest
 
 TEXTS = ("2+2", "a much longer question", "f(x)")

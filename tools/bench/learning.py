@@ -1,17 +1,17 @@
 """The built-in learner against the one of TRL: same policy, rollouts and advantages."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from bench.laps import Race, race
+from bench.peak_memory import peak_memory
+from tinyzero.cli.speed import mixed_advantages
 from tinyzero.config import LearnerConfig
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy import Policy
-from tinyzero.policy.peak_memory import peak_memory
-from tinyzero.race import Race, race
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.policy.policy import Policy
+from tinyzero.types import Role, Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +56,3 @@ def race_against_trl(
         ours_peak=peak_memory(lambda: update(ours), policy.device),
         theirs_peak=peak_memory(lambda: update(theirs), policy.device),
     )
-
-
-def as_rollouts(prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
-    """Sampled answers, not judged."""
-    return [
-        Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
-        for prompt, samples in zip(prompts, completions, strict=True)
-        for completion in samples
-    ]
-
-
-def mixed_advantages(count: int) -> list[float]:
-    """1 and -1 in equal parts, mixed: what they are costs nothing, but zeros would be left out."""
-    advantages = [1.0 if place % 2 else -1.0 for place in range(count)]
-    random.Random(0).shuffle(advantages)
-    return advantages

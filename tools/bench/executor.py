@@ -1,4 +1,4 @@
-"""Measurements of the executor: speed, how exact its timeouts are, and what hostile programs leave behind."""
+"""Measurements of the executor: how exact its timeouts are, and what hostile programs leave behind."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
@@ -28,29 +27,6 @@ HOSTILE = (
     "import os\ndef f(x):\n  for fd in range(64):\n    try: os.write(fd, b'x')\n    except OSError: pass",
 )
 """An equal share of each; plus one endless loop in a hundred."""
-
-
-def throughput(executor: Executor, num_runs: int = 2000) -> dict[str, float]:
-    """Trivial runs in one batch."""
-    started = time.perf_counter()
-    executions = executor.run(TRIVIAL, [str(number) for number in range(num_runs)])
-    seconds = time.perf_counter() - started
-    return {
-        "runs_per_s": num_runs / seconds,
-        "child_cpu_ms": 1000 * sum(execution.cpu_s for execution in executions) / num_runs,
-    }
-
-
-def latency(executor: Executor, num_runs: int = 2000, num_threads: int = 4) -> dict[str, float]:
-    """Trivial runs that are asked for one at a time by each of several threads."""
-
-    def ask(number: int) -> float:
-        started = time.perf_counter()
-        executor.run(TRIVIAL, [str(number)])
-        return 1000 * (time.perf_counter() - started)
-
-    with ThreadPoolExecutor(num_threads) as threads:
-        return _percentiles("latency_ms", list(threads.map(ask, range(num_runs))))
 
 
 def batch_with_loops(executor: Executor, num_runs: int = 2000) -> dict[str, float]:

@@ -1,0 +1,242 @@
+"""How fast the executor, the sampler and the learner are on this machine: what `tinyzero bench` prints.
+
+Nothing is compared here; tools/benchmark.py races the same work against other implementations.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import count, cycle, islice
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from tinyzero.cli.hardware import choose_preset, look
+from tinyzero.config import Config, load_config
+from tinyzero.types import (
+    Answer,
+    Completion,
+    Prompt,
+    Resident,
+    RewardBreakdown,
+    Role,
+    Rollout,
+    SamplingRequest,
+)
+
+if TYPE_CHECKING:
+    from tinyzero.execution import Executor
+    from tinyzero.policy.policy import Policy
+
+_TRIVIAL = "def f(x): return x + 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A model, and how much it is asked.
+
+    Attributes:
+        samples: answers to each prompt, of `tokens` at most.
+        repeats: laps that count, after a first one that does not.
+    """
+
+    config: Config
+    prompts: int
+    samples: int
+    tokens: int
+    repeats: int
+
+
+def workload(
+    preset: str | None,
+    model: str | None,
+    *,
+    engine: str = "builtin",
+    prompts: int,
+    samples: int,
+    tokens: int | None,
+    repeats: int,
+) -> Workload:
+    """What the options mean. Raises PresetNotFound, and ConfigError for an unknown engine."""
+    overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
+    config = load_config(preset or choose_preset(look()), overrides)
+    tokens = tokens or config.selfplay.answer_tokens
+    return Workload(config=config, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats)
+
+
+def executor_speed(executor: "Executor", num_runs: int = 2000, num_threads: int = 4) -> dict[str, float]:
+    """Trivial programs: many in one batch, then each alone, from several threads at once."""
+    inputs = [str(number) for number in range(num_runs)]
+    started = time.perf_counter()
+    executions = executor.run(_TRIVIAL, inputs)
+    seconds = time.perf_counter() - started
+
+    def latency_ms(text: str) -> float:
+        began = time.perf_counter()
+        executor.run(_TRIVIAL, [text])
+        return 1000 * (time.perf_counter() - began)
+
+    with ThreadPoolExecutor(num_threads) as threads:
+        cuts = quantiles(threads.map(latency_ms, inputs), n=100)
+    return {
+        "runs_per_s": num_runs / seconds,
+        "child_cpu_ms": 1000 * sum(execution.cpu_s for execution in executions) / num_runs,
+        "latency_ms_p50": cuts[49],
+        "latency_ms_p99": cuts[98],
+    }
+
+
+def sampling_speed(work: Workload) -> dict[str, Any]:
+    """The sampler, with answers that use up the budget and with answers that end by themselves."""
+    from tinyzero.sampling.choice import choose_sampler
+
+    load_before = os.getloadavg()[0]
+    make_sampler = choose_sampler(work.config)
+    policy, asked = load(work.config), request(work)
+    sampler, laps, rows = make_sampler(policy, work.config), count(), {}
+
+    def sample() -> int:
+        return num_tokens(sampler.sample(replace(asked, stream=f"bench/{next(laps)}")))
+
+    try:
+        for name, stop_ids in (("equal lengths", frozenset[int]()), ("natural lengths", policy.stop_ids)):
+            policy.stop_ids = stop_ids
+            rows[name] = _timed(sample, work.repeats)
+    finally:
+        if isinstance(sampler, Resident):
+            sampler.close()
+    return circumstances(work, policy, load_before) | {"rows": rows}
+
+
+def learning_speed(work: Workload) -> dict[str, Any]:
+    """Updates, optimizer step included, on answers of the model's own."""
+    import torch
+
+    from tinyzero.learning.learner import LoraLearner
+    from tinyzero.sampling.builtin import BuiltinSampler
+
+    load_before = os.getloadavg()[0]
+    policy, asked = load(work.config), request(work)
+    completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(asked)
+    rollouts, tokens = as_rollouts(asked.prompts, completions), num_tokens(completions)
+    advantages = mixed_advantages(len(rollouts))
+    config = work.config.learner.model_copy(update={"schedule": "constant"})
+    budgets = dict.fromkeys(Role, work.tokens)
+    learner = LoraLearner(policy, config, policy.temperature, completion_budgets=budgets)
+
+    def update() -> int:
+        learner.update(rollouts, advantages)
+        if policy.device.type == "cuda":
+            torch.cuda.synchronize(policy.device)
+        return tokens
+
+    row = _timed(update, work.repeats)
+    return circumstances(work, policy, load_before) | {"rows": {"an update": row}}
+
+
+def load(config: Config) -> "Policy":
+    """The policy that a run of this configuration would begin with."""
+    from tinyzero.policy.device import prepare_device
+    from tinyzero.policy.loading import load_policy
+
+    return load_policy(
+        config.model,
+        config.policy,
+        device=prepare_device(config.hardware),
+        temperature=config.sampling.temperature,
+        seed=config.run.seed,
+    )
+
+
+def request(work: Workload) -> SamplingRequest:
+    """Held-out tasks of every kind, repeated where there are fewer than prompts."""
+    from tinyzero.evaluation.heldout import find_set, read_set
+    from tinyzero.policy.loading import resolve_base
+    from tinyzero.tasks import KINDS
+
+    nano = resolve_base("nano")
+    path = find_set("nano", nano, nano)
+    assert path is not None  # noqa: S101  it ships
+    tasks = [item.task for item in read_set(path, KINDS).tasks]
+    spread = tasks[:: max(1, len(tasks) // work.prompts)]
+    style = work.config.prompts.style
+    return SamplingRequest(
+        prompts=tuple(
+            KINDS[task.kind].solve_prompt(task, style) for task in islice(cycle(spread), work.prompts)
+        ),
+        num_samples=work.samples,
+        max_tokens=work.tokens,
+        stream="bench",
+        temperature=work.config.sampling.temperature,
+    )
+
+
+def as_rollouts(prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
+    """Sampled answers, not judged."""
+    return [
+        Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
+        for prompt, samples in zip(prompts, completions, strict=True)
+        for completion in samples
+    ]
+
+
+def mixed_advantages(size: int) -> list[float]:
+    """1 and -1 in equal parts, mixed: their values cost nothing, but a rollout with 0 is left out."""
+    advantages = [1.0 if place % 2 else -1.0 for place in range(size)]
+    random.Random(0).shuffle(advantages)
+    return advantages
+
+
+def num_tokens(completions: Sequence[Sequence[Completion]]) -> int:
+    return sum(len(completion.token_ids) for samples in completions for completion in samples)
+
+
+def circumstances(work: Workload, policy: "Policy", load_before: float) -> dict[str, Any]:
+    """What a figure depends on."""
+    import torch
+
+    on_cuda = policy.device.type == "cuda"
+    return {
+        "model": work.config.model.base,
+        "device": torch.cuda.get_device_name(policy.device) if on_cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "load_before": load_before,
+        "prompts": work.prompts,
+        "samples": work.samples,
+        "tokens": work.tokens,
+        "repeats": work.repeats,
+    }
+
+
+def heading(measured: Mapping[str, Any]) -> list[str]:
+    """The circumstances in words: the lines above a table."""
+    return [
+        f"{measured['model']} on {measured['device']}, threads: {measured['threads']}, "
+        f"load {measured['load_before']:.1f} before",
+        f"{measured['prompts']} prompts x {measured['samples']} answers of at most {measured['tokens']} "
+        f"tokens; medians of {measured['repeats']} laps",
+        "",
+    ]
+
+
+def as_table(measured: Mapping[str, Any]) -> str:
+    """For people: a line for each row."""
+    rows = measured["rows"].items()
+    lines = [f"{name:18}{row['tokens_per_s']:10.0f} tokens/s {row['seconds']:10.2f} s" for name, row in rows]
+    return "\n".join([*heading(measured), *lines])
+
+
+def _timed(work: Callable[[], int], repeats: int) -> dict[str, float]:
+    """Medians over laps of work that returns its tokens."""
+    laps = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        tokens = work()
+        laps.append((tokens, time.perf_counter() - started))
+    counted = laps[1:]  # the first compiles and warms up
+    return {
+        "seconds": round(median(seconds for _, seconds in counted), 4),
+        "tokens_per_s": round(median(tokens / seconds for tokens, seconds in counted), 4),
+    }
