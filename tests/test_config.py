@@ -256,13 +256,14 @@ def test_presets_come_from_the_checkout_before_the_package(tmp_path):
     assert find_presets(package) == {"checkout": tmp_path / "presets" / "checkout.toml"}
 
 
-def test_a_wheel_holds_the_presets(tmp_path):
+def test_a_wheel_holds_the_presets_and_the_programs_that_attack_the_sandbox(tmp_path):
     """What hatch would put into the wheel, unpacked where no pyproject.toml is near."""
     root = Path(__file__).parents[1]
     wheel = next(WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["standard"]))
     subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, str(tmp_path / "site")], check=True)
     program = (
-        "import tinyzero.config as c; print(*c.find_presets()); print(c.load_config('nano-cpu').model.base)"
+        "import tinyzero.config as c; print(*c.find_presets()); print(c.load_config('nano-cpu').model.base)\n"
+        "from tinyzero.execution.corpus import packaged_items; print(len(packaged_items()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     result = subprocess.run(
@@ -273,7 +274,7 @@ def test_a_wheel_holds_the_presets(tmp_path):
         text=True,
         check=True,
     )
-    assert result.stdout.splitlines() == [" ".join(find_presets()), "nano"]
+    assert result.stdout.splitlines() == [" ".join(find_presets()), "nano", "154"]
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

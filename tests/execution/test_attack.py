@@ -9,6 +9,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ import tinyzero
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
-from tinyzero.execution.attack import attack, load_items
-from tinyzero.execution.corpus import ITEMS
+from tinyzero.execution.attack import attack
+from tinyzero.execution.corpus import Item, load_items, packaged_items
+from tinyzero.types import Outcome
 
 CPU_S = 0.5
 """Enough for a memory bomb to reach the memory limit, on a slow machine too."""
@@ -26,7 +28,7 @@ CPU_S = 0.5
 
 def test_every_item_goes_as_it_should() -> None:
     with Executor(ExecutionConfig(cpu_s=CPU_S)) as executor:
-        report = attack(executor, ITEMS)
+        report = attack(executor, packaged_items())
     assert [item for item in report.items if not item.passed] == []
     assert (report.count("attack"), report.count("benign")) == (115, 39)
 
@@ -64,12 +66,12 @@ def test_every_item_goes_as_it_should_without_privileges(open_copy: Path) -> Non
         from tinyzero.config import ExecutionConfig
         from tinyzero.execution import Executor
         from tinyzero.execution.attack import attack
-        from tinyzero.execution.corpus import ITEMS
+        from tinyzero.execution.corpus import packaged_items
         os.setgroups([])
         os.setresgid(1001, 1001, 1001)
         os.setresuid(1001, 1001, 1001)
         with Executor(ExecutionConfig(cpu_s={CPU_S}), python={python!r}) as executor:
-            print(json.dumps(attack(executor, ITEMS).as_json()))
+            print(json.dumps(attack(executor, packaged_items()).as_json()))
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(
@@ -79,18 +81,16 @@ def test_every_item_goes_as_it_should_without_privileges(open_copy: Path) -> Non
     assert [item for item in report["items"] if not item["passed"]] == []
 
 
-ITEM = {"name": "a", "kind": "benign", "code": "def f(): return 2", "input": "", "expect": "ok", "also": []}
-
-
 def test_a_wrong_value_a_wrong_outcome_and_a_canary_fail_an_item(tmp_path: Path, executor: Executor) -> None:
     canary = tmp_path / "canary"
+    item = Item(name="a", kind="benign", code="def f(): return 2", input="", expect="ok")
     items = [
-        {**ITEM, "value": "2", "canary": None},
-        {**ITEM, "value": "1 + 1", "canary": None},
-        {**ITEM, "value": "2.0", "canary": None},
-        {**ITEM, "value": None, "canary": None, "expect": "timeout"},
-        {**ITEM, "value": None, "canary": None, "expect": "timeout", "also": ["ok"]},
-        {**ITEM, "value": None, "canary": str(canary)},
+        replace(item, value="2"),
+        replace(item, value="1 + 1"),
+        replace(item, value="2.0"),
+        replace(item, expect="timeout"),
+        replace(item, expect="timeout", also=("ok",)),
+        replace(item, canary=str(canary)),
     ]
     canary.touch()
     report = attack(executor, items)
@@ -110,10 +110,18 @@ def test_a_wrong_value_a_wrong_outcome_and_a_canary_fail_an_item(tmp_path: Path,
     ],
 )
 def test_items_are_read_from_a_file(tmp_path: Path, text: str) -> None:
-    item = {**ITEM, "value": None, "canary": None}
+    item = Item(name="a", kind="attack", code="def f(): return 2", input="", expect="ok", also=("oom",))
+    fields = {name: value for name, value in asdict(item).items() if name != "why"}
     path = tmp_path / "items.py"
-    path.write_text(text.format(item=item))
+    path.write_text(text.format(item=fields))
     assert load_items(path) == [item]
+
+
+def test_every_item_of_the_corpus_has_its_own_name_and_a_known_outcome() -> None:
+    items = packaged_items()
+    assert len({item.name for item in items}) == len(items) == 154
+    assert {outcome for item in items for outcome in (item.expect, *item.also)} <= set(Outcome)
+    assert all(item.why for item in items)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Run a corpus of attacks and honest programs, and say which of them went as they should."""
 
-import ast
-import runpy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tinyzero.config import ExecutionConfig
-from tinyzero.errors import ConfigError
+from tinyzero.execution.corpus import Item
 from tinyzero.execution.executor import Executor
 from tinyzero.execution.values import BadLiteral, parse_literal, same
 from tinyzero.types import Execution, Job
 
-FIELDS = ("name", "kind", "code", "input", "expect", "also", "value", "canary")
 ATTACK_LIMITS = ExecutionConfig(cpu_s=1.0)
 """A memory bomb takes some tenths of a second to reach the memory limit; by default it is a timeout."""
 
@@ -55,49 +52,12 @@ class AttackReport:
         }
 
 
-def load_items(path: Path) -> list[dict[str, Any]]:
-    """The `ITEMS` of a user's Python file: read as a literal where it is one, else by running the file.
-
-    Raises:
-        ConfigError: no such file, no such list, or an item without the fields.
-    """
-    try:
-        items = _literal_items(path.read_text("utf-8"))
-        items = runpy.run_path(str(path)).get("ITEMS") if items is None else items
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
-        raise ConfigError(f"{path} has no list of dicts named ITEMS, or an empty one")
-    for item in items:
-        if missing := [name for name in FIELDS if name not in item]:
-            raise ConfigError(f"{path}: item {item.get('name', '?')!r} lacks {', '.join(missing)}")
-    return items
-
-
-def _literal_items(source: str) -> Any:  # noqa: ANN401
-    """The value of `ITEMS` in a file that does nothing else; None where only running it would tell."""
-    statements = [s for s in ast.parse(source).body if not _is_docstring(s)]
-    match statements:
-        case [ast.Assign(targets=[ast.Name(id="ITEMS")], value=value)]:
-            pass
-        case _:
-            return None
-    try:
-        return ast.literal_eval(value)
-    except ValueError:
-        return None
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def attack(executor: Executor, items: Sequence[dict[str, Any]]) -> AttackReport:
+def attack(executor: Executor, items: Sequence[Item]) -> AttackReport:
     """Run the items in order, with the determinism check on."""
     for item in items:
-        if item["canary"]:
-            Path(item["canary"]).unlink(missing_ok=True)
-    jobs = [Job(program=item["code"], inputs=(item["input"],), check_determinism=True) for item in items]
+        if item.canary:
+            Path(item.canary).unlink(missing_ok=True)
+    jobs = [Job(program=item.code, inputs=(item.input,), check_determinism=True) for item in items]
     num_runs_before = executor.num_runs
     started = time.perf_counter()
     executions = [result for [result] in executor.run_jobs(jobs)]
@@ -108,14 +68,14 @@ def attack(executor: Executor, items: Sequence[dict[str, Any]]) -> AttackReport:
     )
 
 
-def _report(item: dict[str, Any], execution: Execution) -> ItemReport:
+def _report(item: Item, execution: Execution) -> ItemReport:
     outcome = execution.outcome.value
-    value_ok = not execution.is_ok or item["value"] is None or _is_expected(execution.value, item["value"])
-    canary_ok = not item["canary"] or not Path(item["canary"]).exists()
-    is_acceptable = outcome == item["expect"] or outcome in item["also"]
+    value_ok = not execution.is_ok or item.value is None or _is_expected(execution.value, item.value)
+    canary_ok = not item.canary or not Path(item.canary).exists()
+    is_acceptable = outcome == item.expect or outcome in item.also
     return ItemReport(
-        name=item["name"],
-        kind=item["kind"],
+        name=item.name,
+        kind=item.kind,
         outcome=outcome,
         value_ok=value_ok,
         canary_ok=canary_ok,
