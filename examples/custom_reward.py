@@ -9,7 +9,7 @@ import sys
 
 from training import train
 
-from tinyzero.rewards import BONUSES, Proposed
+from tinyzero.rewards.bonuses import BONUSES, Proposed
 from tinyzero.tasks.similarity import skeleton
 
 

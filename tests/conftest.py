@@ -39,7 +39,7 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
         import torch
 
         from tinyzero.config import ModelConfig, PolicyConfig
-        from tinyzero.policy import load_policy
+        from tinyzero.policy.loading import load_policy
 
         of_model = {name: options.pop(name) for name in tuple(options) if name in ModelConfig.model_fields}
         policy = load_policy(
@@ -91,7 +91,7 @@ def make_run(
 ):
     """A run folder with a checkpoint per step, metrics, tasks and environment."""
     from tinyzero.config import Config, load_config
-    from tinyzero.policy import load_policy
+    from tinyzero.policy.loading import load_policy
     from tinyzero.runs import checkpoints
     from tinyzero.runs.folder import RunFolder
     from tinyzero.runs.records import RecordWriter

@@ -13,10 +13,10 @@ from forced import ForcedSampler, r_zero_config, script
 import tinyzero
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config
-from tinyzero.rewards import BONUSES
+from tinyzero.games.choice import ALL_KINDS
+from tinyzero.rewards.bonuses import BONUSES
 from tinyzero.runs.collapse import RULES
 from tinyzero.runs.folder import RunFolder
-from tinyzero.tasks import ALL_KINDS
 from tinyzero.types import Role
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -104,7 +104,7 @@ def test_a_lesson_begins_with_what_the_policy_will_read(tokenizer):
     from nano.vocabulary import encode_prompt
 
     from tinyzero.config import ModelConfig, PolicyConfig
-    from tinyzero.policy import load_policy
+    from tinyzero.policy.loading import load_policy
 
     policy = load_policy(ModelConfig(base="nano"), PolicyConfig(), device="cpu", temperature=1.0)
     for lesson in islice(lessons(0, 0, 0.5), 40):

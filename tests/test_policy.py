@@ -13,8 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from tinyzero.config import ModelConfig, PolicyConfig
 from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError
-from tinyzero.policy import load_policy
-from tinyzero.policy.loading import check_fused_head
+from tinyzero.policy.loading import check_fused_head, load_policy
 from tinyzero.types import Prompt, Role
 
 IDS = torch.tensor([[5, 9, 33, 40, 7, 21]])

@@ -9,8 +9,10 @@ from transformers import AutoTokenizer
 
 import tinyzero
 from tinyzero.config import ModelConfig
-from tinyzero.policy import Frame, local_frame
-from tinyzero.tasks import KINDS, Style
+from tinyzero.policy.frame import Frame
+from tinyzero.policy.loading import local_frame
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.base import Style
 from tinyzero.tasks.composite import with_blocks
 from tinyzero.tasks.examples import example_tasks
 from tinyzero.types import Prompt, Role

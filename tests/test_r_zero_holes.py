@@ -8,12 +8,13 @@ from itertools import permutations
 
 import pytest
 
-from tinyzero.equivalence import AnswerComparer, cluster, majority
+from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import AnswerComparer
 from tinyzero.games.question_scoring import score_questions
 from tinyzero.games.survey import survey
-from tinyzero.rewards import challenger_reward, repetition_penalties
-from tinyzero.tasks import QUESTION
-from tinyzero.tasks.question import read_answer
+from tinyzero.rewards.repetition import repetition_penalties
+from tinyzero.rewards.uncertainty import challenger_reward
+from tinyzero.tasks.question import QUESTION, read_answer
 from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Task
 
 TASK = Task(id="t", kind="question", program="", inputs=(), outputs=(), message="How many?")

@@ -14,8 +14,8 @@ import tinyzero
 from tinyzero.config import Config, PoolConfig, RewardsConfig
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.pool import Pool
-from tinyzero.rewards import proposer_reward
+from tinyzero.pool.pool import Pool
+from tinyzero.rewards.verdicts import proposer_reward
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.funnel import make_task
 from tinyzero.tasks.judging import judge_answers

@@ -6,16 +6,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from tinyzero.config import Config
-from tinyzero.equivalence import AnswerComparer
+from tinyzero.equivalence.comparer import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
-from tinyzero.games.choice import choose_game
-from tinyzero.planning import is_open
+from tinyzero.games.choice import ALL_KINDS, choose_game
+from tinyzero.planning.fitting import is_open
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
 from tinyzero.sampling.choice import MakeSampler, choose_sampler
-from tinyzero.tasks import ALL_KINDS
 from tinyzero.trainer import Trainer
 from tinyzero.types import Resident, Role, Sampler
 
@@ -59,7 +58,8 @@ def assemble(
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
-        from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
+        from tinyzero.policy.device import prepare_device, release_memory
+        from tinyzero.policy.loading import load_policy, resolve_base
         from tinyzero.sampling.canary import check_sampler
 
         policy = load_policy(

@@ -10,7 +10,7 @@ from made import KINDS, metrics, sample, task, write_run
 from tinyzero.cli import run
 from tinyzero.config import load_config
 from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.pool import IMPORTS, Pool
+from tinyzero.pool.pool import IMPORTS, Pool
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.records import read

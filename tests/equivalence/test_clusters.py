@@ -1,6 +1,6 @@
 import pytest
 
-from tinyzero.equivalence import cluster, majority
+from tinyzero.equivalence.clusters import cluster, majority
 
 
 class Recording:

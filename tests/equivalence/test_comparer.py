@@ -16,9 +16,9 @@ from graders import (
     RUNS_CODE,
 )
 
-from tinyzero.equivalence import AnswerComparer, cluster, majority
 from tinyzero.equivalence import comparer as comparer_module
-from tinyzero.equivalence.comparer import same_by_form
+from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import AnswerComparer, same_by_form
 from tinyzero.equivalence.judge import GRADER, Judge, JudgeSettings
 from tinyzero.errors import ComparerBroken
 

@@ -6,7 +6,7 @@ import pytest
 
 from tinyzero.errors import ConfigError
 from tinyzero.evaluation.heldout import find_set, read_set
-from tinyzero.tasks import ALL_KINDS
+from tinyzero.games.choice import ALL_KINDS
 
 RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
 

@@ -9,7 +9,7 @@ from tinyzero.config import Config
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import SEEDING_ROUNDS, AbsoluteZero
-from tinyzero.pool import add_imports
+from tinyzero.pool.pool import add_imports
 from tinyzero.tasks import KINDS
 from tinyzero.types import Completion, Role, Stage, VerdictStatus
 

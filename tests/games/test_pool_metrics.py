@@ -1,7 +1,7 @@
 from tinyzero.config import PoolConfig, RewardsConfig
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
 from tinyzero.games.scoring import Attempted, score_attempts
-from tinyzero.pool import Pool
+from tinyzero.pool.pool import Pool
 from tinyzero.types import (
     Answer,
     Completion,

@@ -22,7 +22,7 @@ def make_cuda_policy(tiny_model_folder):
     import torch
 
     from tinyzero.config import ModelConfig, PolicyConfig
-    from tinyzero.policy import load_policy
+    from tinyzero.policy.loading import load_policy
 
     def make(*, adapters="shared", rank=16, base=tiny_model_folder, **model):
         policy = load_policy(

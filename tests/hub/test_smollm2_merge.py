@@ -16,7 +16,7 @@ from merging import (
 )
 
 from tinyzero.config import PolicyConfig
-from tinyzero.policy import load_policy
+from tinyzero.policy.loading import load_policy
 from tinyzero.runs.folder import RunFolder
 
 RUN = os.environ.get("TINYZERO_SMOLLM2_RUN", "")

@@ -17,7 +17,7 @@ from tinyzero.hub.adapters import read_adapter
 from tinyzero.hub.merge import merge
 from tinyzero.hub.weights import weight_files
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy import load_policy, resolve_base
+from tinyzero.policy.loading import load_policy, resolve_base
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
 

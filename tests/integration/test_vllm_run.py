@@ -12,7 +12,7 @@ from tinyzero.assembly import assemble
 from tinyzero.config import Config, LearnerConfig, SamplingConfig, load_config
 from tinyzero.errors import SamplerBroken
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy import load_policy, resolve_base
+from tinyzero.policy.loading import load_policy, resolve_base
 from tinyzero.runs.folder import RunFolder
 from tinyzero.sampling.choice import over_engine
 from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest

@@ -3,7 +3,7 @@
 import pytest
 
 from tinyzero.errors import HardwareError
-from tinyzero.planning import card_of, cards, find_card
+from tinyzero.planning.cards import card_of, cards, find_card
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 
 from tinyzero.config import Config
-from tinyzero.planning import disk_plan, shape_of
+from tinyzero.planning.disk import disk_plan
+from tinyzero.planning.shapes import shape_of
 
 GIB = 2**30
 

@@ -3,8 +3,10 @@
 import pytest
 
 from tinyzero.config import load_config
-from tinyzero.planning import MARGIN, find_card, fitted, is_open, plan, shape_of
-from tinyzero.planning.fitting import SAFE_ROWS, SAFE_TOKENS
+from tinyzero.planning.cards import find_card
+from tinyzero.planning.fitting import MARGIN, SAFE_ROWS, SAFE_TOKENS, fitted, is_open
+from tinyzero.planning.memory import plan
+from tinyzero.planning.shapes import shape_of
 
 AUTO = ["sampling.batch_rows=auto", "learner.micro_batch_tokens=auto"]
 

@@ -8,8 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tinyzero.planning import ModelShape
 from tinyzero.planning.memory import activation_bytes_per_token
+from tinyzero.planning.shapes import ModelShape
 
 TOKENS = 192
 

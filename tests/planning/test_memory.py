@@ -3,8 +3,9 @@
 import pytest
 
 from tinyzero.config import Config, find_presets, load_config
-from tinyzero.planning import ModelShape, find_card, plan, shape_of
-from tinyzero.planning.memory import offloaded_gib
+from tinyzero.planning.cards import find_card
+from tinyzero.planning.memory import offloaded_gib, plan
+from tinyzero.planning.shapes import ModelShape, shape_of
 
 GIB = 2**30
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tinyzero.config import find_presets, load_config
-from tinyzero.planning import ModelShape, known_shapes, shape_of
+from tinyzero.planning.shapes import ModelShape, known_shapes, shape_of
 
 TINY = ModelShape(
     layers=2, hidden=16, heads=4, kv_heads=2, head_dim=4, intermediate=32, vocabulary=100, is_tied=True

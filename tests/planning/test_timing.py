@@ -3,9 +3,10 @@
 import pytest
 
 from tinyzero.config import Config, load_config
-from tinyzero.planning import Card, ModelShape, find_card, shape_of, step_time, workload
-from tinyzero.planning.timing import learning_operations, token_step_s
-from tinyzero.planning.workload import Counts
+from tinyzero.planning.cards import Card, find_card
+from tinyzero.planning.shapes import ModelShape, shape_of
+from tinyzero.planning.timing import learning_operations, step_time, token_step_s
+from tinyzero.planning.workload import Counts, workload
 
 # 10 layers of 10^6 linear weights, and a head of 10^6.
 SHAPE = ModelShape(

@@ -9,7 +9,7 @@ import pytest
 
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
-from tinyzero.pool import Pool
+from tinyzero.pool.pool import Pool
 from tinyzero.tasks.funnel import make_task
 from tinyzero.types import Proposal, Task
 

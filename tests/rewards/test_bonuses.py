@@ -4,7 +4,7 @@ import pytest
 
 from tinyzero.config import BonusConfig
 from tinyzero.errors import ConfigError
-from tinyzero.rewards import BONUSES, Proposed, bonus_terms, choose_bonuses
+from tinyzero.rewards.bonuses import BONUSES, Proposed, bonus_terms, choose_bonuses
 from tinyzero.types import Task
 
 

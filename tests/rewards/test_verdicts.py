@@ -1,7 +1,7 @@
 import pytest
 
 from tinyzero.config import RewardsConfig
-from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.rewards.verdicts import proposer_reward, rejection_reward, solver_reward
 from tinyzero.types import Rejection, Stage, Verdict, VerdictStatus
 
 

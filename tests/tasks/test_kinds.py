@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.execution.values import render, render_arguments
-from tinyzero.tasks import KINDS, Style
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.base import Style
 from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Role, Task, Verdict, VerdictStatus
 
 STYLES: tuple[Style, ...] = get_args(Style)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tinyzero.tasks import ALL_KINDS, KINDS, QUESTION
+from tinyzero.games.choice import ALL_KINDS
+from tinyzero.tasks import KINDS
 from tinyzero.tasks.answers import boxed
 from tinyzero.tasks.examples import example_question
-from tinyzero.tasks.question import read_answer
+from tinyzero.tasks.question import QUESTION, read_answer
 from tinyzero.types import Proposal, Rejection, Role, Stage, VerdictStatus
 
 STYLES = ("full", "direct", "compact")

@@ -103,7 +103,8 @@ def _checks() -> "list[Check]":
     from tinyzero.cli.hardware import Gpu, Machine, choose_preset, memory_here_gib
     from tinyzero.cli.inspection import inspect
     from tinyzero.config import load_config
-    from tinyzero.planning import disk_plan, shape_of
+    from tinyzero.planning.disk import disk_plan
+    from tinyzero.planning.shapes import shape_of
 
     seen = inspect()
     cuda = seen.cuda

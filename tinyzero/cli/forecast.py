@@ -5,20 +5,12 @@ from dataclasses import dataclass
 from tinyzero.cli.hardware import why_too_large
 from tinyzero.config import Config
 from tinyzero.errors import ConfigError
-from tinyzero.planning import (
-    Card,
-    Device,
-    DiskPlan,
-    MemoryPlan,
-    ModelShape,
-    StepTime,
-    disk_plan,
-    fitted,
-    is_open,
-    plan,
-    shape_of,
-    step_time,
-)
+from tinyzero.planning.cards import Card
+from tinyzero.planning.disk import DiskPlan, disk_plan
+from tinyzero.planning.fitting import fitted, is_open
+from tinyzero.planning.memory import Device, MemoryPlan, plan
+from tinyzero.planning.shapes import ModelShape, shape_of
+from tinyzero.planning.timing import StepTime, step_time
 
 TIGHT = 0.08
 """Margin below which a plan that is good to 15 % had better not be trusted."""

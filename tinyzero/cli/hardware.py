@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyzero.config import Config, find_presets, load_config
-from tinyzero.planning import MARGIN, Card, Device, MemoryPlan, card_of, fitted, is_open, plan, shape_of
+from tinyzero.planning.cards import Card, card_of
+from tinyzero.planning.fitting import MARGIN, fitted, is_open
+from tinyzero.planning.memory import Device, MemoryPlan, plan
+from tinyzero.planning.shapes import shape_of
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024

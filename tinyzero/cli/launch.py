@@ -17,7 +17,7 @@ from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
 from tinyzero.observers.trackers import trackers
-from tinyzero.rewards import BONUSES, choose_bonuses
+from tinyzero.rewards.bonuses import BONUSES, choose_bonuses
 from tinyzero.runs import checkpoints, figures
 from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason

@@ -46,7 +46,7 @@ def plan(
 def _preset_for(gpu: str | None) -> str:
     """What `train` would choose on a machine with this card, or with this machine's."""
     from tinyzero.cli.hardware import Gpu, Machine, card_here, choose_preset, memory_here_gib
-    from tinyzero.planning import find_card
+    from tinyzero.planning.cards import find_card
 
     card = find_card(gpu) if gpu else card_here()
     seen = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16) if card else None
@@ -58,7 +58,7 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     from tinyzero.cli.forecast import Target
     from tinyzero.cli.hardware import card_here, memory_here_gib
     from tinyzero.errors import ConfigError
-    from tinyzero.planning import Card, find_card
+    from tinyzero.planning.cards import Card, find_card
 
     hardware = config.hardware
     if hardware.device == "cpu" and gpu is not None:

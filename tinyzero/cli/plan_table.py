@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinyzero.cli.forecast import Forecast
-from tinyzero.planning import FILLED_SHARE, VALID_SHARE, Workload, timing, workload
+from tinyzero.planning import timing
 from tinyzero.planning.memory import (
     FRAGMENTATION,
     is_quantized,
@@ -14,6 +14,7 @@ from tinyzero.planning.memory import (
     number_bytes,
     offloaded_gib,
 )
+from tinyzero.planning.workload import FILLED_SHARE, VALID_SHARE, Workload, workload
 
 _WIDTH = 80
 

@@ -11,7 +11,7 @@ from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
-    from tinyzero.planning import Device
+    from tinyzero.planning.memory import Device
 
 _WHAT_THE_FIGURES_ARE = (
     "The peak of its memory and the time of a step are estimates, for the card that a preset names "
@@ -92,7 +92,11 @@ def _rows() -> list[dict[str, Any]]:
 
 def _planned(config: "Config") -> dict[str, float | None]:
     """The peak of its memory, and the time of its step on the card that it names; None where not known."""
-    from tinyzero.planning import find_card, fitted, plan, shape_of, step_time
+    from tinyzero.planning.cards import find_card
+    from tinyzero.planning.fitting import fitted
+    from tinyzero.planning.memory import plan
+    from tinyzero.planning.shapes import shape_of
+    from tinyzero.planning.timing import step_time
 
     hardware, shape = config.hardware, shape_of(config.model.base)
     if shape is None:

@@ -12,7 +12,7 @@ from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
-    from tinyzero.policy import Frame
+    from tinyzero.policy.frame import Frame
     from tinyzero.types import Prompt
 
 
@@ -40,7 +40,7 @@ def prompts(name: str | None, *, as_json: bool) -> str:
         raise ConfigError("--show-prompts needs a preset, as in tinyzero presets nano-cpu --show-prompts")
     config = load_config(name)
     with waiting("looking for the tokenizer"):
-        from tinyzero.policy import local_frame
+        from tinyzero.policy.loading import local_frame
 
         frame = local_frame(config.model)
     shown = [_shown(prompt, frame) for prompt in _asked(config, frame)]
@@ -53,9 +53,10 @@ def prompts(name: str | None, *, as_json: bool) -> str:
 def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
     """For each kind that is played, one prompt to the proposer and one to the solver."""
     from tinyzero.games.absolute_zero import choose_kinds
-    from tinyzero.pool import Pool
-    from tinyzero.tasks import KINDS, QUESTION
+    from tinyzero.pool.pool import Pool
+    from tinyzero.tasks import KINDS
     from tinyzero.tasks.examples import example_question, example_tasks
+    from tinyzero.tasks.question import QUESTION
 
     style = config.prompts.style
     if config.selfplay.game == "r-zero":

@@ -34,10 +34,10 @@ def solve(
     ] = False,
 ) -> None:
     """Solve a task of your own: a program and `in: ...` or `out: ...`, pairs of both, JSON, or a question."""
+    from tinyzero.cli.own_task import complete, read_task
     from tinyzero.cli.screen import Screen
     from tinyzero.cli.talk import open_talk
     from tinyzero.execution import Executor
-    from tinyzero.games.solving import complete, read_task
     from tinyzero.types import Role
 
     screen = Screen(sys.stdout, sys.stderr)
@@ -87,8 +87,8 @@ def _try(
     as_json: bool,
 ) -> None:
     """All attempts of one speaker, each with its verdict, and the share that was right."""
-    from tinyzero.games.solving import judge
-    from tinyzero.tasks import ALL_KINDS
+    from tinyzero.cli.own_task import judge
+    from tinyzero.games.choice import ALL_KINDS
 
     prompt = ALL_KINDS[task.kind].solve_prompt(task, talk.config.prompts.style)
     ids = talk.policy.encode(prompt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
     from tinyzero.config import Config
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
     from tinyzero.runs.folder import RunFolder
     from tinyzero.sampling.builtin import BuiltinSampler
     from tinyzero.types import Role

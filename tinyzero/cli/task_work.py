@@ -50,7 +50,7 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
 
     They join the pool when the run is resumed. Raises CheckpointError while the run is being trained.
     """
-    from tinyzero.pool import add_imports
+    from tinyzero.pool.pool import add_imports
 
     if run.config().selfplay.game == "r-zero":
         raise ConfigError(f"{run.path} is a run of R-Zero, which has no pool to import into")

@@ -1,15 +1,10 @@
 r"""Which answers in mathematics are the same, decided without ever evaluating them in this process.
 
-from tinyzero.equivalence import AnswerComparer, cluster, majority
+from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import AnswerComparer
 
 with AnswerComparer() as comparer:
     [labels] = cluster([[r"\frac{1}{2}", "0.5", "x"]], comparer)
     assert labels == [0, 0, 1]
     assert majority(labels) == (0, 2 / 3)
 """
-
-from tinyzero.equivalence.clusters import cluster, majority
-from tinyzero.equivalence.comparer import AnswerComparer, same_by_form
-from tinyzero.equivalence.forms import normal_form
-
-__all__ = ["AnswerComparer", "cluster", "majority", "normal_form", "same_by_form"]

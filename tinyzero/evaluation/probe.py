@@ -13,7 +13,7 @@ from tinyzero.comparison import MEAN, Comparison, Rates, Row, compare
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError
 from tinyzero.evaluation.heldout import HeldOutSet
-from tinyzero.tasks import Kind
+from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import Runner, Sampler, SamplingRequest
 

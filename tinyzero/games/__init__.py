@@ -1,1 +1,1 @@
-"""Games: what one round of a method is. Each has a module, and a line in the table of `tinyzero.trainer`."""
+"""Games: what one round of a method is."""

@@ -22,9 +22,9 @@ from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metri
 from tinyzero.games.recheck import recheck
 from tinyzero.games.scoring import Admitted, Attempted, score_attempts, score_proposals
 from tinyzero.games.stopwatch import Stopwatch
-from tinyzero.pool import IMPORTS, Pool, read_tasks
-from tinyzero.rewards import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
-from tinyzero.tasks import Kind
+from tinyzero.pool.pool import IMPORTS, Pool, read_tasks
+from tinyzero.rewards.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
+from tinyzero.tasks.base import Kind
 from tinyzero.tasks.batching import call_flat
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.similarity import novelty

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tinyzero.config import Config, CurriculumConfig
-from tinyzero.pool import Pool
-from tinyzero.tasks import Kind, Style
+from tinyzero.pool.pool import Pool
+from tinyzero.tasks.base import Kind, Style
 from tinyzero.tasks.composite import compose, usable_blocks, with_blocks
 from tinyzero.tasks.program_and_input import ProgramAndInput
 from tinyzero.types import Prompt, Proposal, Rejection, Task

@@ -1,10 +1,15 @@
-"""Which game is played."""
+"""Which game is played, and with which kinds of task."""
 
 from tinyzero.config import Config
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.games.r_zero import RZero
 from tinyzero.tasks import KINDS
+from tinyzero.tasks.base import Kind
+from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Comparer, Runner, Sampler
+
+ALL_KINDS: dict[str, Kind] = {**KINDS, QUESTION.name: QUESTION}
+"""Those that can be measured on held-out tasks: what a program verifies, and R-Zero's questions."""
 
 
 def choose_game(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from tinyzero.games.scoring import Attempted
-from tinyzero.pool import Pool
+from tinyzero.pool.pool import Pool
 from tinyzero.types import Rollout, Task
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from tinyzero.config import RewardsConfig
 from tinyzero.games.scoring import Attempted, score_attempts
 from tinyzero.games.survey import Survey
-from tinyzero.rewards import challenger_reward, repetition_penalties
+from tinyzero.rewards.repetition import repetition_penalties
+from tinyzero.rewards.uncertainty import challenger_reward
 from tinyzero.types import Answer, Rejection, RewardBreakdown, Rollout, Task
 
 

@@ -22,7 +22,7 @@ from tinyzero.games.question_set import QuestionSet, labelled
 from tinyzero.games.scoring import Attempted
 from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
-from tinyzero.tasks import QUESTION
+from tinyzero.tasks.question import QUESTION
 from tinyzero.types import (
     Answer,
     Comparer,

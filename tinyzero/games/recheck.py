@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from math import ceil
 from random import Random
 
-from tinyzero.pool import Pool
-from tinyzero.tasks import Kind
+from tinyzero.pool.pool import Pool
+from tinyzero.tasks.base import Kind
 from tinyzero.tasks.batching import call_flat
 from tinyzero.types import Proposal, Rejection, Runner, Task
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyzero.config import RewardsConfig
-from tinyzero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.rewards.verdicts import proposer_reward, rejection_reward, solver_reward
 from tinyzero.types import Answer, Rejection, Rollout, Task, Verdict
 
 

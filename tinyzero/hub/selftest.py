@@ -19,7 +19,7 @@ from tinyzero.types import Prompt, Role, SamplingRequest, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
 
 NUM_PROMPTS = 64
 ANSWER_TOKENS = 12

@@ -10,7 +10,7 @@ from torch import Tensor
 from tinyzero.errors import ConfigError
 from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Engine, Part
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
 """Relative distance of two gradients that mean the same; 16-bit ones differ by some hundredths."""

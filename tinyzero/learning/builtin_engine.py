@@ -11,7 +11,7 @@ from tinyzero.learning.batch import Batch, Sample, micro_batches
 from tinyzero.learning.engine import Part
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss
 from tinyzero.learning.scoring import score_tokens
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 
 
 class BuiltinEngine:

@@ -20,7 +20,7 @@ from tinyzero.learning.objective import token_weights
 from tinyzero.learning.optimizers import choose_optimizer, make_optimizer
 from tinyzero.learning.schedule import lr_factor
 from tinyzero.learning.trl_engine import TrlEngine
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Role, Rollout
 
 _logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyzero.learning.batch import Batch, Sample, micro_batches
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion
 
 _SCORED_TOKENS = 2048

@@ -15,7 +15,7 @@ from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Part
 from tinyzero.learning.trl_loss import TrlLoss
 from tinyzero.learning.unsloth_loss import UnslothLoss
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 
 
 class TrainerLoss(Protocol):

@@ -17,7 +17,7 @@ from tinyzero.config import LearnerConfig
 from tinyzero.errors import ConfigError
 from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Part
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 
 LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "fixed": "dr_grpo"}
 BUILTIN = "or set learner.engine to builtin"

@@ -33,7 +33,7 @@ from tinyzero.learning.trl_loss import (
     num_summands,
     pad_right,
 )
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 
 _VERSIONS = ("2026.10.5", "2026.10.6")
 _LOGPROBS = "_get_per_token_logps_and_entropies"

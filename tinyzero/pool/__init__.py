@@ -1,5 +1,1 @@
-"""Verified tasks kept as references and for replay. Knows nothing of prompts and models."""
-
-from tinyzero.pool.pool import IMPORTS, Pool, add_imports, read_tasks
-
-__all__ = ["IMPORTS", "Pool", "add_imports", "read_tasks"]
+"""Verified tasks, kept as references for proposers and for replay."""

@@ -12,7 +12,7 @@ from tinyzero.runs.records import read
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
 
 HELDOUT_METRIC = "heldout/mean/sampled"
 """By which checkpoints are compared; on the lines of metrics.jsonl at whose steps it was measured."""
@@ -57,7 +57,8 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
     Raises:
         ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
     """
-    from tinyzero.policy import load_policy, prepare_device
+    from tinyzero.policy.device import prepare_device
+    from tinyzero.policy.loading import load_policy
 
     config = run.config()
     policy = load_policy(

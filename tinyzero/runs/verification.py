@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from tinyzero.runs.lines import TaskRecord
-from tinyzero.tasks import QUESTION, Kind
+from tinyzero.tasks.base import Kind
 from tinyzero.tasks.funnel import read_arguments, read_program
 from tinyzero.tasks.induction import MAX_INPUTS, refuse_message
+from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Execution, Job, Proposal, Rejection, Stage, Task
 
 

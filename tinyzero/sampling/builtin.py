@@ -6,7 +6,7 @@ import torch
 
 from tinyzero.config import SamplingConfig
 from tinyzero.errors import ConfigError, OutOfMemory
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.decoding import Decoding, Mode
 from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 

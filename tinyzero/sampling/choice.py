@@ -17,7 +17,7 @@ from tinyzero.planning.memory import is_quantized, longest_sequence
 from tinyzero.types import Sampler
 
 if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
     from tinyzero.sampling.vllm.engine import Engine
     from tinyzero.sampling.vllm.server import ServerEngine
 
@@ -54,7 +54,7 @@ def choose_sampler(config: Config) -> MakeSampler:
     if config.sampling.server_url is None:
         check_colocated(config, _look())
         return _colocated_sampler
-    from tinyzero.policy import resolve_base
+    from tinyzero.policy.loading import resolve_base
     from tinyzero.sampling.vllm.server import open_server
 
     return partial(_server_sampler, open_server(config, resolve_base(config.model.base)))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SamplingConfig
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.attention import blocks, by_blocks
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.graphs import Graphs, on_cuda

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinyzero.tasks.funnel import make_task
-from tinyzero.tasks.question import Question
+from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Proposal, Task
 
 _LONG_WORDS = """\
@@ -85,8 +85,8 @@ _QUESTION = (
 
 def example_question() -> Task:
     """A question with its answer."""
-    proposal = Proposal(kind=Question().name, program="", inputs=(), message=_QUESTION)
-    task = Question().accept(proposal, [], step=0)
+    proposal = Proposal(kind=QUESTION.name, program="", inputs=(), message=_QUESTION)
+    task = QUESTION.accept(proposal, [], step=0)
     assert isinstance(task, Task)  # noqa: S101
     return replace(task, outputs=("5/11",))
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from random import Random
 
-from tinyzero.equivalence import normal_form, same_by_form
+from tinyzero.equivalence.comparer import same_by_form
+from tinyzero.equivalence.forms import normal_form
 from tinyzero.tasks.answers import boxed, final_part
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import malformed
@@ -156,6 +157,8 @@ def refuse_question(question: str, max_chars: int) -> str:
         return "it asks for a proof, and proofs cannot be compared"
     return ""
 
+
+QUESTION = Question()
 
 PROPOSE = """\
 Invent one new mathematics problem. It may come from any field: arithmetic, algebra, number theory, \

@@ -13,7 +13,7 @@ from gpu.setup import Failed, Setup, load, longest_request, num_tokens, request,
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import Config
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Role, Rollout
 
@@ -53,7 +53,8 @@ def memory(setup: Setup) -> dict[str, Any]:
 
 def planned(setup: Setup, config: Config) -> dict[str, float]:
     """What the memory plan says; its runtime is what the card holds beside torch's tensors."""
-    from tinyzero.planning import plan, shape_of
+    from tinyzero.planning.memory import plan
+    from tinyzero.planning.shapes import shape_of
 
     shape = shape_of(config.model.base)
     if shape is None:

@@ -13,7 +13,7 @@ from bench.sampling import generate
 from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, randomize, request, synchronize
 from tinyzero.errors import ConfigError
 from tinyzero.learning.scoring import score_completions
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler, measure_gap
 from tinyzero.sampling.choice import choose_sampler

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from tinyzero.config import Config, load_config
-from tinyzero.policy import Policy, load_policy, resolve_base
+from tinyzero.policy.loading import load_policy, resolve_base
+from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 
 SHAPE = "Qwen/Qwen2.5-Coder-1.5B-Instruct"

@@ -16,7 +16,7 @@ from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import load_config
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.runs.environment import describe_environment
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary

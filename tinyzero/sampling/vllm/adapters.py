@@ -10,7 +10,7 @@ from tinyzero.errors import SamplerBroken
 from tinyzero.sampling.vllm.engine import Engine, HandedOver
 
 if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
 
 _logger = logging.getLogger(__name__)
 

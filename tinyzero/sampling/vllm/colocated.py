@@ -16,11 +16,12 @@ import torch
 from tinyzero.config import Config
 from tinyzero.errors import OutOfMemory, SamplerBroken
 from tinyzero.planning.memory import is_quantized, longest_sequence
-from tinyzero.policy import release_memory, resolve_base
+from tinyzero.policy.device import release_memory
+from tinyzero.policy.loading import resolve_base
 from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
 
 if TYPE_CHECKING:
-    from tinyzero.policy import Policy
+    from tinyzero.policy.policy import Policy
 
 _logger = logging.getLogger(__name__)
 _GIB = 2**30

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from tinyzero.config import SamplingConfig
 from tinyzero.errors import ConfigError, SamplerBroken
-from tinyzero.policy import Policy
+from tinyzero.policy.policy import Policy
 from tinyzero.sampling.vllm.adapters import Handover
 from tinyzero.sampling.vllm.engine import Asked, Drawn, Engine
 from tinyzero.types import Completion, Prompt, SamplingRequest

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from tinyzero.cli.own_task import complete, judge, read_task
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
-from tinyzero.games.solving import complete, judge, read_task
 from tinyzero.types import VerdictStatus
 
 PROGRAM = "def f(x):\n    return x + 1"

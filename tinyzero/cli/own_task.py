@@ -17,10 +17,12 @@ from tinyzero.execution.values import (
     render_arguments,
     same,
 )
-from tinyzero.tasks import ALL_KINDS, KINDS, QUESTION
+from tinyzero.games.choice import ALL_KINDS
+from tinyzero.tasks import KINDS
 from tinyzero.tasks.error_prediction import ErrorPrediction, end_of
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.programs import BadProgram, tidy
+from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Execution, Job, Runner, Task, Verdict
 
 EXAMPLES = (
