@@ -108,7 +108,7 @@ def make_run(
     policy = load_policy(config.model, config.policy, device="cpu", temperature=1.0)
     for step in steps:
         randomize(policy, scale, seed=step)
-        checkpoints.write(run, step, {"policy": policy, "game": Nothing(), "learner": Nothing()}, progress={})
+        checkpoints.write(run, step, {"policy": policy, "game": Nothing(), "learner": Nothing()})
     for path, lines in {
         run.metrics: [
             {"step": n, "solver/accuracy": 0.1 * n, "proposer/valid_share": 0.5} for n in (1, 2, 3, 4)

@@ -162,9 +162,7 @@ class Trainer:
         """Save everything that a resumed run needs; once a step, and again where the game has prepared."""
         if self._saved is not None and self._saved[0] == self.steps_done and not self._has_prepared:
             return self._saved[1]
-        folder = checkpoints.write(
-            self.run, self.steps_done, self._parts(), progress={}, replace=self._has_prepared
-        )
+        folder = checkpoints.write(self.run, self.steps_done, self._parts(), replace=self._has_prepared)
         self._has_prepared = False
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
         self._saved = (self.steps_done, folder)
@@ -173,7 +171,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Go on from the run's newest checkpoint; from the beginning where there is none."""
-        self.steps_done = checkpoints.restore(self.run, self._parts())["step"]
+        self.steps_done = checkpoints.restore(self.run, self._parts())
         logged = steps_of(records.read(self.run.metrics))
         self._watch.catch_up(step for step in logged if step.number <= self.steps_done)
 

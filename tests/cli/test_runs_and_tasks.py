@@ -175,7 +175,7 @@ def trained(tmp_path):
     folder = RunFolder.create(tmp_path / "runs", "mine", config)
     pool = Pool(config.pool, (seed for kind in REAL_KINDS.values() for seed in kind.seeds()))
     parts = {"policy": Part(), "game": Part(pool), "learner": Part()}
-    checkpoints.write(folder, 2, parts, progress={})
+    checkpoints.write(folder, 2, parts)
     folder.tasks.write_text("".join(json.dumps(task(step)) + "\n" for step in (1, 2, 3)))
     return folder
 

@@ -38,7 +38,7 @@ def run(tmp_path):
 
 
 def write(run, step, text):
-    return checkpoints.write(run, step, {"notes": Notebook(text)}, {"tokens": step * 10})
+    return checkpoints.write(run, step, {"notes": Notebook(text)})
 
 
 def restored(run):
@@ -46,10 +46,10 @@ def restored(run):
     return checkpoints.restore(run, {"notes": part}), part.text
 
 
-def test_what_was_written_comes_back_with_its_progress(run):
+def test_what_was_written_comes_back_with_its_step(run):
     folder = write(run, 100, "hundred")
     assert folder == run.path / "checkpoints" / "step-000100"
-    assert restored(run) == ({"step": 100, "tokens": 1000}, "hundred")
+    assert restored(run) == (100, "hundred")
 
 
 def test_the_newest_wins_also_beyond_six_digits(run):
@@ -65,7 +65,7 @@ def test_the_newest_wins_also_beyond_six_digits(run):
 
 def test_a_run_without_checkpoints_starts_again(run):
     assert checkpoints.latest(run) is None
-    assert restored(run) == ({"step": 0}, "")
+    assert restored(run) == (0, "")
 
 
 def test_pruning_keeps_the_newest(run):
@@ -103,7 +103,7 @@ def damage_all(folder):
 def test_a_damaged_checkpoint_is_passed_over_and_reported(run, damage):
     write(run, 10, "ten")
     damage(write(run, 20, "twenty"))
-    assert restored(run) == ({"step": 10, "tokens": 100}, "ten")
+    assert restored(run) == (10, "ten")
     (event,) = read(run.events)
     assert (event["event"], event["checkpoint"]) == ("checkpoint_damaged", "step-000020")
 
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_an_intact_one(run):
 
 
 def rewrite(run, text):
-    return checkpoints.write(run, 20, {"notes": Notebook(text)}, {}, replace=True)
+    return checkpoints.write(run, 20, {"notes": Notebook(text)}, replace=True)
 
 
 def test_a_checkpoint_is_replaced_where_the_game_has_moved_on(run):
@@ -189,7 +189,7 @@ def test_a_part_that_fails_to_save_leaves_the_older_checkpoint_and_no_rubbish(ru
 
     write(run, 10, "ten")
     with pytest.raises(ZeroDivisionError):
-        checkpoints.write(run, 20, {"notes": Broken("twenty")}, {})
+        checkpoints.write(run, 20, {"notes": Broken("twenty")})
     assert [path.name for path in run.checkpoints.iterdir()] == ["step-000010"]
 
 
@@ -207,7 +207,7 @@ class Slow:
             print("in the middle", flush=True)
             sys.stdin.read()
 
-checkpoints.write(RunFolder(Path(sys.argv[1])), 20, {"notes": Slow()}, {})
+checkpoints.write(RunFolder(Path(sys.argv[1])), 20, {"notes": Slow()})
 """
 
 
@@ -220,7 +220,7 @@ def test_kill_9_in_the_middle_of_a_write_leaves_the_checkpoint_before(run):
         writer.send_signal(signal.SIGKILL)
         writer.wait()
     assert len(list(run.checkpoints.iterdir())) == 2  # the rubbish is there, and hidden
-    assert restored(run) == ({"step": 10, "tokens": 100}, "ten")
+    assert restored(run) == (10, "ten")
     write(run, 20, "twenty")
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-000010", "step-000020"]
 
@@ -244,7 +244,7 @@ def test_a_file_that_the_system_refuses_is_one_line_and_leaves_the_older_checkpo
         with pytest.raises(
             CheckpointError, match=r"cannot write .*step-000020: File too large .*MiB free there"
         ):
-            checkpoints.write(run, 20, {"notes": Huge()}, {})
+            checkpoints.write(run, 20, {"notes": Huge()})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
@@ -257,7 +257,7 @@ def test_no_space_inside_a_library_error_is_still_one_line(run):
             raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     with pytest.raises(CheckpointError, match="No space left on device"):
-        checkpoints.write(run, 20, {"notes": Wrapped()}, {})
+        checkpoints.write(run, 20, {"notes": Wrapped()})
 
 
 def test_progress_names_every_file_with_its_checksum(run):
@@ -276,7 +276,7 @@ def test_a_checkpoint_can_be_added_to_and_stays_whole(run):
     folder = checkpoints.amend(run, lambda copy: (copy / "notes" / "more").write_text("x"))
     assert folder.name == "step-000002"
     assert (folder / "notes" / "more").read_text() == "x"
-    assert restored(run) == ({"step": 2, "tokens": 20}, "new")
+    assert restored(run) == (2, "new")
     assert [path.name for path in sorted(run.checkpoints.iterdir())] == ["step-000001", "step-000002"]
 
 

@@ -64,7 +64,7 @@ def test_steps_without_the_figure_are_no_part_of_its_mean_and_none_at_all_change
     assert events(watch, good) == [[ALARM_OVER]]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e16])
 def test_what_is_no_finite_number_counts_as_missing(value):
     """As it does in the log that a resumed run knows."""
     watch = only("duplicates", 0.5)

@@ -23,7 +23,7 @@ def make_run(tmp_path):
     def make(steps=(20, 40, 60), scores=None, **model):
         run = RunFolder.create(tmp_path, "run", Config.model_validate({"model": model}))
         for step in steps:
-            checkpoints.write(run, step, {"policy": Part()}, progress={})
+            checkpoints.write(run, step, {"policy": Part()})
         writer = RecordWriter(run.metrics)
         for step in range(1, 61):
             measured = {"heldout/mean/sampled": scores[step]} if scores and step in scores else {}

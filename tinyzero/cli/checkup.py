@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinyzero.cli.inspection import Cuda, Disk, Inspection, Package, Sandbox
-from tinyzero.sampling.choice import is_known as is_known_vllm
+from tinyzero.config import VLLM_SERIES
 
 _PYTHONS = ((3, 11), (3, 14))
 _MAIN_PACKAGES = ("transformers", "peft", "trl")
@@ -165,7 +165,7 @@ def check_vllm(version: str | None, plugin: str | None, cuda: Cuda) -> Check:
         return Check(name="vllm", found=f"not installed; {reason}")
     if cuda.card is None:
         return Check(name="vllm", found=f"{version}, of no use without CUDA", status=Status.NOTE)
-    if not is_known_vllm(version):
+    if not f"{version}.".startswith(f"{VLLM_SERIES}."):
         return Check(name="vllm", found=f"{version}, which is not known", status=Status.NOTE, remedy=_VLLM)
     if plugin is None:
         return Check(

@@ -12,7 +12,7 @@ from tinyzero.config.game import (
 )
 from tinyzero.config.loading import load_config, locate, override, parse_overrides, to_toml
 from tinyzero.config.presets import describe_preset, find_presets
-from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
+from tinyzero.config.sampling import VLLM_RANKS, VLLM_SERIES, SamplingConfig
 from tinyzero.config.section import Section, is_auto
 from tinyzero.config.sections import (
     Config,
@@ -28,6 +28,7 @@ from tinyzero.config.sections import (
 
 __all__ = [
     "VLLM_RANKS",
+    "VLLM_SERIES",
     "AdvantagesConfig",
     "BonusConfig",
     "Config",

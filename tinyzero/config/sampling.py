@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
 
+VLLM_SERIES = "0.31"
+"""The releases of vLLM that the calls were written for."""
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM's max_lora_rank can be (vllm 0.31, config/lora.py)."""
 _VLLM_TEMPERATURES = (0.01, 2.0)

@@ -1,11 +1,7 @@
 """Text that others wrote, made inert: it steers neither a terminal nor a layout."""
 
-from collections.abc import Callable
-
 _REPLACED_AT = 20_000  # longer texts are cut before anything else is done with them
 _JOINERS = {*map(chr, range(0xFE00, 0xFE10))}  # variation selectors change widths that have been counted
-
-Clean = Callable[[str], str]
 
 
 def printable(text: str) -> str:

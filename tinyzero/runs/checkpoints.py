@@ -1,6 +1,6 @@
 """Checkpoints: `checkpoints/step-000100/<part>/` and progress.json, there whole or not at all.
 
-A checkpoint is written aside, synced and renamed. progress.json holds the counters, and the size and SHA-256
+A checkpoint is written aside, synced and renamed. progress.json holds the step, and the size and SHA-256
 of every file, so that a damaged checkpoint is recognised before any of it is loaded.
 """
 
@@ -39,14 +39,13 @@ def write(
     run_folder: RunFolder,
     step: int,
     parts: Mapping[str, Stateful],
-    progress: Mapping[str, Any],
     *,
     replace: bool = False,
 ) -> Path:
     """Save the state after `step` steps, and return its folder.
 
     Where an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
-    step. `progress` holds the trainer's counters, JSON values.
+    step.
 
     Args:
         replace: write all the same, since the game has prepared for the next step meanwhile.
@@ -61,17 +60,17 @@ def write(
     try:
         with explaining_failures(target):
             _remove_leftovers(run_folder, step)
-            _fill(aside, step, parts, progress)
+            _fill(aside, step, parts)
             _put_in_place(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
 
 
-def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, Any]:
-    """Load the newest intact checkpoint into `parts`, and return its progress with `step` in it.
+def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
+    """Load the newest intact checkpoint into `parts`, and return its step.
 
-    A run that was killed before its first checkpoint starts again: `{"step": 0}`, nothing is loaded.
+    A run that was killed before its first checkpoint starts again: step 0, nothing is loaded.
     A damaged checkpoint is passed over, with a warning in the log and in events.jsonl.
 
     Raises:
@@ -83,13 +82,12 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, A
         logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
         append_event(run_folder.events, "checkpoint_damaged", {"checkpoint": damaged, "damage": damage})
     if folder is None:
-        return {"step": 0}
+        return 0
     for name, part in parts.items():
         if not (folder / name).is_dir():
             raise CheckpointError(f"{folder} holds no {name}; it was written by another version of TinyZero")
         part.load(folder / name)
-    content = _read_progress(folder)
-    return {**content["progress"], "step": content["step"]}
+    return int(_read_progress(folder)["step"])
 
 
 def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
@@ -178,12 +176,12 @@ def _put_back(run_folder: RunFolder) -> None:
                 replaced.rename(target)
 
 
-def _fill(folder: Path, step: int, parts: Mapping[str, Stateful], progress: Mapping[str, Any]) -> None:
+def _fill(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
     folder.mkdir(parents=True)
     for name, part in parts.items():
         (folder / name).mkdir()
         part.save(folder / name)
-    content = {"step": step, "progress": dict(progress), "files": _fingerprints(folder)}
+    content = {"step": step, "files": _fingerprints(folder)}
     (folder / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     sync_tree(folder)
 
@@ -212,7 +210,7 @@ def find_damage(folder: Path) -> str | None:
 
 def _read_progress(folder: Path) -> dict[str, Any]:
     content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not {"step", "progress", "files"} <= content.keys():
+    if not isinstance(content, dict) or not {"step", "files"} <= content.keys():
         raise ValueError("not a checkpoint's")
     return content
 

@@ -12,12 +12,13 @@ from statistics import fmean
 from typing import Any, Final
 
 from tinyzero.config import WatchConfig
-from tinyzero.runs.lines import Step, finite
+from tinyzero.runs.lines import Step
 
 ALARM_OVER: Final = "alarm_over"
 """The event that ends an alarm; `alarm` in it is the alarm's name, which is the name of its first event."""
 
 Metrics = Mapping[str, float]
+_LARGEST = 1e15  # what a resumed run finds in its log: no larger numbers, no infinity, no NaN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +206,7 @@ class CollapseWatch:
 
         Before there is a whole window, and for a figure that has no data, everything stays as it is.
         """
-        self._take({name: number for name, value in metrics.items() if (number := finite(value)) is not None})
+        self._take({name: value for name, value in metrics.items() if abs(value) <= _LARGEST})
         if len(self._recent) < self._size:
             return []
         windows = Windows(first=self._first, recent=self._recent)

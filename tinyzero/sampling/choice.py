@@ -1,6 +1,5 @@
 """Which engine samples, and whether this machine has it: told before anything is loaded."""
 
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tinyzero.config import Config
+from tinyzero.config import VLLM_SERIES, Config
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.planning.memory import is_quantized, longest_sequence
 from tinyzero.types import Sampler
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 MakeSampler = Callable[["Policy", Config], Sampler]
 
-_VLLM = "0.31"
 _INSTALL = "pip install 'tinyzero[vllm]'"
 _OTHERWISE = "or set sampling.engine to builtin"
 
@@ -76,9 +74,9 @@ def check_colocated(config: Config, found: Found) -> None:
         )
     if found.version is None:
         raise ConfigError(f"sampling.engine is vllm, which is not installed; {_INSTALL}, {_OTHERWISE}")
-    if not is_known(found.version):
+    if not f"{found.version}.".startswith(f"{VLLM_SERIES}."):
         raise ConfigError(
-            f"vllm {found.version} is installed, and only {_VLLM} is known to have what is called; "
+            f"vllm {found.version} is installed, and only {VLLM_SERIES} is known to have what is called; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
     if is_quantized(config, "cuda") and not found.has_nf4:
@@ -86,11 +84,6 @@ def check_colocated(config: Config, found: Found) -> None:
             "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
-
-
-def is_known(vllm_version: str) -> bool:
-    """Whether it is the release that the calls were written for."""
-    return re.match(rf"{re.escape(_VLLM)}(\.|$)", vllm_version) is not None
 
 
 def _look() -> Found:
