@@ -65,12 +65,12 @@ def converse(talk: "Talk", messages: Iterator[str], screen: "Screen") -> None:
             said = {label: [] for label in said}
         elif text.strip():
             for speaker in talk.speakers:
-                turns = said[speaker.label] = turns_that_fit(talk, [*said[speaker.label], text], screen)
+                turns = said[speaker.label] = _turns_that_fit(talk, [*said[speaker.label], text], screen)
                 answer = _say(talk, speaker, turns, f"chat/{number}", screen)
                 said[speaker.label] = [*turns, answer]
 
 
-def turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[str]:
+def _turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[str]:
     """As much of the conversation as fits; a model of the compact style was only ever shown one turn."""
     if talk.config.prompts.style == "compact":
         return turns[-1:]

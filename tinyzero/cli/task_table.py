@@ -24,7 +24,7 @@ def matcher(
         return (
             (search is None or search.casefold() in _searched(task))
             and kind in (None, task.kind)
-            and solved in (None, solved_by(task))
+            and solved in (None, _solved_by(task))
             and (rate is None or (task.solve_rate is not None and low <= task.solve_rate <= high))
             and first <= task.step <= last
         )
@@ -32,7 +32,7 @@ def matcher(
     return fits
 
 
-def solved_by(task: TaskRecord) -> str:
+def _solved_by(task: TaskRecord) -> str:
     if task.solve_rate is None:
         return "untried"
     return {0.0: "none", 1.0: "all"}.get(task.solve_rate, "some")
@@ -77,9 +77,9 @@ def page(
         f"task     {one_line(task.id)}",
         f"kind     {one_line(task.kind)}",
         f"step     {task.step}{f', proposed by {one_line(task.author)}' if task.author else ''}",
-        f"{'agreed ' if task.kind == 'question' else 'solved '}  {how_solved(task)}",
+        f"{'agreed ' if task.kind == 'question' else 'solved '}  {_how_solved(task)}",
         *(
-            f"again    {how_solved(again)}, step {again.step}"
+            f"again    {_how_solved(again)}, step {again.step}"
             for again in tasks_of(replays)
             if again.id == task.id
         ),
@@ -90,12 +90,12 @@ def page(
         "",
         *(f"f({one_line(i)}) = {one_line(o)}" for i, o in zip(task.inputs, task.outputs, strict=False)),
         "",
-        *ancestry(task, tasks),
+        *_ancestry(task, tasks),
     ]
     return "\n".join(lines)
 
 
-def how_solved(task: TaskRecord) -> str:
+def _how_solved(task: TaskRecord) -> str:
     """The solve rate in words, and what became of the other attempts."""
     if task.solve_rate is None:
         return "never tried"
@@ -103,7 +103,7 @@ def how_solved(task: TaskRecord) -> str:
     return f"{task.solve_rate:.0%} of {task.attempts} attempts{f' ({verdicts})' if verdicts else ''}"
 
 
-def ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
+def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
     """The tasks that its proposer was shown, and those behind them; each once, as a tree."""
     lines: list[str] = []
     seen, turn = {task.id}, [(1, parent) for parent in task.parents]

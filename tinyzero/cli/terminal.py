@@ -102,11 +102,11 @@ class Terminal:
                 return
             if not typed:
                 return
-            for key in keys_in(typed.decode("utf-8", "replace")):
+            for key in _keys_in(typed.decode("utf-8", "replace")):
                 on_key(key)
 
 
-def keys_in(typed: str) -> list[str]:
+def _keys_in(typed: str) -> list[str]:
     """Keys of what a terminal sent at once; unknown sequences are dropped whole."""
     keys = []
     while typed:

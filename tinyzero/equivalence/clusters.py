@@ -7,7 +7,7 @@ from itertools import zip_longest
 from tinyzero.equivalence.forms import normal_form
 from tinyzero.types import Comparer
 
-NO_ANSWER = -1
+_NO_ANSWER = -1
 
 
 def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[int]]:
@@ -18,7 +18,7 @@ def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[i
     pairs can be compared at once.
 
     Args:
-        answers: for each question; what has an empty normal form is no answer and gets `NO_ANSWER`.
+        answers: for each question; what has an empty normal form is no answer and gets -1.
     """
     labels: list[list[int]] = [[] for _ in answers]
     founders: list[list[str]] = [[] for _ in answers]
@@ -32,7 +32,7 @@ def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[i
             if answer is None:
                 continue
             if not normal_form(answer):
-                given.append(NO_ANSWER)
+                given.append(_NO_ANSWER)
                 continue
             equal = [next(verdicts) for _ in pairs]
             given.append(equal.index(True) if True in equal else len(known))
@@ -47,7 +47,7 @@ def majority(labels: Sequence[int]) -> tuple[int, float] | None:
     Answers that could not be read have no vote and count in the denominator: unlike in R-Zero's code, no
     question looks agreed upon because most of its answers were lost. None where no answer could be read.
     """
-    votes = Counter(label for label in labels if label != NO_ANSWER)
+    votes = Counter(label for label in labels if label != _NO_ANSWER)
     if not votes:
         return None
     [(label, count)] = votes.most_common(1)  # the first to appear among equals, as Counter promises

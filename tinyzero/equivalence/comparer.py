@@ -16,7 +16,7 @@ MAX_ANSWER_CHARS = 400
 """Longer answers are compared by their normal forms only."""
 MAX_REMEMBERED = 65_536
 """Pairs whose verdict is kept."""
-MIN_DECIMALS = 6
+_MIN_DECIMALS = 6
 """From here on a decimal is taken for a rounded number, as math-verify does."""
 
 
@@ -139,7 +139,7 @@ def same_by_form(first: str, second: str) -> bool | None:
 def _rounds_to(exact: Fraction, decimal: Fraction) -> bool:
     """Whether `decimal` has so many places that it was rounded, and `exact` is what it may have been."""
     places = _decimal_places(decimal)
-    return places >= MIN_DECIMALS and abs(exact - decimal) * 10**places * 2 <= 1
+    return places >= _MIN_DECIMALS and abs(exact - decimal) * 10**places * 2 <= 1
 
 
 def _decimal_places(value: Fraction) -> int:

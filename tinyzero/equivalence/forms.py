@@ -5,7 +5,7 @@ from fractions import Fraction
 
 MAX_CHARS = 10_000
 """A longer answer is its own normal form."""
-MAX_NUMBER_CHARS = 400
+_MAX_NUMBER_CHARS = 400
 """A longer number is left as it is written."""
 
 _CHARACTERS = str.maketrans(
@@ -116,7 +116,7 @@ def normal_form(answer: str) -> str:
 
 def number(form: str) -> Fraction | None:
     """The value of a normal form that is a number, without unit or percent sign."""
-    if len(form) > MAX_NUMBER_CHARS:
+    if len(form) > _MAX_NUMBER_CHARS:
         return None
     match = _NUMBER.fullmatch(form)
     return _value({name: part for name, part in match.groupdict().items() if part}) if match else None
@@ -158,7 +158,7 @@ def _is_balanced(text: str) -> bool:
 
 def _quantity(text: str) -> str:
     """A number, alone or with a percent sign or a unit, in the one way to write it; other text as it is."""
-    if len(text) > MAX_NUMBER_CHARS:
+    if len(text) > _MAX_NUMBER_CHARS:
         return text
     if (plain := _plain_number(text)) is not None:
         return plain

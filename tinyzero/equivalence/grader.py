@@ -10,9 +10,9 @@ PACKAGES = """
     ntheory physics.units polys series sets simplify solvers strategies tensor unify
 """.split()  # noqa: SIM905
 """Of sympy, which imports much of them only when it first needs it: too late for a child without files."""
-NEVER = ("tests", "benchmarks", "compatibility", "trace")
+_NEVER = ("tests", "benchmarks", "compatibility", "trace")
 
-WARMING = [
+_WARMING = [
     ("x+1", "1+x"),
     ("2(x+1)+y", "y+2x+2"),
     (r"\sqrt{8}", r"2\sqrt{2}"),
@@ -41,9 +41,9 @@ def warm_up() -> None:
     for package in PACKAGES:
         parent = importlib.import_module(f"sympy.{package}")
         for module in pkgutil.walk_packages(parent.__path__, f"{parent.__name__}."):
-            if not any(part in NEVER for part in module.name.split(".")):
+            if not any(part in _NEVER for part in module.name.split(".")):
                 importlib.import_module(module.name)
-    for first, second in WARMING:
+    for first, second in _WARMING:
         same(first, second)
     importlib.import_module("sympy.core.random").seed(0)
 

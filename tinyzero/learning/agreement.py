@@ -12,7 +12,7 @@ from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Engine, Part
 from tinyzero.policy.policy import Policy
 
-TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
+_TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
 """Relative distance of two gradients that mean the same; 16-bit ones differ by some hundredths."""
 
 _COMPARED = 3
@@ -54,7 +54,7 @@ class CheckedEngine:
         if not expected.norm() > 0 or not expected.isfinite().all():
             return  # float16 that under- or overflowed tells nothing: the next step will
         distance = float((found - expected).norm() / expected.norm())
-        tolerance = TOLERANCES[self._policy.dtype]
+        tolerance = _TOLERANCES[self._policy.dtype]
         if not distance <= tolerance:  # not a number is no agreement
             raise ConfigError(
                 f"learner.engine is trl, but the gradient of the loss that {self._policy.loader} puts in its "

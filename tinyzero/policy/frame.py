@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # For models without a chat template: a base model continues a written conversation.
-CONVERSATION = (
+_CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
 )
 # The frame of DeepSeek-R1-Zero (arXiv:2501.12948, table 1). Like Absolute Zero (arXiv:2505.03335) we begin
 # the reasoning for the model, which would often forget to.
-REASONING_CONVERSATION = (
+_REASONING_CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it. The "
     "Assistant first thinks about the reasoning process in the mind and then provides the User with the "
     "answer. The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> "
@@ -74,7 +74,7 @@ class Frame:
 
 def _conversation(texts: Sequence[str], prefill: str, *, reasons: bool) -> str:
     forms = (_QUESTION, _ANSWER)
-    opening = REASONING_CONVERSATION if reasons else CONVERSATION
+    opening = _REASONING_CONVERSATION if reasons else _CONVERSATION
     turns = (forms[place % 2].format(text=text) for place, text in enumerate(texts))
     begun = [_REASONING] * reasons + [prefill] * bool(prefill)
     return " ".join([opening + "".join(turns), *begun])

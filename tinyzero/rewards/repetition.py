@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-MAX_ORDER = 4
+_MAX_ORDER = 4
 """Longest n-grams that BLEU looks at."""
-SMOOTHING = 0.1
+_SMOOTHING = 0.1
 """What counts for an order without a common n-gram: method 1 of nltk, with its epsilon."""
 
 Words = tuple[str, ...]
@@ -56,7 +56,7 @@ class CountedWords:
 def count_ngrams(questions: Sequence[Words]) -> list[CountedWords]:
     """One entry per question, comparable with each other only: the numbering is theirs."""
     numbers: dict[tuple[Words, int], int] = {}
-    orders = range(1, MAX_ORDER + 1)
+    orders = range(1, _MAX_ORDER + 1)
     return [
         CountedWords(
             num_words=len(words),
@@ -91,12 +91,12 @@ def bleu_distance(first: CountedWords, second: CountedWords) -> float:
     if first.ngrams[0].isdisjoint(second.ngrams[0]):
         return 1.0
     log_matches = sum(
-        math.log(len(mine & theirs) or SMOOTHING)
+        math.log(len(mine & theirs) or _SMOOTHING)
         for mine, theirs in zip(first.ngrams, second.ngrams, strict=True)
     )
     ratio = second.num_words / first.num_words
-    forwards = math.exp((log_matches - first.log_totals) / MAX_ORDER + min(0.0, 1 - ratio))
-    backwards = math.exp((log_matches - second.log_totals) / MAX_ORDER + min(0.0, 1 - 1 / ratio))
+    forwards = math.exp((log_matches - first.log_totals) / _MAX_ORDER + min(0.0, 1 - ratio))
+    backwards = math.exp((log_matches - second.log_totals) / _MAX_ORDER + min(0.0, 1 - 1 / ratio))
     return max(0.0, 1.0 - (forwards + backwards) / 2)
 
 
