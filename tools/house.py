@@ -1,4 +1,4 @@
-"""The size and shape of a checkout, in a small table: lines, functions, public names, knobs, modules on a path.
+"""The size and shape of a checkout: lines, functions, public names, knobs, modules on a path.
 
     python tools/house.py                      # this checkout
     python tools/house.py ../other --no-runs   # another, without training a step and exporting it

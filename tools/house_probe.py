@@ -1,6 +1,6 @@
 """Walks a checkout for tools/house.py: prints knobs, and the modules of a training step and of an export.
 
-The imports of the checkout stand in its functions: these names, and what they take, are all that it relies on.
+The imports of the checkout stand in its functions: it relies on these names, and on what they take.
 """
 
 import json

@@ -67,6 +67,7 @@ def test_the_largest_files_come_first(checkout):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_this_checkout_can_be_walked():
     told = house.walked(house._PROBE.parents[1])
     assert "learner.lr" in told["knobs"]
