@@ -263,7 +263,7 @@ def test_a_wheel_holds_the_presets_and_the_programs_that_attack_the_sandbox(tmp_
     subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, str(tmp_path / "site")], check=True)
     program = (
         "import tinyzero.config as c; print(*c.find_presets()); print(c.load_config('nano-cpu').model.base)\n"
-        "from tinyzero.execution.corpus import packaged_items; print(len(packaged_items()))"
+        "from tinyzero.execution.attack import packaged_items; print(len(packaged_items()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     result = subprocess.run(

@@ -8,8 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from tinyzero.equivalence.clusters import cluster, majority
-from tinyzero.equivalence.comparer import AnswerComparer
+from tinyzero.equivalence.comparer import AnswerComparer, cluster, majority
 from tinyzero.games.question_scoring import score_questions
 from tinyzero.games.survey import survey
 from tinyzero.rewards.repetition import repetition_penalties

@@ -1,6 +1,6 @@
 import pytest
 
-from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import cluster, majority
 
 
 class Recording:

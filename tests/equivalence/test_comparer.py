@@ -17,8 +17,7 @@ from graders import (
 )
 
 from tinyzero.equivalence import comparer as comparer_module
-from tinyzero.equivalence.clusters import cluster, majority
-from tinyzero.equivalence.comparer import AnswerComparer, same_by_form
+from tinyzero.equivalence.comparer import AnswerComparer, cluster, majority, same_by_form
 from tinyzero.equivalence.judge import GRADER, Judge, JudgeSettings
 from tinyzero.errors import ComparerBroken
 

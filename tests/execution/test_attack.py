@@ -18,8 +18,7 @@ import tinyzero
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
-from tinyzero.execution.attack import attack
-from tinyzero.execution.corpus import Item, load_items, packaged_items
+from tinyzero.execution.attack import Item, attack, load_items, packaged_items
 from tinyzero.types import Outcome
 
 CPU_S = 0.5
@@ -66,7 +65,7 @@ def test_every_item_goes_as_it_should_without_privileges(open_copy: Path) -> Non
         from tinyzero.config import ExecutionConfig
         from tinyzero.execution import Executor
         from tinyzero.execution.attack import attack
-        from tinyzero.execution.corpus import packaged_items
+        from tinyzero.execution.attack import packaged_items
         os.setgroups([])
         os.setresgid(1001, 1001, 1001)
         os.setresuid(1001, 1001, 1001)

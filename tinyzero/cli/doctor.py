@@ -45,8 +45,7 @@ def doctor(
 
 def _attack(file: Path | None, *, json: bool, allow_weak_sandbox: bool) -> None:
     from tinyzero.execution import Executor
-    from tinyzero.execution.attack import ATTACK_LIMITS, attack
-    from tinyzero.execution.corpus import load_items, packaged_items
+    from tinyzero.execution.attack import ATTACK_LIMITS, attack, load_items, packaged_items
 
     items = packaged_items() if file is None else load_items(file)
     config = ATTACK_LIMITS.model_copy(update={"allow_weak_sandbox": allow_weak_sandbox})

@@ -1,6 +1,6 @@
 r"""Which answers in mathematics are the same, decided without ever evaluating them in this process.
 
-from tinyzero.equivalence.clusters import cluster, majority
+from tinyzero.equivalence.comparer import cluster, majority
 from tinyzero.equivalence.comparer import AnswerComparer
 
 with AnswerComparer() as comparer:

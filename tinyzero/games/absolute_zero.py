@@ -15,13 +15,12 @@ from random import Random
 from tinyzero import advantages
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError, nearest
-from tinyzero.games.asking import ask
+from tinyzero.games.asking import Stopwatch, ask
 from tinyzero.games.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
 from tinyzero.games.recheck import recheck
 from tinyzero.games.scoring import Admitted, Attempted, score_attempts, score_proposals
-from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.pool.pool import IMPORTS, Pool, read_tasks
 from tinyzero.rewards.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.tasks.base import Kind

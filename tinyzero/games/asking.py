@@ -1,6 +1,8 @@
-"""Asks the policy: prompts to answers."""
+"""What every game does with a sampler: prompts to answers, and the wall seconds of each phase."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tinyzero.types import Answer, Prompt, Sampler, SamplingRequest
 
@@ -28,3 +30,19 @@ def ask(
         [Answer(prompt=prompt, completion=completion) for completion in group]
         for prompt, group in zip(prompts, sampler.sample(request), strict=True)
     ]
+
+
+class Stopwatch:
+    """`with watch("solve"): ...` adds the block's wall seconds to `watch.seconds["solve"]`."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        started = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + self._clock() - started

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from tinyzero import advantages
 from tinyzero.config import Config
-from tinyzero.games.asking import ask
+from tinyzero.games.asking import Stopwatch, ask
 from tinyzero.games.metrics import length_metrics, solver_metrics
 from tinyzero.games.pool_metrics import term_metrics
 from tinyzero.games.question_metrics import challenge_metrics, set_metrics
 from tinyzero.games.question_scoring import repetition, score_answers, score_questions
 from tinyzero.games.question_set import QuestionSet, labelled
 from tinyzero.games.scoring import Attempted
-from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
 from tinyzero.tasks.question import QUESTION
 from tinyzero.types import (

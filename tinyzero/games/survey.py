@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tinyzero.equivalence.clusters import cluster, majority
-from tinyzero.rewards.intrinsic import confidence, consistency
+from tinyzero.equivalence.comparer import cluster, majority
+from tinyzero.rewards.uncertainty import confidence, consistency
 from tinyzero.tasks.question import read_answer
 from tinyzero.types import Answer, Comparer, Role, Task, Verdict, VerdictStatus
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,11 +15,9 @@ from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.agreement import CheckedEngine
 from tinyzero.learning.batch import Sample, check_behaviour
-from tinyzero.learning.builtin_engine import BuiltinEngine
-from tinyzero.learning.engine import Engine, Part
+from tinyzero.learning.engine import BuiltinEngine, Engine, Part
 from tinyzero.learning.objective import token_weights
 from tinyzero.learning.optimizers import choose_optimizer, make_optimizer
-from tinyzero.learning.schedule import lr_factor
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Role, Rollout
@@ -259,3 +258,15 @@ def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
         if values:
             summary[name] = max(values) if name.endswith("_max") else sum(values) / len(values)
     return summary
+
+
+def lr_factor(done: int, schedule: Literal["constant", "linear"], *, warmup: int, total: int) -> float:
+    """What the learning rate is multiplied by in the update after `done` others, in (0, 1].
+
+    Args:
+        warmup: updates over which it rises in equal parts to 1.
+        total: updates of the whole run; "linear" falls in equal parts to 0 behind the last one.
+    """
+    risen = min(1.0, (done + 1) / (warmup + 1))
+    remaining = max(1.0 / total, 1.0 - done / total) if schedule == "linear" else 1.0
+    return risen * remaining

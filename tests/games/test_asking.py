@@ -1,4 +1,4 @@
-from tinyzero.games.stopwatch import Stopwatch
+from tinyzero.games.asking import Stopwatch
 
 
 def test_a_stopwatch_adds_up_the_seconds_of_a_phase():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinyzero.learning.schedule import lr_factor
+from tinyzero.learning.learner import lr_factor
 
 
 @pytest.mark.parametrize(
