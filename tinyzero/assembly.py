@@ -1,17 +1,16 @@
-"""From a configuration to a trainer that is ready to go: sandbox, model, sampler, learner, game, probe."""
+"""From a settled configuration to a trainer: sandbox, model, sampler, learner, game, probe."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from tinyzero.config import Config
+from tinyzero.config import Settled, resolve_base
 from tinyzero.equivalence import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.choice import choose_game
-from tinyzero.planning import is_open
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
 from tinyzero.sampling.choice import MakeSampler, choose_sampler
@@ -22,7 +21,7 @@ from tinyzero.types import Resident, Role, Sampler
 
 @contextmanager
 def assemble(
-    config: Config,
+    config: Settled,
     run: RunFolder,
     observers: Sequence[Observer] = (),
     progress: Callable[[str], None] = lambda _: None,
@@ -43,7 +42,6 @@ def assemble(
         SamplerBroken: its answers are not those of the policy that is trained.
         CheckpointError: the run has checkpoints and none can be read.
     """
-    assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
     # Torch and transformers take seconds to import, so nothing above this line has done it.
     progress("starting the sandbox")
     with (
@@ -59,7 +57,7 @@ def assemble(
         progress(f"loading {config.model.base}")
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
-        from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
+        from tinyzero.policy import load_policy, prepare_device, release_memory
         from tinyzero.sampling.canary import check_sampler
 
         policy = load_policy(
@@ -84,7 +82,7 @@ def assemble(
             sleep()
             release_memory()
 
-        held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
+        held_out = find_set(config.evaluation.heldout, resolve_base("nano"))
         trainer = Trainer(
             config=config,
             run=run,

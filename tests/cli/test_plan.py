@@ -8,7 +8,9 @@ import pytest
 
 from tinyzero.cli import run
 from tinyzero.cli.forecast import Target, forecast
+from tinyzero.cli.hardware import machine_of_card
 from tinyzero.config import find_presets, load_config
+from tinyzero.planning import Card
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +180,8 @@ def test_planning_imports_no_torch():
 
 
 def test_the_margin_is_negative_where_it_does_not_fit():
-    target = Target(place="a card", available_gib=4.0, device="cuda")
+    small = Card(name="a card", memory_gib=4.0 / 0.98)
+    target = Target(machine=machine_of_card(small), card=small)
     made = forecast("x", load_config("qwen7b-24gb"), target)
     assert made.margin == pytest.approx(1 - made.memory.peak_gib / 4.0)
     assert made.margin < 0
@@ -204,6 +207,6 @@ def test_vllm_stands_in_the_table_and_a_starved_one_in_the_verdict(printed):
 
 
 def test_what_unsloth_would_move_to_main_memory_is_said_below_the_totals(printed):
-    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060")
+    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060", "--set", "model.loader=unsloth")
     assert "\nunder unsloth, 0.63 GiB of the activations wait in main memory instead\n" in printed(*plan)
     assert "under unsloth" not in printed(*plan, "--set", "model.loader=transformers")

@@ -8,7 +8,8 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from tinyzero.cli.hardware import choose_preset, look
-from tinyzero.config import Config, load_config
+from tinyzero.config import Settled, load_config, resolve_base
+from tinyzero.planning import settle
 from tinyzero.types import Resident
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Workload:
         repeats: laps of each that count.
     """
 
-    config: Config
+    config: Settled
     prompts: int
     samples: int
     tokens: int
@@ -46,7 +47,8 @@ def workload(
 ) -> Workload:
     """What the options mean. Raises PresetNotFound, and ConfigError for an engine that is none."""
     overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
-    config = load_config(preset or choose_preset(look()), overrides)
+    machine = look()
+    config = settle(load_config(preset or choose_preset(machine), overrides), machine)
     return Workload(
         config=config,
         prompts=prompts,
@@ -131,7 +133,7 @@ def in_words(measured: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _load(config: Config) -> "Policy":
+def _load(config: Settled) -> "Policy":
     from tinyzero.policy import load_policy, prepare_device
 
     return load_policy(
@@ -146,12 +148,10 @@ def _load(config: Config) -> "Policy":
 def _request(work: Workload) -> "SamplingRequest":
     """Held-out tasks of every kind, over and over where more are asked for than there are."""
     from tinyzero.evaluation.heldout import find_set, read_set
-    from tinyzero.policy import resolve_base
     from tinyzero.tasks import KINDS
     from tinyzero.types import SamplingRequest
 
-    nano = resolve_base("nano")
-    path = find_set("nano", nano, nano)
+    path = find_set("nano", resolve_base("nano"))
     assert path is not None  # noqa: S101  it ships
     tasks = [item.task for item in read_set(path, KINDS).tasks]
     spread = tasks[:: max(1, len(tasks) // work.prompts)]

@@ -11,7 +11,6 @@ from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
-    from tinyzero.planning import Device
 
 _WHAT_THE_FIGURES_ARE = (
     "The peak of its memory and the time of a step are estimates, for the card that a preset names "
@@ -92,19 +91,15 @@ def _rows() -> list[dict[str, Any]]:
 
 def _planned(config: "Config") -> dict[str, float | None]:
     """The peak of its memory, and the time of its step on the card that it names; None where not known."""
-    from tinyzero.planning import find_card, fitted, plan, shape_of, step_time
+    from tinyzero.cli.hardware import card_of_preset, machine_of_card, memory_here_gib
+    from tinyzero.planning import Machine, plan, settle, shape_of, step_time
 
-    hardware, shape = config.hardware, shape_of(config.model.base)
+    shape, card = shape_of(config.model.base), card_of_preset(config.hardware)
     if shape is None:
         return {"peak_gib": None, "step_s": None}
-    card = find_card(hardware.card) if hardware.card else None
-    device: Device = "cuda" if hardware.device == "cuda" else "cpu"
-    settled = fitted(config, shape, card.usable_gib if card else hardware.memory_gib or 0.0, device)
+    settled = settle(config, machine_of_card(card) if card else Machine(memory_gib=memory_here_gib()))
     time = step_time(settled, shape, card) if card else None
-    return {
-        "peak_gib": plan(settled, shape, device=device).peak_gib,
-        "step_s": time.total_s if time else None,
-    }
+    return {"peak_gib": plan(settled, shape).peak_gib, "step_s": time.total_s if time else None}
 
 
 def _list_as_json() -> str:

@@ -14,12 +14,12 @@ import typer
 from tinyzero.cli.presets import complete_preset
 
 if TYPE_CHECKING:
-    from tinyzero.cli.hardware import Machine
     from tinyzero.cli.launch import Job
     from tinyzero.cli.live import LiveView
     from tinyzero.cli.screen import Screen
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
+    from tinyzero.planning import Machine
 
 
 class Ui(StrEnum):
@@ -48,7 +48,7 @@ def train(
         str | None, typer.Option(help="Go on with this run from its last checkpoint.", metavar="RUN")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration and touch nothing.")
+        bool, typer.Option("--dry-run", help="Print the settled configuration and touch nothing.")
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Names every random number of the run.")] = None,
     max_steps: Annotated[
@@ -135,7 +135,7 @@ def _why_this_preset(job: "Job", machine: "Machine") -> str:
 
 
 def _describe(job: "Job", machine: "Machine") -> str:
-    """The resolved configuration, a TOML file that `--preset` takes, under what it needs."""
+    """The settled configuration, a TOML file that `--preset` takes, under what it needs."""
     from tinyzero.cli.hardware import describe_fit, why_not
     from tinyzero.config import to_toml
 

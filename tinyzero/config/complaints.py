@@ -17,7 +17,6 @@ _ALLOWED = {
     "too_short": "a list with at least {min_length} in it",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_or_auto": "a whole number or auto",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -28,6 +27,9 @@ _ALLOWED = {
     "tuple_type": "a list",
     "model_type": "a table of keys",
 }
+
+# What pydantic adds to the place of a knob that is a number or auto: the half that it tried first.
+_NUMBER_OR_AUTO = "constrained-int"
 
 
 def explain(
@@ -41,7 +43,8 @@ def explain(
         overridden: the dotted keys that came from `--set`.
     """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    or_auto = " or auto" if first["loc"][-1:] == (_NUMBER_OR_AUTO,) else ""
+    key = ".".join(str(part) for part in first["loc"] if part != _NUMBER_OR_AUTO)
     place = _place(key, file, overridden)
     if first["type"] == "extra_forbidden":
         return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
@@ -49,7 +52,7 @@ def explain(
         return f"{first['ctx']['error']} ({place})"
     allowed = _ALLOWED.get(first["type"], "")
     expected = allowed.format(**first.get("ctx", {})) if allowed else f"valid ({first['msg']})"
-    return f"{key} is {first['input']!r} in {place}; it must be {expected}"
+    return f"{key} is {first['input']!r} in {place}; it must be {expected}{or_auto}"
 
 
 def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
+from tinyzero.config.section import Section
 
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM's max_lora_rank can be (vllm 0.31, config/lora.py)."""
@@ -24,7 +24,7 @@ class SamplingConfig(Section):
     """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)
     """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
-    batch_rows: Annotated[int, Field(ge=1), OR_AUTO, AS_IT_IS] = 64
+    batch_rows: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
     """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
     this machine's card has room for."""
     cuda_graphs: bool = True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy import Policy
 from tinyzero.policy.peak_memory import peak_memory
@@ -28,7 +28,7 @@ class LearnerRace:
 
 
 def race_against_trl(
-    policy: Policy, config: LearnerConfig, rollouts: Sequence[Rollout], *, repeats: int
+    policy: Policy, config: SettledLearner, rollouts: Sequence[Rollout], *, repeats: int
 ) -> LearnerRace:
     """Whole updates, optimizer step included; both learn on the one adapter, in turn."""
     advantages = mixed_advantages(len(rollouts))

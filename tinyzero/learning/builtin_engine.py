@@ -6,7 +6,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.learning.batch import Batch, Sample, micro_batches
 from tinyzero.learning.engine import Part
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss
@@ -17,7 +17,7 @@ from tinyzero.policy import Policy
 class BuiltinEngine:
     """Micro-batches that may mix roles: what a token weighs is known beforehand."""
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: SettledLearner) -> None:
         self._policy = policy
         self._config = config
         self._objective = Objective(

@@ -1,23 +1,16 @@
 """The optimizer of an adapter."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-OptimizerName = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
-
-
-def choose_optimizer(wanted: OptimizerName | Literal["auto"], device: torch.device) -> OptimizerName:
-    """What `learner.optimizer` means on this device: a CPU has no other memory to page to."""
-    if wanted == "auto":
-        return "adamw8bit" if device.type == "cuda" else "adamw"
-    return "adamw8bit" if wanted == "paged_adamw8bit" and device.type == "cpu" else wanted
+from tinyzero.config import Optimizer
 
 
 def make_optimizer(
-    name: OptimizerName, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float
+    name: Optimizer, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamW of the kind that is asked for; `LearnerConfig` explains each.
 

@@ -2,8 +2,10 @@
 
 from tinyzero.planning.cards import Card, card_of, cards, find_card
 from tinyzero.planning.disk import DiskPlan, disk_plan
-from tinyzero.planning.fitting import MARGIN, fitted, is_open
-from tinyzero.planning.memory import Device, MemoryPlan, plan
+from tinyzero.planning.fitting import MARGIN
+from tinyzero.planning.machine import Gpu, Machine
+from tinyzero.planning.memory import MemoryPlan, plan
+from tinyzero.planning.settling import decisions, settle, settle_old_run
 from tinyzero.planning.shapes import ModelShape, known_shapes, shape_of
 from tinyzero.planning.timing import StepTime, step_time
 from tinyzero.planning.workload import FILLED_SHARE, VALID_SHARE, Workload, workload
@@ -13,20 +15,22 @@ __all__ = [
     "MARGIN",
     "VALID_SHARE",
     "Card",
-    "Device",
     "DiskPlan",
+    "Gpu",
+    "Machine",
     "MemoryPlan",
     "ModelShape",
     "StepTime",
     "Workload",
     "card_of",
     "cards",
+    "decisions",
     "disk_plan",
     "find_card",
-    "fitted",
-    "is_open",
     "known_shapes",
     "plan",
+    "settle",
+    "settle_old_run",
     "shape_of",
     "step_time",
     "workload",

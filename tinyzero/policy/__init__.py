@@ -2,7 +2,7 @@
 
 from tinyzero.policy.device import prepare_device, release_memory
 from tinyzero.policy.frame import Frame
-from tinyzero.policy.loading import load_policy, local_frame, resolve_base
+from tinyzero.policy.loading import load_policy, local_frame
 from tinyzero.policy.policy import Policy
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "local_frame",
     "prepare_device",
     "release_memory",
-    "resolve_base",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyzero.config import SamplingConfig
+from tinyzero.config import SettledSampling
 from tinyzero.policy import Policy
 from tinyzero.race import Race, race
 from tinyzero.sampling.builtin import BuiltinSampler
@@ -20,7 +20,7 @@ from tinyzero.types import Sampler, SamplingRequest
 
 def race_against_generate(
     policy: Policy,
-    config: SamplingConfig,
+    config: SettledSampling,
     request: SamplingRequest,
     *,
     repeats: int,
@@ -47,7 +47,7 @@ def race_against_generate(
         return race(ours, theirs, repeats=repeats)
 
 
-def generate(policy: Policy, config: SamplingConfig, request: SamplingRequest) -> int:
+def generate(policy: Policy, config: SettledSampling, request: SamplingRequest) -> int:
     """Sample the request with transformers, as many rows at once as the sampler has; returns the tokens."""
     from transformers import GenerationConfig
 
