@@ -2,20 +2,14 @@
 
 import json as json_module
 import os
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tinyzero.cli.presets import complete_preset
 
-
-class Part(StrEnum):
-    """What is measured."""
-
-    EXECUTOR = "executor"
-    SAMPLING = "sampling"
-    LEARNING = "learning"
+Part = Literal["executor", "sampling", "learning"]
+"""What is measured."""
 
 
 def bench(
@@ -25,7 +19,7 @@ def bench(
             help="executor: speed, exactness and leaks. sampling: the built-in sampler against transformers' "
             "generate. learning: the built-in learner against TRL's."
         ),
-    ] = Part.EXECUTOR,
+    ] = "executor",
     hostile: Annotated[
         int,
         typer.Option(
@@ -52,13 +46,13 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a part of TinyZero; takes about a minute on a quiet machine."""
-    if what is Part.EXECUTOR:
+    if what == "executor":
         _measure_executor(hostile, json=json)
         return
     from tinyzero.cli import bench_model
 
     workload = bench_model.workload(preset, model, prompts, samples, tokens, repeats, engine=engine)
-    measure = bench_model.sampling if what is Part.SAMPLING else bench_model.learning
+    measure = bench_model.sampling if what == "sampling" else bench_model.learning
     measured = measure(workload)
     print(json_module.dumps(measured) if json else bench_model.in_words(measured))
 

@@ -5,9 +5,8 @@ import os
 import shutil
 import sys
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,13 +21,8 @@ if TYPE_CHECKING:
     from tinyzero.planning import Machine
 
 
-class Ui(StrEnum):
-    """How progress is shown."""
-
-    AUTO = "auto"
-    LIVE = "live"
-    PLAIN = "plain"
-    JSON = "json"
+Ui = Literal["auto", "live", "plain", "json"]
+"""How progress is shown."""
 
 
 def train(
@@ -65,7 +59,7 @@ def train(
             help="live: a dashboard with keys. plain: a line a step. json: the same for programs. "
             "auto: live on a terminal, else plain."
         ),
-    ] = Ui.AUTO,
+    ] = "auto",
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw the dashboard in ASCII.")] = False,
     allow_weak_sandbox: Annotated[
         bool,
@@ -149,11 +143,11 @@ def _view(ui: Ui, screen: "Screen", *, is_ascii: bool) -> "PlainObserver | JsonO
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
 
-    if ui is Ui.JSON:
+    if ui == "json":
         return JsonObserver(screen.line)
-    if ui is Ui.LIVE and not is_terminal():
+    if ui == "live" and not is_terminal():
         raise ConfigError("--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN")
-    if ui is Ui.LIVE or (ui is Ui.AUTO and can_be_live(os.environ)):
+    if ui == "live" or (ui == "auto" and can_be_live(os.environ)):
         from tinyzero.cli.live import LiveView
 
         return LiveView(screen, is_ascii=is_ascii)
