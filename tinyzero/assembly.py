@@ -48,7 +48,6 @@ def assemble(
         Executor(config.execution) as executor,
         AnswerComparer(
             workers=config.execution.workers or os.cpu_count() or 1,
-            timeout_s=config.r_zero.compare_s,
             allow_weak_sandbox=config.execution.allow_weak_sandbox,
         ) as comparer,
         ExitStack() as held,

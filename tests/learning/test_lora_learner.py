@@ -92,7 +92,7 @@ def test_nothing_to_learn_leaves_the_adapter_alone(make_policy):
     policy = make_policy(temperature=TEMPERATURE)
     rollouts, _ = make_round(policy)
     before = weights(policy, "shared")
-    metrics = learner(policy, weight_decay=0.1).update(rollouts, [0.0] * len(rollouts))
+    metrics = learner(policy).update(rollouts, [0.0] * len(rollouts))
     assert torch.equal(weights(policy, "shared"), before)
     assert policy.versions == {"shared": 0}
     assert metrics["learner/shared/tokens"] == sum(len(rollout.completion.token_ids) for rollout in rollouts)

@@ -13,8 +13,8 @@ LARGE = 8192  # bitsandbytes keeps moments of fewer than 4096 numbers in 32 bit
 RANK = 32  # at which nano's adapters are larger than that
 
 
-def optimizer(name, parameters, *, lr=1e-2, weight_decay=0.0):
-    return make_optimizer(name, parameters, lr=lr, weight_decay=weight_decay)
+def optimizer(name, parameters, *, lr=1e-2):
+    return make_optimizer(name, parameters, lr=lr)
 
 
 def parameter(size=LARGE):
@@ -30,13 +30,13 @@ def parameter(size=LARGE):
     ],
 )
 def test_each_name_means_one_optimizer(name, kind, is_paged):
-    made = optimizer(name, [parameter()], lr=3e-4, weight_decay=0.1)
+    made = optimizer(name, [parameter()], lr=3e-4)
     assert type(made) is kind
     assert getattr(made, "is_paged", False) is is_paged
     (group,) = made.param_groups
     assert (group["lr"], group["weight_decay"], group["betas"], group["eps"]) == (
         3e-4,
-        0.1,
+        0.0,
         (0.9, 0.999),
         1e-8,
     )

@@ -148,7 +148,6 @@ def test_every_gpu_preset_fits_its_card_with_an_eighth_to_spare():
     assert len(on_gpu) >= 9
     for name, config in on_gpu.items():
         card = find_card(config.hardware.card)
-        assert card.memory_gib == config.hardware.memory_gib, name
         assert card.has_bf16 or config.model.dtype == "float16", name
         made = plan(config, shape_of(config.model.base))
         assert made.peak_gib < 0.875 * card.usable_gib, name

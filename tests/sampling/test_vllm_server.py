@@ -53,9 +53,9 @@ def silent_server():
     return open_at
 
 
-def sampler_at(url, policy, tmp_path, **sampling):
+def sampler_at(url, policy, tmp_path, *, timeout_s=60.0, **sampling):
     config = config_of(url, server_adapters=str(tmp_path / "adapters"), **sampling)
-    engine = open_server(config, BASE, pause=lambda _: None)
+    engine = open_server(config, BASE, pause=lambda _: None, timeout_s=timeout_s)
     from tinyzero.sampling.choice import over_engine
 
     return over_engine(engine, policy, config)
@@ -178,8 +178,8 @@ def test_a_refusal_is_not_tried_again(silent_server):
 
 def test_a_server_that_hangs_is_given_up(make_server, make_policy, tmp_path):
     _, url = make_server(faults=["hangs"])
-    sampler = sampler_at(url, make_policy(), tmp_path, server_timeout_s=0.5)
-    with pytest.raises(SamplerBroken, match=r"/v1/completions in 0\.5 s; raise sampling\.server_timeout_s"):
+    sampler = sampler_at(url, make_policy(), tmp_path, timeout_s=0.5)
+    with pytest.raises(SamplerBroken, match=r"/v1/completions in 0\.5 s; lower sampling\.batch_rows"):
         sampler.sample(request("2+2", num_samples=1))
 
 

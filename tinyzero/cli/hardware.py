@@ -92,9 +92,7 @@ def machine_of_card(card: Card) -> Machine:
 
 def card_of_preset(hardware: HardwareConfig) -> Card | None:
     """The card that a preset is made for; None where it names none."""
-    if hardware.card is not None:
-        return find_card(hardware.card)
-    return None if hardware.memory_gib is None else Card(name="a card", memory_gib=hardware.memory_gib)
+    return None if hardware.card is None else find_card(hardware.card)
 
 
 def describe_numbers(config: Config, settled: Settled, machine: Machine) -> str:
@@ -117,7 +115,8 @@ def describe_numbers(config: Config, settled: Settled, machine: Machine) -> str:
 def why_not(name: str, config: Settled, machine: Machine) -> str | None:
     """Why this machine cannot run `config`, in one line; None where nothing speaks against it."""
     if config.hardware.device == "cuda" and machine.gpu is None:
-        size = f" with {config.hardware.memory_gib:g} GiB" if config.hardware.memory_gib else ""
+        card = card_of_preset(config.hardware)
+        size = "" if card is None else f" with {card.memory_gib:g} GiB"
         here = (
             "torch sees none here (tinyzero doctor says more)"
             if machine.has_driver

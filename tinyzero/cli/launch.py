@@ -35,7 +35,6 @@ _RESUMABLE = (
     "sampling.vllm_gib",
     "sampling.server_url",
     "sampling.server_adapters",
-    "sampling.server_timeout_s",
     "sampling.server_key_file",
     "execution.allow_weak_sandbox",
     "trackers.tensorboard",

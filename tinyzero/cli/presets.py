@@ -10,7 +10,7 @@ import typer
 from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
-    from tinyzero.config import Config
+    from tinyzero.config import Config, HardwareConfig
 
 _WHAT_THE_FIGURES_ARE = (
     "The peak of its memory and the time of a step are estimates, for the card that a preset names "
@@ -48,7 +48,7 @@ def presets(
 
 def _list_as_table(width: int) -> str:
     """A line of figures for each preset, and under it what it is; the smallest cards first."""
-    presets = sorted(_rows(), key=lambda row: row["config"].hardware.memory_gib or 0)
+    presets = sorted(_rows(), key=lambda row: _card_gib(row["config"].hardware))
     table = [("name", "hardware", "GiB", "s/step", "model"), *map(_figures, presets)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     head, *lines = (
@@ -70,7 +70,16 @@ def _figures(row: dict[str, Any]) -> tuple[str, ...]:
 
 def hardware_in_words(config: "Config") -> str:
     device = {"cuda": "CUDA", "cpu": "CPU", "auto": "any"}[config.hardware.device]
-    return f"{device} {config.hardware.memory_gib:g} GiB" if config.hardware.memory_gib else device
+    gib = _card_gib(config.hardware)
+    return f"{device} {gib:g} GiB" if gib else device
+
+
+def _card_gib(hardware: "HardwareConfig") -> float:
+    """Memory of the card that a preset names; 0 where it names none."""
+    from tinyzero.cli.hardware import card_of_preset
+
+    card = card_of_preset(hardware)
+    return 0.0 if card is None else card.memory_gib
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The configuration of a run: one frozen tree, read from a sparse TOML file and `--set a.b=c`."""
 
 from tinyzero.config.base_model import local_folder, resolve_base
+from tinyzero.config.dropped import without_dropped
 from tinyzero.config.game import (
     AdvantagesConfig,
     BonusConfig,
@@ -79,4 +80,5 @@ __all__ = [
     "parse_overrides",
     "resolve_base",
     "to_toml",
+    "without_dropped",
 ]

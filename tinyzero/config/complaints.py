@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from tinyzero.config.dropped import DROPPED
 from tinyzero.errors import nearest
 
 # pydantic error type -> what would have been right; the braces are pydantic's own context.
@@ -47,6 +48,9 @@ def explain(
     key = ".".join(str(part) for part in first["loc"] if part != _NUMBER_OR_AUTO)
     place = _place(key, file, overridden)
     if first["type"] == "extra_forbidden":
+        if key in DROPPED:
+            built_in = "" if DROPPED[key] is None else f" (it is always {DROPPED[key]})"
+            return f"{key} in {place} is no knob any more; leave it out{built_in}"
         return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
     if first["type"] == "value_error":
         return f"{first['ctx']['error']} ({place})"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tinyzero.config.complaints import explain
+from tinyzero.config.dropped import without_dropped
 from tinyzero.config.presets import find_presets
 from tinyzero.config.sections import Config
 from tinyzero.config.settled import Settled
@@ -52,9 +53,9 @@ def locate(preset_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a file, unchecked."""
+    """The tables of a file, unchecked, without what is no knob any more."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except UnicodeDecodeError as error:

@@ -38,8 +38,6 @@ class SamplingConfig(Section):
     server_adapters: str | None = None
     """Folder in which adapters are handed to the server; both machines see it under this path. none = a
     temporary folder, for a server that runs here under the same user."""
-    server_timeout_s: float = Field(default=600.0, gt=0)
-    """Seconds to wait for one answer of the server, queueing included."""
     server_key_file: str | None = None
     """File with the key of a server that was started with one (--api-key); none = no key is sent."""
 

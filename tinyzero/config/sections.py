@@ -47,10 +47,9 @@ class HardwareConfig(Section):
 
     device: Literal["auto", Device] = "auto"
     """Where the model lives; auto takes CUDA where there is one."""
-    memory_gib: float | None = Field(default=None, gt=0)
-    """Memory of the card that the preset is made for, GiB."""
     card: str | None = None
-    """Name of that card, as `tinyzero plan --gpu` takes it; planned for on machines without a GPU."""
+    """The card that the preset is made for, as `tinyzero plan --gpu` takes it; planned for on machines
+    without a GPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; none = one per core. Part of what makes a CPU run reproducible."""
 
@@ -113,8 +112,6 @@ class LearnerConfig(Section):
     known length."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises to its value; Adam's first steps are its least certain."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
     micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 4096
@@ -151,10 +148,8 @@ class ExecutionConfig(Section):
     """Limits for untrusted programs. They are part of what a task is: do not change them in mid-run."""
 
     cpu_s: float = Field(default=0.25, gt=0, le=60)
-    """CPU seconds for one run; a proposal must finish in half of it."""
-    wall_factor: float = Field(default=4.0, ge=1)
-    """A run that has used this many times `cpu_s` of wall time is stopped even if it did not compute; one
-    that computes, but is starved by a busy machine, may go on up to four times that cap."""
+    """CPU seconds for one run; a proposal must finish in half of it. Four times as many seconds of wall time
+    stop a run that does not compute; one that a busy machine starves may go on up to four times that cap."""
     memory_mib: int = Field(default=512, ge=64)
     """Address space of one run, MiB."""
     workers: int | None = Field(default=None, ge=1)
@@ -178,13 +173,7 @@ class TrackersConfig(Section):
     """Let wandb send what it is told to its service; off, `wandb sync` can do that later."""
 
 
-_LATER_PENALTIES = (
-    "disallowed_proposal",
-    "failing_proposal",
-    "nondeterministic_proposal",
-    "trivial_proposal",
-    "duplicate_proposal",
-)
+_LATER_PENALTIES = ("failing_proposal", "duplicate_proposal")
 
 
 class Config(Section):

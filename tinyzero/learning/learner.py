@@ -63,12 +63,7 @@ class LoraLearner:
         self._max_tokens = config.micro_batch_tokens
         self._engine = _make_engine(policy, config)
         self._optimizers = {
-            adapter: make_optimizer(
-                config.optimizer,
-                policy.trainable_parameters(adapter),
-                lr=config.lr,
-                weight_decay=config.weight_decay,
-            )
+            adapter: make_optimizer(config.optimizer, policy.trainable_parameters(adapter), lr=config.lr)
             for adapter in policy.adapters
         }
         # Gradients of float16 activations underflow unless the loss is scaled; else a scaler does nothing.

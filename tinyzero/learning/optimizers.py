@@ -10,13 +10,13 @@ from tinyzero.config import Optimizer
 
 
 def make_optimizer(
-    name: Optimizer, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float
+    name: Optimizer, parameters: Sequence[nn.Parameter], *, lr: float
 ) -> torch.optim.Optimizer:
     """AdamW of the kind that is asked for; `LearnerConfig` explains each.
 
     In 8 bit, parameters of fewer than 4096 numbers keep 32-bit moments, as bitsandbytes has it.
     """
-    options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
+    options: dict[str, Any] = {"lr": lr, "weight_decay": 0.0}
     if name == "adamw":
         return torch.optim.AdamW(parameters, **options)
     from bitsandbytes.optim.adamw import AdamW8bit

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from tinyzero.config import Config, Settled
+from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
 from tinyzero.planning import settle_old_run
 from tinyzero.runs.durable import explaining_failures, write_json
@@ -114,8 +114,9 @@ class RunFolder:
         """The settled configuration that the run was started with, or last resumed with."""
         path = self.path / "config.json"
         try:
-            written = Config.model_validate_json(path.read_text(encoding="utf-8"))
-            return settle_old_run(written, self.environment())
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
+            return settle_old_run(Config.model_validate(known), self.environment())
         except ValueError as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"

@@ -17,6 +17,7 @@ from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_fo
 
 _OLDEST = (0, 31)
 _PROBE = "tinyzero-probe"
+_TIMEOUT_S = 600.0
 
 
 class ServerEngine:
@@ -134,13 +135,18 @@ def completion_body(
 
 
 def open_server(
-    config: Settled, base: str, *, pause: Callable[[float], None] = time.sleep
-) -> ServerEngine:  # fmt: skip
+    config: Settled,
+    base: str,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    timeout_s: float = _TIMEOUT_S,
+) -> ServerEngine:
     """Look at the server that the configuration names.
 
     Args:
         base: folder or Hub id of the base model here.
         pause: waits some seconds, between tries.
+        timeout_s: to wait for one answer, queueing included.
 
     Raises:
         ConfigError: the key cannot be read.
@@ -148,9 +154,7 @@ def open_server(
     """
     sampling = config.sampling
     assert sampling.server_url is not None  # noqa: S101
-    address = Address(
-        sampling.server_url, timeout_s=sampling.server_timeout_s, key=_key(sampling), pause=pause
-    )
+    address = Address(sampling.server_url, timeout_s=timeout_s, key=_key(sampling), pause=pause)
     restart = serve_command(config, base)
     try:
         address.get("/health")
