@@ -4,15 +4,17 @@ from datetime import date
 from pathlib import Path
 
 from tinyzero.assembly import assemble
+from tinyzero.cli.hardware import look
 from tinyzero.config import load_config
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
+from tinyzero.planning.settling import settle
 from tinyzero.runs.folder import RunFolder
 
 
 def train(*settings: str) -> RunFolder:
     """Train as `tinyzero train --preset nano-cpu --set ...` does, and leave a run's folder."""
-    config = load_config("nano-cpu", settings)
+    config = settle(load_config("nano-cpu", settings), look())
     run = RunFolder.create_numbered(Path(config.run.output), "example", config, today=date.today())
     observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print))
     with run.exclusive(), assemble(config, run, observers, progress=print) as trainer:

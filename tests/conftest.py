@@ -37,13 +37,14 @@ def make_policy(tiny_model_folder: Path) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         import torch
+        from settled import model_section
 
         from tinyzero.config import ModelConfig, PolicyConfig
         from tinyzero.policy.loading import load_policy
 
         of_model = {name: options.pop(name) for name in tuple(options) if name in ModelConfig.model_fields}
         policy = load_policy(
-            ModelConfig(**{"base": str(tiny_model_folder), **of_model}),
+            model_section(**{"base": str(tiny_model_folder), **of_model}),
             PolicyConfig(adapters=adapters, rank=rank, alpha=8),
             device="cpu",
             temperature=temperature,
@@ -90,14 +91,16 @@ def make_run(
     folder, base, *, steps=(4,), scale=0.05, quantization="none", style="compact", adapters="shared"
 ):
     """A run folder with a checkpoint per step, metrics, tasks and environment."""
-    from tinyzero.config import Config, load_config
+    from settled import defaults
+
+    from tinyzero.config import load_config
     from tinyzero.policy.loading import load_policy
     from tinyzero.runs import checkpoints
     from tinyzero.runs.folder import RunFolder
     from tinyzero.runs.records import RecordWriter
 
-    config = Config.model_validate(
-        load_config("nano-cpu").model_dump()
+    config = defaults(
+        **load_config("nano-cpu").model_dump()
         | {"model": {"base": str(base), "quantization": quantization}, "prompts": {"style": style}}
         | {
             "policy": {"adapters": adapters, "rank": 4, "alpha": 8},

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from tinyzero.config import load_config
+from settled import settled
+
 from tinyzero.learning.scoring import score_completions
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Completion, Role
@@ -27,7 +28,7 @@ SETTINGS = [
 
 
 def r_zero_config(*more):
-    return load_config("nano-cpu", [*SETTINGS, *more])
+    return settled("nano-cpu", [*SETTINGS, *more])
 
 
 def script(prompt, stream, index):

@@ -3,8 +3,8 @@
 import random
 
 import torch
+from settled import learner_section
 
-from tinyzero.config import LearnerConfig
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
 
@@ -115,7 +115,7 @@ class GradientRecorder:
 def learner(policy, *, total_rounds=None, **config):
     return LoraLearner(
         policy,
-        LearnerConfig(**config),
+        learner_section(**config),
         TEMPERATURE,
         completion_budgets=BUDGETS,
         total_rounds=total_rounds,

@@ -11,7 +11,8 @@ from hatchling.builders.wheel import WheelBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.config import Config, describe_preset, find_presets, is_auto, load_config, to_toml
+from tinyzero.config import Config, describe_preset, find_presets, load_config, to_toml
+from tinyzero.config.dropped import DROPPED
 from tinyzero.errors import ConfigError, PresetNotFound
 
 
@@ -151,7 +152,7 @@ R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
     [
         ("[selfplay]\nkinds = ['deduction', 'deduction']\n", "twice: deduction, deduction"),
         ("[selfplay]\nreferences = 20\n[pool]\ncapacity = 16\n", "pool.capacity only 16"),
-        ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.disallowed_proposal (-0.5)"),
+        ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.failing_proposal (-0.5)"),
         (R_ZERO + "replays_per_step = 2\n", "selfplay.replays_per_step is for"),
         (R_ZERO + "[pool]\nseed_tasks = 2\n", "pool.seed_tasks is for"),
     ],
@@ -225,12 +226,7 @@ def test_the_papers_preset_has_the_papers_constants():
     )  # fmt: skip
     assert config.rewards.bonuses == {}
     assert (config.advantages.estimator, config.advantages.scale) == ("task-relative", "std")
-    assert (learner.lr, learner.schedule, learner.weight_decay, learner.max_grad_norm) == (
-        1e-6,
-        "constant",
-        0,
-        1,
-    )
+    assert (learner.lr, learner.schedule, learner.max_grad_norm) == (1e-6, "constant", 1)
     assert (learner.clip_low, learner.clip_high, learner.kl_coef) == (0.2, 0.28, 0)
     assert (learner.normalization, learner.updates_per_round) == ("token", 1)
     assert config.pool.seed_tasks == 4 * selfplay.proposals_per_step
@@ -307,7 +303,7 @@ def test_a_knob_may_be_left_to_the_machine(preset, key):
     section, leaf = key.split(".")
     path = preset(f'[{section}]\n{leaf} = "auto"\n')
     config = load_config(path)
-    assert is_auto(getattr(getattr(config, section), leaf))
+    assert getattr(getattr(config, section), leaf) == "auto"
     assert Config.model_validate_json(config.model_dump_json()) == config
     assert complaint(path, f"{key}=atuo") == f"{key} is 'atuo' in --set; it must be a whole number or auto"
     assert complaint(path, f"{key}=0").startswith(f"{key} is 0 in --set; it must be at least ")
@@ -338,3 +334,36 @@ def test_a_server_is_named_by_its_address():
     )
     assert config.sampling.server_url == "https://h.example:8000/llm"
     assert load_config("nano-cpu", ["sampling.server_url=none"]).sampling.server_url is None
+
+
+def test_a_knob_that_was_dropped_is_ignored_with_one_line(preset, caplog):
+    path = preset('[pool]\neviction = "decided"\n[learner]\nweight_decay = 0.1\nlr = 0.5\n')
+    assert load_config(path).learner.lr == 0.5
+    assert load_config(path).learner.lr == 0.5
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"{path} sets learner.weight_decay = 0.1, pool.eviction = decided: no knob any more, and ignored"
+    )
+
+
+def test_a_dropped_knob_at_the_value_that_is_built_in_is_not_worth_a_word(preset, caplog):
+    load_config(preset('[pool]\neviction = "oldest"\n[hardware]\nmemory_gib = "none"\n'))
+    assert not caplog.records
+
+
+def test_a_dropped_knob_on_the_command_line_is_a_mistake(preset):
+    assert complaint(preset(""), "pool.eviction=decided") == (
+        "pool.eviction in --set is no knob any more; leave it out (it is always oldest)"
+    )
+
+
+def test_no_dropped_knob_is_a_knob():
+    tree = Config().model_dump()
+    for key in DROPPED:
+        section, leaf = key.split(".")
+        assert leaf not in tree[section]
+
+
+def test_mean_only_is_read_as_what_it_was(preset):
+    advantages = load_config(preset('[advantages]\nestimator = "mean-only"\n')).advantages
+    assert (advantages.estimator, advantages.scale) == ("group", "none")

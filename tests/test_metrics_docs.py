@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from forced import ForcedSampler, r_zero_config, script
+from settled import settled
 
 import tinyzero
 from tinyzero.assembly import assemble
@@ -66,7 +67,7 @@ def emitted(tmp_path_factory):
     few = folder / "few.jsonl"
     nano_set = (Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl").read_text()
     few.write_text("".join(nano_set.splitlines(keepends=True)[::40]))
-    config = load_config("nano-cpu", [*SETTINGS, f"evaluation.heldout={few}"])
+    config = settled("nano-cpu", [*SETTINGS, f"evaluation.heldout={few}"])
     with assemble(config, RunFolder.create(folder, "run", config)) as trainer:
         played = {**trainer.step().metrics, **trainer.step().metrics}
     return {**played, **r_zero_metrics(folder)}

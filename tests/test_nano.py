@@ -102,11 +102,12 @@ def test_a_lesson_is_tokenized_as_a_finished_conversation(tokenizer):
 def test_a_lesson_begins_with_what_the_policy_will_read(tokenizer):
     from nano.tasks import lessons
     from nano.vocabulary import encode_prompt
+    from settled import model_section
 
-    from tinyzero.config import ModelConfig, PolicyConfig
+    from tinyzero.config import PolicyConfig
     from tinyzero.policy.loading import load_policy
 
-    policy = load_policy(ModelConfig(base="nano"), PolicyConfig(), device="cpu", temperature=1.0)
+    policy = load_policy(model_section(base="nano"), PolicyConfig(), device="cpu", temperature=1.0)
     for lesson in islice(lessons(0, 0, 0.5), 40):
         assert encode_prompt(tokenizer, lesson.prompt) == policy.encode(lesson.prompt)
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from settled import model_section
 from transformers import AutoModelForCausalLM
 
-from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.config import PolicyConfig
 from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError
 from tinyzero.policy.loading import check_fused_head, load_policy
 from tinyzero.types import Prompt, Role
@@ -202,13 +203,13 @@ def test_a_checkpoint_without_adapters_is_one_clear_line(make_policy, tmp_path):
 @pytest.mark.parametrize("base", ["/no/such/folder", "./gone", "a/b/c"])
 def test_a_missing_folder_is_named(base):
     with pytest.raises(ModelLoadError, match=f"model.base is '{base}', but there is no such folder"):
-        load_policy(ModelConfig(base=base), PolicyConfig(), device="cpu", temperature=1.0)
+        load_policy(model_section(base=base), PolicyConfig(), device="cpu", temperature=1.0)
 
 
 def test_a_folder_that_holds_no_model_is_one_clear_line(tmp_path: Path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-architecture"}))
     with pytest.raises(ModelLoadError) as caught:
-        load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
+        load_policy(model_section(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -220,7 +221,7 @@ def copied_folder(tiny_model_folder, tmp_path):
 
 def load_complaint(folder):
     with pytest.raises(ModelLoadError) as caught:
-        load_policy(ModelConfig(base=str(folder)), PolicyConfig(), device="cpu", temperature=1.0)
+        load_policy(model_section(base=str(folder)), PolicyConfig(), device="cpu", temperature=1.0)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -258,7 +259,7 @@ def test_a_model_with_sliding_windows_is_refused(tmp_path: Path):
     config = {"model_type": "gemma3_text", "num_hidden_layers": 2, "layer_types": ["sliding_attention"] * 2}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelLoadError, match="has layers of sliding_attention"):
-        load_policy(ModelConfig(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
+        load_policy(model_section(base=str(tmp_path)), PolicyConfig(), device="cpu", temperature=1.0)
 
 
 @pytest.mark.parametrize("adapters", ["shared", "per-role"])

@@ -50,5 +50,5 @@ def _factor(group: Sequence[float], config: AdvantagesConfig) -> float:
         return 0.0
     # The mean of the others is (n*mean - r) / (n - 1); r minus that is n / (n - 1) times r minus the mean.
     leave_one_out = len(group) / (len(group) - 1) if config.estimator == "leave-one-out" else 1.0
-    is_divided = config.scale == "std" and config.estimator != "mean-only"
+    is_divided = config.scale == "std"
     return leave_one_out / std if is_divided else leave_one_out

@@ -1,17 +1,16 @@
-"""From a configuration to a trainer that is ready to go: sandbox, model, sampler, learner, game, probe."""
+"""From a settled configuration to a trainer: sandbox, model, sampler, learner, game, probe."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from tinyzero.config import Config
+from tinyzero.config import Settled
 from tinyzero.equivalence.comparer import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.choice import ALL_KINDS, choose_game
-from tinyzero.planning.fitting import is_open
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
 from tinyzero.sampling.choice import MakeSampler, choose_sampler
@@ -21,7 +20,7 @@ from tinyzero.types import Resident, Role, Sampler
 
 @contextmanager
 def assemble(
-    config: Config,
+    config: Settled,
     run: RunFolder,
     observers: Sequence[Observer] = (),
     progress: Callable[[str], None] = lambda _: None,
@@ -42,24 +41,23 @@ def assemble(
         SamplerBroken: its answers are not those of the policy that is trained.
         CheckpointError: the run has checkpoints and none can be read.
     """
-    assert not is_open(config), "the command line puts numbers where a knob says auto"  # noqa: S101
     # Torch and transformers take seconds to import, so nothing above this line has done it.
     progress("starting the sandbox")
     with (
         Executor(config.execution) as executor,
         AnswerComparer(
             workers=config.execution.workers or os.cpu_count() or 1,
-            timeout_s=config.r_zero.compare_s,
             allow_weak_sandbox=config.execution.allow_weak_sandbox,
         ) as comparer,
         ExitStack() as held,
     ):
         make_sampler = make_sampler or choose_sampler(config)
         progress(f"loading {config.model.base}")
+        from tinyzero.config import resolve_base
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
         from tinyzero.policy.device import prepare_device, release_memory
-        from tinyzero.policy.loading import load_policy, resolve_base
+        from tinyzero.policy.loading import load_policy
         from tinyzero.sampling.canary import check_sampler
 
         policy = load_policy(
@@ -84,7 +82,7 @@ def assemble(
             sleep()
             release_memory()
 
-        held_out = find_set(config.evaluation.heldout, resolve_base(config.model.base), resolve_base("nano"))
+        held_out = find_set(config.evaluation.heldout, resolve_base("nano"))
         trainer = Trainer(
             config=config,
             run=run,

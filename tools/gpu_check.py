@@ -144,9 +144,11 @@ def _import_unsloth_first() -> None:
     """It rewrites transformers, trl and peft, and only what it comes before."""
     import torch
 
+    from tinyzero.cli.hardware import has_unsloth
     from tinyzero.policy.imports import import_stack
 
-    import_stack("auto", has_cuda=torch.cuda.is_available(), num_adapters=1)
+    if torch.cuda.is_available() and has_unsloth():
+        import_stack("unsloth", has_cuda=True, num_adapters=1)
 
 
 def _setup(options: argparse.Namespace, work: Path) -> Any:  # noqa: ANN401  torch is not imported here yet

@@ -176,7 +176,7 @@ def test_the_list_of_presets_for_programs(printed):
 def test_a_preset_is_shown_with_its_comments_and_every_value(printed):
     shown = printed("presets", "smollm2-135m-cpu")
     assert shown.startswith(find_presets()["smollm2-135m-cpu"].read_text().rstrip())
-    assert "weight_decay = 0.0" in shown
+    assert "max_grad_norm = 1.0" in shown
     config = Config.model_validate_json(printed("presets", "smollm2-135m-cpu", "--json"))
     assert config.selfplay.proposals_per_step == 9
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from settled import CARD, settled
 
 from tinyzero.cli import run
-from tinyzero.config import load_config
 from tinyzero.sampling.vllm.server import serve_command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
@@ -37,7 +37,6 @@ def test_the_plan_of_the_page_is_made_by_its_command(blocks, capsys):
 
 def test_the_command_line_of_the_vllm_page_is_the_one_that_a_run_needs():
     page = (Path(__file__).parents[2] / "docs" / "vllm.md").read_text(encoding="utf-8")
-    config = load_config(
-        "qwen1.5b-24gb", ["sampling.engine=vllm", "sampling.server_url=http://10.0.0.2:8000"]
-    )
+    vllm = ["sampling.engine=vllm", "sampling.server_url=http://10.0.0.2:8000"]
+    config = settled("qwen1.5b-24gb", vllm, CARD)
     assert f"\n{serve_command(config, config.model.base)}\n" in page

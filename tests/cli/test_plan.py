@@ -8,7 +8,10 @@ import pytest
 
 from tinyzero.cli import run
 from tinyzero.cli.forecast import Target, forecast
+from tinyzero.cli.hardware import machine_of_card
+from tinyzero.cli.plan_table import as_table
 from tinyzero.config import find_presets, load_config
+from tinyzero.planning.cards import Card
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +155,7 @@ def test_two_adapters_and_a_reference_show(printed):
             "config.json; download it, and --set model.base=FOLDER",
         ),
         (
-            ("--preset", "qwen3b-24gb", "--set", "hardware.card=none", "--set", "hardware.memory_gib=none"),
+            ("--preset", "qwen3b-24gb", "--set", "hardware.card=none"),
             "qwen3b-24gb names no card, and this machine has none; name one: --gpu 4090",
         ),
     ],
@@ -161,8 +164,10 @@ def test_what_cannot_be_planned_is_one_line(complaint, arguments, message):
     assert complaint(*arguments) == message
 
 
-def test_a_card_of_unknown_speed_is_planned_without_a_time(printed):
-    text = printed("--preset", "qwen3b-24gb", "--set", "hardware.card=none")
+def test_a_card_of_unknown_speed_is_planned_without_a_time():
+    card = Card(name="a card", memory_gib=24)
+    target = Target(machine=machine_of_card(card), card=card)
+    text = as_table(forecast("x", load_config("qwen3b-24gb"), target))
     assert "\na card: 24 GiB, of which 23.5 can be used\n" in text
     assert "\ntime: no estimate, for the speed of a card is not in the table of cards\n" in text
 
@@ -178,7 +183,8 @@ def test_planning_imports_no_torch():
 
 
 def test_the_margin_is_negative_where_it_does_not_fit():
-    target = Target(place="a card", available_gib=4.0, device="cuda")
+    small = Card(name="a card", memory_gib=4.0 / 0.98)
+    target = Target(machine=machine_of_card(small), card=small)
     made = forecast("x", load_config("qwen7b-24gb"), target)
     assert made.margin == pytest.approx(1 - made.memory.peak_gib / 4.0)
     assert made.margin < 0
@@ -204,6 +210,6 @@ def test_vllm_stands_in_the_table_and_a_starved_one_in_the_verdict(printed):
 
 
 def test_what_unsloth_would_move_to_main_memory_is_said_below_the_totals(printed):
-    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060")
+    plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060", "--set", "model.loader=unsloth")
     assert "\nunder unsloth, 0.63 GiB of the activations wait in main memory instead\n" in printed(*plan)
     assert "under unsloth" not in printed(*plan, "--set", "model.loader=transformers")

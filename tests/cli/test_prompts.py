@@ -56,7 +56,7 @@ def test_the_token_counts_are_the_tokenizers(shown):
     assert content["max_prompt_tokens"] == 256
     from transformers import AutoTokenizer
 
-    from tinyzero.policy.loading import resolve_base
+    from tinyzero.config import resolve_base
 
     tokenizer = AutoTokenizer.from_pretrained(resolve_base("nano"))
     assert len(content["prompts"]) == 6

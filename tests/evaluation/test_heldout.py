@@ -22,21 +22,14 @@ def write(tmp_path):
     return write
 
 
-def test_auto_takes_the_set_beside_the_base_model_and_none_where_there_is_none(write, tmp_path):
-    beside = write(RECORD, name="nano/heldout.jsonl")
-    assert find_set("auto", str(beside.parent), "elsewhere") == beside
-    assert find_set("auto", str(tmp_path), str(beside.parent)) is None
-    assert find_set("auto", "Qwen/Qwen2.5-Coder-1.5B", str(beside.parent)) is None
-
-
 def test_nano_names_nano_s_set_for_any_model_and_none_means_none(write):
     beside = write(RECORD, name="nano/heldout.jsonl")
-    assert find_set("nano", "some/model", str(beside.parent)) == beside
-    assert find_set(None, str(beside.parent), str(beside.parent)) is None
+    assert find_set("nano", str(beside.parent)) == beside
+    assert find_set(None, str(beside.parent)) is None
 
 
 def test_gsm8k_ships_with_the_package_and_its_answers_are_numbers():
-    held_out = read_set(find_set("gsm8k", "some/model", "nano"), ALL_KINDS)
+    held_out = read_set(find_set("gsm8k", "nano"), ALL_KINDS)
     assert (held_out.name, len(held_out.tasks)) == ("gsm8k", 200)
     for item in held_out.tasks:
         (answer,) = item.task.outputs
@@ -47,7 +40,7 @@ def test_gsm8k_ships_with_the_package_and_its_answers_are_numbers():
 
 def test_a_file_that_is_not_there_is_a_clear_error():
     with pytest.raises(ConfigError, match=r"evaluation.heldout is 'mine.jsonl', but there is no such file"):
-        find_set("mine.jsonl", "nano", "nano")
+        find_set("mine.jsonl", "nano")
 
 
 def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):

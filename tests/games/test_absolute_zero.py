@@ -364,14 +364,14 @@ def test_a_kind_that_has_no_subject_yet_leaves_its_turn_to_the_next(executor):
 
 
 def test_no_program_has_to_call_others_while_the_pool_is_filled(executor):
-    curriculum = {"composite_share": 1.0, "composite_from_step": 0, "composite_ramp_steps": 1}
+    curriculum = {"composite_share": 1.0, "composite_from_step": 0}
     config = make_config(proposals_per_step=1).model_copy(
         update={"curriculum": Config.model_validate({"curriculum": curriculum}).curriculum}
     )
     game = make_game(config, ScriptedSampler(proposer=[DOUBLE], solver=["42"]), executor)
     game.play(0)
-    assert game.draw_briefs(5)[0].blocks != ()
-    assert game.draw_briefs(5, purpose="seeding/")[0].blocks == ()
+    assert game.draw_briefs(100)[0].blocks != ()
+    assert game.draw_briefs(100, purpose="seeding/")[0].blocks == ()
 
 
 def test_a_model_that_writes_nothing_usable_does_not_hold_the_start_up_for_ever(executor):
@@ -383,7 +383,7 @@ def test_a_model_that_writes_nothing_usable_does_not_hold_the_start_up_for_ever(
 
 
 def test_programs_are_built_from_earlier_ones_once_the_curriculum_says_so(executor):
-    curriculum = {"composite_share": 1.0, "composite_from_step": 1, "composite_ramp_steps": 1}
+    curriculum = {"composite_share": 1.0, "composite_from_step": 1}
     config = make_config(proposals_per_step=1).model_copy(
         update={"curriculum": Config.model_validate({"curriculum": curriculum}).curriculum}
     )
@@ -392,14 +392,14 @@ def test_programs_are_built_from_earlier_ones_once_the_curriculum_says_so(execut
     (first,) = game.play(0).new_tasks
     assert "g_0" not in sampler.requests[0].prompts[0].text
     sampler.lines[Role.PROPOSER] = ["def f(x):\n    return g_0(x) + 1\nin: 20"]
-    played = game.play(1)
+    played = game.play(100)
     assert "def g_0(x):\n    return x * 2" in sampler.requests[2].prompts[0].text
     (task,) = played.new_tasks
     assert task.outputs == ("41",)
     assert "def g_0(x):" in task.program
     assert task.parents[-1] == first.id
     sampler.lines[Role.PROPOSER] = ["def f(x):\n    return x + 1\nin: 20"]
-    refused, *_ = game.play(2).rollouts
+    refused, *_ = game.play(101).rollouts
     assert refused.rejection.detail.startswith("does not call g_0")
 
 

@@ -16,12 +16,10 @@ def shares(config, step, draws=4000):
 
 @pytest.mark.parametrize(
     ("step", "share", "functions"),
-    [(0, 0, 0), (9, 0, 0), (10, 0.1 * 0.5, 1), (14, 0.5 * 0.5, 2), (19, 0.5, 3), (500, 0.5, 3)],
+    [(0, 0, 0), (9, 0, 0), (29, 0.2 * 0.5, 1), (84, 0.75 * 0.5, 2), (109, 0.5, 2), (500, 0.5, 2)],
 )
 def test_share_and_number_rise_evenly_over_the_ramp(step, share, functions):
-    config = CurriculumConfig(
-        composite_share=0.5, composite_functions=3, composite_from_step=10, composite_ramp_steps=10
-    )
+    config = CurriculumConfig(composite_share=0.5, composite_from_step=10)
     assert shares(config, step) == (pytest.approx(share, abs=0.025), functions)
 
 

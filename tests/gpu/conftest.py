@@ -20,13 +20,14 @@ def pytest_collection_modifyitems(items):
 def make_cuda_policy(tiny_model_folder):
     """The tiny model on the card, with adapters whose weights matter."""
     import torch
+    from settled import CARD, model_section
 
-    from tinyzero.config import ModelConfig, PolicyConfig
+    from tinyzero.config import PolicyConfig
     from tinyzero.policy.loading import load_policy
 
     def make(*, adapters="shared", rank=16, base=tiny_model_folder, **model):
         policy = load_policy(
-            ModelConfig(base=str(base), **{"loader": "transformers", **model}),
+            model_section(CARD, base=str(base), **model),
             PolicyConfig(adapters=adapters, rank=rank, alpha=2 * rank),
             device="cuda",
             temperature=1.0,

@@ -8,9 +8,10 @@ import pytest
 import torch
 from bench.peak_memory import peak_memory
 from rounds import GradientRecorder, relative_distance
+from settled import CARD, learner_section
 
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
-from tinyzero.config import LearnerConfig, SamplingConfig
+from tinyzero.config import SamplingConfig
 from tinyzero.errors import OutOfMemory
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
@@ -44,7 +45,7 @@ def weights(policy, adapter="shared"):
 def update(policy, rollouts, **config):
     """The weights after one update, and its metrics; the policy's own are put back."""
     before = [weight.detach().clone() for weight in policy.trainable_parameters("shared")]
-    learner = LoraLearner(policy, LearnerConfig(**config), 1.0)
+    learner = LoraLearner(policy, learner_section(CARD, **config), 1.0)
     metrics = learner.update(rollouts, mixed_advantages(len(rollouts)))
     after = weights(policy)
     with torch.no_grad():
@@ -81,7 +82,7 @@ def test_graphs_can_be_recorded_over_4_bit_weights(make_cuda_policy, few_shapes,
 def test_graphs_follow_an_update_of_the_adapter(make_cuda_policy, few_shapes):
     policy = make_cuda_policy(**PLAIN)
     subject, before = sample(policy, "graphs")
-    LoraLearner(policy, LearnerConfig(lr=0.05), 1.0).update(
+    LoraLearner(policy, learner_section(CARD, lr=0.05), 1.0).update(
         as_rollouts(request().prompts, before), mixed_advantages(12)
     )
     after = subject.sample(request())

@@ -92,7 +92,7 @@ def packed_folder(folder, target, policy):
 
 
 def test_nano_merges_like_the_reference(nano_run, tmp_path):
-    from tinyzero.policy.loading import resolve_base
+    from tinyzero.config import resolve_base
 
     folder = tmp_path / "base"
     folder.mkdir()
@@ -168,7 +168,7 @@ def test_half_precision_that_overflows_is_refused(tiny_run, tiny_model_folder, t
 
 
 def test_an_adapter_of_another_base_is_named(tiny_run, tmp_path):
-    from tinyzero.policy.loading import resolve_base
+    from tinyzero.config import resolve_base
 
     adapter = adapter_of(tiny_run())
     with pytest.raises(ExportError, match="this is another base model"):

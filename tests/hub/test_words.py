@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from settled import defaults
 
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
@@ -44,7 +45,7 @@ def facts(tmp_path):
         given = {
             "what": "merged",
             "run": run,
-            "config": Config(),
+            "config": defaults(model={"quantization": "nf4"}),
             "snapshot": Snapshot(step=90, adapters=tmp_path, why="the last checkpoint"),
             "base": Base(
                 name="some/base", hub_id="some/base", folder=tmp_path, revision="a" * 40,
@@ -54,7 +55,6 @@ def facts(tmp_path):
                 name="shared", rank=16, alpha=32, scale=2.0, target_modules=("q_proj",), halves={}
             ),
             "roles": "proposes tasks and solves them",
-            "was_four_bit": True,
             "evaluation": Evaluation.model_validate(TABLE),
             "has_curves": True,
         }  # fmt: skip
@@ -148,12 +148,12 @@ def test_what_is_published_names_no_folder_and_no_address_of_ones_own(facts):
     assert "/home/me" not in text
     assert "me.internal" not in text
     assert published["evaluation"]["heldout"] == "set.jsonl"
-    assert public_config(Config(), facts().base)["evaluation"]["heldout"] == "auto"
+    assert public_config(defaults(), facts().base)["evaluation"]["heldout"] == "nano"
 
 
 def test_a_card_names_its_game_and_says_that_nobody_verified_answers_to_questions(facts):
     assert "([Absolute Zero](https://arxiv.org/abs/2505.03335))" in write_card(facts())
-    config = Config.model_validate({"selfplay": {"game": "r-zero"}})
+    config = defaults(selfplay={"game": "r-zero"})
     card = write_card(facts(config=config))
     assert "Nobody verified these answers." in card
     assert "in turns: 5 of 24 questions, 15 of 8 attempts at each of 16" in card

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from settled import learner_section, model_section
 from transformers import AutoModelForCausalLM
 
-from tinyzero.config import LearnerConfig, ModelConfig, PolicyConfig, SamplingConfig
+from tinyzero.config import PolicyConfig, SamplingConfig, resolve_base
 from tinyzero.hub.adapters import read_adapter
 from tinyzero.hub.merge import merge
 from tinyzero.hub.weights import weight_files
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy.loading import load_policy, resolve_base
+from tinyzero.policy.loading import load_policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
 
@@ -43,7 +44,7 @@ def base(request):
 
 def load(base, adapters, **model):
     return load_policy(
-        ModelConfig(base=base, quantization="nf4", **model),
+        model_section(base=base, quantization="nf4", **model),
         PolicyConfig(adapters=adapters),
         device="cpu",
         temperature=1.0,
@@ -88,7 +89,7 @@ def test_a_four_bit_step(base, adapters, engine):
     start = {adapter: adapter_weights(policy, adapter) for adapter in policy.adapters}
     assert any(value.dtype is torch.uint8 for value in frozen.values())
     assert policy.model.get_input_embeddings().weight.dtype is policy.dtype
-    config = LearnerConfig(optimizer="adamw8bit", lr=1e-3, engine=engine)
+    config = learner_section(optimizer="adamw8bit", lr=1e-3, engine=engine)
     learned = LoraLearner(policy, config, 1.0).update(*play(policy))
     for adapter in policy.adapters:
         assert math.isfinite(learned[f"learner/{adapter}/loss"])
@@ -107,7 +108,7 @@ def test_a_four_bit_step(base, adapters, engine):
 def test_a_four_bit_policy_merges_into_what_it_was(base, tmp_path):
     """Into the dequantised base, in float32: the logits are those of the live policy."""
     policy = load(base, "shared")
-    LoraLearner(policy, LearnerConfig(optimizer="adamw8bit", lr=1e-2), 1.0).update(*play(policy))
+    LoraLearner(policy, learner_section(optimizer="adamw8bit", lr=1e-2), 1.0).update(*play(policy))
     policy.save(tmp_path / "adapters")
     (tmp_path / "merged").mkdir()
     merge(

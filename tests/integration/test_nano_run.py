@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from settled import settled
 
 import tinyzero
 from tinyzero.assembly import assemble
-from tinyzero.config import load_config
 from tinyzero.runs.folder import RunFolder
 
 NANO_SET = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
@@ -28,7 +28,7 @@ SMALL = [
 
 
 def make_config(**settings):
-    return load_config("nano-cpu", [*SMALL, *(f"{key}={value}" for key, value in settings.items())])
+    return settled("nano-cpu", [*SMALL, *(f"{key}={value}" for key, value in settings.items())])
 
 
 def comparable(metrics):

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from sampling.nano_engine import NanoEngine
 from sampling.nano_server import NanoServer, serving
+from settled import defaults, learner_section, settled
 
 from tinyzero.assembly import assemble
-from tinyzero.config import Config, LearnerConfig, SamplingConfig, load_config
+from tinyzero.config import resolve_base
 from tinyzero.errors import SamplerBroken
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.policy.loading import load_policy, resolve_base
+from tinyzero.policy.loading import load_policy
 from tinyzero.runs.folder import RunFolder
 from tinyzero.sampling.choice import over_engine
 from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
@@ -32,7 +33,7 @@ SMALL = [
 
 @contextmanager
 def a_server(**options):
-    config = load_config("nano-cpu", SMALL[:-2])
+    config = settled("nano-cpu", SMALL[:-2])
     policy = load_policy(config.model, config.policy, device="cpu", temperature=1.0)
     nano = NanoServer(NanoEngine(policy), model=resolve_base("nano"), **options)
     with serving(nano) as url:
@@ -41,7 +42,7 @@ def a_server(**options):
 
 def config_of(url, tmp_path, *more):
     folder = f"sampling.server_adapters={tmp_path / 'adapters'}"
-    return load_config("nano-cpu", [*SMALL, f"sampling.server_url={url}", folder, *more])
+    return settled("nano-cpu", [*SMALL, f"sampling.server_url={url}", folder, *more])
 
 
 def play(config, run, *, steps):
@@ -95,7 +96,7 @@ def test_a_server_that_leaves_the_adapter_off_is_refused_once_there_is_something
 @pytest.mark.slow
 def test_the_sampler_sleeps_before_the_learner_learns_and_is_closed_in_the_end(tmp_path):
     """A sampler of one's own that is a Resident, as the colocated engine's is."""
-    config = load_config("nano-cpu", SMALL[:-2])
+    config = settled("nano-cpu", SMALL[:-2])
     calls = []
 
     def make_sampler(policy, config):
@@ -124,7 +125,7 @@ def test_the_gap_to_the_engine_s_logprobs_weighs_in_the_gradient(tmp_path, make_
     def learn(shift):
         policy = make_policy()
         folder = str(tmp_path / str(shift))
-        config = Config(sampling=SamplingConfig(engine="vllm", server_adapters=folder))
+        config = defaults(sampling={"engine": "vllm", "server_adapters": folder})
         sampler = over_engine(NanoEngine(make_policy(randomize=False)), policy, config)
         prompt = Prompt(role=Role.SOLVER, kind="deduction", text="2+2")
         (samples,) = sampler.sample(
@@ -134,7 +135,7 @@ def test_the_gap_to_the_engine_s_logprobs_weighs_in_the_gradient(tmp_path, make_
             Rollout(answer=Answer(prompt=prompt, completion=lowered(one, shift)), reward=RewardBreakdown())
             for one in samples
         ]
-        settings = LearnerConfig(optimizer="adamw", max_grad_norm=1e9, sampler_cap=4.0)
+        settings = learner_section(optimizer="adamw", max_grad_norm=1e9, sampler_cap=4.0)
         learner = LoraLearner(
             policy, settings, 1.0, completion_budgets=dict.fromkeys(Role, 6), total_rounds=1
         )

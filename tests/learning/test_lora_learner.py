@@ -16,8 +16,8 @@ from rounds import (
     relative_distance,
     weights,
 )
+from settled import learner_section
 
-from tinyzero.config import LearnerConfig
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.types import Role
@@ -92,7 +92,7 @@ def test_nothing_to_learn_leaves_the_adapter_alone(make_policy):
     policy = make_policy(temperature=TEMPERATURE)
     rollouts, _ = make_round(policy)
     before = weights(policy, "shared")
-    metrics = learner(policy, weight_decay=0.1).update(rollouts, [0.0] * len(rollouts))
+    metrics = learner(policy).update(rollouts, [0.0] * len(rollouts))
     assert torch.equal(weights(policy, "shared"), before)
     assert policy.versions == {"shared": 0}
     assert metrics["learner/shared/tokens"] == sum(len(rollout.completion.token_ids) for rollout in rollouts)
@@ -285,17 +285,17 @@ def test_a_missing_state_is_one_clear_line(make_policy, tmp_path):
 
 def test_samples_and_scores_have_one_temperature(make_policy):
     with pytest.raises(ConfigError, match=r"temperature 0.5 meet a policy that scores at 0.8"):
-        LoraLearner(make_policy(temperature=TEMPERATURE), LearnerConfig(), 0.5)
+        LoraLearner(make_policy(temperature=TEMPERATURE), learner_section(), 0.5)
 
 
 def test_fixed_normalisation_needs_the_budgets(make_policy):
     with pytest.raises(ConfigError, match="needs the completion budget"):
-        LoraLearner(make_policy(), LearnerConfig(normalization="fixed"), 1.0)
+        LoraLearner(make_policy(), learner_section(normalization="fixed"), 1.0)
 
 
 def test_a_falling_learning_rate_needs_the_length_of_the_run(make_policy):
     with pytest.raises(ConfigError, match="needs the number of rounds"):
-        LoraLearner(make_policy(), LearnerConfig(schedule="linear"), 1.0)
+        LoraLearner(make_policy(), learner_section(schedule="linear"), 1.0)
 
 
 def test_the_first_update_of_adam_is_as_large_as_the_learning_rate_says(make_policy):

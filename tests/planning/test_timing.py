@@ -1,8 +1,8 @@
 """The time of a step against numbers worked out by hand."""
 
 import pytest
+from settled import CARD, defaults, settled
 
-from tinyzero.config import Config, load_config
 from tinyzero.planning.cards import Card, find_card
 from tinyzero.planning.shapes import ModelShape, shape_of
 from tinyzero.planning.timing import learning_operations, step_time, token_step_s
@@ -32,7 +32,7 @@ def config(**sections):
     }
     for name, values in sections.items():
         tree.setdefault(name, {}).update(values)
-    return Config.model_validate(tree)
+    return defaults(CARD, **tree)
 
 
 def test_the_shape_is_what_the_numbers_below_take_it_for():
@@ -74,24 +74,25 @@ def test_r_zero_is_its_turns_and_its_set_of_questions_per_step():
 def test_slow_memory_reads_weights_and_cache_at_seven_tenths_of_its_bandwidth():
     # 11 million weights of 2 bytes, and 8 rows x 100 tokens x 2 x 10 layers x 10 wide x 2 bytes
     expected = (22e6 + 8 * 100 * 400) / (0.7 * 0.1e9)
-    assert token_step_s(config(), SHAPE, SLOW_MEMORY, rows=8, context=100) == pytest.approx(expected)
+    assert token_step_s(config().model, SHAPE, SLOW_MEMORY, rows=8, context=100) == pytest.approx(expected)
 
 
 def test_four_bit_weights_are_read_as_they_are_by_few_rows_and_unpacked_for_many():
-    four_bit = config(model={"quantization": "nf4"})
+    model = config(model={"quantization": "nf4"}).model
     packed = 1e7 * (0.5 + 1 / 64 + 4 / 16384)
     for rows, linear in ((64, packed), (65, packed + 4e7)):
         expected = (linear + 2e6 + rows * 10 * 400) / (0.7 * 0.1e9)
-        assert token_step_s(four_bit, SHAPE, SLOW_MEMORY, rows=rows, context=10) == pytest.approx(expected)
+        assert token_step_s(model, SHAPE, SLOW_MEMORY, rows=rows, context=10) == pytest.approx(expected)
 
 
 def test_slow_maths_multiplies_every_weight_for_every_row_at_half_its_speed():
     expected = 2 * 11e6 * 8 / (0.5 * 1e9)
-    assert token_step_s(config(), SHAPE, SLOW_MATHS, rows=8, context=100) == pytest.approx(expected)
+    assert token_step_s(config().model, SHAPE, SLOW_MATHS, rows=8, context=100) == pytest.approx(expected)
 
 
 def test_the_fastest_card_waits_for_kernels_to_start():
-    assert token_step_s(config(), SHAPE, SLOW_NOTHING, rows=8, context=9) == pytest.approx(10 * 96 * 8e-6)
+    seconds = token_step_s(config().model, SHAPE, SLOW_NOTHING, rows=8, context=9)
+    assert seconds == pytest.approx(10 * 96 * 8e-6)
 
 
 def test_sampling_takes_its_tokens_over_its_rows_or_its_longest_answer():
@@ -131,7 +132,7 @@ def test_a_card_of_unknown_speed_has_no_time():
 
 
 def test_a_faster_card_takes_less_time():
-    planned = load_config("qwen1.5b-24gb")
+    planned = settled("qwen1.5b-24gb", machine=CARD)
     shape = shape_of(planned.model.base)
     slow, fast = (step_time(planned, shape, find_card(name)) for name in ("3090", "5090"))
     assert fast.learn_s < slow.learn_s / 2

@@ -16,10 +16,18 @@ EARLY = sorted({"transformers", "trl", "peft"} & set(sys.modules))
 PROGRAM = """
 import sys, tinyzero.policy, tinyzero.learning.learner, tinyzero.sampling.builtin, tinyzero.trainer
 from tinyzero.policy.imports import import_stack
-print(import_stack({wanted!r}, has_cuda=True, num_adapters={num_adapters}))
+print(import_stack('unsloth', has_cuda=True, num_adapters=1))
 import unsloth
 import transformers, trl, peft
 print(unsloth.EARLY)
+"""
+REFUSED = """
+from tinyzero.errors import ModelLoadError
+from tinyzero.policy.imports import import_stack
+try:
+    import_stack('unsloth', has_cuda=True, num_adapters=1)
+except ModelLoadError as error:
+    print(error)
 """
 TWO_ADAPTERS = "two adapters under unsloth were never seen to keep their gradients apart on a GPU"
 
@@ -40,58 +48,34 @@ def run_beside_unsloth(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("wanted", ["auto", "unsloth"])
-def test_unsloth_comes_before_what_it_rewrites_and_prints_nothing(run_beside_unsloth, wanted):
-    assert run_beside_unsloth(PROGRAM.format(wanted=wanted, num_adapters=1)) == ["('unsloth', '')", "[]"]
+def test_unsloth_comes_before_what_it_rewrites_and_prints_nothing(run_beside_unsloth):
+    assert run_beside_unsloth(PROGRAM) == ["", "[]"]
 
 
-def test_two_adapters_are_left_to_transformers_unless_unsloth_is_asked_for(run_beside_unsloth):
+def test_two_adapters_under_unsloth_are_doubted(run_beside_unsloth):
     program = (
         "import sys\n"
         "from tinyzero.policy.imports import import_stack\n"
-        "print(import_stack('auto', has_cuda=True, num_adapters=2), 'unsloth' in sys.modules)\n"
         "print(import_stack('unsloth', has_cuda=True, num_adapters=2), 'unsloth' in sys.modules)\n"
     )
-    assert run_beside_unsloth(program) == [
-        f"('transformers', 'transformers instead of unsloth: {TWO_ADAPTERS}') False",
-        f"('unsloth', '{TWO_ADAPTERS}') True",
-    ]
+    assert run_beside_unsloth(program) == [f"{TWO_ADAPTERS} True"]
 
 
 def test_an_unsloth_that_cannot_be_imported_is_explained(run_beside_unsloth):
-    program = (
-        "from tinyzero.errors import ModelLoadError\n"
-        "from tinyzero.policy.imports import import_stack\n"
-        "print(import_stack('auto', has_cuda=True, num_adapters=1)[1])\n"
-        "try:\n"
-        "    import_stack('unsloth', has_cuda=True, num_adapters=1)\n"
-        "except ModelLoadError as error:\n"
-        "    print(error)\n"
-    )
-    said = run_beside_unsloth(program, "raise NotImplementedError('You need a GPU.\\nReally.')")
-    reason = "it cannot be imported (You need a GPU)"
+    said = run_beside_unsloth(REFUSED, "raise NotImplementedError('You need a GPU.\\nReally.')")
     assert said == [
-        f"transformers instead of unsloth: {reason}",
-        f"model.loader is unsloth, but {reason}; pip install 'tinyzero[unsloth]' in an environment of its "
-        "own, or set model.loader to transformers",
+        "model.loader is unsloth, but it cannot be imported (You need a GPU); pip install "
+        "'tinyzero[unsloth]' in an environment of its own, or set model.loader to transformers",
     ]
 
 
 def test_unsloth_is_not_imported_late(run_beside_unsloth):
-    program = (
-        "import sys, peft\n"
-        "from tinyzero.policy.imports import import_stack\n"
-        "print(import_stack('auto', has_cuda=True, num_adapters=1), 'unsloth' in sys.modules)\n"
-    )
-    (said,) = run_beside_unsloth(program)
-    assert said.startswith("('transformers', 'transformers instead of unsloth: transformers was imported ")
-    assert said.endswith(" False")
+    (said,) = run_beside_unsloth(f"import peft\n{REFUSED}")
+    assert said.startswith("model.loader is unsloth, but transformers was imported before it; ")
 
 
-def test_without_cuda_or_without_unsloth_auto_means_transformers():
-    assert import_stack("auto", has_cuda=False, num_adapters=1) == ("transformers", "")
-    assert import_stack("auto", has_cuda=True, num_adapters=1) == ("transformers", "")
-    assert import_stack("transformers", has_cuda=True, num_adapters=1) == ("transformers", "")
+def test_transformers_needs_nothing():
+    assert import_stack("transformers", has_cuda=True, num_adapters=2) == ""
 
 
 def test_asking_for_unsloth_in_vain_names_the_way_out():

@@ -6,9 +6,10 @@ from types import ModuleType
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from settled import model_section
 from transformers import AutoModelForCausalLM
 
-from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.config import PolicyConfig
 from tinyzero.errors import ModelLoadError
 from tinyzero.policy import loading
 from tinyzero.policy.unsloth_loading import check_masks_are_heeded
@@ -69,7 +70,7 @@ def use_unsloth(monkeypatch):
         module = ModuleType("unsloth")
         module.FastModel = FastModel
         monkeypatch.setitem(sys.modules, "unsloth", module)
-        monkeypatch.setattr(loading, "import_stack", lambda *_, **__: ("unsloth", ""))
+        monkeypatch.setattr(loading, "import_stack", lambda *_, **__: "")
 
     return use
 
@@ -83,7 +84,7 @@ def test_unsloths_model_wears_the_adapters_that_transformers_would(
     use_unsloth()
     before = torch.random.get_rng_state()
     policy = loading.load_policy(
-        ModelConfig(base=str(tiny_model_folder), gradient_checkpointing=True),
+        model_section(base=str(tiny_model_folder), loader="unsloth", gradient_checkpointing=True),
         PolicyConfig(adapters=adapters, rank=4, alpha=8),
         device="cpu",
         temperature=1.0,
@@ -104,8 +105,8 @@ def test_unsloths_model_wears_the_adapters_that_transformers_would(
 def test_unsloth_is_asked_for_this_very_model(use_unsloth, tiny_model_folder):
     """Its default is to take its own upload in place of the model that one names."""
     use_unsloth()
-    options = {"base": str(tiny_model_folder), "quantization": "nf4"}
-    loading.load_policy(ModelConfig(**options), PolicyConfig(rank=4), device="cpu", temperature=1.0)
+    options = {"base": str(tiny_model_folder), "quantization": "nf4", "loader": "unsloth"}
+    loading.load_policy(model_section(**options), PolicyConfig(rank=4), device="cpu", temperature=1.0)
     assert FastModel.asked == {
         "revision": "main",
         "max_seq_length": 512,

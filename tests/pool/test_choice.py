@@ -41,12 +41,6 @@ def test_a_reference_comes_as_often_as_its_weight_says(sampling, entries, expect
     assert shares(entries, config) == pytest.approx(expected, abs=0.03)
 
 
-def test_the_target_moves_what_is_preferred():
-    easy, hard = entry("easy", rate=0.75), entry("hard", rate=0.125)
-    assert shares([easy, hard], PoolConfig(reference_sampling="learnable", target_solve_rate=0.75))[0] > 0.6
-    assert shares([easy, hard], PoolConfig(reference_sampling="learnable", target_solve_rate=0.125))[1] > 0.6
-
-
 def test_a_weighted_draw_is_without_replacement_and_in_proportion():
     entries = [entry("a"), entry("b"), entry("c")]
     seconds = Counter()

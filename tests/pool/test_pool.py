@@ -80,21 +80,6 @@ def test_the_newest_task_never_makes_room_even_where_all_others_are_seeds() -> N
     assert pool.num_dropped == 0
 
 
-def test_decided_tasks_go_first_if_so_configured() -> None:
-    names = [f"t{number}" for number in range(15)]
-    pool = pool_of(*map(task, names), eviction="decided")
-    pool.note_attempts("t2", step=1, correct=2, attempts=4)
-    pool.note_attempts("t5", step=1, correct=4, attempts=4)
-    pool.note_attempts("t7", step=1, correct=0, attempts=4)
-    dropped = []
-    for number in range(3):
-        before = {name for name in names if name in pool}
-        pool.add(task(f"new{number}"))
-        dropped += before - {name for name in names if name in pool}
-    assert dropped == ["t5", "t7", "t0"]
-    assert pool.num_dropped == 3
-
-
 def test_novelty_is_the_distance_to_the_nearest_task_of_the_kind_at_its_coming() -> None:
     program = "def f(a):\n    return [b for b in a if b]"
     pool = pool_of(task("a"), task("b", program=program), task("c", program=program, kind="abduction"))

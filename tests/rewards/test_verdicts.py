@@ -33,21 +33,14 @@ def test_the_paper_knows_two_penalties(stage):
 
 
 def test_the_stage_of_a_rejection_decides_its_penalty():
-    config = RewardsConfig(
-        malformed_proposal=-1,
-        disallowed_proposal=-0.9,
-        failing_proposal=-0.8,
-        nondeterministic_proposal=-0.7,
-        trivial_proposal=-0.6,
-        duplicate_proposal=0,
-    )
+    config = RewardsConfig(malformed_proposal=-1, failing_proposal=-0.8, duplicate_proposal=0)
     terms = [rejection_reward(Rejection(stage=stage), config).terms for stage in Stage]
     assert terms == [
         {"format": -1},
-        {"disallowed": -0.9},
+        {"disallowed": -0.8},
         {"failing": -0.8},
-        {"nondeterministic": -0.7},
-        {"trivial": -0.6},
+        {"nondeterministic": -0.8},
+        {"trivial": -0.8},
         {"duplicate": 0},
     ]
 

@@ -1,13 +1,15 @@
 """Which checkpoint is meant, and how a run was trained."""
 
 import pytest
+import torch
+from settled import CARD, defaults
 
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.records import RecordWriter
-from tinyzero.runs.trained import as_trained, choose_snapshot, was_four_bit
+from tinyzero.runs.trained import choose_snapshot, opened_here
 
 
 class Part:
@@ -85,13 +87,25 @@ def test_a_run_without_checkpoints(make_run):
 
 
 @pytest.mark.parametrize(
-    ("quantization", "device", "four_bit"),
+    ("quantization", "device", "is_4_bit"),
     [("auto", "cuda:0", True), ("auto", "cpu", False), ("nf4", "cpu", True), ("none", "cuda", False)],
 )
-def test_a_run_opens_as_it_was_quantised_in_training(make_run, quantization, device, four_bit):
+def test_a_run_opens_as_it_was_quantised_in_training(make_run, quantization, device, is_4_bit):
     run = make_run(quantization=quantization, gradient_checkpointing=True)
     run.write_environment({"device": device})
-    assert was_four_bit(run, run.config()) is four_bit
-    opened = as_trained(run, run.config())
-    assert opened.quantization == ("nf4" if four_bit else "none")
+    opened = opened_here(run.config()).model
+    assert opened.is_4_bit is is_4_bit
     assert not opened.gradient_checkpointing
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_a_run_of_a_card_opens_on_a_cpu_in_float32():
+    trained = defaults(CARD, model={"loader": "unsloth"})
+    opened = opened_here(trained)
+    assert (opened.hardware.device, opened.model.dtype) == ("cpu", "float32")
+    assert (opened.model.loader, opened.model.quantization) == ("transformers", "nf4")
+
+
+def test_a_run_of_a_cpu_opens_in_its_own_type():
+    trained = defaults(model={"dtype": "bfloat16"}, hardware={"device": "cpu"})
+    assert opened_here(trained).model.dtype == "bfloat16"

@@ -9,8 +9,9 @@ import pytest
 import torch
 from sampling.fake_vllm import FakeVllm, VLLMError
 from sampling.nano_engine import NanoEngine
+from settled import CARD, defaults
 
-from tinyzero.config import VLLM_RANKS, Config
+from tinyzero.config import VLLM_RANKS
 from tinyzero.errors import ConfigError, OutOfMemory, SamplerBroken
 from tinyzero.learning.scoring import score_completions
 from tinyzero.sampling.canary import check_sampler
@@ -25,7 +26,7 @@ ALL_THERE = Found(version="0.31.0", has_nf4=True, has_cuda=True)
 
 def config_of(**sections):
     settings = {"sampling": {"engine": "vllm", "vllm_gib": 6.0, **sections.pop("sampling", {})}, **sections}
-    return Config.model_validate(settings)
+    return defaults(CARD, **settings)
 
 
 def request(*, role=Role.SOLVER, temperature=1.0):
@@ -229,7 +230,7 @@ def test_without_4_bit_weights_the_plugin_is_not_needed():
 
 
 def test_the_engine_is_chosen_by_name(monkeypatch):
-    assert choose_sampler(Config()) is builtin_sampler
+    assert choose_sampler(defaults()) is builtin_sampler
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="needs a CUDA card"):
         choose_sampler(config_of())

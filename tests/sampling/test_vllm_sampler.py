@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sampling.nano_engine import NanoEngine
+from settled import defaults
 
-from tinyzero.config import Config, SamplingConfig
+from tinyzero.config import Config
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.learning.scoring import score_completions
 from tinyzero.sampling.canary import check_sampler
@@ -291,7 +292,7 @@ def test_only_end_tokens_that_the_model_can_draw_are_named(make_sampler, monkeyp
 def test_a_folder_that_cannot_be_made_closes_the_engine(make_policy, tmp_path):
     (tmp_path / "file").write_text("")
     engine = NanoEngine(None)
-    config = Config(sampling=SamplingConfig(engine="vllm", server_adapters=str(tmp_path / "file")))
+    config = defaults(sampling={"engine": "vllm", "server_adapters": str(tmp_path / "file")})
     with pytest.raises(ConfigError, match=r"sampling\.server_adapters .*name one"):
         over_engine(engine, make_policy(), config)
     assert engine.calls == ["close"]
@@ -302,7 +303,7 @@ def test_without_a_folder_for_adapters_a_temporary_one_is_used_and_removed(
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     engine = NanoEngine(make_policy(randomize=False))
-    sampler = over_engine(engine, make_policy(), Config(sampling=SamplingConfig(engine="vllm")))
+    sampler = over_engine(engine, make_policy(), defaults(sampling={"engine": "vllm"}))
     sampler.sample(request())
     (folder,) = tmp_path.iterdir()
     assert next(iter(engine.served.values())).folder == Path(folder / "000001" / "shared")

@@ -6,8 +6,8 @@ import urllib.request
 import pytest
 from sampling.nano_engine import NanoEngine
 from sampling.nano_server import NanoServer, serving
+from settled import CARD, CPU, defaults
 
-from tinyzero.config import Config
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.sampling.choice import choose_sampler
 from tinyzero.sampling.vllm.address import Address, Refused, Unreachable
@@ -19,7 +19,7 @@ BASE = "/here/tiny"
 
 def config_of(url, **sampling):
     settings = {"engine": "vllm", "server_url": url, "batch_rows": 4, **sampling}
-    return Config.model_validate({"model": {"base": BASE}, "policy": {"rank": 4}, "sampling": settings})
+    return defaults(model={"base": BASE}, policy={"rank": 4}, sampling=settings)
 
 
 def request(*texts, num_samples=3, role=Role.SOLVER, max_tokens=6):
@@ -53,9 +53,9 @@ def silent_server():
     return open_at
 
 
-def sampler_at(url, policy, tmp_path, **sampling):
+def sampler_at(url, policy, tmp_path, *, timeout_s=60.0, **sampling):
     config = config_of(url, server_adapters=str(tmp_path / "adapters"), **sampling)
-    engine = open_server(config, BASE, pause=lambda _: None)
+    engine = open_server(config, BASE, pause=lambda _: None, timeout_s=timeout_s)
     from tinyzero.sampling.choice import over_engine
 
     return over_engine(engine, policy, config)
@@ -178,8 +178,8 @@ def test_a_refusal_is_not_tried_again(silent_server):
 
 def test_a_server_that_hangs_is_given_up(make_server, make_policy, tmp_path):
     _, url = make_server(faults=["hangs"])
-    sampler = sampler_at(url, make_policy(), tmp_path, server_timeout_s=0.5)
-    with pytest.raises(SamplerBroken, match=r"/v1/completions in 0\.5 s; raise sampling\.server_timeout_s"):
+    sampler = sampler_at(url, make_policy(), tmp_path, timeout_s=0.5)
+    with pytest.raises(SamplerBroken, match=r"/v1/completions in 0\.5 s; lower sampling\.batch_rows"):
         sampler.sample(request("2+2", num_samples=1))
 
 
@@ -225,7 +225,7 @@ def test_an_adapter_whose_answer_was_lost_counts_as_loaded(make_server, make_pol
 def test_a_server_with_too_short_a_context_is_refused(make_server, make_policy, tiny_model_folder):
     _, url = make_server(context_tokens=100, model=str(tiny_model_folder))
     settings = {"engine": "vllm", "server_url": url}
-    config = Config.model_validate({"model": {"base": str(tiny_model_folder)}, "sampling": settings})
+    config = defaults(model={"base": str(tiny_model_folder)}, sampling=settings)
     make = choose_sampler(config)
     with pytest.raises(SamplerBroken, match=r"takes 100 tokens, and this run has up to 512; start it like"):
         make(make_policy(), config)
@@ -252,13 +252,11 @@ def test_what_is_no_http_is_no_server():
 
 
 def test_the_command_line_fits_the_run():
-    config = Config.model_validate(
-        {
-            "policy": {"rank": 24, "adapters": "per-role"},
-            "model": {"quantization": "nf4", "dtype": "float16", "revision": "abc"},
-            "sampling": {"engine": "vllm", "server_url": "http://h:1", "max_prompt_tokens": 1000},
-            "selfplay": {"proposal_tokens": 200, "answer_tokens": 300},
-        }
+    config = defaults(
+        policy={"rank": 24, "adapters": "per-role"},
+        model={"quantization": "nf4", "dtype": "float16", "revision": "abc"},
+        sampling={"engine": "vllm", "server_url": "http://h:1", "max_prompt_tokens": 1000},
+        selfplay={"proposal_tokens": 200, "answer_tokens": 300},
     )
     assert serve_command(config, "a/b") == (
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 VLLM_NO_USAGE_STATS=1 vllm serve a/b --enable-lora "
@@ -268,7 +266,6 @@ def test_the_command_line_fits_the_run():
 
 
 def test_a_base_that_is_trained_on_a_cpu_is_in_4_bit_nowhere():
-    settings = {"sampling": {"engine": "vllm", "server_url": "http://h:1"}, "hardware": {"device": "cpu"}}
-    assert "bitsandbytes" not in serve_command(Config.model_validate(settings), "a/b")
-    settings["hardware"]["device"] = "cuda"
-    assert "bitsandbytes" in serve_command(Config.model_validate(settings), "a/b")
+    sampling = {"engine": "vllm", "server_url": "http://h:1"}
+    assert "bitsandbytes" not in serve_command(defaults(CPU, sampling=sampling), "a/b")
+    assert "bitsandbytes" in serve_command(defaults(CARD, sampling=sampling), "a/b")

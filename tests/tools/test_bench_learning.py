@@ -5,9 +5,10 @@ import pytest
 import torch
 from bench.learning import race_against_trl
 from bench.peak_memory import peak_memory
+from settled import learner_section
 
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
-from tinyzero.config import LearnerConfig, SamplingConfig
+from tinyzero.config import SamplingConfig
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Prompt, Role, SamplingRequest
 
@@ -18,7 +19,7 @@ def test_both_learners_learn_from_every_token(make_policy):
     request = SamplingRequest(prompts=prompts, num_samples=2, max_tokens=6, stream="bench")
     rollouts = as_rollouts(prompts, BuiltinSampler(policy, SamplingConfig(), seed=0).sample(request))
     assert [rollout.prompt for rollout in rollouts] == [prompts[0], prompts[0], prompts[1], prompts[1]]
-    config = LearnerConfig(schedule="linear", normalization="fixed")  # which need to know more of a run
+    config = learner_section(schedule="linear", normalization="fixed")  # which need to know more of a run
     raced = race_against_trl(policy, config, rollouts, repeats=2)
     num_tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
     assert {lap.amount for lap in (*raced.race.ours, *raced.race.theirs)} == {num_tokens}

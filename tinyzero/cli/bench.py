@@ -2,27 +2,21 @@
 
 import json as json_module
 import os
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tinyzero.cli.presets import complete_preset
 
-
-class Part(StrEnum):
-    """What is measured."""
-
-    EXECUTOR = "executor"
-    SAMPLING = "sampling"
-    LEARNING = "learning"
+Part = Literal["executor", "sampling", "learning"]
+"""What is measured."""
 
 
 def bench(
     what: Annotated[
         Part,
         typer.Argument(help="executor: programs a second. sampling, learning: a model's tokens a second."),
-    ] = Part.EXECUTOR,
+    ] = "executor",
     preset: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +35,7 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure the speed of a part of TinyZero; takes less than a minute on a quiet machine."""
-    if what is Part.EXECUTOR:
+    if what == "executor":
         _measure_executor(json=json)
         return
     from tinyzero.cli import speed
@@ -49,7 +43,7 @@ def bench(
     work = speed.workload(
         preset, model, engine=engine, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats
     )
-    measured = speed.sampling_speed(work) if what is Part.SAMPLING else speed.learning_speed(work)
+    measured = speed.sampling_speed(work) if what == "sampling" else speed.learning_speed(work)
     print(json_module.dumps(measured) if json else speed.as_table(measured))
 
 

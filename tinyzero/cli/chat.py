@@ -18,7 +18,7 @@ _HELP = 'a message a line, or several lines between """ and """; /new forgets wh
 
 def chat(
     run: RunName,
-    role: Annotated[RoleName, typer.Option(help="Whose adapter answers.")] = RoleName.SOLVER,
+    role: Annotated[RoleName, typer.Option(help="Whose adapter answers.")] = "solver",
     base: Annotated[
         bool, typer.Option("--base", help="Let the untrained model answer as well, first.")
     ] = False,
@@ -41,7 +41,7 @@ def chat(
         talk = open_talk(
             open_run(run),
             screen,
-            role=Role(role.value),
+            role=Role(role),
             checkpoint=checkpoint,
             with_base=base,
             max_tokens=max_tokens,

@@ -1,8 +1,7 @@
 """Options and texts that the commands about a finished run share."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,50 +16,23 @@ Checkpoint = Annotated[
 ]
 
 
-class What(StrEnum):
-    """What is taken home."""
-
-    ADAPTER = "adapter"
-    MERGED = "merged"
-    GGUF = "gguf"
-    TASKS = "tasks"
-
-
-class RoleName(StrEnum):
-    """Whose adapter."""
-
-    SOLVER = "solver"
-    PROPOSER = "proposer"
-
-
-class MergeBaseName(StrEnum):
-    """What a merge adds to."""
-
-    BF16 = "bf16"
-    DEQUANT = "dequant"
-    AUTO = "auto"
-
-
-class DtypeName(StrEnum):
-    """Of merged weights."""
-
-    BF16 = "bf16"
-    FP16 = "fp16"
-    FP32 = "fp32"
-
+What = Literal["adapter", "merged", "gguf", "tasks"]
+RoleName = Literal["solver", "proposer"]
+MergeBase = Literal["bf16", "dequant", "auto"]
+Dtype = Literal["bf16", "fp16", "fp32"]
 
 RoleOption = Annotated[
     RoleName | None, typer.Option("--role", help="Whose adapter. Default: each that was trained.")
 ]
 MergeBaseOption = Annotated[
-    MergeBaseName,
+    MergeBase,
     typer.Option(
         help="Merge into the base's own weights (bf16), into what 4-bit training saw of them (dequant), "
         "or into whichever is closer to the live adapter (auto)."
     ),
 ]
 DtypeOption = Annotated[
-    DtypeName | None,
+    Dtype | None,
     typer.Option(help="Type of the merged weights. Default: that of the base model's files."),
 ]
 
@@ -75,4 +47,4 @@ def open_run(name: str) -> "RunFolder":
 def role_of(name: RoleName | None) -> "Role | None":
     from tinyzero.types import Role
 
-    return None if name is None else Role(name.value)
+    return None if name is None else Role(name)

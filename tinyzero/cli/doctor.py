@@ -99,10 +99,12 @@ def _look(*, json: bool) -> None:
 def _checks() -> "list[Check]":
     """Everything there is to say, about this machine and the preset that it would train."""
     from tinyzero.cli.checkup import check_all
-    from tinyzero.cli.hardware import Gpu, Machine, choose_preset, memory_here_gib
+    from tinyzero.cli.hardware import choose_preset, memory_here_gib
     from tinyzero.cli.inspection import inspect
     from tinyzero.config import load_config
     from tinyzero.planning.disk import disk_plan
+    from tinyzero.planning.machine import Gpu, Machine
+    from tinyzero.planning.settling import settle
     from tinyzero.planning.shapes import shape_of
 
     seen = inspect()
@@ -110,9 +112,9 @@ def _checks() -> "list[Check]":
     gpu = Gpu(name=cuda.card, memory_gib=cuda.total_gib, has_bf16=cuda.has_bf16) if cuda.card else None
     machine = Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=cuda.has_driver)
     preset = choose_preset(machine)
-    config = load_config(preset)
+    config = settle(load_config(preset), machine)
     shape = shape_of(config.model.base)
-    disk = disk_plan(config, shape, device=machine.device_for(config)) if shape else None
+    disk = disk_plan(config, shape) if shape else None
     return check_all(
         seen,
         kernel_faults=_kernel_faults(cuda),

@@ -8,9 +8,9 @@ import typer
 
 from tinyzero.cli.choices import (
     Checkpoint,
-    DtypeName,
+    Dtype,
     DtypeOption,
-    MergeBaseName,
+    MergeBase,
     MergeBaseOption,
     RoleName,
     RoleOption,
@@ -31,10 +31,10 @@ def export(
     what: Annotated[
         What,
         typer.Option(help="A LoRA adapter, a merged model, a GGUF file, or the tasks that the run made up."),
-    ] = What.MERGED,
+    ] = "merged",
     role: RoleOption = None,
     checkpoint: Checkpoint = "last",
-    merge_base: MergeBaseOption = MergeBaseName.BF16,
+    merge_base: MergeBaseOption = "bf16",
     dtype: DtypeOption = None,
     output: Annotated[
         Path | None, typer.Option(help="The folder to make. Default: one in RUN/export.")
@@ -72,8 +72,8 @@ def take_home(
     *,
     role: RoleName | None,
     checkpoint: str,
-    merge_base: MergeBaseName,
-    dtype: DtypeName | None,
+    merge_base: MergeBase,
+    dtype: Dtype | None,
     output: Path | None = None,
     reuse: bool = False,
 ) -> "list[Exported]":
@@ -81,7 +81,7 @@ def take_home(
     from tinyzero.hub.export import Exported, Request, export
 
     _refuse_meaningless(what, role, merge_base, dtype)
-    if what is What.TASKS:
+    if what == "tasks":
         from tinyzero.hub.dataset import export_tasks
 
         folder, base, is_new = export_tasks(run, output, reuse=reuse)
@@ -89,26 +89,26 @@ def take_home(
         remarks = (f"warning: {warning}",) if warning else ()
         return [Exported(folder=folder, what="tasks", remarks=remarks, is_new=is_new)]
     request = Request(
-        what=what.value,  # type: ignore[arg-type]  # tasks were seen to above
+        what=what,
         role=role_of(role),
         checkpoint=checkpoint,
-        merge_base=merge_base.value,
-        dtype=dtype.value if dtype else None,
+        merge_base=merge_base,
+        dtype=dtype,
     )
     return export(run, request, output, tell=screen.wait, reuse=reuse)
 
 
 def _refuse_meaningless(
-    what: What, role: RoleName | None, merge_base: MergeBaseName, dtype: DtypeName | None
+    what: What, role: RoleName | None, merge_base: MergeBase, dtype: Dtype | None
 ) -> None:
     """An option that would change nothing was meant for something else."""
     from tinyzero.errors import ConfigError
 
     given = {
-        "--role": role is not None and what is What.TASKS,
-        "--dtype": dtype is not None and what in (What.TASKS, What.ADAPTER),
-        "--merge-base": merge_base is not MergeBaseName.BF16 and what in (What.TASKS, What.ADAPTER),
+        "--role": role is not None and what == "tasks",
+        "--dtype": dtype is not None and what in ("tasks", "adapter"),
+        "--merge-base": merge_base != "bf16" and what in ("tasks", "adapter"),
     }
     for option, is_meaningless in given.items():
         if is_meaningless:
-            raise ConfigError(f"{option} has no meaning for --what {what.value}")
+            raise ConfigError(f"{option} has no meaning for --what {what}")

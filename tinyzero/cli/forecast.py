@@ -1,14 +1,17 @@
 """All that is planned of one run in one place, for a table or for JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tinyzero.cli.hardware import why_too_large
-from tinyzero.config import Config
+from tinyzero.config import Config, Device, Settled
 from tinyzero.errors import ConfigError
 from tinyzero.planning.cards import Card
 from tinyzero.planning.disk import DiskPlan, disk_plan
-from tinyzero.planning.fitting import fitted, is_open
-from tinyzero.planning.memory import Device, MemoryPlan, plan
+from tinyzero.planning.machine import Machine
+from tinyzero.planning.memory import MemoryPlan, plan
+from tinyzero.planning.settling import decisions, settle
 from tinyzero.planning.shapes import ModelShape, shape_of
 from tinyzero.planning.timing import StepTime, step_time
 
@@ -21,13 +24,23 @@ class Target:
     """Where a run would be.
 
     Attributes:
-        place: in words. card: None for the CPU.
+        card: that of the machine, None for the CPU.
     """
 
-    place: str
-    available_gib: float
-    device: Device
+    machine: Machine
     card: Card | None = None
+
+    @property
+    def device(self) -> Device:
+        return "cpu" if self.card is None else "cuda"
+
+    @property
+    def place(self) -> str:
+        return self.machine.memory_for(self.device)[0]
+
+    @property
+    def available_gib(self) -> float:
+        return self.machine.memory_for(self.device)[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +48,13 @@ class Forecast:
     """What a run would need there.
 
     Attributes:
-        config: with numbers where it said "auto"; `was_open` if it did.
+        decided: dotted key -> value, of the knobs that said auto.
         time: None where the speed of the place is not known.
     """
 
     preset: str
-    config: Config
-    was_open: bool
+    config: Settled
+    decided: Mapping[str, Any]
     shape: ModelShape
     target: Target
     memory: MemoryPlan
@@ -90,14 +103,14 @@ def forecast(preset: str, config: Config, target: Target) -> Forecast:
             f"the shape of {config.model.base} is not known: it is in no preset, and no local folder with a "
             "config.json; download it, and --set model.base=FOLDER"
         )
-    settled = fitted(config, shape, target.available_gib, target.device)
+    settled = settle(config, target.machine)
     return Forecast(
         preset=preset,
         config=settled,
-        was_open=is_open(config),
+        decided=decisions(config, settled),
         shape=shape,
         target=target,
-        memory=plan(settled, shape, device=target.device),
-        disk=disk_plan(settled, shape, device=target.device),
+        memory=plan(settled, shape),
+        disk=disk_plan(settled, shape),
         time=step_time(settled, shape, target.card) if target.card else None,
     )

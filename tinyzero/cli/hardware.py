@@ -3,13 +3,15 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from tinyzero.config import Config, find_presets, load_config
-from tinyzero.planning.cards import Card, card_of
-from tinyzero.planning.fitting import MARGIN, fitted, is_open
-from tinyzero.planning.memory import Device, MemoryPlan, plan
+from tinyzero.config import Config, HardwareConfig, Settled, find_presets, load_config
+from tinyzero.planning.cards import Card, card_of, find_card
+from tinyzero.planning.fitting import MARGIN
+from tinyzero.planning.machine import Gpu, Machine
+from tinyzero.planning.memory import MemoryPlan, plan
+from tinyzero.planning.settling import decisions, settle
 from tinyzero.planning.shapes import shape_of
 
 _GIB = 2**30
@@ -22,52 +24,30 @@ _FALLBACK = "nano-cpu"
 _CHOICES = ("qwen1.5b-24gb", "qwen1.5b-16gb-t4", "qwen1.5b-12gb", "qwen1.5b-8gb", "qwen0.5b-8gb")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
-    """A CUDA card."""
-
-    name: str
-    memory_gib: float
-    has_bf16: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What a run could use.
-
-    Attributes:
-        has_driver: a GPU driver is here, even if torch sees no GPU.
-    """
-
-    memory_gib: float
-    gpu: Gpu | None = None
-    has_driver: bool = False
-
-    def device_for(self, config: Config) -> Device:
-        if config.hardware.device == "auto":
-            return "cpu" if self.gpu is None else "cuda"
-        return config.hardware.device
-
-
 def look() -> Machine:
     """Ask the machine; imports torch only where there is a driver."""
+    memory_gib = memory_here_gib()
     if not has_driver():
-        return Machine(memory_gib=memory_here_gib())
+        return Machine(memory_gib=memory_gib)
     import torch
 
     if not torch.cuda.is_available():
-        return Machine(memory_gib=memory_here_gib(), has_driver=True)
+        return Machine(memory_gib=memory_gib, has_driver=True)
     card = torch.cuda.get_device_properties(0)
     gpu = Gpu(
         name=card.name,
         memory_gib=card.total_memory / _GIB,
         has_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
     )
-    return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True)
+    return Machine(memory_gib=memory_gib, gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
 
 
 def has_driver() -> bool:
     return any(Path(driver).exists() for driver in _DRIVERS)
+
+
+def has_unsloth() -> bool:
+    return find_spec("unsloth") is not None
 
 
 def memory_here_gib() -> float:
@@ -97,30 +77,39 @@ def parse_card(answer: str) -> Card | None:
         return None
 
 
-def resolve(config: Config, machine: Machine) -> tuple[Config, str]:
-    """The configuration with numbers where it says "auto", and a line about them; "" where none did."""
-    if not is_open(config):
-        return config, ""
-    place, available_gib = _memory_for(config, machine)
-    shape, device = shape_of(config.model.base), machine.device_for(config)
-    chosen = fitted(config, shape, available_gib, device)
+def machine_of_card(card: Card) -> Machine:
+    """The machine here with another card in it."""
+    gpu = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16)
+    return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
+
+
+def card_of_preset(hardware: HardwareConfig) -> Card | None:
+    """The card that a preset is made for; None where it names none."""
+    return None if hardware.card is None else find_card(hardware.card)
+
+
+def describe_numbers(config: Config, settled: Settled, machine: Machine) -> str:
+    """A line about the rows and tokens that were chosen by memory; "" where the configuration gave both."""
+    chosen = decisions(config, settled)
+    if not chosen.keys() & {"sampling.batch_rows", "learner.micro_batch_tokens"}:
+        return ""
     knobs = (
-        f"sampling.batch_rows = {chosen.sampling.batch_rows}, "
-        f"learner.micro_batch_tokens = {chosen.learner.micro_batch_tokens}"
+        f"sampling.batch_rows = {settled.sampling.batch_rows}, "
+        f"learner.micro_batch_tokens = {settled.learner.micro_batch_tokens}"
     )
-    if shape is None:
-        return (
-            chosen,
-            f"{knobs}: safe values, for the shape of {config.model.base} is not known before it is loaded",
-        )
-    peak_gib = plan(chosen, shape, device=device).peak_gib
-    return chosen, f"{knobs}: a peak of {peak_gib:.1f} of {available_gib:.1f} GiB ({place})"
+    memory = plan_for(settled)
+    if memory is None:
+        base = settled.model.base
+        return f"{knobs}: safe values, for the shape of {base} is not known before it is loaded"
+    place, available_gib = machine.memory_for(settled.hardware.device)
+    return f"{knobs}: a peak of {memory.peak_gib:.1f} of {available_gib:.1f} GiB ({place})"
 
 
-def why_not(name: str, config: Config, machine: Machine) -> str | None:
+def why_not(name: str, config: Settled, machine: Machine) -> str | None:
     """Why this machine cannot run `config`, in one line; None where nothing speaks against it."""
     if config.hardware.device == "cuda" and machine.gpu is None:
-        size = f" with {config.hardware.memory_gib:g} GiB" if config.hardware.memory_gib else ""
+        card = card_of_preset(config.hardware)
+        size = "" if card is None else f" with {card.memory_gib:g} GiB"
         here = (
             "torch sees none here (tinyzero doctor says more)"
             if machine.has_driver
@@ -129,53 +118,49 @@ def why_not(name: str, config: Config, machine: Machine) -> str | None:
         return f"{name} needs a CUDA GPU{size}; {here}"
     if config.model.dtype == "bfloat16" and machine.gpu and not machine.gpu.has_bf16:
         return f"{name} computes in bfloat16, which {machine.gpu.name} cannot; set model.dtype to float16"
-    config, _ = resolve(config, machine)
-    made = plan_for(config, machine)
-    place, available_gib = _memory_for(config, machine)
-    return None if made is None else why_too_large(name, config, made, available_gib, place)
+    memory = plan_for(config)
+    place, available_gib = machine.memory_for(config.hardware.device)
+    return None if memory is None else why_too_large(name, config, memory, available_gib, place)
 
 
 def why_too_large(
-    name: str, config: Config, made: MemoryPlan, available_gib: float, place: str
+    name: str, config: Settled, memory: MemoryPlan, available_gib: float, place: str
 ) -> str | None:
     """Why a plan does not fit, and which knob helps; None where it fits."""
-    if made.starves_vllm:
-        weights, given = made.sampling["vllm_weights"], config.sampling.vllm_gib
+    if memory.starves_vllm:
+        weights, given = memory.sampling["vllm_weights"], config.sampling.vllm_gib
         return (
             f"{name} gives vLLM {given:g} GiB, and its weights alone take {weights:.1f}; raise "
             "sampling.vllm_gib"
         )
-    if made.peak_gib <= available_gib:
+    if memory.peak_gib <= available_gib:
         return None
-    if made.floor_gib > available_gib:
+    if memory.floor_gib > available_gib:
         return (
-            f"{name} needs {made.floor_gib:.1f} GiB for its model alone, but {place} has "
+            f"{name} needs {memory.floor_gib:.1f} GiB for its model alone, but {place} has "
             f"{available_gib:.1f} GiB; choose a smaller model.base"
         )
-    section, key = made.knob.split(".")
+    section, key = memory.knob.split(".")
     value = getattr(getattr(config, section), key)
     return (
-        f"{name} needs about {made.peak_gib:.1f} GiB, but {place} has {available_gib:.1f} GiB; "
-        f"lower {made.knob} (now {value})"
+        f"{name} needs about {memory.peak_gib:.1f} GiB, but {place} has {available_gib:.1f} GiB; "
+        f"lower {memory.knob} (now {value})"
     )
 
 
-def plan_for(config: Config, machine: Machine) -> MemoryPlan | None:
+def plan_for(config: Settled) -> MemoryPlan | None:
     """The memory plan, None for a model whose shape is not known before it is loaded."""
     shape = shape_of(config.model.base)
-    if shape is None:
-        return None
-    config, _ = resolve(config, machine)
-    return plan(config, shape, device=machine.device_for(config))
+    return None if shape is None else plan(config, shape)
 
 
-def describe_fit(config: Config, machine: Machine) -> str:
+def describe_fit(config: Settled, machine: Machine) -> str:
     """The estimated peak against what is there, in a few words."""
-    made = plan_for(config, machine)
-    place, available_gib = _memory_for(config, machine)
-    if made is None:
+    memory = plan_for(config)
+    if memory is None:
         return f"no memory estimate: the shape of {config.model.base} is known once it is loaded"
-    return f"estimated peak {made.peak_gib:.1f} GiB (+-15 %) of {available_gib:.1f} GiB ({place})"
+    place, available_gib = machine.memory_for(config.hardware.device)
+    return f"estimated peak {memory.peak_gib:.1f} GiB (+-15 %) of {available_gib:.1f} GiB ({place})"
 
 
 def choose_preset(machine: Machine) -> str:
@@ -184,22 +169,21 @@ def choose_preset(machine: Machine) -> str:
         return _FALLBACK
     there = find_presets()
     return next(
-        (name for name in _CHOICES if name in there and _suits(name, load_config(name), machine)), _FALLBACK
+        (
+            name
+            for name in _CHOICES
+            if name in there and _suits(name, settle(load_config(name), machine), machine)
+        ),
+        _FALLBACK,
     )
 
 
-def _suits(name: str, config: Config, machine: Machine) -> bool:
+def _suits(name: str, config: Settled, machine: Machine) -> bool:
     """Whether a preset fits with a margin, and does not make do without bfloat16 on a card that has it."""
     is_makeshift = config.model.dtype == "float16" and machine.gpu is not None and machine.gpu.has_bf16
-    made, (_, available_gib) = plan_for(config, machine), _memory_for(config, machine)
-    has_room = made is not None and made.peak_gib <= (1 - MARGIN) * available_gib
+    memory, (_, available_gib) = plan_for(config), machine.memory_for(config.hardware.device)
+    has_room = memory is not None and memory.peak_gib <= (1 - MARGIN) * available_gib
     return has_room and not is_makeshift and why_not(name, config, machine) is None
-
-
-def _memory_for(config: Config, machine: Machine) -> tuple[str, float]:
-    if machine.device_for(config) == "cuda" and machine.gpu is not None:
-        return machine.gpu.name, machine.gpu.memory_gib
-    return "this machine", machine.memory_gib
 
 
 def _physical_memory() -> float:

@@ -9,14 +9,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tinyzero.cli.hardware import Machine, choose_preset, resolve, why_not
+from tinyzero.cli.hardware import choose_preset, describe_numbers, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
-from tinyzero.config import Config, load_config, locate, override, parse_overrides
+from tinyzero.config import Settled, load_config, locate, override, parse_overrides
 from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero import choose_kinds
 from tinyzero.observers.recorder import Recorder
 from tinyzero.observers.trackers import trackers
+from tinyzero.planning.machine import Machine
+from tinyzero.planning.settling import settle
 from tinyzero.rewards.bonuses import BONUSES, choose_bonuses
 from tinyzero.runs import checkpoints, figures
 from tinyzero.runs.folder import RunFolder, find_run
@@ -34,7 +36,6 @@ _RESUMABLE = (
     "sampling.vllm_gib",
     "sampling.server_url",
     "sampling.server_adapters",
-    "sampling.server_timeout_s",
     "sampling.server_key_file",
     "execution.allow_weak_sandbox",
     "trackers.tensorboard",
@@ -54,7 +55,7 @@ class Job:
     """
 
     preset: str
-    config: Config
+    config: Settled
     name: str | None = None
     resumed: RunFolder | None = None
     chosen: str = ""
@@ -69,8 +70,13 @@ def new_job(preset: str | None, name: str | None, overrides: Sequence[str], mach
     if config.selfplay.game == "absolute-zero":  # names that the configuration cannot check by itself
         choose_kinds(config.selfplay.kinds, KINDS)
     choose_bonuses(config.rewards.bonuses, BONUSES)
-    config, numbers = resolve(config, machine)
-    return Job(preset=locate(chosen).stem, config=config, name=name, chosen=numbers)
+    settled = settle(config, machine)
+    return Job(
+        preset=locate(chosen).stem,
+        config=settled,
+        name=name,
+        chosen=describe_numbers(config, settled, machine),
+    )
 
 
 def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:

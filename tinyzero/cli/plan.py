@@ -39,26 +39,27 @@ def plan(
 
     chosen = preset or _preset_for(gpu)
     config = load_config(chosen, settings or [])
-    made = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
-    typer.echo(json_module.dumps(as_json(made)) if json else printable(as_table(made)))
+    planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
+    typer.echo(json_module.dumps(as_json(planned)) if json else printable(as_table(planned)))
 
 
 def _preset_for(gpu: str | None) -> str:
     """What `train` would choose on a machine with this card, or with this machine's."""
-    from tinyzero.cli.hardware import Gpu, Machine, card_here, choose_preset, memory_here_gib
+    from tinyzero.cli.hardware import card_here, choose_preset, machine_of_card, memory_here_gib
     from tinyzero.planning.cards import find_card
+    from tinyzero.planning.machine import Machine
 
     card = find_card(gpu) if gpu else card_here()
-    seen = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16) if card else None
-    return choose_preset(Machine(memory_gib=memory_here_gib(), gpu=seen))
+    return choose_preset(machine_of_card(card) if card else Machine(memory_gib=memory_here_gib()))
 
 
 def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     """Where the run would be: the card that is asked for, this machine's, the preset's, or main memory."""
     from tinyzero.cli.forecast import Target
-    from tinyzero.cli.hardware import card_here, memory_here_gib
+    from tinyzero.cli.hardware import card_here, card_of_preset, machine_of_card, memory_here_gib
     from tinyzero.errors import ConfigError
-    from tinyzero.planning.cards import Card, find_card
+    from tinyzero.planning.cards import find_card
+    from tinyzero.planning.machine import Machine
 
     hardware = config.hardware
     if hardware.device == "cpu" and gpu is not None:
@@ -67,13 +68,9 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     if hardware.device != "cpu":
         card = find_card(gpu) if gpu else card_here()
     if card is None and hardware.device == "cuda":
-        if hardware.card is None and hardware.memory_gib is None:
+        card = card_of_preset(hardware)
+        if card is None:
             raise ConfigError(f"{name} names no card, and this machine has none; name one: --gpu 4090")
-        card = (
-            find_card(hardware.card)
-            if hardware.card
-            else Card(name="a card", memory_gib=hardware.memory_gib or 0.0)
-        )
     if card is None:
-        return Target(place="this machine", available_gib=memory_here_gib(), device="cpu")
-    return Target(place=card.name, available_gib=card.usable_gib, device="cuda", card=card)
+        return Target(machine=Machine(memory_gib=memory_here_gib()))
+    return Target(machine=machine_of_card(card), card=card)

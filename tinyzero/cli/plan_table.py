@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from tinyzero.cli.forecast import Forecast
+from tinyzero.cli.forecast import Forecast, Target
 from tinyzero.planning import timing
 from tinyzero.planning.memory import (
     FRAGMENTATION,
-    is_quantized,
-    longest_sequence,
     number_bytes,
     offloaded_gib,
 )
@@ -19,24 +17,25 @@ from tinyzero.planning.workload import FILLED_SHARE, VALID_SHARE, Workload, work
 _WIDTH = 80
 
 
-def as_table(made: Forecast) -> str:
+def as_table(planned: Forecast) -> str:
     """What is needed, term by term; the last line says whether it fits."""
-    blocks = [_head(made), _memory(made), _time(made), _disk(made)]
-    return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{made.verdict}"
+    blocks = [_head(planned), _memory(planned), _time(planned), _disk(planned)]
+    return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{planned.verdict}"
 
 
-def as_json(made: Forecast) -> dict[str, Any]:
+def as_json(planned: Forecast) -> dict[str, Any]:
     """The same for programs: GiB, seconds, and shares from 0 to 1."""
-    memory, target, load = made.memory, made.target, workload(made.config)
+    memory, target, load = planned.memory, planned.target, workload(planned.config)
     return {
-        "preset": made.preset,
-        "model": made.config.model.base,
-        "parameters": made.shape.weights,
+        "preset": planned.preset,
+        "model": planned.config.model.base,
+        "parameters": planned.shape.weights,
         "device": target.device,
         "card": None if target.card is None else asdict(target.card),
         "available_gib": target.available_gib,
-        "batch_rows": made.config.sampling.batch_rows,
-        "micro_batch_tokens": made.config.learner.micro_batch_tokens,
+        "batch_rows": planned.config.sampling.batch_rows,
+        "micro_batch_tokens": planned.config.learner.micro_batch_tokens,
+        "auto": dict(planned.decided),
         "memory_gib": {
             "always": dict(memory.always),
             "sampling": dict(memory.sampling),
@@ -48,11 +47,11 @@ def as_json(made: Forecast) -> dict[str, Any]:
             "peak": memory.peak_gib,
         },
         "round": {**asdict(load.counts), **_tokens(load)},
-        "step_s": made.time and {**asdict(made.time), "total_s": made.time.total_s},
-        "disk_gib": {**asdict(made.disk), "total": made.disk.total_gib},
-        "fits": made.fits,
-        "margin": made.margin,
-        "verdict": made.verdict,
+        "step_s": planned.time and {**asdict(planned.time), "total_s": planned.time.total_s},
+        "disk_gib": {**asdict(planned.disk), "total": planned.disk.total_gib},
+        "fits": planned.fits,
+        "margin": planned.margin,
+        "verdict": planned.verdict,
     }
 
 
@@ -61,20 +60,28 @@ def _tokens(load: Workload) -> dict[str, int]:
     return {name: value for name, value in asdict(load).items() if name.endswith("_tokens")}
 
 
-def _head(made: Forecast) -> Iterator[str]:
-    yield f"{made.preset}: {made.config.model.base}, {_in_words(made.shape.weights)} parameters"
-    target, card = made.target, made.target.card
+def _head(planned: Forecast) -> Iterator[str]:
+    yield f"{planned.preset}: {planned.config.model.base}, {_in_words(planned.shape.weights)} parameters"
+    yield _place(planned.target)
+    if planned.decided:
+        decided = ", ".join(
+            f"{key} = {'none' if value is None else value}" for key, value in planned.decided.items()
+        )
+        yield from textwrap.wrap(f"auto: {decided}", _WIDTH)
+
+
+def _place(target: Target) -> str:
+    card = target.card
     if card is None:
-        yield f"{target.place}: {target.available_gib:.1f} GiB of main memory"
-        return
+        return f"{target.place}: {target.available_gib:.1f} GiB of main memory"
     speed = ""
     if card.bandwidth_gb_s is not None and card.tflops is not None:
         speed = f"; {card.bandwidth_gb_s:g} GB/s, {card.tflops:g} TFLOPS"
-    yield f"{card.name}: {card.memory_gib:.4g} GiB, of which {card.usable_gib:.1f} can be used{speed}"
+    return f"{card.name}: {card.memory_gib:.4g} GiB, of which {card.usable_gib:.1f} can be used{speed}"
 
 
-def _memory(made: Forecast) -> Iterator[str]:
-    memory, what = made.memory, _what(made)
+def _memory(planned: Forecast) -> Iterator[str]:
+    memory, what = planned.memory, _what(planned)
     phases = [{**memory.always, **phase} for phase in (memory.sampling, memory.learning)]
     yield f"{'memory, GiB':<62}sampling  learning"
     for name in dict.fromkeys(name for phase in phases for name in phase):
@@ -82,27 +89,31 @@ def _memory(made: Forecast) -> Iterator[str]:
         yield _row(label, what[name], *(phase.get(name) for phase in phases))
     lost = [(FRAGMENTATION - 1) * sum(phase.values()) for phase in phases]
     yield _row("fragmentation", f"{100 * (FRAGMENTATION - 1):.0f} % of the above", *lost)
-    runtime = "CUDA context and kernels" if made.target.device == "cuda" else "Python, torch, transformers"
+    runtime = "CUDA context and kernels" if planned.target.device == "cuda" else "Python, torch, transformers"
     yield _row("runtime", runtime, memory.runtime, memory.runtime)
     yield _row("total", "", memory.sampling_gib, memory.learning_gib)
-    if offloaded := offloaded_gib(made.config, made.shape, made.target.device):
+    if offloaded := offloaded_gib(planned.config, planned.shape):
         yield f"under unsloth, {offloaded:.2f} GiB of the activations wait in main memory instead"
 
 
-def _what(made: Forecast) -> dict[str, str]:
+def _what(planned: Forecast) -> dict[str, str]:
     """What each term is, in a few words."""
-    config, device = made.config, made.target.device
-    size = "float32" if number_bytes(config, device) == 4 else "16 bit"
-    auto = " (auto)" if made.was_open else ""
+    config = planned.config
+    size = "float32" if number_bytes(config.model) == 4 else "16 bit"
+    rows, tokens = (
+        " (auto)" if key in planned.decided else ""
+        for key in ("sampling.batch_rows", "learner.micro_batch_tokens")
+    )
     adapters = "2, one per role," if config.policy.adapters == "per-role" else "1"
-    is_4_bit = is_quantized(config, device)
+    is_4_bit = config.model.is_4_bit
+    moments = "float32" if config.learner.optimizer == "adamw" else "8 bit"
     recomputed = ", recomputed" if config.model.gradient_checkpointing else ""
-    micro_batch = max(config.learner.micro_batch_tokens, longest_sequence(config))
+    micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
     return {
         "weights": f"NF4, embeddings and norms {size}" if is_4_bit else size,
         "adapters": f"{adapters} of rank {config.policy.rank}, float32",
-        "optimizer": "two moments of Adam, " + ("8 bit" if device == "cuda" else "float32"),
-        "kv_cache": f"{config.sampling.batch_rows} rows of {longest_sequence(config)} tokens{auto}",
+        "optimizer": f"two moments of Adam, {moments}",
+        "kv_cache": f"{config.sampling.batch_rows} rows of {config.longest_sequence} tokens{rows}",
         "prefill": "prompts read at once",
         "sampler": "logits and probabilities",
         "dequantised_layer": f"the largest matrix, {size}",
@@ -110,7 +121,7 @@ def _what(made: Forecast) -> dict[str, str]:
         "vllm_weights": "the base once more" + (", NF4" if is_4_bit else f", {size}"),
         "vllm_cache": f"the rest of vllm_gib = {config.sampling.vllm_gib:g}",
         "gradients": "of the adapter that learns, float32",
-        "activations": f"{micro_batch} tokens{recomputed}{auto}",
+        "activations": f"{micro_batch} tokens{recomputed}{tokens}",
         "attention_mask": "of completions that share a prompt",
         "logits": "a tile of the fused head",
     }
@@ -121,26 +132,26 @@ def _row(name: str, note: str, sampling: float | None, learning: float | None) -
     return f"  {name:<19} {note:<38}{''.join(f'{cell:>10}' for cell in cells)}".rstrip()
 
 
-def _time(made: Forecast) -> Iterator[str]:
-    if made.time is None:
-        yield f"time: no estimate, for the speed of {made.target.place} is not in the table of cards"
+def _time(planned: Forecast) -> Iterator[str]:
+    if planned.time is None:
+        yield f"time: no estimate, for the speed of {planned.target.place} is not in the table of cards"
         return
-    load, time, steps = workload(made.config), made.time, made.config.run.max_steps
+    load, time, steps = workload(planned.config), planned.time, planned.config.run.max_steps
     yield "time, seconds a step"
     yield _line(
         "propose", f"{load.counts.proposals} proposals of {load.proposal_tokens} tokens", time.propose_s
     )
     yield _line("solve", f"{load.counts.answers} answers of {load.answer_tokens} tokens", time.solve_s)
-    reference = ", and the reference" if made.config.learner.kl_coef else ""
+    reference = ", and the reference" if planned.config.learner.kl_coef else ""
     yield _line("learn", f"{load.trained_tokens} completion tokens{reference}", time.learn_s)
     yield _line("total", f"{steps} steps in {time.total_s * steps / 3600:.1f} hours", time.total_s)
-    yield from textwrap.wrap(_assumed(made), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    yield from textwrap.wrap(_assumed(planned), _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
-def _assumed(made: Forecast) -> str:
+def _assumed(planned: Forecast) -> str:
     shares = (VALID_SHARE, FILLED_SHARE, timing.BANDWIDTH_SHARE, timing.LEARNING_SHARE)
     valid, filled, bandwidth, learning = (f"{100 * share:.0f} %" for share in shares)
-    engine = made.config.sampling.engine
+    engine = planned.config.sampling.engine
     sampler = "" if engine == "builtin" else f" {engine} is taken to be as fast as the built-in sampler."
     return (
         f"Taken for granted: {valid} of the proposals become tasks, prompts and completions fill {filled} of "
@@ -154,8 +165,8 @@ def _line(name: str, note: str, seconds: float) -> str:
     return f"  {name:<19} {note:<38}{seconds:>10.0f}"
 
 
-def _disk(made: Forecast) -> Iterator[str]:
-    disk, run = made.disk, made.config.run
+def _disk(planned: Forecast) -> Iterator[str]:
+    disk, run = planned.disk, planned.config.run
     yield "disk, GiB"
     if disk.download:
         yield _row("model download", "into the Hub's cache", disk.download, None)

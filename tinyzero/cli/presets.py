@@ -10,8 +10,7 @@ import typer
 from tinyzero.cli.screen import printable
 
 if TYPE_CHECKING:
-    from tinyzero.config import Config
-    from tinyzero.planning.memory import Device
+    from tinyzero.config import Config, HardwareConfig
 
 _WHAT_THE_FIGURES_ARE = (
     "The peak of its memory and the time of a step are estimates, for the card that a preset names "
@@ -49,7 +48,7 @@ def presets(
 
 def _list_as_table(width: int) -> str:
     """A line of figures for each preset, and under it what it is; the smallest cards first."""
-    presets = sorted(_rows(), key=lambda row: row["config"].hardware.memory_gib or 0)
+    presets = sorted(_rows(), key=lambda row: _card_gib(row["config"].hardware))
     table = [("name", "hardware", "GiB", "s/step", "model"), *map(_figures, presets)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     head, *lines = (
@@ -71,7 +70,16 @@ def _figures(row: dict[str, Any]) -> tuple[str, ...]:
 
 def hardware_in_words(config: "Config") -> str:
     device = {"cuda": "CUDA", "cpu": "CPU", "auto": "any"}[config.hardware.device]
-    return f"{device} {config.hardware.memory_gib:g} GiB" if config.hardware.memory_gib else device
+    gib = _card_gib(config.hardware)
+    return f"{device} {gib:g} GiB" if gib else device
+
+
+def _card_gib(hardware: "HardwareConfig") -> float:
+    """Memory of the card that a preset names; 0 where it names none."""
+    from tinyzero.cli.hardware import card_of_preset
+
+    card = card_of_preset(hardware)
+    return 0.0 if card is None else card.memory_gib
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -92,23 +100,19 @@ def _rows() -> list[dict[str, Any]]:
 
 def _planned(config: "Config") -> dict[str, float | None]:
     """The peak of its memory, and the time of its step on the card that it names; None where not known."""
-    from tinyzero.planning.cards import find_card
-    from tinyzero.planning.fitting import fitted
+    from tinyzero.cli.hardware import card_of_preset, machine_of_card, memory_here_gib
+    from tinyzero.planning.machine import Machine
     from tinyzero.planning.memory import plan
+    from tinyzero.planning.settling import settle
     from tinyzero.planning.shapes import shape_of
     from tinyzero.planning.timing import step_time
 
-    hardware, shape = config.hardware, shape_of(config.model.base)
+    shape, card = shape_of(config.model.base), card_of_preset(config.hardware)
     if shape is None:
         return {"peak_gib": None, "step_s": None}
-    card = find_card(hardware.card) if hardware.card else None
-    device: Device = "cuda" if hardware.device == "cuda" else "cpu"
-    settled = fitted(config, shape, card.usable_gib if card else hardware.memory_gib or 0.0, device)
+    settled = settle(config, machine_of_card(card) if card else Machine(memory_gib=memory_here_gib()))
     time = step_time(settled, shape, card) if card else None
-    return {
-        "peak_gib": plan(settled, shape, device=device).peak_gib,
-        "step_s": time.total_s if time else None,
-    }
+    return {"peak_gib": plan(settled, shape).peak_gib, "step_s": time.total_s if time else None}
 
 
 def _list_as_json() -> str:

@@ -8,7 +8,6 @@ import typer
 from tinyzero.cli.choices import (
     Checkpoint,
     DtypeOption,
-    MergeBaseName,
     MergeBaseOption,
     RoleName,
     RoleOption,
@@ -33,10 +32,10 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Everybody may see it. Default: private.")] = False,
     what: Annotated[
         What, typer.Option(help="An adapter, a merged model, a GGUF file, or the tasks as a data set.")
-    ] = What.MERGED,
+    ] = "merged",
     role: RoleOption = None,
     checkpoint: Checkpoint = "last",
-    merge_base: MergeBaseOption = MergeBaseName.BF16,
+    merge_base: MergeBaseOption = "bf16",
     dtype: DtypeOption = None,
     branch: Annotated[str, typer.Option(help="Branch that gets the commit.")] = "main",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Export and show; send nothing.")] = False,
@@ -85,8 +84,8 @@ def push(
 
 def _one_role(adapters: str, role: RoleName | None, what: What) -> RoleName | None:
     """One repository holds one model: the solver's, where the roles have adapters of their own."""
-    if role is None and adapters == "per-role" and what is not What.TASKS:
-        return RoleName.SOLVER
+    if role is None and adapters == "per-role" and what != "tasks":
+        return "solver"
     return role
 
 
@@ -97,7 +96,7 @@ def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str
     return make_plan(
         folder,
         repo,
-        repo_type="dataset" if what is What.TASKS else "model",
+        repo_type="dataset" if what == "tasks" else "model",
         is_public=is_public,
         branch=branch,
         licence=licence_of(folder).in_words,

@@ -14,7 +14,8 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from tinyzero.cli.hardware import choose_preset, look
-from tinyzero.config import Config, load_config
+from tinyzero.config import Settled, load_config, resolve_base
+from tinyzero.planning.settling import settle
 from tinyzero.types import (
     Answer,
     Completion,
@@ -42,7 +43,7 @@ class Workload:
         repeats: laps that count, after a first one that does not.
     """
 
-    config: Config
+    config: Settled
     prompts: int
     samples: int
     tokens: int
@@ -61,7 +62,8 @@ def workload(
 ) -> Workload:
     """What the options mean. Raises PresetNotFound, and ConfigError for an unknown engine."""
     overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
-    config = load_config(preset or choose_preset(look()), overrides)
+    machine = look()
+    config = settle(load_config(preset or choose_preset(machine), overrides), machine)
     tokens = tokens or config.selfplay.answer_tokens
     return Workload(config=config, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats)
 
@@ -136,7 +138,7 @@ def learning_speed(work: Workload) -> dict[str, Any]:
     return circumstances(work, policy, load_before) | {"rows": {"an update": row}}
 
 
-def load(config: Config) -> "Policy":
+def load(config: Settled) -> "Policy":
     """The policy that a run of this configuration would begin with."""
     from tinyzero.policy.device import prepare_device
     from tinyzero.policy.loading import load_policy
@@ -153,11 +155,9 @@ def load(config: Config) -> "Policy":
 def request(work: Workload) -> SamplingRequest:
     """Held-out tasks of every kind, repeated where there are fewer than prompts."""
     from tinyzero.evaluation.heldout import find_set, read_set
-    from tinyzero.policy.loading import resolve_base
     from tinyzero.tasks import KINDS
 
-    nano = resolve_base("nano")
-    path = find_set("nano", nano, nano)
+    path = find_set("nano", resolve_base("nano"))
     assert path is not None  # noqa: S101  it ships
     tasks = [item.task for item in read_set(path, KINDS).tasks]
     spread = tasks[:: max(1, len(tasks) // work.prompts)]

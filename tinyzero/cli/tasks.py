@@ -2,9 +2,8 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,14 +16,8 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-class Solved(StrEnum):
-    """What the solver made of a task."""
-
-    ALL = "all"
-    """by every attempt"""
-    SOME = "some"
-    NONE = "none"
-    UNTRIED = "untried"
+Solved = Literal["all", "some", "none", "untried"]
+"""By how many of its attempts a task was solved."""
 
 
 def tasks(
@@ -72,7 +65,7 @@ def tasks(
     if task is not None:
         chosen = [task_table.find(known, task, source)]
     else:
-        fits = task_table.matcher(search, kind, solved and solved.value, rate, steps)
+        fits = task_table.matcher(search, kind, solved, rate, steps)
         chosen = [record for record in reversed(list(known.values())) if fits(record)]
     if import_from is not None:
         typer.echo(task_work.import_tasks(folder, source, chosen), err=True)

@@ -5,30 +5,24 @@ import os
 import shutil
 import sys
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tinyzero.cli.presets import complete_preset
 
 if TYPE_CHECKING:
-    from tinyzero.cli.hardware import Machine
     from tinyzero.cli.launch import Job
     from tinyzero.cli.live import LiveView
     from tinyzero.cli.screen import Screen
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
+    from tinyzero.planning.machine import Machine
 
 
-class Ui(StrEnum):
-    """How progress is shown."""
-
-    AUTO = "auto"
-    LIVE = "live"
-    PLAIN = "plain"
-    JSON = "json"
+Ui = Literal["auto", "live", "plain", "json"]
+"""How progress is shown."""
 
 
 def train(
@@ -48,7 +42,7 @@ def train(
         str | None, typer.Option(help="Go on with this run from its last checkpoint.", metavar="RUN")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved configuration and touch nothing.")
+        bool, typer.Option("--dry-run", help="Print the settled configuration and touch nothing.")
     ] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="Names every random number of the run.")] = None,
     max_steps: Annotated[
@@ -65,7 +59,7 @@ def train(
             help="live: a dashboard with keys. plain: a line a step. json: the same for programs. "
             "auto: live on a terminal, else plain."
         ),
-    ] = Ui.AUTO,
+    ] = "auto",
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw the dashboard in ASCII.")] = False,
     allow_weak_sandbox: Annotated[
         bool,
@@ -135,7 +129,7 @@ def _why_this_preset(job: "Job", machine: "Machine") -> str:
 
 
 def _describe(job: "Job", machine: "Machine") -> str:
-    """The resolved configuration, a TOML file that `--preset` takes, under what it needs."""
+    """The settled configuration, a TOML file that `--preset` takes, under what it needs."""
     from tinyzero.cli.hardware import describe_fit, why_not
     from tinyzero.config import to_toml
 
@@ -149,11 +143,11 @@ def _view(ui: Ui, screen: "Screen", *, is_ascii: bool) -> "PlainObserver | JsonO
     from tinyzero.observers.json import JsonObserver
     from tinyzero.observers.plain import PlainObserver
 
-    if ui is Ui.JSON:
+    if ui == "json":
         return JsonObserver(screen.line)
-    if ui is Ui.LIVE and not is_terminal():
+    if ui == "live" and not is_terminal():
         raise ConfigError("--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN")
-    if ui is Ui.LIVE or (ui is Ui.AUTO and can_be_live(os.environ)):
+    if ui == "live" or (ui == "auto" and can_be_live(os.environ)):
         from tinyzero.cli.live import LiveView
 
         return LiveView(screen, is_ascii=is_ascii)

@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,12 +25,8 @@ _SHARE = 0.1  # of one core, at most; what is drawn is not in this process
 _FRAME_S = 0.05
 
 
-class LayoutName(StrEnum):
-    """How much is shown."""
-
-    AUTO = "auto"
-    COMPACT = "compact"
-    FULL = "full"
+Layout = Literal["auto", "compact", "full"]
+"""How much is shown; that of `View`, which is too heavy to import here."""
 
 
 def watch(
@@ -46,7 +41,7 @@ def watch(
     ] = None,
     replay: Annotated[bool, typer.Option("--replay", help="Play the run again from its first step.")] = False,
     speed: Annotated[float, typer.Option(min=0.1, help="With --replay: steps a second.")] = 5.0,
-    layout: Annotated[LayoutName, typer.Option(help="How much is shown.")] = LayoutName.AUTO,
+    layout: Annotated[Layout, typer.Option(help="How much is shown.")] = "auto",
     kind: Annotated[str | None, typer.Option(help="Only samples and tasks of this kind.")] = None,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw in ASCII.")] = False,
 ) -> None:
@@ -58,7 +53,7 @@ def watch(
     folder = find_run(run, output.expanduser())
     colors = color_system(os.environ)
     view = View(
-        layout=layout.value,
+        layout=layout,
         kind=kind,
         is_ascii=ascii_only or needs_ascii(),
         has_color=colors is not None,

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from tinyzero.config.dropped import DROPPED
 from tinyzero.errors import nearest
 
 # pydantic error type -> what would have been right; the braces are pydantic's own context.
@@ -17,7 +18,6 @@ _ALLOWED = {
     "too_short": "a list with at least {min_length} in it",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
-    "int_or_auto": "a whole number or auto",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
@@ -28,6 +28,9 @@ _ALLOWED = {
     "tuple_type": "a list",
     "model_type": "a table of keys",
 }
+
+# What pydantic adds to the place of a knob that is a number or auto: the half that it tried first.
+_NUMBER_OR_AUTO = "constrained-int"
 
 
 def explain(
@@ -41,15 +44,19 @@ def explain(
         overridden: the dotted keys that came from `--set`.
     """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    or_auto = " or auto" if first["loc"][-1:] == (_NUMBER_OR_AUTO,) else ""
+    key = ".".join(str(part) for part in first["loc"] if part != _NUMBER_OR_AUTO)
     place = _place(key, file, overridden)
     if first["type"] == "extra_forbidden":
+        if key in DROPPED:
+            built_in = "" if DROPPED[key] is None else f" (it is always {DROPPED[key]})"
+            return f"{key} in {place} is no knob any more; leave it out{built_in}"
         return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
     if first["type"] == "value_error":
         return f"{first['ctx']['error']} ({place})"
     allowed = _ALLOWED.get(first["type"], "")
     expected = allowed.format(**first.get("ctx", {})) if allowed else f"valid ({first['msg']})"
-    return f"{key} is {first['input']!r} in {place}; it must be {expected}"
+    return f"{key} is {first['input']!r} in {place}; it must be {expected}{or_auto}"
 
 
 def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:

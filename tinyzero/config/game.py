@@ -63,8 +63,6 @@ class RZeroConfig(Section):
     repetition_weight: float = Field(default=1.0, ge=0)
     """Weight of the penalty for writing what others of the batch have written: the share of the batch that is
     like the question."""
-    repetition_distance: float = Field(default=0.5, gt=0, le=1)
-    """Questions are alike where the mean of 1 - BLEU between them is below this."""
     min_confidence: float = Field(default=0.0, ge=0, le=1)
     """A question is kept only where the answers that agree are at least so sure, exp(mean logprob): with a
     vote of unsure answers, the label is a guess."""
@@ -72,22 +70,16 @@ class RZeroConfig(Section):
     """Extra reward of a solver for sure answers, times their confidence, where some attempts at the question
     are right and some are not. Such rewards alone are known to ruin a model in some twenty steps; watch
     held-out accuracy."""
-    compare_s: float = Field(default=2.0, gt=0)
-    """Seconds after which comparing two answers is given up; they then count as different."""
 
 
 class CurriculumConfig(Section):
     """Programs built from earlier ones; off by default. See also `pool.reference_sampling`."""
 
     composite_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the deduction, abduction and error-prediction proposals that must call earlier programs, given
-    to them as g_0, g_1, ...; at the end of the ramp."""
-    composite_functions: int = Field(default=2, ge=1, le=4)
-    """Earlier programs that such a proposal must call, at the end of the ramp; 1 at its beginning."""
+    """Share of the deduction, abduction and error-prediction proposals that must call one or two earlier
+    programs, given to them as g_0 and g_1. It is reached evenly, in a hundred steps."""
     composite_from_step: int = Field(default=100, ge=0)
     """Steps before the first of them: a pool of simple programs has to be there."""
-    composite_ramp_steps: int = Field(default=100, ge=1)
-    """Steps over which share and number rise evenly to their values."""
 
 
 class PoolConfig(Section):
@@ -97,17 +89,13 @@ class PoolConfig(Section):
     """Before the first step the untrained model proposes, and nothing is learned, until the pool holds this
     many tasks (256 in Absolute Zero). 0: the pool grows from the identity program alone as the run goes."""
     capacity: int = Field(default=4096, ge=16)
-    """Tasks kept; beyond it one is dropped, never a seed and never the newest."""
-    eviction: Literal["oldest", "decided"] = "oldest"
-    """Which one: the oldest, or the oldest of those that always or never succeeded when last attempted."""
+    """Tasks kept; beyond it the oldest is dropped, never a seed and never the newest."""
     dedup: Literal["shape", "program"] = "shape"
     """What is no news: a program that differs from a kept one of its kind in names and constants only, or
     only in names, with the same inputs. Induction, whose program is given, is always held to the latter."""
     reference_sampling: Literal["uniform", "recent", "novel", "learnable"] = "uniform"
-    """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those whose
-    solve rate was near `target_solve_rate`, which steers the difficulty of what it writes."""
-    target_solve_rate: float = Field(default=0.5, gt=0, lt=1)
-    """Solve rate that reference_sampling = "learnable" prefers."""
+    """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those that
+    about half of the attempts solved, which steers the difficulty of what it writes."""
     recheck_share: float = Field(default=0.01, ge=0, le=1)
     """Share of the pool, at most 8 tasks, that is run again each step; what no longer gives the same is
     dropped."""
@@ -131,14 +119,9 @@ class RewardsConfig(Section):
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
     malformed_proposal: float = Field(default=-1.0, le=0)
     """A proposal that could not be parsed: the funnel stage that a proposal fails decides its penalty."""
-    disallowed_proposal: float = Field(default=-0.5, le=0)
-    """One that uses what it may not, or is too long."""
     failing_proposal: float = Field(default=-0.5, le=0)
-    """One that does not run to its end."""
-    nondeterministic_proposal: float = Field(default=-0.5, le=0)
-    """One whose result differs from run to run."""
-    trivial_proposal: float = Field(default=-0.5, le=0)
-    """One that ignores or echoes its input."""
+    """One that uses what it may not, does not run to its end, differs from run to run, or ignores or echoes
+    its input."""
     duplicate_proposal: float = Field(default=-0.5, le=0)
     """One that the pool holds already."""
     bonuses: dict[str, BonusConfig] = Field(default_factory=dict)
@@ -149,10 +132,9 @@ class RewardsConfig(Section):
 class AdvantagesConfig(Section):
     """From rewards to advantages."""
 
-    estimator: Literal["task-relative", "group", "leave-one-out", "mean-only"] = "task-relative"
+    estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
     """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
-    leave-one-out: the same with the mean of the other attempts (RLOO). mean-only: group, and never divided,
-    whatever `scale` says."""
+    leave-one-out: the same with the mean of the other attempts (RLOO)."""
     scale: Literal["std", "none"] = "std"
     """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
 

@@ -4,14 +4,18 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from tinyzero.config.complaints import explain
+from tinyzero.config.dropped import without_dropped
 from tinyzero.config.presets import find_presets
 from tinyzero.config.sections import Config
+from tinyzero.config.settled import Settled
 from tinyzero.errors import ConfigError, PresetNotFound, nearest
+
+_Tree = TypeVar("_Tree", bound=Config)
 
 
 def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
@@ -22,12 +26,12 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: a key, a value or a combination cannot work; the message names it and where it stands.
     """
     path = locate(preset_or_path)
-    return _build(read_toml(path), overrides, file=str(path))
+    return _build(Config, read_toml(path), overrides, file=str(path))
 
 
-def override(config: Config, overrides: Sequence[str]) -> Config:
-    """A configuration with some values changed, checked as a whole again."""
-    return _build(config.model_dump(mode="json"), overrides, file="the run's configuration")
+def override(config: Settled, overrides: Sequence[str]) -> Settled:
+    """A run's configuration with some values changed, checked as a whole again."""
+    return _build(Settled, config.model_dump(mode="json"), overrides, file="the run's configuration")
 
 
 def locate(preset_or_path: str) -> Path:
@@ -49,9 +53,9 @@ def locate(preset_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a file, unchecked."""
+    """The tables of a file, unchecked, without what is no knob any more."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except UnicodeDecodeError as error:
@@ -77,14 +81,14 @@ def to_toml(config: Config) -> str:
     return "\n".join(_section_to_toml(name, values) for name, values in sections.items())
 
 
-def _build(tree: dict[str, Any], overrides: Sequence[str], *, file: str) -> Config:
+def _build(model: type[_Tree], tree: dict[str, Any], overrides: Sequence[str], *, file: str) -> _Tree:
     changes = parse_overrides(overrides)
     for key, value in changes.items():
         _put(tree, key.split("."), value)
     try:
-        return Config.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, Config, file=file, overridden=changes)) from error
+        raise ConfigError(explain(error, model, file=file, overridden=changes)) from error
 
 
 def _parse_value(text: str) -> Any:  # noqa: ANN401  a TOML value

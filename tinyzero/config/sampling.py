@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
+from tinyzero.config.section import Section
 
 VLLM_SERIES = "0.31"
 """The releases of vLLM that the calls were written for."""
@@ -26,7 +26,7 @@ class SamplingConfig(Section):
     """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)
     """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
-    batch_rows: Annotated[int, Field(ge=1), OR_AUTO, AS_IT_IS] = 64
+    batch_rows: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
     """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
     this machine's card has room for."""
     cuda_graphs: bool = True
@@ -40,8 +40,6 @@ class SamplingConfig(Section):
     server_adapters: str | None = None
     """Folder in which adapters are handed to the server; both machines see it under this path. none = a
     temporary folder, for a server that runs here under the same user."""
-    server_timeout_s: float = Field(default=600.0, gt=0)
-    """Seconds to wait for one answer of the server, queueing included."""
     server_key_file: str | None = None
     """File with the key of a server that was started with one (--api-key); none = no key is sent."""
 

@@ -2,15 +2,7 @@
 
 from typing import Any, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    PlainSerializer,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
@@ -31,19 +23,3 @@ class Section(BaseModel):
     @classmethod
     def _may_be_none(cls, key: str) -> bool:
         return key in cls.model_fields and type(None) in get_args(cls.model_fields[key].annotation)
-
-
-def is_auto(value: object) -> bool:
-    """Whether a knob was left to the machine: the command line puts a number there before a run starts."""
-    return value == "auto"
-
-
-def _accept_auto(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:  # noqa: ANN401  from a file
-    if isinstance(value, str) and not is_auto(value):
-        raise PydanticCustomError("int_or_auto", 'must be a whole number or "auto"')
-    return value if is_auto(value) else validate(value)
-
-
-# On a knob that is an int wherever it is used, and may be "auto" where it is written.
-OR_AUTO = WrapValidator(_accept_auto)
-AS_IT_IS = PlainSerializer(lambda value: value)

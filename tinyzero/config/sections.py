@@ -14,7 +14,13 @@ from tinyzero.config.game import (
     WatchConfig,
 )
 from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
-from tinyzero.config.section import AS_IT_IS, OR_AUTO, Section
+from tinyzero.config.section import Section
+
+Device = Literal["cpu", "cuda"]
+Loader = Literal["transformers", "unsloth"]
+Quantization = Literal["nf4", "none"]
+Dtype = Literal["float32", "float16", "bfloat16"]
+Optimizer = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
 
 
 class RunConfig(Section):
@@ -39,12 +45,11 @@ class RunConfig(Section):
 class HardwareConfig(Section):
     """What a preset was made for; `train` compares it with the machine before it loads anything."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", Device] = "auto"
     """Where the model lives; auto takes CUDA where there is one."""
-    memory_gib: float | None = Field(default=None, gt=0)
-    """Memory of the card that the preset is made for, GiB."""
     card: str | None = None
-    """Name of that card, as `tinyzero plan --gpu` takes it; planned for on machines without a GPU."""
+    """The card that the preset is made for, as `tinyzero plan --gpu` takes it; planned for on machines
+    without a GPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; none = one per core. Part of what makes a CPU run reproducible."""
 
@@ -59,12 +64,12 @@ class ModelConfig(Section):
     frame: Literal["auto", "conversation"] = "auto"
     """What is put around a prompt. auto: the chat template of the model's tokenizer, where it has one.
     conversation: the plain written one of R1-Zero; for base models whose tokenizer has a template as well."""
-    loader: Literal["auto", "transformers", "unsloth"] = "auto"
+    loader: Literal["auto", Loader] = "auto"
     """What reads the model. auto: unsloth where it is installed, CUDA is there and the adapter is shared;
     else transformers."""
-    quantization: Literal["auto", "nf4", "none"] = "auto"
+    quantization: Literal["auto", Quantization] = "auto"
     """nf4 = 4 bit with double quantisation. auto: nf4 on CUDA, none on CPU."""
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    dtype: Literal["auto", Dtype] = "auto"
     """Compute type. auto: float32 on CPU, bfloat16 on cards that have it, else float16."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: about 30 % slower, a fraction of the activation memory."""
@@ -97,7 +102,7 @@ class LearnerConfig(Section):
     """Whose loss is minimised: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
     gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer. Under
     unsloth it is what unsloth puts in the place of TRL's, compared with ours at the first step."""
-    optimizer: Literal["auto", "adamw", "adamw8bit", "paged_adamw8bit"] = "auto"
+    optimizer: Literal["auto", Optimizer] = "auto"
     """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
     main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""
     lr: float = Field(default=2e-5, gt=0)
@@ -107,11 +112,9 @@ class LearnerConfig(Section):
     known length."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises to its value; Adam's first steps are its least certain."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
-    micro_batch_tokens: Annotated[int, Field(ge=64), OR_AUTO, AS_IT_IS] = 4096
+    micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 4096
     """Padded tokens per forward and backward. Lower this first when memory runs out. auto: as many as the
     memory of this machine's card has room for."""
     normalization: Literal["token", "sequence", "fixed"] = "token"
@@ -145,10 +148,8 @@ class ExecutionConfig(Section):
     """Limits for untrusted programs. They are part of what a task is: do not change them in mid-run."""
 
     cpu_s: float = Field(default=0.25, gt=0, le=60)
-    """CPU seconds for one run; a proposal must finish in half of it."""
-    wall_factor: float = Field(default=4.0, ge=1)
-    """A run that has used this many times `cpu_s` of wall time is stopped even if it did not compute; one
-    that computes, but is starved by a busy machine, may go on up to four times that cap."""
+    """CPU seconds for one run; a proposal must finish in half of it. Four times as many seconds of wall time
+    stop a run that does not compute; one that a busy machine starves may go on up to four times that cap."""
     memory_mib: int = Field(default=512, ge=64)
     """Address space of one run, MiB."""
     workers: int | None = Field(default=None, ge=1)
@@ -172,17 +173,11 @@ class TrackersConfig(Section):
     """Let wandb send what it is told to its service; off, `wandb sync` can do that later."""
 
 
-_LATER_PENALTIES = (
-    "disallowed_proposal",
-    "failing_proposal",
-    "nondeterministic_proposal",
-    "trivial_proposal",
-    "duplicate_proposal",
-)
+_LATER_PENALTIES = ("failing_proposal", "duplicate_proposal")
 
 
 class Config(Section):
-    """One run, whole."""
+    """One run as it is written: a knob may say auto. `Settled` is the same with all of them decided."""
 
     run: RunConfig = RunConfig()
     hardware: HardwareConfig = HardwareConfig()
@@ -201,6 +196,12 @@ class Config(Section):
     execution: ExecutionConfig = ExecutionConfig()
     watch: WatchConfig = WatchConfig()
     trackers: TrackersConfig = TrackersConfig()
+
+    @property
+    def longest_sequence(self) -> int:
+        """Tokens of the longest prompt with the longest completion."""
+        longest_completion = max(self.selfplay.proposal_tokens, self.selfplay.answer_tokens)
+        return self.sampling.max_prompt_tokens + longest_completion
 
     @model_validator(mode="after")
     def _check_across_sections(self) -> Self:

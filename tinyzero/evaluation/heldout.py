@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyzero.config.base_model import HELDOUT_FILE
 from tinyzero.errors import ConfigError
 from tinyzero.tasks.records import from_record
 from tinyzero.types import Task
 
-_FILE = "heldout.jsonl"
 _SETS = Path(__file__).parent / "sets"
 """Sets that ship with the package, one file each; where they are from and their licences lie beside them."""
 
@@ -39,22 +39,18 @@ class HeldOutSet:
     tasks: Sequence[HeldOutTask]
 
 
-def find_set(heldout: str | None, base: str, nano: str) -> Path | None:
+def find_set(heldout: str | None, nano: str) -> Path | None:
     """The file that `evaluation.heldout` means, None where nothing is to be measured.
 
     Args:
-        base: folder or Hub id of the base model; a folder may hold a set of its own.
-        nano: folder of the nano model.
+        nano: folder of the nano model, which has a set of its own.
 
     Raises:
         ConfigError: it names a file that is not there.
     """
     if heldout is None:
         return None
-    if heldout == "auto":
-        beside = Path(base) / _FILE
-        return beside if beside.is_file() else None
-    named = {"nano": Path(nano) / _FILE, **{path.stem: path for path in _SETS.glob("*.jsonl")}}
+    named = {"nano": Path(nano) / HELDOUT_FILE, **{path.stem: path for path in _SETS.glob("*.jsonl")}}
     path = named.get(heldout) or Path(heldout).expanduser()
     if not path.is_file():
         raise ConfigError(
@@ -105,4 +101,4 @@ def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: AN
 
 def _name(path: Path) -> str:
     """`nano-heldout` for .../nano/heldout.jsonl, the file's own name for others."""
-    return f"{path.parent.name}-{path.stem}" if path.name == _FILE else path.stem
+    return f"{path.parent.name}-{path.stem}" if path.name == HELDOUT_FILE else path.stem

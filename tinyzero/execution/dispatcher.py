@@ -20,6 +20,8 @@ _MAX_ATTEMPTS = 4
 """Of a run that infrastructure trouble keeps from ending."""
 _PAUSE_S = 0.05
 """After such trouble, times the attempts made."""
+_WALL_FACTOR = 4.0
+"""Wall time that stops a run, as a multiple of its CPU seconds, even if it did not compute."""
 _QUEUED_PER_SLOT = 3
 """Runs that wait in a zygote's socket, so that it never waits for this thread."""
 _SLOTS_PER_ZYGOTE = 4
@@ -156,7 +158,7 @@ class Dispatcher:
                     seed=SEEDS[is_shifted],
                     clock_offset_s=_CLOCK_OFFSETS_S[is_shifted],
                     slots=slots,
-                    wall_factor=self._config.wall_factor,
+                    wall_factor=_WALL_FACTOR,
                     memory_mib=self._config.memory_mib,
                 )
                 started.append(

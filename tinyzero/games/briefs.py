@@ -12,6 +12,8 @@ from tinyzero.tasks.program_and_input import ProgramAndInput
 from tinyzero.types import Prompt, Proposal, Rejection, Task
 
 _TRIED = 8
+_RAMP_STEPS = 100  # over which the share of composite programs and the blocks in one rise evenly
+_MOST_BLOCKS = 2
 """Programs looked at for each building block; not all can be one."""
 
 
@@ -107,10 +109,10 @@ def num_blocks(curriculum: CurriculumConfig, step: int, rng: Random) -> int:
     """How many earlier programs a proposal of this step must call; 0 for a plain one."""
     if curriculum.composite_share == 0 or step < curriculum.composite_from_step:
         return 0
-    ramp = min(1.0, (step - curriculum.composite_from_step + 1) / curriculum.composite_ramp_steps)
+    ramp = min(1.0, (step - curriculum.composite_from_step + 1) / _RAMP_STEPS)
     if rng.random() >= ramp * curriculum.composite_share:
         return 0
-    return max(1, round(ramp * curriculum.composite_functions))
+    return max(1, round(ramp * _MOST_BLOCKS))
 
 
 def _that_fits(brief: Brief, style: Style, fits: Callable[[Prompt], bool]) -> Brief:

@@ -11,10 +11,10 @@ from tinyzero.rewards.uncertainty import challenger_reward
 from tinyzero.types import Answer, Rejection, RewardBreakdown, Rollout, Task
 
 
-def repetition(outcomes: Sequence[Task | Rejection], *, distance: float) -> list[float]:
+def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
     """Share of the batch that is like each question; 0 for what is none."""
     questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
-    return repetition_penalties(questions, distance=distance)
+    return repetition_penalties(questions)
 
 
 def score_questions(

@@ -126,7 +126,7 @@ class RZero:
             attempts = self.ask_solver(tasks, self.config.r_zero.label_attempts, f"{step}/survey")
         with watch("judge"):
             surveys = survey(tasks, attempts, self.comparer)
-            penalties = repetition(outcomes, distance=self.config.r_zero.repetition_distance)
+            penalties = repetition(outcomes)
         proposed = score_questions(
             answers, outcomes, surveys, penalties, weight=self.config.r_zero.repetition_weight
         )

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyzero.config import ModelConfig
+from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import ExportError, ModelLoadError
 from tinyzero.hub.licence import Licence, licence_files, licence_of
 
@@ -60,8 +60,6 @@ def find_base(model: ModelConfig, *, with_weights: bool) -> Base:
         ModelLoadError: it is neither here nor to be had.
         ExportError: the folder links to files outside of it.
     """
-    from tinyzero.policy.loading import resolve_base
-
     source = resolve_base(model.base)
     if Path(source).is_dir():
         folder = Path(source)

@@ -107,7 +107,7 @@ def _how_trained(facts: Facts) -> str:
     config = facts.config
     phases = ("time/step_s", "time/prepare_s")
     seconds = sum(_seconds(line.get(phase)) for line in read(facts.run.metrics) for phase in phases)
-    bits = "4-bit (NF4)" if facts.was_four_bit else "unquantised"
+    bits = "4-bit (NF4)" if facts.config.model.is_4_bit else "unquantised"
     lines = [
         "## Training",
         _METHOD[config.selfplay.game],

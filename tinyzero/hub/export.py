@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tinyzero.config import Config
+from tinyzero.config import Config, Settled
 from tinyzero.errors import ExportError
 from tinyzero.hub import curves, gguf
 from tinyzero.hub.adapters import Adapter, read_adapter, write_adapter
@@ -19,7 +19,7 @@ from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.shards import SHARD_BYTES
 from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.trained import Snapshot, choose_snapshot, was_four_bit
+from tinyzero.runs.trained import Snapshot, choose_snapshot
 from tinyzero.types import Role
 
 
@@ -60,7 +60,7 @@ class _Work:
     """What all exports of one call share."""
 
     run: RunFolder
-    config: Config
+    config: Settled
     request: Request
     snapshot: Snapshot
     base: Base
@@ -181,7 +181,6 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         base=work.base,
         adapter=adapter,
         roles=roles_in_words(work.config, adapter.name),
-        was_four_bit=was_four_bit(work.run, work.config),
         evaluation=read_evaluation(work.run.path),
         has_curves=curves.can_draw() and bool(curves.read_curves(work.run.metrics)),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tinyzero
-from tinyzero.config import Config
+from tinyzero.config import Config, Settled
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.merge import Merged
@@ -34,12 +34,11 @@ class Facts:
 
     what: What
     run: RunFolder
-    config: Config
+    config: Settled
     snapshot: Snapshot
     base: Base
     adapter: Adapter
     roles: str
-    was_four_bit: bool
     evaluation: Evaluation | None
     has_curves: bool
     merged: Merged | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tinyzero.config import SettledModel
 from tinyzero.hub import gguf
 from tinyzero.hub.aside import check_room
 from tinyzero.hub.checking import check_opened, reopen
@@ -14,7 +15,7 @@ from tinyzero.hub.facts import Facts
 from tinyzero.hub.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.hub.model_files import write_model_files
 from tinyzero.hub.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, heldout_prompts
-from tinyzero.runs.trained import load_trained, trained_on_cuda
+from tinyzero.runs.trained import load_trained
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _merge_bases(facts: Facts, wanted: MergeBase | Literal["auto"]) -> Sequence[
     """`auto` tries both where training saw a 4-bit base, and needs no try where it did not."""
     if wanted != "auto":
         return (wanted,)
-    return ("bf16", "dequant") if facts.was_four_bit else ("bf16",)
+    return ("bf16", "dequant") if facts.config.model.is_4_bit else ("bf16",)
 
 
 def _ask_live(facts: Facts) -> Live:
@@ -96,7 +97,7 @@ def _merge(
         folder,
         merge_base=into,
         dtype=dtype,
-        trained_dtype=_trained_dtype(facts),
+        trained_dtype=_trained_dtype(facts.config.model),
         shard_bytes=shard_bytes,
         check_room=lambda num_bytes: check_room(folder, num_bytes),
     )
@@ -111,15 +112,12 @@ def _merge(
     return merged
 
 
-def _trained_dtype(facts: Facts) -> "torch.dtype":
-    """Of the weights that training quantised; what `auto` chose on CUDA is bfloat16 on all but old cards."""
+def _trained_dtype(model: SettledModel) -> "torch.dtype":
+    """Of the weights that training quantised."""
     import torch
 
-    from tinyzero.policy.loading import choose_dtype
-
-    if facts.config.model.dtype == "auto" and trained_on_cuda(facts.run):
-        return torch.bfloat16
-    return choose_dtype(facts.config.model, torch.device("cpu"))
+    dtype: torch.dtype = getattr(torch, model.dtype)
+    return dtype
 
 
 def _compare(folder: Path, live: Live) -> Agreement:

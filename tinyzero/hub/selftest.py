@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tinyzero
-from tinyzero.config import Config, SamplingConfig
+from tinyzero.config import Config, SettledSampling
 from tinyzero.errors import ExportError
 from tinyzero.evaluation.heldout import read_set
 from tinyzero.tasks import KINDS
@@ -79,7 +79,7 @@ def heldout_prompts(config: Config, role: Role, count: int) -> list[Prompt]:
     return [_prompt(task, role, config) for task in in_turn[:count]]
 
 
-def ask(policy: "Policy", prompts: Sequence[Prompt], sampling: SamplingConfig) -> Reference:
+def ask(policy: "Policy", prompts: Sequence[Prompt], sampling: SettledSampling) -> Reference:
     """Let the policy answer greedily, wearing the adapter of the prompts' role, and note what it thinks."""
     from tinyzero.sampling.builtin import BuiltinSampler
 

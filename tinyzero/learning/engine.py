@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.learning.batch import Batch, Sample, micro_batches
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss
 from tinyzero.learning.scoring import score_tokens
@@ -59,7 +59,7 @@ class Engine(Protocol):
 class BuiltinEngine:
     """Micro-batches that may mix roles: what a token weighs is known beforehand."""
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: SettledLearner) -> None:
         self._policy = policy
         self._config = config
         self._objective = Objective(

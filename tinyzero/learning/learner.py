@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.agreement import CheckedEngine
 from tinyzero.learning.batch import Sample, check_behaviour
 from tinyzero.learning.engine import BuiltinEngine, Engine, Part
 from tinyzero.learning.objective import token_weights
-from tinyzero.learning.optimizers import choose_optimizer, make_optimizer
+from tinyzero.learning.optimizers import make_optimizer
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Role, Rollout
@@ -32,7 +32,7 @@ class LoraLearner:
     def __init__(
         self,
         policy: Policy,
-        config: LearnerConfig,
+        config: SettledLearner,
         temperature: float,
         *,
         completion_budgets: Mapping[Role, int] | None = None,
@@ -61,14 +61,8 @@ class LoraLearner:
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
         self._engine = _make_engine(policy, config)
-        self._optimizer_name = choose_optimizer(config.optimizer, policy.device)
         self._optimizers = {
-            adapter: make_optimizer(
-                self._optimizer_name,
-                policy.trainable_parameters(adapter),
-                lr=config.lr,
-                weight_decay=config.weight_decay,
-            )
+            adapter: make_optimizer(config.optimizer, policy.trainable_parameters(adapter), lr=config.lr)
             for adapter in policy.adapters
         }
         # Gradients of float16 activations underflow unless the loss is scaled; else a scaler does nothing.
@@ -114,7 +108,7 @@ class LoraLearner:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(
             {
-                "optimizer": self._optimizer_name,
+                "optimizer": self._config.optimizer,
                 "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
                 "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
                 "max_tokens": self._max_tokens,
@@ -143,9 +137,10 @@ class LoraLearner:
 
     def _check_optimizer(self, folder: Path, saved: str) -> None:
         """Moments of 8 bit and of 32 bit mean nothing to each other."""
-        if saved != self._optimizer_name:
+        optimizer = self._config.optimizer
+        if saved != optimizer:
             raise CheckpointError(
-                f"{folder} holds the state of {saved}, and this run would go on with {self._optimizer_name}; "
+                f"{folder} holds the state of {saved}, and this run would go on with {optimizer}; "
                 f"resume with learner.optimizer = {saved}"
             )
 
@@ -242,7 +237,7 @@ class LoraLearner:
             self._policy.model.eval()
 
 
-def _make_engine(policy: Policy, config: LearnerConfig) -> Engine:
+def _make_engine(policy: Policy, config: SettledLearner) -> Engine:
     builtin = BuiltinEngine(policy, config)
     if config.engine == "builtin":
         return builtin

@@ -1,29 +1,22 @@
 """The optimizer of an adapter."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-OptimizerName = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
-
-
-def choose_optimizer(wanted: OptimizerName | Literal["auto"], device: torch.device) -> OptimizerName:
-    """What `learner.optimizer` means on this device: a CPU has no other memory to page to."""
-    if wanted == "auto":
-        return "adamw8bit" if device.type == "cuda" else "adamw"
-    return "adamw8bit" if wanted == "paged_adamw8bit" and device.type == "cpu" else wanted
+from tinyzero.config import Optimizer
 
 
 def make_optimizer(
-    name: OptimizerName, parameters: Sequence[nn.Parameter], *, lr: float, weight_decay: float
+    name: Optimizer, parameters: Sequence[nn.Parameter], *, lr: float
 ) -> torch.optim.Optimizer:
     """AdamW of the kind that is asked for; `LearnerConfig` explains each.
 
     In 8 bit, parameters of fewer than 4096 numbers keep 32-bit moments, as bitsandbytes has it.
     """
-    options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
+    options: dict[str, Any] = {"lr": lr, "weight_decay": 0.0}
     if name == "adamw":
         return torch.optim.AdamW(parameters, **options)
     from bitsandbytes.optim.adamw import AdamW8bit

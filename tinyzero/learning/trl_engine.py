@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Part
 from tinyzero.learning.trl_loss import TrlLoss
@@ -49,7 +49,7 @@ class TrainerLoss(Protocol):
 class TrlEngine:
     """Micro-batches of one role, a row per completion."""
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: SettledLearner) -> None:
         """Take GRPOTrainer's loss over.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.errors import ConfigError
 from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Part
@@ -31,7 +31,7 @@ _SIGNATURES = {
 class TrlLoss:
     """See `TrainerLoss`. B samples in P prompt places, padded on the left, and T completion places."""
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: SettledLearner) -> None:
         """Take the loss over.
 
         Raises:
@@ -129,7 +129,7 @@ def changed_method(trainer: Any, signatures: dict[str, list[str]]) -> str:  # no
     return ""
 
 
-def num_summands(part: Part, samples: Sequence[Sample], config: LearnerConfig) -> float:
+def num_summands(part: Part, samples: Sequence[Sample], config: SettledLearner) -> float:
     """How many micro-batches of this size make the step: TRL takes the mean over one, and divides by it.
 
     Only dapo divides by the tokens of the whole step instead, which it is told.
@@ -137,7 +137,7 @@ def num_summands(part: Part, samples: Sequence[Sample], config: LearnerConfig) -
     return 1.0 if LOSS_TYPES[config.normalization] == "dapo" else part.num_rollouts / len(samples)
 
 
-def _make_trainer(model: Any, config: LearnerConfig, policy: Policy) -> Any:  # noqa: ANN401
+def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  # noqa: ANN401
     """As much of a GRPOTrainer as its loss reads."""
     from accelerate import Accelerator
     from trl.trainer.grpo_config import GRPOConfig

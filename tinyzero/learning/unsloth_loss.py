@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.errors import ConfigError
 from tinyzero.learning.batch import Sample
 from tinyzero.learning.engine import Part
@@ -49,7 +49,7 @@ _SIGNATURES = {
 class UnslothLoss:
     """See `TrainerLoss`. B samples in P prompt places, padded on the left, and T completion places."""
 
-    def __init__(self, policy: Policy, config: LearnerConfig) -> None:
+    def __init__(self, policy: Policy, config: SettledLearner) -> None:
         """Take the loss over.
 
         Raises:
@@ -162,7 +162,7 @@ def check_unsloth(unsloth: str, zoo: str, trl: str, trainer: Any) -> None:  # no
     )
 
 
-def _make_trainer(trainer_class: Any, model: Any, config: LearnerConfig, policy: Policy) -> Any:  # noqa: ANN401
+def _make_trainer(trainer_class: Any, model: Any, config: SettledLearner, policy: Policy) -> Any:  # noqa: ANN401
     """As much of the rewritten trainer as its loss reads; its configuration would change the environment."""
     trainer = trainer_class.__new__(trainer_class)
     trainer.model = model

@@ -1,10 +1,9 @@
 """What a run needs on disk: the model's download, checkpoints, and the logs of its folder."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from tinyzero.config import Config
-from tinyzero.planning.memory import Device, adapter_gib
+from tinyzero.config import PoolConfig, Settled, local_folder
+from tinyzero.planning.memory import adapter_gib
 from tinyzero.planning.shapes import ModelShape
 from tinyzero.planning.workload import workload
 
@@ -33,11 +32,11 @@ class DiskPlan:
         return self.download + self.checkpoints + self.logs
 
 
-def disk_plan(config: Config, shape: ModelShape, *, device: Device) -> DiskPlan:
+def disk_plan(config: Settled, shape: ModelShape) -> DiskPlan:
     """The room that a run takes, if nothing of it is there yet."""
-    is_local = config.model.base == "nano" or Path(config.model.base).expanduser().is_dir()
-    state = adapter_gib(config, shape, device)
-    checkpoint = sum(state.values()) + config.pool.capacity * _program_bytes(config) / _GIB
+    is_local = local_folder(config.model.base) is not None
+    state = adapter_gib(config, shape)
+    checkpoint = sum(state.values()) + config.pool.capacity * _program_bytes(config.pool) / _GIB
     return DiskPlan(
         download=0.0 if is_local else shape.weights * _DOWNLOAD_BYTES / _GIB,
         checkpoints=(config.run.keep_checkpoints + 1) * checkpoint + state["adapters"],
@@ -45,17 +44,17 @@ def disk_plan(config: Config, shape: ModelShape, *, device: Device) -> DiskPlan:
     )
 
 
-def _step_bytes(config: Config) -> int:
+def _step_bytes(config: Settled) -> int:
     """A step's line of metrics, its samples and its new tasks."""
     load = workload(config)
     sample = _BYTES_PER_TOKEN * (load.prompt_tokens + max(load.proposal_tokens, load.answer_tokens))
     return (
         _METRICS_BYTES
         + config.run.samples_per_step * sample
-        + load.counts.tasks * (_TASK_BYTES + _program_bytes(config))
+        + load.counts.tasks * (_TASK_BYTES + _program_bytes(config.pool))
     )
 
 
-def _program_bytes(config: Config) -> int:
+def _program_bytes(pool: PoolConfig) -> int:
     """A program as long as half of what is allowed."""
-    return config.pool.max_program_chars // 2
+    return pool.max_program_chars // 2

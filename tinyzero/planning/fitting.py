@@ -1,10 +1,10 @@
-"""Knobs that are `"auto"`, turned into the largest numbers that fit."""
+"""Rows of the sampler and tokens of a micro-batch: the largest numbers that fit."""
 
 from collections.abc import Callable, Sequence
 
-from tinyzero.config import Config, is_auto
-from tinyzero.planning.memory import Device, plan
-from tinyzero.planning.shapes import ModelShape
+from tinyzero.config import SelfPlayConfig, Settled
+from tinyzero.planning.memory import plan
+from tinyzero.planning.shapes import shape_of
 
 MARGIN = 0.1
 """Share of the memory that is left free: the plan is an estimate, and a desktop may sit on the card."""
@@ -15,42 +15,41 @@ _ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _TOKENS = (1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
 
 
-def is_open(config: Config) -> bool:
-    """Whether a knob waits for a number."""
-    return is_auto(config.sampling.batch_rows) or is_auto(config.learner.micro_batch_tokens)
-
-
-def fitted(config: Config, shape: ModelShape | None, memory_gib: float, device: Device) -> Config:
-    """The configuration with numbers in place of `"auto"`; every other value stays.
+def fitted(settled: Settled, memory_gib: float, *, has_open_rows: bool, has_open_tokens: bool) -> Settled:
+    """The configuration with the largest open numbers that the memory plan allows.
 
     Rows are as many as the phase of sampling has room for, tokens as many as that of learning has. Where not
-    even the smallest fit they are taken all the same: the plan then says that it does not fit.
+    even the smallest fit they are taken all the same: the plan then says that it does not fit. A model of
+    unknown shape gets `SAFE_ROWS` and `SAFE_TOKENS`.
 
     Args:
-        shape: of the base model; None where it is not known, which takes `SAFE_ROWS` and `SAFE_TOKENS`.
         memory_gib: what the process can have.
+        has_open_rows, has_open_tokens: which of the two numbers is to be chosen; the other stays.
     """
-    limit_gib = (1 - MARGIN) * memory_gib
+    shape = shape_of(settled.model.base)
+    rows, tokens = settled.sampling.batch_rows, settled.learner.micro_batch_tokens
+    if shape is None:
+        return _with(
+            settled, SAFE_ROWS if has_open_rows else rows, SAFE_TOKENS if has_open_tokens else tokens
+        )
+    known, limit_gib = shape, (1 - MARGIN) * memory_gib
 
     def samples_in(rows: int) -> bool:
-        made = shape and plan(_with(config, rows, SAFE_TOKENS), shape, device=device)
-        return made.sampling_gib <= limit_gib if made else rows <= SAFE_ROWS
+        return plan(_with(settled, rows, SAFE_TOKENS), known).sampling_gib <= limit_gib
 
     def learns_in(tokens: int) -> bool:
-        made = shape and plan(_with(config, SAFE_ROWS, tokens), shape, device=device)
-        return made.learning_gib <= limit_gib if made else tokens <= SAFE_TOKENS
+        return plan(_with(settled, SAFE_ROWS, tokens), known).learning_gib <= limit_gib
 
-    rows, tokens = config.sampling.batch_rows, config.learner.micro_batch_tokens
     return _with(
-        config,
-        _largest(_useful_rows(config), samples_in) if is_auto(rows) else rows,
-        _largest(_TOKENS, learns_in) if is_auto(tokens) else tokens,
+        settled,
+        _largest(_useful_rows(settled.selfplay), samples_in) if has_open_rows else rows,
+        _largest(_TOKENS, learns_in) if has_open_tokens else tokens,
     )
 
 
-def _useful_rows(config: Config) -> list[int]:
+def _useful_rows(selfplay: SelfPlayConfig) -> list[int]:
     """More rows than a round has answers would stay empty."""
-    answers = config.selfplay.proposals_per_step * config.selfplay.attempts
+    answers = selfplay.proposals_per_step * selfplay.attempts
     return [rows for rows, fewer in zip(_ROWS, (0, *_ROWS), strict=False) if fewer < answers]
 
 
@@ -58,10 +57,10 @@ def _largest(candidates: Sequence[int], fits: Callable[[int], bool]) -> int:
     return max(filter(fits, candidates), default=candidates[0])
 
 
-def _with(config: Config, rows: int, tokens: int) -> Config:
-    return config.model_copy(
+def _with(settled: Settled, rows: int, tokens: int) -> Settled:
+    return settled.model_copy(
         update={
-            "sampling": config.sampling.model_copy(update={"batch_rows": rows}),
-            "learner": config.learner.model_copy(update={"micro_batch_tokens": tokens}),
+            "sampling": settled.sampling.model_copy(update={"batch_rows": rows}),
+            "learner": settled.learner.model_copy(update={"micro_batch_tokens": tokens}),
         }
     )

@@ -5,12 +5,9 @@ Nothing is loaded and no device is asked. The figures are estimates of the peak,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from tinyzero.config import Config
+from tinyzero.config import Device, SamplingConfig, Settled, SettledModel
 from tinyzero.planning.shapes import ModelShape
-
-Device = Literal["cpu", "cuda"]
 
 _GIB = 2**30
 
@@ -28,7 +25,7 @@ _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
 _KEPT_BYTES = 2 * 2**20
 _PREFILL_TOKENS = 8192  # as in tinyzero.sampling.builtin
 FRAGMENTATION = 1.08
-_RUNTIME_GIB = {
+_RUNTIME_GIB: dict[Device, float] = {
     "cuda": 0.9,
     "cpu": 0.6,
 }  # CUDA context and kernels; a process with torch and transformers in it
@@ -73,7 +70,7 @@ class MemoryPlan:
         return "sampling.vllm_gib" if "vllm_cache" in self.sampling else "sampling.batch_rows"
 
 
-def plan(config: Config, shape: ModelShape, *, device: Device) -> MemoryPlan:
+def plan(config: Settled, shape: ModelShape) -> MemoryPlan:
     """The peak of a run, term by term. A term that is too small to see is left in: nothing is hidden.
 
     Weights, adapters and cache follow from the shapes of the matrices. One adapter learns at a time, so only
@@ -81,93 +78,75 @@ def plan(config: Config, shape: ModelShape, *, device: Device) -> MemoryPlan:
     keeps nothing for a backward one.
     """
     return MemoryPlan(
-        always=_always(config, shape, device),
-        sampling=_sampling(config, shape, device),
-        learning=_learning(config, shape, device),
-        runtime=_RUNTIME_GIB[device],
+        always=_always(config, shape),
+        sampling=_sampling(config, shape),
+        learning=_learning(config, shape),
+        runtime=_RUNTIME_GIB[config.hardware.device],
     )
 
 
-def is_quantized(config: Config, device: Device) -> bool:
-    wanted = config.model.quantization
-    return wanted == "nf4" or (wanted == "auto" and device == "cuda")
-
-
-def number_bytes(config: Config, device: Device) -> int:
+def number_bytes(model: SettledModel) -> int:
     """Bytes of a number of the compute type."""
-    if config.model.dtype == "auto":
-        return 4 if device == "cpu" else 2
-    return 4 if config.model.dtype == "float32" else 2
+    return 4 if model.dtype == "float32" else 2
 
 
-def offloaded_gib(config: Config, shape: ModelShape, device: Device) -> float:
+def offloaded_gib(config: Settled, shape: ModelShape) -> float:
     """Activations that are in main memory instead, where unsloth has loaded the model; part of the plan's.
 
     Its checkpointing moves each layer's input there, but for the last layer's and what has at most 2 MiB
     (unsloth_zoo 2026.10.6, gradient_checkpointing.py; read, not measured).
     """
-    is_possible = config.model.loader == "unsloth" or (
-        config.model.loader == "auto" and config.policy.adapters == "shared"
-    )
-    if device == "cpu" or not config.model.gradient_checkpointing or not is_possible:
+    if config.model.loader != "unsloth" or not config.model.gradient_checkpointing:
         return 0.0
-    micro_batch = max(config.learner.micro_batch_tokens, longest_sequence(config))
-    of_layer = micro_batch * shape.hidden * number_bytes(config, device)
+    micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
+    of_layer = micro_batch * shape.hidden * number_bytes(config.model)
     return 0.0 if of_layer <= _KEPT_BYTES else (shape.layers - 1) * of_layer / _GIB
 
 
-def adapter_gib(config: Config, shape: ModelShape, device: Device) -> Mapping[str, float]:
+def adapter_gib(config: Settled, shape: ModelShape) -> Mapping[str, float]:
     """All adapters, and the moments that their optimizers keep of them."""
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
     weights = num_adapters * shape.lora_weights(config.policy.rank)
-    is_8_bit = {"auto": device == "cuda", "adamw": False}.get(config.learner.optimizer, True)
-    moments = _8_BIT_MOMENTS if is_8_bit else _FLOAT_MOMENTS
+    moments = _FLOAT_MOMENTS if config.learner.optimizer == "adamw" else _8_BIT_MOMENTS
     return _in_gib(adapters=weights * _ADAPTER_BYTES, optimizer=weights * moments)
 
 
-def longest_sequence(config: Config) -> int:
-    """Tokens of the longest prompt with the longest completion."""
-    return config.sampling.max_prompt_tokens + max(
-        config.selfplay.proposal_tokens, config.selfplay.answer_tokens
-    )
-
-
-def _longest_row(config: Config) -> int:
+def _longest_row(config: Settled) -> int:
     """Tokens of a prompt with all attempts at it behind each other."""
     selfplay = config.selfplay
     completions = selfplay.attempts * selfplay.answer_tokens
     if selfplay.game == "r-zero":  # all of a step's questions answer the same prompt
         completions = max(completions, selfplay.proposals_per_step * selfplay.proposal_tokens)
-    return max(config.sampling.max_prompt_tokens + completions, longest_sequence(config))
+    return max(config.sampling.max_prompt_tokens + completions, config.longest_sequence)
 
 
-def _always(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
-    size = number_bytes(config, device)
-    linear = NF4_BYTES if is_quantized(config, device) else size
+def _always(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size = number_bytes(config.model)
+    linear = NF4_BYTES if config.model.is_4_bit else size
     other_weights = shape.embedding_weights + shape.small_weights
     weights = _in_gib(weights=shape.linear_weights * linear + other_weights * size)
-    process = {"vllm_process": _RUNTIME_GIB[device]} if _has_own_vllm(config) else {}
-    return weights | dict(adapter_gib(config, shape, device)) | process
+    process = {"vllm_process": _RUNTIME_GIB[config.hardware.device]} if _has_own_vllm(config.sampling) else {}
+    return weights | dict(adapter_gib(config, shape)) | process
 
 
-def _has_own_vllm(config: Config) -> bool:
+def _has_own_vllm(sampling: SamplingConfig) -> bool:
     """Whether vLLM samples, and on the card that trains."""
-    return config.sampling.engine == "vllm" and config.sampling.server_url is None
+    return sampling.engine == "vllm" and sampling.server_url is None
 
 
-def _sampling(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
-    if _has_own_vllm(config):
-        return _vllm(config, shape, device)
-    return {} if config.sampling.engine == "vllm" else _builtin(config, shape, device)
+def _sampling(config: Settled, shape: ModelShape) -> dict[str, float]:
+    if _has_own_vllm(config.sampling):
+        return _vllm(config, shape)
+    return {} if config.sampling.engine == "vllm" else _builtin(config, shape)
 
 
-def _vllm(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
+def _vllm(config: Settled, shape: ModelShape) -> dict[str, float]:
     """What vLLM has while it is awake: a base of its own, and the rest of what it is given.
 
     Asleep it keeps its process on the card, and its weights are in main memory.
     """
-    size = number_bytes(config, device)
-    linear = _VLLM_NF4_BYTES if is_quantized(config, device) else size
+    size = number_bytes(config.model)
+    linear = _VLLM_NF4_BYTES if config.model.is_4_bit else size
     other_weights = shape.embedding_weights + shape.small_weights
     weights = _in_gib(
         vllm_weights=shape.linear_weights * linear
@@ -176,24 +155,24 @@ def _vllm(config: Config, shape: ModelShape, device: Device) -> dict[str, float]
     return weights | {"vllm_cache": config.sampling.vllm_gib - weights["vllm_weights"]}
 
 
-def _builtin(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
-    size, rows = number_bytes(config, device), config.sampling.batch_rows
+def _builtin(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size, rows = number_bytes(config.model), config.sampling.batch_rows
     longest_prompt = config.sampling.max_prompt_tokens
     prefilled = max(min(_PREFILL_TOKENS, config.selfplay.proposals_per_step * longest_prompt), longest_prompt)
     # The prompts' keys and values, and what one layer has alive: the MLP's inner values in both types.
     per_token = shape.kv_numbers_per_token * size + (shape.intermediate + shape.hidden) * (2 * size + 8)
     return _in_gib(
-        kv_cache=rows * longest_sequence(config) * shape.kv_numbers_per_token * size,
+        kv_cache=rows * config.longest_sequence * shape.kv_numbers_per_token * size,
         prefill=prefilled * per_token,
         # Logits, and three float32 copies: over the temperature, shifted, exponentiated.
         sampler=rows * shape.vocabulary * (size + 3 * 4),
-        dequantised_layer=_dequantised_bytes(config, shape, device),
+        dequantised_layer=_dequantised_bytes(config, shape),
     )
 
 
-def _learning(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
-    size = number_bytes(config, device)
-    micro_batch = max(config.learner.micro_batch_tokens, longest_sequence(config))
+def _learning(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size = number_bytes(config.model)
+    micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
     tile = min(micro_batch, _TILE_TOKENS) * min(shape.vocabulary, _TILE_VOCABULARY)
     return _in_gib(
         gradients=shape.lora_weights(config.policy.rank) * _ADAPTER_BYTES,
@@ -201,8 +180,8 @@ def _learning(config: Config, shape: ModelShape, device: Device) -> dict[str, fl
         * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
         # The attempts at a task share rows, and a mask of bools and of numbers keeps them apart.
         attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + size),
-        dequantised_layer=_dequantised_bytes(config, shape, device),
-        logits=tile * (size if device == "cuda" else _TORCH_TILE_BYTES),
+        dequantised_layer=_dequantised_bytes(config, shape),
+        logits=tile * (size if config.hardware.device == "cuda" else _TORCH_TILE_BYTES),
     )
 
 
@@ -225,10 +204,10 @@ def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: b
     return passing + (shape.layers * hidden * size + saved if is_recomputed else shape.layers * saved)
 
 
-def _dequantised_bytes(config: Config, shape: ModelShape, device: Device) -> int:
+def _dequantised_bytes(config: Settled, shape: ModelShape) -> int:
     """The largest linear map in the compute type: what 4-bit weights are multiplied as in large batches."""
-    size = number_bytes(config, device)
-    return shape.hidden * shape.intermediate * size if is_quantized(config, device) else 0
+    size = number_bytes(config.model)
+    return shape.hidden * shape.intermediate * size if config.model.is_4_bit else 0
 
 
 def _in_gib(**terms: float) -> dict[str, float]:

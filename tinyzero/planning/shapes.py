@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tinyzero.config import local_folder
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -104,7 +106,9 @@ def shape_of(base: str) -> ModelShape | None:
     known = known_shapes()
     if base in known:
         return known[base]
-    folder = _PACKAGE / "nano" if base == "nano" else Path(base).expanduser()
+    folder = local_folder(base)
+    if folder is None:
+        return None
     try:
         return ModelShape.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,9 +6,9 @@ measured on a card yet, so the figures are good for comparing settings, and for 
 
 from dataclasses import dataclass
 
-from tinyzero.config import Config
+from tinyzero.config import Config, Settled, SettledModel
 from tinyzero.planning.cards import Card
-from tinyzero.planning.memory import NF4_BYTES, is_quantized, number_bytes
+from tinyzero.planning.memory import NF4_BYTES, number_bytes
 from tinyzero.planning.shapes import ModelShape
 from tinyzero.planning.workload import workload
 
@@ -38,7 +38,7 @@ class StepTime:
         return self.propose_s + self.solve_s + self.learn_s
 
 
-def step_time(config: Config, shape: ModelShape, card: Card) -> StepTime | None:
+def step_time(config: Settled, shape: ModelShape, card: Card) -> StepTime | None:
     """The seconds of a step on a card; None for one of unknown speed."""
     if card.bandwidth_gb_s is None or card.tflops is None:
         return None
@@ -53,14 +53,14 @@ def step_time(config: Config, shape: ModelShape, card: Card) -> StepTime | None:
     )
 
 
-def token_step_s(config: Config, shape: ModelShape, card: Card, *, rows: int, context: int) -> float:
+def token_step_s(model: SettledModel, shape: ModelShape, card: Card, *, rows: int, context: int) -> float:
     """One token more for every row: the slowest of memory traffic, operations and kernel launches.
 
     Args:
         context: tokens that each row looks back on.
     """
     multiplied = shape.linear_weights + shape.head_weights
-    memory_s = _bytes_read(config, shape, rows, context) / (BANDWIDTH_SHARE * _bandwidth(card))
+    memory_s = _bytes_read(model, shape, rows, context) / (BANDWIDTH_SHARE * _bandwidth(card))
     compute_s = 2 * multiplied * rows / (_DECODING_SHARE * _flops(card))
     return max(memory_s, compute_s, shape.layers * _LAUNCHES_PER_LAYER * _LAUNCH_S)
 
@@ -87,19 +87,19 @@ def _prefill_s(shape: ModelShape, card: Card, tokens: int) -> float:
 
 
 def _decode_s(
-    config: Config, shape: ModelShape, card: Card, completions: int, mean_tokens: int, budget: int
+    config: Settled, shape: ModelShape, card: Card, completions: int, mean_tokens: int, budget: int
 ) -> float:
     """Rows are refilled as they finish, so a round takes its tokens over its rows, or its longest answer."""
     rows = min(config.sampling.batch_rows, completions)
     token_steps = max(budget, completions * mean_tokens / rows)
     context = workload(config).prompt_tokens + mean_tokens // 2
-    return token_steps * token_step_s(config, shape, card, rows=rows, context=context)
+    return token_steps * token_step_s(config.model, shape, card, rows=rows, context=context)
 
 
-def _bytes_read(config: Config, shape: ModelShape, rows: int, context: int) -> float:
-    size = number_bytes(config, "cuda")
+def _bytes_read(model: SettledModel, shape: ModelShape, rows: int, context: int) -> float:
+    size = number_bytes(model)
     linear: float = size
-    if is_quantized(config, "cuda"):
+    if model.is_4_bit:
         linear = NF4_BYTES + (0 if rows <= _FUSED_ROWS else 2 * size)
     weights = shape.linear_weights * linear + shape.head_weights * size
     return weights + rows * context * shape.kv_numbers_per_token * size

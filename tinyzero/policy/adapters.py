@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.config import Loader, ModelConfig, PolicyConfig
 from tinyzero.policy import unsloth_loading
-from tinyzero.policy.imports import Chosen
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -24,7 +23,7 @@ def add_adapters(
     names: Sequence[str],
     *,
     seed: int,
-    loader: Chosen,
+    loader: Loader,
 ) -> "PeftModel":
     """LoRA on every linear layer but the LM head, in float32, one adapter per name."""
     from peft import LoraConfig

@@ -2,25 +2,24 @@
 
 import torch
 
-from tinyzero.config import HardwareConfig
+from tinyzero.config import SettledHardware
 from tinyzero.errors import HardwareError
 
 
-def prepare_device(hardware: HardwareConfig) -> torch.device:
-    """The device that the configuration means; sets torch's threads for this process.
+def prepare_device(hardware: SettledHardware) -> torch.device:
+    """The device of the configuration; sets torch's threads for this process.
 
     Raises:
-        HardwareError: CUDA is asked for, and torch finds none.
+        HardwareError: it is CUDA, and torch finds none.
     """
     if hardware.threads is not None:
         torch.set_num_threads(hardware.threads)
-    has_cuda = torch.cuda.is_available()
-    if hardware.device == "cuda" and not has_cuda:
+    if hardware.device == "cuda" and not torch.cuda.is_available():
         raise HardwareError(
             "hardware.device is cuda, but torch finds no CUDA device here; "
             "check the driver with nvidia-smi, or run a CPU preset: tinyzero train --preset nano-cpu"
         )
-    return torch.device("cuda" if has_cuda and hardware.device != "cpu" else "cpu")
+    return torch.device(hardware.device)
 
 
 def release_memory() -> None:

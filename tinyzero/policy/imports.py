@@ -5,14 +5,10 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.util import find_spec
 from io import StringIO
-from typing import Literal
 
+from tinyzero.config import Loader
 from tinyzero.errors import HardwareError, ModelLoadError
-
-Chosen = Literal["transformers", "unsloth"]
-Loader = Chosen | Literal["auto"]
 
 _logger = logging.getLogger(__name__)
 _PATCHED = ("transformers", "trl", "peft")  # unsloth rewrites these, and only where it comes first
@@ -21,31 +17,26 @@ _REMEDY = "or set model.loader to transformers"
 _COMMAND = "pip install 'tinyzero[unsloth]' in an environment of its own"
 
 
-def import_stack(wanted: Loader, *, has_cuda: bool, num_adapters: int) -> tuple[Chosen, str]:
+def import_stack(loader: Loader, *, has_cuda: bool, num_adapters: int) -> str:
     """Import what is going to read the model; nothing may import transformers, trl or peft before.
 
     Returns:
-        The loader, and what a person should know about the choice, if anything.
+        What a person should know about the loader; "" where there is nothing.
 
     Raises:
-        HardwareError: unsloth is asked for, and there is no CUDA device.
-        ModelLoadError: unsloth is asked for, and cannot be imported.
+        HardwareError: the loader is unsloth, and there is no CUDA device.
+        ModelLoadError: it is unsloth, and cannot be imported.
     """
     # At import it recommends a kernel on the Hub, which can only multiply without gradients.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    if wanted == "transformers" or (wanted == "auto" and not has_cuda):
-        return "transformers", ""
+    if loader == "transformers":
+        return ""
     if not has_cuda:
         raise HardwareError(f"model.loader is unsloth, which needs a CUDA device; find one, {_REMEDY}")
-    if wanted == "auto" and find_spec("unsloth") is None:
-        return "transformers", ""
-    doubt = _TWO_ADAPTERS if num_adapters > 1 else ""
-    problem = (wanted == "auto" and doubt) or _what_came_first() or _import_unsloth()
-    if not problem:
-        return "unsloth", doubt
-    if wanted == "unsloth":
+    problem = _what_came_first() or _import_unsloth()
+    if problem:
         raise ModelLoadError(f"model.loader is unsloth, but {problem}; {_COMMAND}, {_REMEDY}")
-    return "transformers", f"transformers instead of unsloth: {problem}"
+    return _TWO_ADAPTERS if num_adapters > 1 else ""
 
 
 def _what_came_first() -> str:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-import tinyzero
-from tinyzero.config import ModelConfig, PolicyConfig
+from tinyzero.config import Loader, ModelConfig, PolicyConfig, SettledModel, resolve_base
 from tinyzero.errors import HardwareError, ModelLoadError
 from tinyzero.policy import unsloth_loading
 from tinyzero.policy.adapters import add_adapters
 from tinyzero.policy.frame import Frame
-from tinyzero.policy.imports import Chosen, import_stack, quiet
+from tinyzero.policy.imports import import_stack, quiet
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role
 
@@ -28,7 +27,7 @@ _END_OF_TURN = "<|im_end|>"  # ChatML models end turns with it, and not all of t
 
 
 def load_policy(
-    model: ModelConfig,
+    model: SettledModel,
     policy: PolicyConfig,
     *,
     device: str | torch.device,
@@ -54,15 +53,16 @@ def load_policy(
     device = torch.device(device)
     adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
     names = list(dict.fromkeys(adapters.values()))
-    loader, notice = import_stack(model.loader, has_cuda=device.type == "cuda", num_adapters=len(names))
-    if notice:
-        _logger.warning(notice)
-        progress(notice)
+    loader = model.loader
+    doubt = import_stack(loader, has_cuda=device.type == "cuda", num_adapters=len(names))
+    if doubt:
+        _logger.warning(doubt)
+        progress(doubt)
     from trl.trainer.utils import add_fused_lm_head
 
     check_fused_head(device, version("trl"))
-    dtype = choose_dtype(model, device)
-    in_4_bit = ", and quantising them to 4 bit" if _is_4_bit(model, device) else ""
+    dtype = _DTYPES[model.dtype]
+    in_4_bit = ", and quantising them to 4 bit" if model.is_4_bit else ""
     progress(f"reading the weights of {model.base}{in_4_bit}")
     with no_progress_bars(), quiet():
         base, tokenizer = _load_base(model, device, dtype, loader)
@@ -108,34 +108,6 @@ def check_fused_head(device: torch.device, trl_version: str) -> None:
         )
 
 
-def choose_dtype(model: ModelConfig, device: torch.device) -> torch.dtype:
-    """Compute type: what was asked for, else float32 on CPU and the better 16-bit type that the card has."""
-    if model.dtype != "auto":
-        return _DTYPES[model.dtype]
-    if device.type != "cuda":
-        return torch.float32  # bfloat16 matmuls are a hundred times slower on CPUs without the instructions
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-
-
-def resolve_base(base: str) -> str:
-    """The folder or Hub id that `model.base` means.
-
-    Raises:
-        ModelLoadError: it is a folder, and not there.
-    """
-    if base == "nano":
-        nano = Path(tinyzero.__file__).parent / "nano"
-        if not nano.is_dir():
-            raise ModelLoadError(f"the nano model is not in this installation ({nano}); reinstall tinyzero")
-        return str(nano)
-    folder = Path(base).expanduser()
-    if folder.is_dir():
-        return str(folder)
-    if base.startswith(("/", ".", "~")) or base.count("/") > 1:
-        raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
-    return base
-
-
 def local_frame(model: ModelConfig) -> Frame | None:
     """The frame of a model whose tokenizer is on this machine; None where it would have to be fetched.
 
@@ -159,7 +131,7 @@ def local_frame(model: ModelConfig) -> Frame | None:
 
 
 def _load_base(
-    model: ModelConfig, device: torch.device, dtype: torch.dtype, loader: Chosen
+    model: SettledModel, device: torch.device, dtype: torch.dtype, loader: Loader
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
@@ -186,7 +158,7 @@ def _read(
     source: str,
     config: "PretrainedConfig",
     options: dict[str, Any],
-    model: ModelConfig,
+    model: SettledModel,
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple["PreTrainedModel", Collection[str]]:
@@ -221,7 +193,7 @@ def _read_through_unsloth(
     source: str,
     config: "PretrainedConfig",
     options: dict[str, Any],
-    model: ModelConfig,
+    model: SettledModel,
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple["PreTrainedModel", Collection[str]]:
@@ -231,7 +203,7 @@ def _read_through_unsloth(
         revision=options["revision"],
         dtype=dtype,
         device=device,
-        is_4_bit=_is_4_bit(model, device),
+        is_4_bit=model.is_4_bit,
         gradient_checkpointing=model.gradient_checkpointing,
     )
     return base, ()
@@ -248,12 +220,8 @@ def _check_complete(
         raise ModelLoadError(f"{base!r} lacks {len(missing_weights)} weights ({first} ...); fetch it again")
 
 
-def _is_4_bit(model: ModelConfig, device: torch.device) -> bool:
-    return model.quantization == "nf4" or (model.quantization == "auto" and device.type == "cuda")
-
-
-def _quantization(model: ModelConfig, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    if not _is_4_bit(model, device):
+def _quantization(model: SettledModel, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    if not model.is_4_bit:
         return {}
     from transformers import BitsAndBytesConfig
 

@@ -14,7 +14,7 @@ def choose(entries: Sequence[Entry], count: int, config: PoolConfig, rng: Random
     """At most `count` different entries, by `config.reference_sampling`."""
     if config.reference_sampling == "uniform":
         return rng.sample(entries, min(count, len(entries)))
-    weights = _WEIGHTS[config.reference_sampling](entries, config)
+    weights = _WEIGHTS[config.reference_sampling](entries)
     return draw_weighted(entries, weights, count, rng)
 
 
@@ -28,28 +28,25 @@ def draw_weighted(entries: Sequence[Entry], weights: Sequence[float], count: int
     return [entries[place] for place in order[:count]]
 
 
-def _recent(entries: Sequence[Entry], _: PoolConfig) -> list[float]:
+def _recent(entries: Sequence[Entry]) -> list[float]:
     """In proportion to age, as the option "step" of Absolute Zero's code: step + 1, seeds like step 0."""
     return [float(max(entry.task.step, 0) + 1) for entry in entries]
 
 
-def _novel(entries: Sequence[Entry], _: PoolConfig) -> list[float]:
+def _novel(entries: Sequence[Entry]) -> list[float]:
     return [max(_LEAST, entry.novelty) for entry in entries]
 
 
-def _learnable(entries: Sequence[Entry], config: PoolConfig) -> list[float]:
-    """By closeness of the solve rate to the target; what nobody attempted counts as far away."""
-    return [_closeness(entry.solve_rate, config.target_solve_rate) for entry in entries]
+def _learnable(entries: Sequence[Entry]) -> list[float]:
+    """By closeness of the solve rate to one half; what nobody attempted counts as far away."""
+    return [_closeness(entry.solve_rate) for entry in entries]
 
 
-def _closeness(solve_rate: float | None, target: float) -> float:
-    if solve_rate is None:
-        return _LEAST
-    farthest = max(target, 1 - target)
-    return max(_LEAST, 1 - abs(solve_rate - target) / farthest)
+def _closeness(solve_rate: float | None) -> float:
+    return _LEAST if solve_rate is None else max(_LEAST, 1 - abs(solve_rate - 0.5) / 0.5)
 
 
-_WEIGHTS: Mapping[str, Callable[[Sequence[Entry], PoolConfig], list[float]]] = {
+_WEIGHTS: Mapping[str, Callable[[Sequence[Entry]], list[float]]] = {
     "recent": _recent,
     "novel": _novel,
     "learnable": _learnable,

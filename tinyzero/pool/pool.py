@@ -57,7 +57,7 @@ class Pool:
         return [entry.task for entry in self._entries.values() if entry.task.kind == kind]
 
     def add(self, task: Task) -> bool:
-        """Keep a task; False where there is one like it. Over capacity another goes, by `pool.eviction`."""
+        """Keep a task; False where there is one like it. Over capacity the oldest goes."""
         if task.id in self._entries or self._key(task) in self._keys:
             return False
         self._put(Entry(task=task, novelty=novelty(task.program, self._compared(task.kind))))
@@ -152,16 +152,13 @@ class Pool:
         ]
 
     def _make_room(self, newest: str) -> None:
-        """Drop one task: never a seed, never the one that just came."""
-        droppable = [
-            entry for entry in self._entries.values() if entry.task.step >= 0 and entry.task.id != newest
-        ]
-        if self._config.eviction == "decided":
-            droppable = [
-                entry for entry in droppable if entry.solve_rate is not None and not entry.is_mixed
-            ] or droppable
-        if droppable:
-            self.remove(droppable[0].task.id)
+        """Drop the oldest task: never a seed, never the one that just came."""
+        droppable = (
+            task_id for task_id, entry in self._entries.items() if entry.task.step >= 0 and task_id != newest
+        )
+        oldest = next(droppable, None)
+        if oldest is not None:
+            self.remove(oldest)
             self.num_dropped += 1
 
 

@@ -51,10 +51,10 @@ def rejection_reward(rejection: Rejection, config: RewardsConfig) -> RewardBreak
     """The reward of a proposal that became none; the funnel stage that it failed decides."""
     term, penalty = {
         Stage.PARSED: ("format", config.malformed_proposal),
-        Stage.ALLOWED: ("disallowed", config.disallowed_proposal),
+        Stage.ALLOWED: ("disallowed", config.failing_proposal),
         Stage.RAN: ("failing", config.failing_proposal),
-        Stage.DETERMINISTIC: ("nondeterministic", config.nondeterministic_proposal),
-        Stage.NONTRIVIAL: ("trivial", config.trivial_proposal),
+        Stage.DETERMINISTIC: ("nondeterministic", config.failing_proposal),
+        Stage.NONTRIVIAL: ("trivial", config.failing_proposal),
         Stage.NEW: ("duplicate", config.duplicate_proposal),
     }[rejection.stage]
     return RewardBreakdown(terms={term: penalty})

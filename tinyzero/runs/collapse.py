@@ -115,7 +115,7 @@ RULES: Final = (
         name="trivial",
         figure=mean_of("proposer/trivial_share"),
         is_beyond=gt,
-        advice="programs ignore or echo their input; lower rewards.trivial_proposal or learner.lr",
+        advice="programs ignore or echo their input; lower rewards.failing_proposal or learner.lr",
     ),
     Rule(
         name="unanimous",

@@ -1,4 +1,4 @@
-"""One run on disk: names, the resolved configuration, and the lock that keeps a second trainer out."""
+"""One run on disk: names, the settled configuration, and the lock that keeps a second trainer out."""
 
 import fcntl
 import json
@@ -11,8 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from tinyzero.config import Config
+from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
+from tinyzero.planning.settling import settle_old_run
 from tinyzero.runs.durable import explaining_failures, write_json
 
 
@@ -27,7 +28,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, output: Path, name: str, config: Config) -> Self:
+    def create(cls, output: Path, name: str, config: Settled) -> Self:
         """Make the folder of a new run.
 
         Raises:
@@ -43,7 +44,7 @@ class RunFolder:
         return folder
 
     @classmethod
-    def create_numbered(cls, output: Path, stem: str, config: Config, *, today: date) -> Self:
+    def create_numbered(cls, output: Path, stem: str, config: Settled, *, today: date) -> Self:
         """Make a new run's folder, named `<stem>-<date>-<n>` with the first n that is free."""
         folders = (cls(output / f"{stem}-{today}-{number}") for number in count(1))
         folder = next(folder for folder in folders if folder._claim())
@@ -109,17 +110,19 @@ class RunFolder:
         """Where the trained adapters lie when the run has ended."""
         return self.path / "adapter"
 
-    def config(self) -> Config:
-        """The resolved configuration that the run was started with, or last resumed with."""
+    def config(self) -> Settled:
+        """The settled configuration that the run was started with, or last resumed with."""
         path = self.path / "config.json"
         try:
-            return Config.model_validate_json(path.read_text(encoding="utf-8"))
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
+            return settle_old_run(Config.model_validate(known), self.environment())
         except ValueError as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
             ) from error
 
-    def write_config(self, config: Config) -> None:
+    def write_config(self, config: Settled) -> None:
         write_json(self.path / "config.json", config.model_dump(mode="json"))
 
     def environment(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyzero.config import Config, HardwareConfig, ModelConfig
+from tinyzero.config import Settled
 from tinyzero.errors import CheckpointError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder
@@ -60,11 +60,11 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
     from tinyzero.policy.device import prepare_device
     from tinyzero.policy.loading import load_policy
 
-    config = run.config()
+    config = opened_here(run.config())
     policy = load_policy(
-        as_trained(run, config),
+        config.model,
         config.policy,
-        device=prepare_device(_hardware_here(config.hardware)),
+        device=prepare_device(config.hardware),
         temperature=config.sampling.temperature if temperature is None else temperature,
         seed=config.run.seed,
         frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
@@ -73,32 +73,28 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
     return policy
 
 
-def was_four_bit(run: RunFolder, config: Config) -> bool:
-    """Whether the run's base model was in NF4: asked for, or `auto` on CUDA."""
-    wanted = config.model.quantization
-    return wanted == "nf4" or (wanted == "auto" and trained_on_cuda(run))
+def opened_here(config: Settled) -> Settled:
+    """The configuration with which a run's policy opens on this machine: its base in 4 bit if it was so.
 
-
-def trained_on_cuda(run: RunFolder) -> bool:
-    return str(run.environment().get("device", "cpu")).startswith("cuda")
-
-
-def as_trained(run: RunFolder, config: Config) -> ModelConfig:
-    """The model section with the quantization that `auto` meant on the machine that trained.
-
-    Whatever has read the model there: an adapter is for any loader, and transformers is always here.
+    A run from a CUDA machine opens on a CPU as well, slowly. Its adapters are for any loader, and
+    transformers is always here.
     """
-    update = {
-        "quantization": "nf4" if was_four_bit(run, config) else "none",
-        "gradient_checkpointing": False,
-        "loader": "transformers",
-    }
-    return config.model.model_copy(update=update)
+    import torch
 
-
-def _hardware_here(hardware: HardwareConfig) -> HardwareConfig:
-    """A run from a CUDA machine opens on a CPU as well, slowly."""
-    return hardware.model_copy(update={"device": "cpu" if hardware.device == "cpu" else "auto"})
+    is_on_cuda = config.hardware.device == "cuda" and torch.cuda.is_available()
+    dtype = config.model.dtype
+    if is_on_cuda and dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        dtype = "float16"
+    if config.hardware.device == "cuda" and not is_on_cuda:
+        dtype = "float32"
+    model = {"loader": "transformers", "dtype": dtype, "gradient_checkpointing": False}
+    device = "cuda" if is_on_cuda else "cpu"
+    return config.model_copy(
+        update={
+            "hardware": config.hardware.model_copy(update={"device": device}),
+            "model": config.model.model_copy(update=model),
+        }
+    )
 
 
 def _last_step(run: RunFolder) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from tinyzero.config import SamplingConfig
+from tinyzero.config import SettledSampling
 from tinyzero.errors import ConfigError, OutOfMemory
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.decoding import Decoding, Mode
@@ -19,7 +19,7 @@ class BuiltinSampler:
     """
 
     def __init__(
-        self, policy: Policy, config: SamplingConfig, seed: int, *, mode: Mode | None = None
+        self, policy: Policy, config: SettledSampling, seed: int, *, mode: Mode | None = None
     ) -> None:
         """A sampler of a policy.
 

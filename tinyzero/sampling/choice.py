@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from tinyzero.config import VLLM_SERIES, Config
+from tinyzero.config import VLLM_SERIES, Settled
 from tinyzero.errors import ConfigError, SamplerBroken
-from tinyzero.planning.memory import is_quantized, longest_sequence
 from tinyzero.types import Sampler
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tinyzero.sampling.vllm.engine import Engine
     from tinyzero.sampling.vllm.server import ServerEngine
 
-MakeSampler = Callable[["Policy", Config], Sampler]
+MakeSampler = Callable[["Policy", Settled], Sampler]
 
 _INSTALL = "pip install 'tinyzero[vllm]'"
 _OTHERWISE = "or set sampling.engine to builtin"
@@ -40,7 +39,7 @@ class Found:
     has_cuda: bool
 
 
-def choose_sampler(config: Config) -> MakeSampler:
+def choose_sampler(config: Settled) -> MakeSampler:
     """What makes the sampler that the configuration names, once the policy is there.
 
     Raises:
@@ -52,20 +51,20 @@ def choose_sampler(config: Config) -> MakeSampler:
     if config.sampling.server_url is None:
         check_colocated(config, _look())
         return _colocated_sampler
-    from tinyzero.policy.loading import resolve_base
+    from tinyzero.config import resolve_base
     from tinyzero.sampling.vllm.server import open_server
 
     return partial(_server_sampler, open_server(config, resolve_base(config.model.base)))
 
 
-def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
+def builtin_sampler(policy: "Policy", config: Settled) -> Sampler:
     """The sampler that decodes with the very module that learns."""
     from tinyzero.sampling.builtin import BuiltinSampler
 
     return BuiltinSampler(policy, config.sampling, config.run.seed)
 
 
-def check_colocated(config: Config, found: Found) -> None:
+def check_colocated(config: Settled, found: Found) -> None:
     """Raises ConfigError where a vLLM on this machine's card cannot be."""
     if config.hardware.device == "cpu" or not found.has_cuda:
         raise ConfigError(
@@ -79,7 +78,7 @@ def check_colocated(config: Config, found: Found) -> None:
             f"vllm {found.version} is installed, and only {VLLM_SERIES} is known to have what is called; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
-    if is_quantized(config, "cuda") and not found.has_nf4:
+    if config.model.is_4_bit and not found.has_nf4:
         raise ConfigError(
             "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
             f"{_INSTALL}, {_OTHERWISE}"
@@ -97,14 +96,14 @@ def _look() -> Found:
     return Found(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
 
 
-def _colocated_sampler(policy: "Policy", config: Config) -> Sampler:
+def _colocated_sampler(policy: "Policy", config: Settled) -> Sampler:
     from tinyzero.sampling.vllm.colocated import open_colocated
 
     return over_engine(open_colocated(config, policy), policy, config)
 
 
-def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Config) -> Sampler:
-    needed = min(policy.context_tokens, longest_sequence(config))
+def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Settled) -> Sampler:
+    needed = min(policy.context_tokens, config.longest_sequence)
     if engine.context_tokens < needed:
         raise SamplerBroken(
             f"the vLLM server takes {engine.context_tokens} tokens, and this run has up to {needed}; start "
@@ -113,7 +112,7 @@ def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Config) ->
     return over_engine(engine, policy, config)
 
 
-def over_engine(engine: "Engine", policy: "Policy", config: Config) -> Sampler:
+def over_engine(engine: "Engine", policy: "Policy", config: Settled) -> Sampler:
     """A sampler that hands the policy's adapters over to an engine, and closes it in the end."""
     from tinyzero.sampling.vllm.adapters import Handover
     from tinyzero.sampling.vllm.sampler import VllmSampler

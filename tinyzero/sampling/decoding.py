@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyzero.config import SamplingConfig
+from tinyzero.config import SettledSampling
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.attention import blocks, by_blocks
 from tinyzero.sampling.draw import draw, uniforms
@@ -49,7 +49,7 @@ class Decoding:
     def __init__(
         self,
         policy: Policy,
-        config: SamplingConfig,
+        config: SettledSampling,
         seed: int,
         request: SamplingRequest,
         prompt_ids: list[tuple[int, ...]],

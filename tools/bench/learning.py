@@ -8,7 +8,7 @@ import torch
 from bench.laps import Race, race
 from bench.peak_memory import peak_memory
 from tinyzero.cli.speed import mixed_advantages
-from tinyzero.config import LearnerConfig
+from tinyzero.config import SettledLearner
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Role, Rollout
@@ -28,7 +28,7 @@ class LearnerRace:
 
 
 def race_against_trl(
-    policy: Policy, config: LearnerConfig, rollouts: Sequence[Rollout], *, repeats: int
+    policy: Policy, config: SettledLearner, rollouts: Sequence[Rollout], *, repeats: int
 ) -> LearnerRace:
     """Whole updates, optimizer step included; both learn on the one adapter, in turn."""
     advantages = mixed_advantages(len(rollouts))

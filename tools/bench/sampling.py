@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.laps import Race, race
 from tinyzero.cli.speed import num_tokens
-from tinyzero.config import SamplingConfig
+from tinyzero.config import SettledSampling
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Sampler, SamplingRequest
@@ -21,7 +21,7 @@ from tinyzero.types import Sampler, SamplingRequest
 
 def race_against_generate(
     policy: Policy,
-    config: SamplingConfig,
+    config: SettledSampling,
     request: SamplingRequest,
     *,
     repeats: int,
@@ -47,7 +47,7 @@ def race_against_generate(
         return race(ours, theirs, repeats=repeats)
 
 
-def generate(policy: Policy, config: SamplingConfig, request: SamplingRequest) -> int:
+def generate(policy: Policy, config: SettledSampling, request: SamplingRequest) -> int:
     """Sample the request with transformers, as many rows at once as the sampler has; returns the tokens."""
     from transformers import GenerationConfig
 

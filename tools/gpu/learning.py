@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpu.setup import Failed, Setup, load, longest_request, num_tokens, request, synchronize
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
-from tinyzero.config import Config
+from tinyzero.config import Settled
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
@@ -47,11 +47,11 @@ def memory(setup: Setup) -> dict[str, Any]:
         "used_beside_torch_gib": _used_beside_torch(setup),
         "prompt_tokens": len(policy.encode(asked.prompts[0])),
         "prompt_tokens_planned": config.sampling.max_prompt_tokens,
-        **planned(setup, config),
+        **planned(config),
     }
 
 
-def planned(setup: Setup, config: Config) -> dict[str, float]:
+def planned(config: Settled) -> dict[str, float]:
     """What the memory plan says; its runtime is what the card holds beside torch's tensors."""
     from tinyzero.planning.memory import plan
     from tinyzero.planning.shapes import shape_of
@@ -59,7 +59,7 @@ def planned(setup: Setup, config: Config) -> dict[str, float]:
     shape = shape_of(config.model.base)
     if shape is None:
         raise Failed("the plan does not know the shape of the model that was just made", {})
-    made = plan(config, shape, device=setup.device.type)
+    made = plan(config, shape)
     return {
         "planned_sampling_gib": made.sampling_gib,
         "planned_learning_gib": made.learning_gib,
@@ -162,7 +162,7 @@ def out_of_memory(setup: Setup) -> dict[str, Any]:
     }
 
 
-def _rollouts(setup: Setup, policy: Policy, config: Config, prompts: int | None = None) -> list[Rollout]:
+def _rollouts(setup: Setup, policy: Policy, config: Settled, prompts: int | None = None) -> list[Rollout]:
     policy.stop_ids = frozenset()
     asked = request(
         setup,
@@ -174,11 +174,11 @@ def _rollouts(setup: Setup, policy: Policy, config: Config, prompts: int | None 
     return as_rollouts(asked.prompts, completions)
 
 
-def _learner(policy: Policy, config: Config, **changes: str) -> LoraLearner:
+def _learner(policy: Policy, config: Settled, **changes: str) -> LoraLearner:
     return LoraLearner(policy, config.learner.model_copy(update=changes), config.sampling.temperature)
 
 
-def _gradient(policy: Policy, config: Config, rollouts: Sequence[Rollout], engine: str) -> Tensor:
+def _gradient(policy: Policy, config: Settled, rollouts: Sequence[Rollout], engine: str) -> Tensor:
     """The gradient of one step, before clipping; weights are left as they were."""
     kept: dict[int, Tensor] = {}
     before = _weights(policy)

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from tinyzero.config import Config, load_config
-from tinyzero.policy.loading import load_policy, resolve_base
+from tinyzero.cli.hardware import look
+from tinyzero.config import Settled, load_config, resolve_base
+from tinyzero.planning.settling import settle
+from tinyzero.policy.loading import load_policy
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 
@@ -56,7 +58,7 @@ class Setup:
     def choose(self, full: int, small: int) -> int:
         return small if self.is_small else full
 
-    def config(self, *overrides: str) -> Config:
+    def config(self, *overrides: str) -> Settled:
         """The preset for a 24 GiB card with the random model; at toy size its batches are tiny."""
         small = (
             "sampling.batch_rows=6",
@@ -69,9 +71,8 @@ class Setup:
             "model.quantization=none",
         )
         where = (f"model.base={self.model_folder}", f"hardware.device={self.device.type}")
-        return load_config(
-            "qwen1.5b-24gb", [*where, "prompts.style=compact", *(small if self.is_small else ()), *overrides]
-        )
+        settings = [*where, "prompts.style=compact", *(small if self.is_small else ()), *overrides]
+        return settle(load_config("qwen1.5b-24gb", settings), look())
 
 
 def make_model(setup: Setup) -> Path:
@@ -104,7 +105,7 @@ def make_model(setup: Setup) -> Path:
     return setup.model_folder
 
 
-def load(setup: Setup, config: Config) -> Policy:
+def load(setup: Setup, config: Settled) -> Policy:
     """The policy with adapters whose weights matter: fresh ones change nothing."""
     make_model(setup)
     policy = load_policy(
@@ -139,7 +140,7 @@ def request(
     )
 
 
-def longest_request(setup: Setup, policy: Policy, config: Config) -> SamplingRequest:
+def longest_request(setup: Setup, policy: Policy, config: Settled) -> SamplingRequest:
     """As many prompts as rows, each as long as the configuration lets it be, and answers as long."""
     asked = request(setup, prompts=1, samples=1, tokens=config.selfplay.answer_tokens)
     line = "    x = x + 1\n"

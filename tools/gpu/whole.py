@@ -12,10 +12,12 @@ import torch
 
 from gpu.setup import Failed, Setup, load, request
 from tinyzero.assembly import assemble
+from tinyzero.cli.hardware import look
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import load_config
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
+from tinyzero.planning.settling import settle
 from tinyzero.policy.policy import Policy
 from tinyzero.runs.environment import describe_environment
 from tinyzero.runs.folder import RunFolder
@@ -116,15 +118,13 @@ def nano(setup: Setup) -> dict[str, Any]:
     """Twenty steps of nano as a person would run them: seconds by phase, and held-out accuracy."""
     steps = setup.choose(20, 1)
     small = ("evaluation.heldout=none", "selfplay.proposals_per_step=3", "selfplay.attempts=2")
-    config = load_config(
-        "nano-cpu",
-        [
-            f"hardware.device={setup.device.type}",
-            f"run.max_steps={steps}",
-            f"run.output={setup.work / 'runs'}",
-            *(small if setup.is_small else ()),
-        ],
-    )
+    settings = [
+        f"hardware.device={setup.device.type}",
+        f"run.max_steps={steps}",
+        f"run.output={setup.work / 'runs'}",
+        *(small if setup.is_small else ()),
+    ]
+    config = settle(load_config("nano-cpu", settings), look())
     watcher = Watcher()
     run = RunFolder.create(Path(config.run.output), "nano", config)
     with run.exclusive(), assemble(config, run, [watcher]) as trainer:

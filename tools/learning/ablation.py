@@ -10,8 +10,8 @@ from learning.arms import Question
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
 from tinyzero.comparison import bootstrap_interval
+from tinyzero.config import resolve_base
 from tinyzero.evaluation.heldout import read_set
-from tinyzero.policy.loading import resolve_base
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder, runs_in
 from tinyzero.runs.records import read

@@ -13,9 +13,11 @@ from random import Random
 from learning.arms import ARMS
 from tinyzero import advantages
 from tinyzero.assembly import assemble
+from tinyzero.cli.hardware import look
 from tinyzero.config import Config, load_config
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
+from tinyzero.planning.settling import settle
 from tinyzero.runs.folder import RunFolder, is_run
 from tinyzero.trainer import Game, Trainer
 from tinyzero.types import Role, Rollout, Round
@@ -50,7 +52,7 @@ def train(output: Path, arm: str, seed: int) -> None:
 def open_trainer(output: Path, arm: str, seed: int, *, is_recorded: bool = True) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
     settings = [f"run.seed={seed}", "hardware.threads=1", f"evaluation.every_steps={PROBE_EVERY}"]
-    config = load_config("nano-cpu", [*settings, *ARMS[arm].settings])
+    config = settle(load_config("nano-cpu", [*settings, *ARMS[arm].settings]), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print)) if is_recorded else ()
     with run.exclusive(), assemble(run.config(), run, observers) as trainer:

@@ -78,7 +78,7 @@ class Address:
             except TimeoutError as error:
                 raise Unreachable(
                     f"the vLLM at {self} did not answer {path} in {timeout_s:g} s",
-                    "raise sampling.server_timeout_s, or lower sampling.batch_rows",
+                    "lower sampling.batch_rows",
                 ) from error
             except (OSError, http.client.HTTPException) as error:
                 if wait_s is None:

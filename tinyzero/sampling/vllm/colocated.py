@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tinyzero.config import Config
+from tinyzero.config import Settled, resolve_base
 from tinyzero.errors import OutOfMemory, SamplerBroken
-from tinyzero.planning.memory import is_quantized, longest_sequence
 from tinyzero.policy.device import release_memory
-from tinyzero.policy.loading import resolve_base
 from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
 
 if TYPE_CHECKING:
@@ -106,7 +104,7 @@ class ColocatedEngine:
             yield
 
 
-def open_colocated(config: Config, policy: "Policy") -> ColocatedEngine:
+def open_colocated(config: Settled, policy: "Policy") -> ColocatedEngine:
     """Load the base a second time, into vLLM, which takes a minute or more.
 
     Raises:
@@ -138,7 +136,7 @@ def open_colocated(config: Config, policy: "Policy") -> ColocatedEngine:
 
 
 def llm_arguments(
-    config: Config, *, dtype: str, num_adapters: int, context_tokens: int, share: float
+    config: Settled, *, dtype: str, num_adapters: int, context_tokens: int, share: float
 ) -> dict[str, Any]:
     """What `vllm.LLM` is called with (vllm 0.31, entrypoints/llm.py and engine/arg_utils.py).
 
@@ -154,8 +152,8 @@ def llm_arguments(
         "trust_remote_code": False,
         "dtype": dtype,
         # NF4 made while loading, doubly quantised like ours, by the package vllm-bnb-plugin.
-        "quantization": "bitsandbytes" if is_quantized(config, "cuda") else None,
-        "max_model_len": min(context_tokens, longest_sequence(config)),
+        "quantization": "bitsandbytes" if config.model.is_4_bit else None,
+        "max_model_len": min(context_tokens, config.longest_sequence),
         "max_num_seqs": sampling.batch_rows,
         "gpu_memory_utilization": share,
         "enforce_eager": not sampling.cuda_graphs,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from tinyzero.config import SamplingConfig
+from tinyzero.config import SettledSampling
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.vllm.adapters import Handover
@@ -15,7 +15,7 @@ class VllmSampler:
     """Samples from the policy as it is at that moment, with the adapter of the prompts' role."""
 
     def __init__(
-        self, policy: Policy, config: SamplingConfig, seed: int, *, engine: Engine, handover: Handover
+        self, policy: Policy, config: SettledSampling, seed: int, *, engine: Engine, handover: Handover
     ) -> None:
         self._policy, self._config, self._seed = policy, config, seed
         self._engine, self._handover = engine, handover

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tinyzero.config import Config, SamplingConfig
+from tinyzero.config import SamplingConfig, Settled
 from tinyzero.errors import ConfigError, SamplerBroken
-from tinyzero.planning.memory import Device, is_quantized, longest_sequence
 from tinyzero.sampling.vllm.address import Address, Refused, Unreachable
 from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
 
 _OLDEST = (0, 31)
 _PROBE = "tinyzero-probe"
+_TIMEOUT_S = 600.0
 
 
 class ServerEngine:
@@ -135,13 +135,18 @@ def _completion_body(
 
 
 def open_server(
-    config: Config, base: str, *, pause: Callable[[float], None] = time.sleep
-) -> ServerEngine:  # fmt: skip
+    config: Settled,
+    base: str,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    timeout_s: float = _TIMEOUT_S,
+) -> ServerEngine:
     """Look at the server that the configuration names.
 
     Args:
         base: folder or Hub id of the base model here.
         pause: waits some seconds, between tries.
+        timeout_s: to wait for one answer, queueing included.
 
     Raises:
         ConfigError: the key cannot be read.
@@ -149,9 +154,7 @@ def open_server(
     """
     sampling = config.sampling
     assert sampling.server_url is not None  # noqa: S101
-    address = Address(
-        sampling.server_url, timeout_s=sampling.server_timeout_s, key=_key(sampling), pause=pause
-    )
+    address = Address(sampling.server_url, timeout_s=timeout_s, key=_key(sampling), pause=pause)
     restart = serve_command(config, base)
     try:
         address.get("/health")
@@ -170,19 +173,17 @@ def open_server(
     )
 
 
-def serve_command(config: Config, base: str) -> str:
+def serve_command(config: Settled, base: str) -> str:
     """A command line that starts a server for this run."""
     model = config.model
-    trained_on: Device = "cpu" if config.hardware.device == "cpu" else "cuda"
-    quantized = " --quantization bitsandbytes" if is_quantized(config, trained_on) else ""
-    dtype = "" if model.dtype == "auto" else f" --dtype {model.dtype}"
+    quantized = " --quantization bitsandbytes" if model.is_4_bit else ""
     revision = "" if model.revision is None else f" --revision {model.revision}"
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
     return (
         f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 VLLM_NO_USAGE_STATS=1 vllm serve {base} --enable-lora "
         f"--max-lora-rank {lora_rank_for(config.policy.rank)} --max-cpu-loras {num_adapters + 1} "
-        f"--max-model-len {longest_sequence(config)} --logprobs-mode processed_logprobs "
-        f"--generation-config vllm{quantized}{dtype}{revision}"
+        f"--max-model-len {config.longest_sequence} --logprobs-mode processed_logprobs "
+        f"--generation-config vllm{quantized} --dtype {model.dtype}{revision}"
     )
 
 

@@ -1,0 +1,56 @@
+"""Knobs of earlier versions that are none any more. A file that still sets one is read all the same."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+_logger = logging.getLogger(__name__)
+
+DROPPED: Mapping[str, Any] = {
+    "curriculum.composite_functions": 2,
+    "curriculum.composite_ramp_steps": 100,
+    "execution.wall_factor": 4.0,
+    "hardware.memory_gib": None,
+    "learner.weight_decay": 0.0,
+    "pool.eviction": "oldest",
+    "pool.target_solve_rate": 0.5,
+    "r_zero.compare_s": 2.0,
+    "r_zero.repetition_distance": 0.5,
+    "rewards.disallowed_proposal": -0.5,
+    "rewards.nondeterministic_proposal": -0.5,
+    "rewards.trivial_proposal": -0.5,
+    "sampling.server_timeout_s": 600.0,
+}
+"""Key -> the value that is built in now: whoever had that one misses nothing, and is not told."""
+
+
+def without_dropped(tree: Mapping[str, Any], *, file: str) -> dict[str, Any]:
+    """The tables of a file without dropped keys; one warning names those that had another value."""
+    lost = [f"{key} = {value}" for key, value in _dropped_in(tree) if value != DROPPED[key]]
+    if lost:
+        _warn_once(f"{file} sets {', '.join(lost)}: no knob any more, and ignored")
+    return {
+        section: _translated(section, values) if isinstance(values, Mapping) else values
+        for section, values in tree.items()
+    }
+
+
+def _dropped_in(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key in DROPPED:
+        section, _, leaf = key.partition(".")
+        values = tree.get(section)
+        if isinstance(values, Mapping) and leaf in values:
+            yield key, None if values[leaf] == "none" else values[leaf]
+
+
+def _translated(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {leaf: value for leaf, value in values.items() if f"{section}.{leaf}" not in DROPPED}
+    if section == "advantages" and kept.get("estimator") == "mean-only":
+        return kept | {"estimator": "group", "scale": "none"}  # the same by another name
+    return kept
+
+
+@cache
+def _warn_once(line: str) -> None:
+    _logger.warning(line)
