@@ -241,6 +241,20 @@ def test_an_existing_run_is_not_overwritten(train):
     )
 
 
+def test_a_run_whose_configuration_says_auto_goes_on_and_is_settled(train, resume, tmp_path):
+    train("--max-steps", "1", "--name", "x")
+    path = tmp_path / "runs" / "x" / "config.json"
+    settled = json.loads(path.read_text())
+    old = json.loads((Path(__file__).parents[1] / "old_config.json").read_text())
+    path.write_text(json.dumps({**old, "run": {**old["run"], "max_steps": 1, "output": "runs"}}))
+    assert resume("runs/x", "--max-steps", "2")[0] == 0
+    again = json.loads(path.read_text())
+    assert again["run"]["max_steps"] == 2
+    assert again["evaluation"]["heldout"] == "nano"
+    for section in ("hardware", "model", "learner", "pool", "rewards", "sampling"):
+        assert again[section] == settled[section]
+
+
 def test_folders_may_lie_in_the_home_folder(train, resume, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert train("--max-steps", "1", "--name", "x", "--set", "run.output=~/my runs")[0] == 0
