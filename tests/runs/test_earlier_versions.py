@@ -11,22 +11,25 @@ from tinyzero.config.dropped import DROPPED
 from tinyzero.hub.export import Request, export
 from tinyzero.runs.folder import RunFolder
 
-OLD = json.loads((Path(__file__).parents[1] / "old_config.json").read_text())
+EARLIER = json.loads((Path(__file__).parents[1] / "earlier_config.json").read_text())
 """As the preset nano-cpu was written down before anything was settled."""
 
 
 @pytest.fixture
-def old_run(tmp_path):
-    folder = tmp_path / "runs" / "old"
+def earlier_run(tmp_path):
+    folder = tmp_path / "runs" / "earlier"
     (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(OLD))
+    (folder / "config.json").write_text(json.dumps(EARLIER))
     (folder / "environment.json").write_text(json.dumps({"device": "cpu", "preset": "nano-cpu"}))
     return RunFolder(folder)
 
 
 def test_the_file_says_auto_and_has_dropped_knobs():
     autos = [
-        f"{name}.{key}" for name, values in OLD.items() for key, value in values.items() if value == "auto"
+        f"{name}.{key}"
+        for name, values in EARLIER.items()
+        for key, value in values.items()
+        if value == "auto"
     ]
     assert autos == [
         "model.frame",
@@ -36,11 +39,11 @@ def test_the_file_says_auto_and_has_dropped_knobs():
         "learner.optimizer",
         "evaluation.heldout",
     ]
-    assert all(key.partition(".")[2] in OLD[key.partition(".")[0]] for key in DROPPED)
+    assert all(key.partition(".")[2] in EARLIER[key.partition(".")[0]] for key in DROPPED)
 
 
-def test_an_old_run_is_settled_when_it_is_opened_and_says_nothing(old_run, caplog):
-    config = old_run.config()
+def test_an_earlier_run_is_settled_when_it_is_opened_and_says_nothing(earlier_run, caplog):
+    config = earlier_run.config()
     assert (config.model.dtype, config.model.quantization, config.model.loader) == (
         "float32", "none", "transformers",
     )  # fmt: skip
@@ -49,27 +52,27 @@ def test_an_old_run_is_settled_when_it_is_opened_and_says_nothing(old_run, caplo
     assert not caplog.records
 
 
-def test_a_dropped_knob_that_was_turned_is_told_once(old_run, caplog):
-    turned = {**OLD, "pool": {**OLD["pool"], "eviction": "decided"}}
-    (old_run.path / "config.json").write_text(json.dumps(turned))
-    old_run.config()
-    old_run.config()
+def test_a_dropped_knob_that_was_turned_is_told_once(earlier_run, caplog):
+    turned = {**EARLIER, "pool": {**EARLIER["pool"], "eviction": "decided"}}
+    (earlier_run.path / "config.json").write_text(json.dumps(turned))
+    earlier_run.config()
+    earlier_run.config()
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.endswith("config.json sets pool.eviction = decided: no knob any more, and ignored")
 
 
-def test_an_old_run_is_watched(old_run, capsys, monkeypatch):
-    monkeypatch.chdir(old_run.path.parents[1])
-    assert run_command(["watch", "old", "--once", "--size", "100x30"]) == 0
-    assert "old" in capsys.readouterr().out
+def test_an_earlier_run_is_watched(earlier_run, capsys, monkeypatch):
+    monkeypatch.chdir(earlier_run.path.parents[1])
+    assert run_command(["watch", "earlier", "--once", "--size", "100x30"]) == 0
+    assert "earlier" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["adapter", "merged"])
-def test_an_old_run_is_exported(nano_run, tmp_path, what):
+def test_an_earlier_run_is_exported(nano_run, tmp_path, what):
     written = json.loads((nano_run.path / "config.json").read_text())
-    for section, values in OLD.items():
-        old = {key: value for key, value in values.items() if key not in written[section] or value == "auto"}
-        written[section] |= old
+    for section, values in EARLIER.items():
+        lost = {key: value for key, value in values.items() if key not in written[section] or value == "auto"}
+        written[section] |= lost
     (nano_run.path / "config.json").write_text(json.dumps(written))
     (exported,) = export(nano_run, Request(what=what), tmp_path / "out")
     record = json.loads((exported.folder / "tinyzero.json").read_text())
