@@ -201,3 +201,21 @@ def test_a_knob_left_to_the_machine_is_told_in_one_line_and_printed_as_a_number(
     assert '_tokens = "auto"' not in out
     (line,) = [line for line in err.splitlines() if "batch_rows" in line]
     assert line.startswith("sampling.batch_rows = 192, learner.micro_batch_tokens = 8192: a peak of ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "{run}", "--what", "adapter", "--output", "{out}"],
+        ["push", "{run}", "--repo", "me/mine", "--what", "tasks", "--dry-run"],
+    ],
+)
+def test_what_needs_no_torch_does_not_import_it(nano_run, tmp_path, arguments):
+    places = {"run": str(nano_run.path), "out": str(tmp_path / "out")}
+    command = [argument.format(**places) for argument in arguments]
+    program = (
+        f"import sys\nfrom tinyzero.cli import run\nassert run({command!r}) == 0\n"
+        "heavy = {'torch', 'transformers', 'peft'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ def float64_reference(base, adapter):
     """W + s B A in float64, for every weight that the adapter changes."""
     return {
         f"{module}.weight": base[f"{module}.weight"].double()
-        + adapter.scale * (second.double() @ first.double())
+        + adapter.scale * (torch.tensor(second).double() @ torch.tensor(first).double())
         for module, (first, second) in adapter.halves.items()
     }
 

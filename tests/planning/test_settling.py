@@ -5,9 +5,9 @@ from settled import CARD, CPU, defaults, settled
 
 from tinyzero.config import Config, load_config
 from tinyzero.planning.machine import Gpu, Machine
-from tinyzero.planning.settling import decisions, settle, settle_old_run
+from tinyzero.planning.settling import decisions, settle, settle_recorded
 
-OLD_CARD = Machine(memory_gib=16, gpu=Gpu(name="Tesla T4", memory_gib=14.6, has_bf16=False))
+CARD_WITHOUT_BF16 = Machine(memory_gib=16, gpu=Gpu(name="Tesla T4", memory_gib=14.6, has_bf16=False))
 WITH_UNSLOTH = Machine(memory_gib=16, gpu=Gpu(name="a card", memory_gib=24), has_unsloth=True)
 
 
@@ -27,7 +27,7 @@ def of_machine(config):
     [
         (CPU, ("cpu", "none", "float32", "transformers", "adamw")),
         (CARD, ("cuda", "nf4", "bfloat16", "transformers", "adamw8bit")),
-        (OLD_CARD, ("cuda", "nf4", "float16", "transformers", "adamw8bit")),
+        (CARD_WITHOUT_BF16, ("cuda", "nf4", "float16", "transformers", "adamw8bit")),
         (WITH_UNSLOTH, ("cuda", "nf4", "bfloat16", "unsloth", "adamw8bit")),
     ],
 )
@@ -100,5 +100,5 @@ def test_what_was_decided_can_be_told():
         ({}, ("cpu", "none", "float32", "transformers", "adamw")),
     ],
 )
-def test_an_old_run_is_settled_by_the_device_that_it_recorded(environment, expected):
-    assert of_machine(settle_old_run(Config(), environment)) == expected
+def test_a_run_of_an_earlier_version_is_settled_by_the_device_that_it_recorded(environment, expected):
+    assert of_machine(settle_recorded(Config(), environment)) == expected

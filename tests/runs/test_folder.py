@@ -8,17 +8,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from settled import defaults
 
-from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
 from tinyzero.runs.folder import RunFolder, runs_in
 
 
 def config(**run):
-    return Config.model_validate({"run": run})
+    return defaults(run=run)
 
 
-def test_a_new_run_holds_its_resolved_configuration(tmp_path):
+def test_a_new_run_holds_its_settled_configuration(tmp_path):
     run = RunFolder.create(tmp_path / "runs", "first", config(seed=5))
     assert run.name == "first"
     assert json.loads((run.path / "config.json").read_text())["run"]["seed"] == 5

@@ -15,7 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tinyzero.errors import ExportError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    Weights = NDArray[np.floating[Any]]
 
 _PREFIX = "base_model.model."
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -44,7 +48,8 @@ class Adapter:
     """One LoRA adapter.
 
     Attributes:
-        halves: module -> (A [r, in], B [out, r]), as stored. scale: of the update B A.
+        halves: module -> (A [r, in], B [out, r]), as stored: numpy's arrays, which need no torch. scale: of
+            the update B A.
         target_modules: as peft wants them.
     """
 
@@ -53,7 +58,7 @@ class Adapter:
     alpha: float
     scale: float
     target_modules: tuple[str, ...] | str
-    halves: dict[str, tuple["Tensor", "Tensor"]]
+    halves: dict[str, tuple["Weights", "Weights"]]
 
     @property
     def is_zero(self) -> bool:
@@ -62,8 +67,10 @@ class Adapter:
 
     def delta(self, module: str) -> "Tensor":
         """The module's update, [out, in], float32."""
-        first, second = self.halves[module]
-        update: Tensor = self.scale * (second.float() @ first.float())
+        import torch
+
+        first, second = (torch.tensor(half, dtype=torch.float32) for half in self.halves[module])
+        update: Tensor = self.scale * (second @ first)
         return update
 
 
@@ -121,7 +128,7 @@ def _read_config(path: Path) -> _LoraConfig:
         raise ExportError(f"{path} is not of a plain LoRA adapter: {where}: {first['msg']}") from error
 
 
-def _read_halves(path: Path, rank: int) -> dict[str, tuple["Tensor", "Tensor"]]:
+def _read_halves(path: Path, rank: int) -> dict[str, tuple["Weights", "Weights"]]:
     tensors = _load(path)
     modules = sorted({name.rpartition(".lora_")[0].removeprefix(_PREFIX) for name in tensors})
     halves = {}
@@ -141,18 +148,20 @@ def _read_halves(path: Path, rank: int) -> dict[str, tuple["Tensor", "Tensor"]]:
 
 def _load(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.numpy import load_file
 
     try:
         return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:  # TypeError: a type that numpy does not have
         raise ExportError(f"cannot read the adapter {path}: {error}") from error
 
 
-def _check_halves(path: Path, module: str, first: "Tensor", second: "Tensor", rank: int) -> None:
+def _check_halves(path: Path, module: str, first: "Weights", second: "Weights", rank: int) -> None:
+    import numpy as np
+
     fits = first.ndim == second.ndim == 2 and first.shape[0] == second.shape[1] == rank
     if not fits:
         shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
         raise ExportError(f"{path}: the halves of {module} are {shapes}, not of rank {rank}")
-    if not (first.isfinite().all() and second.isfinite().all()):
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ExportError(f"{path}: {module} holds numbers that are not finite; the run has diverged")

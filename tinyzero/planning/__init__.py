@@ -1,1 +1,1 @@
-"""What a run will cost before it is started: memory, time and disk, from the model's shape alone."""
+"""What a run will cost before it is started, from the model's shape alone; and what auto comes to."""

@@ -21,7 +21,7 @@ _AUTO = "auto"
 
 
 def settle(config: Config, machine: Machine) -> Settled:
-    """The configuration that a run on `machine` has. What does not say auto stays, so that twice is once."""
+    """The configuration of a run on `machine`. Knobs that do not say auto keep their values."""
     device = machine.device_for(config.hardware)
     rows, tokens = config.sampling.batch_rows, config.learner.micro_batch_tokens
     decided: dict[str, dict[str, Any]] = {
@@ -57,12 +57,11 @@ def decisions(config: Config, settled: Settled) -> dict[str, Any]:
     }
 
 
-def settle_old_run(config: Config, environment: Mapping[str, Any]) -> Settled:
-    """The configuration of a run whose config.json still says auto, as earlier versions wrote it.
+def settle_recorded(config: Config, environment: Mapping[str, Any]) -> Settled:
+    """The configuration in a run's config.json, which says auto where an earlier version wrote it.
 
-    What auto meant there follows from the device that its environment.json names. Two things are not
-    recorded, and taken for what is usual: that the card computes in bfloat16, and that transformers read the
-    model.
+    The device in environment.json tells what auto meant. Two things were never recorded and are assumed: the
+    card computes in bfloat16, and transformers read the model.
     """
     is_on_cuda = str(environment.get("device", "cpu")).startswith("cuda")
     gpu = Gpu(name="the card of the run", memory_gib=0.0) if is_on_cuda else None

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
-from tinyzero.planning.settling import settle_old_run
+from tinyzero.planning.settling import settle_recorded
 from tinyzero.runs.durable import explaining_failures, write_json
 
 
@@ -116,7 +116,7 @@ class RunFolder:
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
             known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
-            return settle_old_run(Config.model_validate(known), self.environment())
+            return settle_recorded(Config.model_validate(known), self.environment())
         except ValueError as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
