@@ -18,6 +18,17 @@ from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.collapse import CollapseWatch, Turn
 from tinyzero.runs.control import Request
 from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.events import (
+    Checkpointed,
+    Event,
+    Measured,
+    Measuring,
+    Paused,
+    Preparable,
+    Prepared,
+    Preparing,
+    Resumed,
+)
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
@@ -29,6 +40,8 @@ _LOOK_EVERY_S = 0.1  # while paused, for the word to go on
 class Game(Protocol):
     """What is played: Absolute Zero, R-Zero, or one of your own."""
 
+    @property
+    def prepares(self) -> Preparable: ...
     def prepare(self, step: int) -> Iterator[tuple[int, int]]:
         """What has to be there before a step can be played; mostly nothing. Yields (tasks there, wanted)."""
         ...
@@ -122,14 +135,16 @@ class Trainer:
         tasks, paused, began = None, 0.0, self.clock()
         for tasks, wanted in self.game.prepare(self.steps_done):
             self._has_prepared = True
-            self._tell_event("seeding", {"step": self.steps_done, "tasks": tasks, "wanted": wanted})
+            self._tell_event(
+                Preparing(step=self.steps_done, what=self.game.prepares, done=tasks, wanted=wanted)
+            )
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
             paused += self._pause_while_asked()
             if self._reason_to_stop(started + paused) is not None:
                 break
         if tasks is not None:
-            self._tell_event("seeded", {"step": self.steps_done, "tasks": tasks})
+            self._tell_event(Prepared(step=self.steps_done, what=self.game.prepares, done=tasks))
             if self._has_prepared:
                 self.checkpoint()  # it may have taken as long as many steps
             self._prepared_s = self.clock() - began - paused
@@ -168,7 +183,7 @@ class Trainer:
         self._has_prepared = False
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
         self._saved = (self.steps_done, folder)
-        self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})
+        self._tell_event(Checkpointed(step=self.steps_done, path=str(folder)))
         return folder
 
     def restore(self) -> None:
@@ -189,9 +204,9 @@ class Trainer:
         """Solve rates on held-out tasks as of now, which takes a while; told before and after."""
         if self.probe is None:
             return {}
-        self._tell_event("measuring", {"step": self.steps_done, "tasks": self.probe.num_tasks})
+        self._tell_event(Measuring(step=self.steps_done, tasks=self.probe.num_tasks))
         measured = self.probe.measure(self.steps_done)
-        self._tell_event("measured", {"step": self.steps_done, **measured})
+        self._tell_event(Measured(step=self.steps_done, metrics=measured))
         return measured
 
     def _reason_to_stop(self, started: float) -> StopReason | None:
@@ -214,19 +229,18 @@ class Trainer:
             return 0.0
         began = self.clock()
         self.release_memory()
-        self._tell_event("paused", {"step": self.steps_done})
+        self._tell_event(Paused(step=self.steps_done))
         while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
             time.sleep(_LOOK_EVERY_S)
-        self._tell_event("resumed", {"step": self.steps_done})
+        self._tell_event(Resumed(step=self.steps_done))
         return self.clock() - began
 
     def _tell_alarms(self) -> None:
         """Those that began or were over with the newest step."""
         for turn in self._turns:
-            name, detail = turn.event
-            self._tell_event(name, {"step": self.steps_done, **detail})
+            self._tell_event(turn.event(self.steps_done))
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
         if reason is StopReason.MAX_MINUTES and not self._is_probe_due():
@@ -257,6 +271,6 @@ class Trainer:
         for observer in self.observers:
             observer.on_start(start)
 
-    def _tell_event(self, name: str, detail: Mapping[str, object]) -> None:
+    def _tell_event(self, event: Event) -> None:
         for observer in self.observers:
-            observer.on_event(name, detail)
+            observer.on_event(event)

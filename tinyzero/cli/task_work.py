@@ -10,6 +10,7 @@ from tinyzero.cli.task_table import as_json
 from tinyzero.errors import ConfigError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.events import Imported
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.follow import state_of
 from tinyzero.runs.lines import TaskRecord
@@ -79,7 +80,7 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
         for task in tasks:
             record = {name: getattr(task, name) for name in TaskRecord.__slots__ if hasattr(task, name)}
             writer.append({**record, "attempts": 0, "solve_rate": None, "imported_from": source.name})
-    append_event(run.events, "imported", {"step": step, "tasks": len(tasks), "from": str(source.path)})
+    append_event(run.events, Imported(step=step, tasks=len(tasks), source=str(source.path)))
 
 
 def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> list[Task | Rejection]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from tinyzero import advantages
 from tinyzero.config import Config
@@ -49,6 +50,8 @@ SEEDING_ROUNDS = 40
 
 class AbsoluteZero:
     """Plays rounds, and keeps the pool of verified tasks between them."""
+
+    prepares: Final = "tasks"
 
     def __init__(
         self,

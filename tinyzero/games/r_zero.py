@@ -10,6 +10,7 @@ docs/r-zero.md.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from tinyzero import advantages
 from tinyzero.config import Config
@@ -55,6 +56,8 @@ class Place:
 
 class RZero:
     """Plays steps, and keeps the questions of the solver's turn between them."""
+
+    prepares: Final = "questions"
 
     def __init__(self, config: Config, *, sampler: Sampler, comparer: Comparer) -> None:
         self.config = config

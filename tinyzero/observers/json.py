@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinyzero.observers.comparison import as_record
+from tinyzero.runs.events import Event, details_of
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import to_json
@@ -37,8 +38,8 @@ class JsonObserver:
     def on_step(self, report: StepReport) -> None:
         self._write("step", {"step": report.step, "metrics": dict(report.metrics)})
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        self._write(name, detail)
+    def on_event(self, event: Event) -> None:
+        self._write(event.name, details_of(event))
 
     def on_end(self, summary: RunSummary) -> None:
         checkpoint = str(summary.checkpoint) if summary.checkpoint else None

@@ -86,7 +86,7 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
     lines = [
         fitted(
             Text.assemble(
-                (f" {view.glyph('▲', '!')} {one_line(event.name, is_ascii=view.is_ascii)}", f"bold {WARN}"),
+                (f" {view.glyph('▲', '!')} {one_line(event.alarm, is_ascii=view.is_ascii)}", f"bold {WARN}"),
                 (f" at step {event.step}: ", "dim"),
                 one_line(event.advice, is_ascii=view.is_ascii),
             ),
@@ -96,7 +96,7 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
     ]
     if len(lines) > most:
         names = ", ".join(
-            one_line(event.name, is_ascii=view.is_ascii) for event in figures.alarms(state)[most - 1 :]
+            one_line(event.alarm, is_ascii=view.is_ascii) for event in figures.alarms(state)[most - 1 :]
         )
         lead = f" {view.glyph('▲', '!')} {'and ' if most > 1 else ''}"
         lines[most - 1 :] = [fitted(Text(lead + names, style=WARN), width)]

@@ -1,6 +1,5 @@
 """Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -9,9 +8,10 @@ from typing import Any
 
 from tinyzero.observers.comparison import as_record
 from tinyzero.runs.environment import describe_environment, what_changed
+from tinyzero.runs.events import Ended, Event, Started
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
-from tinyzero.runs.records import RecordWriter, truncate_after
+from tinyzero.runs.records import RecordWriter, event_record, truncate_after
 from tinyzero.types import Rollout, Round, StepReport, Verdict
 
 
@@ -45,13 +45,13 @@ class Recorder:
             self._writers["samples"].append(record)
         self._writers["metrics"].append({"step": report.step, **report.metrics})
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        self._writers["events"].append({"event": name, "time": time.time(), **detail})
+    def on_event(self, event: Event) -> None:
+        self._writers["events"].append(event_record(event))
 
     def on_end(self, summary: RunSummary) -> None:
         if summary.comparison is not None:
             self._run.write_evaluation(as_record(summary.comparison))
-        self.on_event("end", {"step": summary.step, "reason": summary.reason, "seconds": summary.seconds})
+        self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
         for writer in self._writers.values():
             writer.close()
 
@@ -61,8 +61,7 @@ class Recorder:
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
         self._run.write_environment(environment)
-        changes = {"changed": changed} if (changed := what_changed(before, environment)) else {}
-        self.on_event("start", {"step": start.step, **changes})
+        self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
 
 
 def task_records(report: StepReport) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from tinyzero.errors import CheckpointError
 from tinyzero.runs.durable import explaining_failures, sync_tree
+from tinyzero.runs.events import CheckpointDamaged
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.records import append_event
 
@@ -81,7 +82,7 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> dict[str, A
     folder, damages = _newest_intact(run_folder)
     for damaged, damage in damages.items():
         logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
-        append_event(run_folder.events, "checkpoint_damaged", {"checkpoint": damaged, "damage": damage})
+        append_event(run_folder.events, CheckpointDamaged(checkpoint=damaged, damage=damage))
     if folder is None:
         return {"step": 0}
     for name, part in parts.items():

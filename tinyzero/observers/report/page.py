@@ -122,7 +122,7 @@ def _alarms(state: RunState) -> str:
     if not spells:
         return '<section class="calm"><p>No alarm was raised.</p></section>'
     items = (
-        f"<li><b>{words(spell.begin.name)}</b> {_when(spell)}: {words(spell.begin.advice)}</li>"
+        f"<li><b>{words(spell.begin.alarm)}</b> {_when(spell)}: {words(spell.begin.advice)}</li>"
         for spell in spells
     )
     return f'<section class="alarms"><h3>Alarms</h3><ul>{"".join(items)}</ul></section>'
