@@ -1,18 +1,16 @@
 """What this machine has, and whether a run would fit it."""
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tinyzero.config import Config, find_presets, load_config
 from tinyzero.planning import MARGIN, Card, Device, MemoryPlan, card_of, fitted, is_open, plan, shape_of
+from tinyzero.planning.nvidia import ask, first_card, has_driver
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024
-# Driver files of NVIDIA, AMD and WSL: without any, importing torch (seconds) to ask for a GPU is a waste.
-_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_CARD_FIELDS = ("name", "memory.total")
 _FALLBACK = "nano-cpu"
 # What is trained where no preset is named: the first of these that fits. The same model on every card, small
 # enough to sample much of, under a licence that allows everything, and to be had without an account.
@@ -63,10 +61,6 @@ def look() -> Machine:
     return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True)
 
 
-def has_driver() -> bool:
-    return any(Path(driver).exists() for driver in _DRIVERS)
-
-
 def memory_here_gib() -> float:
     """The main memory that this process may use."""
     return min(_physical_memory(), _cgroup_limit()) / _GIB
@@ -74,22 +68,14 @@ def memory_here_gib() -> float:
 
 def card_here() -> Card | None:
     """The first card that NVIDIA's tool reports, without importing torch; None where there is none."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return parse_card(answer)
+    return parse_card(ask(_CARD_FIELDS))
 
 
 def parse_card(answer: str) -> Card | None:
     """From nvidia-smi's `NVIDIA GeForce RTX 4090, 24564`, MiB; None where that is not what it says."""
-    name, _, mebibytes = answer.partition("\n")[0].rpartition(",")
+    fields = first_card(answer, len(_CARD_FIELDS))
     try:
-        return card_of(name.strip(), float(mebibytes) / _MIB_PER_GIB) if name else None
+        return card_of(fields[0], float(fields[1]) / _MIB_PER_GIB) if fields else None
     except ValueError:
         return None
 
