@@ -16,9 +16,10 @@ from tinyzero.hub.card import eval_results, write_card
 from tinyzero.hub.facts import Facts, public_config, record
 from tinyzero.hub.licence import Licence, licence_of
 from tinyzero.hub.merge import Merged, Survival
-from tinyzero.hub.results import Evaluation, read_evaluation
+from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.selftest import Agreement
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_of
 from tinyzero.runs.records import RecordWriter
 from tinyzero.runs.trained import Snapshot
 
@@ -55,7 +56,7 @@ def facts(tmp_path):
             ),
             "roles": "proposes tasks and solves them",
             "was_four_bit": True,
-            "evaluation": Evaluation.model_validate(TABLE),
+            "evaluation": comparison_of(TABLE),
             "has_curves": True,
         }  # fmt: skip
         return Facts(**(given | changes))
@@ -200,14 +201,14 @@ def test_a_licence_link_is_a_web_address_or_nothing(tmp_path):
 
 def test_results_are_read_and_written_in_the_hubs_newer_form(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps(TABLE))
-    entries = eval_results(read_evaluation(tmp_path))
+    entries = eval_results(read_evaluation(RunFolder(tmp_path)))
     assert entries[0]["dataset"] == {"id": "nano-heldout", "task_id": "deduction"}
     assert entries[0]["value"] == 0.2
     assert yaml.safe_load(yaml.safe_dump(entries)) == entries
 
 
 def test_a_run_without_results(tmp_path):
-    assert read_evaluation(tmp_path) is None
+    assert read_evaluation(RunFolder(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -221,12 +222,14 @@ def test_a_run_without_results(tmp_path):
         {"rows": [{**ROW, "before": float("nan")}]},
         {"set": "<script>"},
         {"attempts": 0},
+        {"rows": [ROW, {**ROW, "after": None}]},
+        {"rows": [{**ROW, "tasks": "many"}]},
     ],
 )
 def test_what_is_no_table_of_results_is_one_clear_error(tmp_path, change):
     (tmp_path / "evaluation.json").write_text(json.dumps(TABLE | change))
     with pytest.raises(ExportError, match="is no table of results: ") as caught:
-        read_evaluation(tmp_path)
+        read_evaluation(RunFolder(tmp_path))
     assert "\n" not in str(caught.value)
 
 

@@ -15,6 +15,7 @@ from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.follow import state_of
 from tinyzero.runs.lines import TaskRecord
 from tinyzero.runs.records import RecordWriter, append_event, truncate_after
+from tinyzero.tasks.records import to_record
 from tinyzero.types import Rejection, Task
 
 
@@ -78,8 +79,8 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
     truncate_after(run.tasks, step)  # the steps beyond the checkpoint will be played again
     with closing(RecordWriter(run.tasks)) as writer:
         for task in tasks:
-            record = {name: getattr(task, name) for name in TaskRecord.__slots__ if hasattr(task, name)}
-            writer.append({**record, "attempts": 0, "solve_rate": None, "imported_from": source.name})
+            untried = {"attempts": 0, "solve_rate": None}
+            writer.append({**to_record(task), **untried, "imported_from": source.name})
     append_event(run.events, Imported(step=step, tasks=len(tasks), source=str(source.path)))
 
 

@@ -19,6 +19,7 @@ from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.shards import SHARD_BYTES
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.trained import Snapshot, choose_snapshot, was_four_bit
 from tinyzero.types import Role
 
@@ -182,7 +183,7 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         adapter=adapter,
         roles=roles_in_words(work.config, adapter.name),
         was_four_bit=was_four_bit(work.run, work.config),
-        evaluation=read_evaluation(work.run.path),
+        evaluation=read_evaluation(work.run),
         has_curves=curves.can_draw() and bool(curves.read_curves(work.run.metrics)),
     )
 
@@ -234,8 +235,8 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
 
 def _stale_remark(target: Path, work: _Work) -> tuple[str, ...]:
     """The run may have been evaluated since."""
-    found = read_evaluation(work.run.path)
-    now = found.model_dump(mode="json") if found and found.step == work.snapshot.step else None
+    table = read_evaluation(work.run)
+    now = comparison_record(table) if table and table.step == work.snapshot.step else None
     if read_record(target).get("evaluation") == now:
         return ()
     return (f"warning: the card does not have the newest results; remove {target} to write it again",)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tinyzero
+from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.merge import Merged
-from tinyzero.hub.results import Evaluation
 from tinyzero.hub.selftest import Agreement
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.records import read
 from tinyzero.runs.trained import Snapshot
 
@@ -40,7 +41,7 @@ class Facts:
     adapter: Adapter
     roles: str
     was_four_bit: bool
-    evaluation: Evaluation | None
+    evaluation: Comparison | None
     has_curves: bool
     merged: Merged | None = None
     agreement: Agreement | None = None
@@ -52,10 +53,10 @@ class Facts:
         return kept[:_MAX_CHARS] or "model"
 
     @property
-    def measured_here(self) -> Evaluation | None:
+    def measured_here(self) -> Comparison | None:
         """The evaluation, if it is of the very checkpoint that is exported."""
-        found = self.evaluation
-        return found if found is not None and found.step == self.snapshot.step else None
+        table = self.evaluation
+        return table if table is not None and table.step == self.snapshot.step else None
 
 
 def record(facts: Facts, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def record(facts: Facts, request: Mapping[str, Any]) -> dict[str, Any]:
         "exported_with": tinyzero.__version__,
         "merge": merged and merge_record(merged),
         "self_test": agreement and asdict(agreement),
-        "evaluation": facts.measured_here and facts.measured_here.model_dump(mode="json"),
+        "evaluation": facts.measured_here and comparison_record(facts.measured_here),
     }
 
 

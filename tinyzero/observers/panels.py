@@ -72,8 +72,7 @@ def comparison_panel(state: RunState, view: View, *, width: int, height: int) ->
 
 
 def comparison_line(row: Row, view: View) -> Text:
-    is_clear = row.low > 0 or row.high < 0
-    style = (GOOD if row.difference > 0 else BAD) if is_clear else "dim"
+    style = (GOOD if row.difference > 0 else BAD) if row.is_beyond_noise else "dim"
     name = one_line(f"{row.name} {row.decoding}", is_ascii=view.is_ascii)[:19]
     return Text.assemble(
         f"{name:<20}{row.before:6.3f} {row.after:6.3f} ",

@@ -2,16 +2,18 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 from typing import Any
 
-from tinyzero.observers.comparison import as_record
 from tinyzero.runs.environment import describe_environment, what_changed
 from tinyzero.runs.events import Ended, Event, Started
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import RecordWriter, event_record, truncate_after
+from tinyzero.tasks.records import to_record
 from tinyzero.types import Rollout, Round, StepReport, Verdict
 
 
@@ -50,7 +52,7 @@ class Recorder:
 
     def on_end(self, summary: RunSummary) -> None:
         if summary.comparison is not None:
-            self._run.write_evaluation(as_record(summary.comparison))
+            self._run.write_evaluation(comparison_record(summary.comparison))
         self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
         for writer in self._writers.values():
             writer.close()
@@ -68,19 +70,7 @@ def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
     """Every new task of the step, with its provenance and what the solver made of it."""
     verdicts = verdicts_by_task(report.round)
     for task in report.round.new_tasks:
-        yield {
-            "step": report.step,
-            "id": task.id,
-            "kind": task.kind,
-            "program": task.program,
-            "inputs": task.inputs,
-            "outputs": task.outputs,
-            "message": task.message,
-            "shape": task.shape,
-            "parents": task.parents,
-            "author": task.author,
-            **in_numbers(verdicts[task.id]),
-        }
+        yield {**to_record(replace(task, step=report.step)), **in_numbers(verdicts[task.id])}
 
 
 def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:

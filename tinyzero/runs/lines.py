@@ -5,7 +5,7 @@ Lines come from outside: whatever is not of the expected type is left out, and n
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tinyzero.comparison import Comparison, Row
@@ -105,17 +105,27 @@ def tasks_of(records: Iterable[Record]) -> list[TaskRecord]:
     return [_task(record) for record in records if isinstance(record.get("id"), str)]
 
 
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """What evaluation.json holds."""
+    return {
+        "set": comparison.set_name,
+        "attempts": comparison.attempts,
+        "step": comparison.step,
+        "rows": [asdict(row) for row in comparison.rows],
+    }
+
+
 def comparison_of(record: Record) -> Comparison | None:
     """The before/after table, None where it holds nothing that can be shown."""
-    rows = record.get("rows")
-    found = [row for item in rows if (row := _row(item))] if isinstance(rows, list) else []
-    if not found:
+    items = record.get("rows")
+    rows = [row for item in items if (row := _row(item))] if isinstance(items, list) else []
+    if not rows:
         return None
     return Comparison(
         set_name=text(record.get("set")),
         attempts=whole(record.get("attempts")),
         step=whole(record.get("step")),
-        rows=tuple(found),
+        rows=tuple(rows),
     )
 
 

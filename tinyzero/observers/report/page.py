@@ -146,7 +146,7 @@ def _before_and_after(comparison: Comparison | None) -> str:
             f"{row.after:.3f}",
             f"{row.difference:+.3f}",
             f"{row.low:+.3f} to {row.high:+.3f}",
-            "" if row.low > 0 or row.high < 0 else "not distinguishable from noise",
+            "" if row.is_beyond_noise else "not distinguishable from noise",
         )
         for row in comparison.rows
     ]
