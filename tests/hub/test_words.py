@@ -9,7 +9,6 @@ from huggingface_hub import ModelCard
 
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
-from tinyzero.hub import curves
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.card import eval_results, write_card
@@ -18,6 +17,7 @@ from tinyzero.hub.licence import Licence, licence_of
 from tinyzero.hub.merge import Merged, Survival
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.selftest import Agreement
+from tinyzero.runs.figures import Chart
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import comparison_of
 from tinyzero.runs.records import RecordWriter
@@ -57,7 +57,7 @@ def facts(tmp_path):
             "roles": "proposes tasks and solves them",
             "was_four_bit": True,
             "evaluation": comparison_of(TABLE),
-            "has_curves": True,
+            "charts": (Chart(key="accuracy", title="solver accuracy", series=()),),
         }  # fmt: skip
         return Facts(**(given | changes))
 
@@ -231,27 +231,3 @@ def test_what_is_no_table_of_results_is_one_clear_error(tmp_path, change):
     with pytest.raises(ExportError, match="is no table of results: ") as caught:
         read_evaluation(RunFolder(tmp_path))
     assert "\n" not in str(caught.value)
-
-
-def test_curves_are_read_from_the_lines_that_have_them(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(
-        '{"step": 1, "solver/deduction/accuracy": 0.5, "heldout/mean/sampled": 0.1}\n'
-        '{"step": 2, "solver/deduction/accuracy": null}\n{"step": 3, "solver/deduction/accuracy": "x"}\n'
-        '{"step": 4, "solver/deduction/accuracy": 0.75}\n'
-    )
-    assert curves.read_curves(path) == {
-        "solved, share of attempts": {"deduction": ([1, 4], [0.5, 0.75]), "held out": ([1], [0.1])}
-    }
-
-
-def test_a_picture_is_a_png_and_the_same_for_the_same_run(tmp_path):
-    pytest.importorskip("matplotlib")
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "solver/accuracy": 1, "proposer/valid_share": 0.5}\n')
-    assert curves.draw_curves(path, tmp_path / "a.png")
-    assert curves.draw_curves(path, tmp_path / "b.png")
-    picture = (tmp_path / "a.png").read_bytes()
-    assert picture.startswith(b"\x89PNG\r\n")
-    assert picture == (tmp_path / "b.png").read_bytes()
-    assert not curves.draw_curves(tmp_path / "nothing", tmp_path / "c.png")

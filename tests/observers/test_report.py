@@ -165,6 +165,8 @@ def test_curves_become_a_png(tmp_path):
     write_png(figures.charts(hostile_state()), tmp_path / "curves.png")
     content = (tmp_path / "curves.png").read_bytes()
     assert content.startswith(b"\x89PNG")
+    write_png(figures.charts(hostile_state()), tmp_path / "again.png")
+    assert content == (tmp_path / "again.png").read_bytes()  # an export is known again by its bytes
     assert len(content) > 10_000
     with pytest.raises(ConfigError, match="no step"):
         write_png([], tmp_path / "none.png")

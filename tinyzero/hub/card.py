@@ -120,7 +120,7 @@ def _how_trained(facts: Facts) -> str:
         f"{bits} base; learning rate {config.learner.lr:g}; seed {config.run.seed}\n"
         "- The whole configuration and all versions: `tinyzero.json`",
     ]
-    return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.has_curves else []))
+    return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.charts else []))
 
 
 def _one_step(config: Config) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
-from tinyzero.hub import curves, gguf
+from tinyzero.hub import gguf
 from tinyzero.hub.adapters import Adapter, read_adapter, write_adapter
 from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base, refuse_outside_links
@@ -18,10 +18,19 @@ from tinyzero.hub.merge import Dtype, MergeBase
 from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.shards import SHARD_BYTES
+from tinyzero.observers.report import png
+from tinyzero.runs import figures
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.follow import state_of
 from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.trained import Snapshot, choose_snapshot, was_four_bit
 from tinyzero.types import Role
+
+NO_CURVES = (
+    "no curves in the card: they are drawn with matplotlib, which is not installed (pip install matplotlib)"
+)
+_MOST_CHARTS = 6
+_CHARTED_LOGS = ("metrics", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +193,7 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         roles=roles_in_words(work.config, adapter.name),
         was_four_bit=was_four_bit(work.run, work.config),
         evaluation=read_evaluation(work.run),
-        has_curves=curves.can_draw() and bool(curves.read_curves(work.run.metrics)),
+        charts=figures.charts(state_of(work.run, _CHARTED_LOGS), _MOST_CHARTS) if png.can_draw() else (),
     )
 
 
@@ -193,8 +202,8 @@ def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
     import yaml
 
     (folder / "README.md").write_text(write_card(facts), encoding="utf-8")
-    if facts.has_curves:
-        curves.draw_curves(facts.run.metrics, folder / CURVES)
+    if facts.charts:
+        png.write_png(facts.charts, folder / CURVES)
     if facts.measured_here is not None:
         (folder / ".eval_results").mkdir()
         text = yaml.safe_dump(eval_results(facts.measured_here), sort_keys=False, allow_unicode=True)
@@ -205,8 +214,8 @@ def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
 def _remarks(facts: Facts) -> tuple[str, ...]:
     """What the owner should know, the gravest last, where it is read."""
     remarks = [f"step {facts.snapshot.step}: {facts.snapshot.why}"]
-    if not curves.can_draw():
-        remarks.append(curves.HOW_TO_GET)
+    if not png.can_draw():
+        remarks.append(NO_CURVES)
     if facts.evaluation is None:
         remarks.append("before and after: not measured, and the card says so")
     elif facts.measured_here is None:

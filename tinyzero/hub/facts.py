@@ -1,6 +1,6 @@
 """Everything that a card and tinyzero.json say about an export, collected once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.merge import Merged
 from tinyzero.hub.selftest import Agreement
+from tinyzero.runs.figures import Chart
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.records import read
@@ -30,7 +31,7 @@ class Facts:
     Attributes:
         roles: that the adapter plays, in words.
         merged, agreement: of a merge; None for an adapter.
-        has_curves: a picture of the run lies beside the card.
+        charts: drawn in a picture beside the card; empty where there is none.
     """
 
     what: What
@@ -42,7 +43,7 @@ class Facts:
     roles: str
     was_four_bit: bool
     evaluation: Comparison | None
-    has_curves: bool
+    charts: Sequence[Chart]
     merged: Merged | None = None
     agreement: Agreement | None = None
 
