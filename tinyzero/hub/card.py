@@ -181,7 +181,7 @@ def _merge(facts: Facts) -> str:
         )
     if agreement is not None:
         lines.append(
-            f"- Against the live adapter, on {agreement.num_prompts} held-out prompts "
+            f"- Against the live adapter, on {agreement.num_prompts} prompts of its kinds "
             f"({agreement.num_positions} tokens): mean KL {agreement.mean_kl:.2e} nats, the same "
             f"likeliest token at {agreement.greedy:.1%}."
         )

@@ -232,7 +232,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
     if facts.agreement is not None:
         agreement = facts.agreement
         remarks.append(
-            f"against the live adapter on {agreement.num_prompts} held-out prompts: mean KL "
+            f"against the live adapter on {agreement.num_prompts} prompts of its kinds: mean KL "
             f"{agreement.mean_kl:.2e} nats, greedy agreement {agreement.greedy:.1%}"
         )
     if facts.merged is not None and facts.merged.warning:

@@ -29,7 +29,8 @@ class Sample:
     Attributes:
         status: of the verdict ("correct", ...), or the funnel stage that a proposal failed; "task" for one
             that became a task.
-        answer: the whole answer, prefill included. read: what was read from it, empty where nothing was.
+        prefill: the beginning of the answer, which the model was given. answer: all of it, prefill included.
+        read: what was read from the answer, empty where nothing was.
         detail: why, in a few words.
     """
 
@@ -38,6 +39,7 @@ class Sample:
     kind: str
     task_id: str
     prompt: str
+    prefill: str
     answer: str
     status: str
     read: str
@@ -151,6 +153,7 @@ def _sample(record: Record) -> Sample:
         kind=text(record.get("kind")),
         task_id=text(record.get("task_id")),
         prompt=text(record.get("prompt")),
+        prefill=text(record.get("prefill")),
         answer=text(record.get("prefill")) + text(record.get("completion")),
         status=text(verdict.get("status")) or text(rejection.get("stage")) or "task",
         read=text(verdict.get("answer")),
