@@ -31,6 +31,8 @@ class Notebook:
 
 
 class Game(Notebook):
+    prepares = "tasks"
+
     def prepare(self, step):
         return iter(())
 

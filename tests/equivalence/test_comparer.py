@@ -316,7 +316,7 @@ def test_nothing_is_left_of_a_closed_comparer():
         comparer.same([("x+1", "1+x"), ("9^{9^{9^9}}", "1")])
         family = psutil.Process(comparer.pids[0])
         processes = [family, *family.children(recursive=True)]
-    assert psutil.wait_procs(processes, timeout=5)[1] == []
+    assert psutil.wait_procs(processes, timeout=300)[1] == []
     comparer.close()
     assert comparer.same([("1", "1")]) == [True]
     with pytest.raises(ComparerBroken, match="closed"):
@@ -329,4 +329,4 @@ def test_a_forgotten_comparer_takes_its_processes_along():
     family = psutil.Process(comparer.pids[0])
     processes = [family, *family.children(recursive=True)]
     del comparer
-    assert psutil.wait_procs(processes, timeout=5)[1] == []
+    assert psutil.wait_procs(processes, timeout=300)[1] == []
