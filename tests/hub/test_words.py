@@ -12,8 +12,9 @@ from tinyzero.errors import ExportError
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.card import eval_results, write_card
-from tinyzero.hub.facts import Facts, public_config, record
+from tinyzero.hub.facts import Facts
 from tinyzero.hub.licence import Licence, licence_of
+from tinyzero.hub.manifest import public_config, record
 from tinyzero.hub.merge import Merged, Survival
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.selftest import Agreement

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config
-from tinyzero.hub.facts import Facts, count_lines
+from tinyzero.hub.facts import Facts
 from tinyzero.runs.records import read
 
 CURVES = "curves.png"
@@ -115,7 +115,7 @@ def _how_trained(facts: Facts) -> str:
         "## Training",
         _METHOD[config.selfplay.game],
         f"- {facts.snapshot.step} steps {_one_step(config)}; "
-        f"{count_lines(facts.run.tasks)} tasks and {seconds / 3600:.1f} hours in the whole run\n"
+        f"{sum(1 for _ in read(facts.run.tasks))} tasks and {seconds / 3600:.1f} hours in the whole run\n"
         f"- LoRA of rank {facts.adapter.rank} (alpha {facts.adapter.alpha:g}) on all linear layers of the "
         f"{bits} base; learning rate {config.learner.lr:g}; seed {config.run.seed}\n"
         "- The whole configuration and all versions: `tinyzero.json`",

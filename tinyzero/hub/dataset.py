@@ -11,8 +11,7 @@ from typing import Any
 from tinyzero.errors import ExportError
 from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base
-from tinyzero.hub.facts import public_config, public_environment
-from tinyzero.hub.manifest import is_same_export, write_record
+from tinyzero.hub.manifest import is_same_export, public_config, public_environment, write_record
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import Record, TaskRecord, tasks_of
 from tinyzero.runs.records import parse

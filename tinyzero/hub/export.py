@@ -12,8 +12,8 @@ from tinyzero.hub.adapters import Adapter, read_adapter, write_adapter
 from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base, refuse_outside_links
 from tinyzero.hub.card import CURVES, eval_results, write_card
-from tinyzero.hub.facts import Facts, What, record
-from tinyzero.hub.manifest import is_same_export, read_record, write_record
+from tinyzero.hub.facts import Facts, What
+from tinyzero.hub.manifest import is_same_export, read_record, record, write_record
 from tinyzero.hub.merge import Dtype, MergeBase
 from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
