@@ -191,6 +191,9 @@ class WatchConfig(Section):
     """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
     truncated: float | None = Field(default=0.5, ge=0, le=1)
     """Share of a role's completions that run out of budget, above which the budget is too small."""
+    sampler_gap: float | None = Field(default=0.1, gt=0)
+    """Mean distance between the sampler's and the learner's logprobs, nats a token, above which answers are
+    not those of the policy that learns; other kernels alone make hundredths."""
     false_confidence: float | None = Field(default=0.05, ge=0, le=1)
     """Fall of the held-out accuracy since the first window, above which answers that have become surer or
     more alike (R-Zero) are so without being better. Needs evaluation.every_steps within a window."""

@@ -15,7 +15,7 @@ from tinyzero.errors import CheckpointError, ConfigError
 from tinyzero.evaluation.heldout import HeldOutSet
 from tinyzero.tasks import Kind
 from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Runner, Sampler, SamplingRequest
+from tinyzero.types import Answer, Runner, Sampler, SamplingRequest
 
 _FILE = "heldout.json"
 GREEDY, SAMPLED = "greedy", "sampled"
@@ -78,7 +78,7 @@ class HeldOutProbe:
             temperature=0.0 if is_greedy else self.config.sampling.temperature,
         )
         texts = [
-            [prompt.prefill + completion.text for completion in group]
+            [Answer(prompt=prompt, completion=completion).text for completion in group]
             for prompt, group in zip(request.prompts, self.sampler.sample(request), strict=True)
         ]
         verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)

@@ -1,6 +1,7 @@
 """The sampler over a vLLM: prompts to token ids, adapters to folders, what was drawn to completions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from tinyzero.config import SamplingConfig
@@ -48,10 +49,11 @@ class VllmSampler:
             temperature=request.temperature,
             stop_ids=self._stop_ids,
         )
+        prompts = [prompt for prompt in request.prompts for _ in range(request.num_samples)]
         made = [
-            self._completion(request, adapter, *pair)
-            for pair in zip(asked, drawn, strict=True)
-        ]  # fmt: skip
+            replace(self._completion(request, adapter, one, answer), begun=self._policy.begun(prompt))
+            for prompt, one, answer in zip(prompts, asked, drawn, strict=True)
+        ]
         return [
             made[start : start + request.num_samples] for start in range(0, len(made), request.num_samples)
         ]
