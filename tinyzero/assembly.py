@@ -12,6 +12,7 @@ from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.choice import choose_game
 from tinyzero.planning import is_open
+from tinyzero.planning.memory import longest_sequence
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import Observer
 from tinyzero.sampling.choice import MakeSampler, choose_sampler
@@ -60,8 +61,10 @@ def assemble(
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
         from tinyzero.policy import load_policy, prepare_device, release_memory, resolve_base
-        from tinyzero.sampling.canary import check_sampler
+        from tinyzero.policy.loading import day_of, know_again
+        from tinyzero.sampling.canary import check_policy
 
+        recorded = run.base()
         policy = load_policy(
             config.model,
             config.policy,
@@ -69,8 +72,11 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            today=day_of(recorded),
             progress=progress,
         )
+        progress(f"recording which {config.model.base} this is")
+        run.write_base({**know_again(config.model, recorded, "resume"), "today": str(policy.frame.today)})
         budgets = {
             Role.PROPOSER: config.selfplay.proposal_tokens,
             Role.SOLVER: config.selfplay.answer_tokens,
@@ -114,11 +120,13 @@ def assemble(
         progress("reading the newest checkpoint")
         trainer.restore()
         progress("comparing the sampler's probabilities with the learner's")
-        check_sampler(
+        check_policy(
+            policy,
             sampler,
             partial(score_completions, policy),
             engine=config.sampling.engine,
             temperature=config.sampling.temperature,
+            max_tokens=longest_sequence(config),
         )
         yield trainer
 

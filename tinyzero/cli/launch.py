@@ -108,6 +108,7 @@ def check_fits(job: Job, machine: Machine) -> None:
 def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
     """Train to the end of the job, watched by `view` and written down in the run's folder."""
     from tinyzero.assembly import assemble
+    from tinyzero.hub.exportable import check_exportable
 
     with _open_folder(job) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
@@ -118,6 +119,7 @@ def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
             _StepClock(screen),
         ]
         with assemble(job.config, run, observers, screen.wait) as trainer:
+            check_exportable(job.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
             with stopping_politely(trainer.request_stop, screen.say_at_once):

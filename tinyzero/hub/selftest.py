@@ -64,17 +64,13 @@ def heldout_tasks() -> list[Task]:
 
 
 def heldout_prompts(config: Config, role: Role, count: int) -> list[Prompt]:
-    """Prompts of the role in the run's style, its kinds in turn."""
-    by_kind = [
-        [task for task in heldout_tasks() if task.kind == name]
-        for name in config.selfplay.kinds
-        if name in KINDS
-    ]
+    """Prompts of the role in the run's style, its kinds in turn; where none of them is there, all kinds."""
+    tasks = heldout_tasks()
+    known = {task.kind for task in tasks}
+    kinds = [name for name in config.selfplay.kinds if name in known] or sorted(known)
+    by_kind = [[task for task in tasks if task.kind == name] for name in kinds]
     in_turn = [
-        tasks[turn]
-        for turn in range(max(map(len, by_kind), default=0))
-        for tasks in by_kind
-        if turn < len(tasks)
+        group[turn] for turn in range(max(map(len, by_kind))) for group in by_kind if turn < len(group)
     ]
     return [_prompt(task, role, config) for task in in_turn[:count]]
 

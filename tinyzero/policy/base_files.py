@@ -89,6 +89,16 @@ def cast_stored(model: Any, dtype: "torch.dtype") -> None:  # noqa: ANN401  (a c
             parameter.data = parameter.data.to(dtype)
 
 
+def folder_of(source: str, revision: str | None) -> tuple[Path | None, str | None]:
+    """Where a base model's files lie on this machine, None where they do not; and their commit on the Hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(source).is_dir():
+        return Path(source), None
+    config = try_to_load_from_cache(source, "config.json", revision=revision or "main")
+    return (Path(config).parent, Path(config).parent.name) if isinstance(config, str) else (None, None)
+
+
 def identity(folder: Path, commit: str | None = None) -> dict[str, Any]:
     """What environment.json says about a base model's files, by which it is known again.
 

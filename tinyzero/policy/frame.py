@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyzero.errors import ModelLoadError
 from tinyzero.policy.pieces import Pieces, first_letters, thought_tag
-from tinyzero.tasks.thoughts import CLOSED, OPENED
+from tinyzero.tasks.thoughts import CLOSED, OPENED, without_thoughts
 from tinyzero.types import Prompt
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Frame:
             turns: an odd number; the user's are the first, the third, and so on.
             reasons: tell a model without a chat template to reason first, and begin that for it.
         """
-        texts = [self._without_control(text) for text in turns]
+        spoken = [text if place % 2 == 0 else self._spoken(text) for place, text in enumerate(turns)]
+        texts = [self._without_control(text) for text in spoken]
         prefill = self._without_control(prefill)
         if not self.has_chat_template:
             return [*self._pieces.leading, *self._tokenize(_conversation(texts, prefill, reasons=reasons))]
@@ -134,6 +135,12 @@ class Frame:
             f"the chat template of the model's tokenizer cannot be used: {problem}; "
             "set model.frame to conversation, or put another chat_template.jinja beside the model"
         )
+
+    def _spoken(self, answer: str) -> str:
+        """An earlier answer without its thought, which no template shows to the model again."""
+        whole = OPENED + answer if self._begins_thought and not answer.lstrip().startswith(OPENED) else answer
+        spoken = without_thoughts(whole)
+        return answer if spoken == answer else spoken.strip()
 
     def _without_control(self, text: str) -> str:
         """A quoted `<|im_end|>` must stay ten characters, and end no turn."""

@@ -23,9 +23,8 @@ def widen(config: Any, base: str) -> int:  # noqa: ANN401  (of a transformers mo
     _check_layers(text, base)
     limits = [*_positions(text), *_unscaled_positions(text)]
     window = getattr(text, "sliding_window", None)
-    if isinstance(window, int) and window > 0:
-        if getattr(text, "use_sliding_window", True) and not getattr(text, "layer_types", None):
-            limits.append(window)
+    if isinstance(window, int) and not getattr(text, "layer_types", None):  # else the types have said so
+        limits.append(window)
         text.sliding_window = None
     return min(limits, default=NO_LIMIT)
 

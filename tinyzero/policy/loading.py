@@ -1,7 +1,7 @@
 """From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
@@ -166,6 +166,29 @@ def local_frame(model: ModelConfig) -> Frame | None:
     except _LOADING_ERRORS:
         return None
     return Frame(unframed(tokenizer, model)) if tokenizer("1").input_ids else None
+
+
+def know_again(model: ModelConfig, recorded: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """What a run records of its base model; where it has recorded it, the same must be here now.
+
+    Args:
+        recorded: empty for a new run. what: is to be done with the run, in a word.
+
+    Raises:
+        CheckpointError: it is another base by now.
+    """
+    folder, commit = base_files.folder_of(resolve_base(model.base), model.revision)
+    if folder is None:
+        return recorded
+    if recorded:
+        base_files.check_identity(recorded, folder, what)
+        return recorded
+    return base_files.identity(folder, commit)
+
+
+def day_of(recorded: Mapping[str, Any]) -> date:
+    """The day that a run's chat template is told, ever since its beginning."""
+    return date.fromisoformat(recorded["today"]) if "today" in recorded else TODAY
 
 
 def _load_base(

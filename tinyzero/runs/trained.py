@@ -55,11 +55,14 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         temperature: at which the fused LM head scores; the run's own where it is None.
 
     Raises:
-        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
+        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot, or it is another
+            base model by now.
     """
     from tinyzero.policy import load_policy, prepare_device
+    from tinyzero.policy.loading import day_of, know_again
 
-    config = run.config()
+    config, recorded = run.config(), run.base()
+    know_again(config.model, recorded, "use the run")
     policy = load_policy(
         as_trained(run, config),
         config.policy,
@@ -67,6 +70,7 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         temperature=config.sampling.temperature if temperature is None else temperature,
         seed=config.run.seed,
         frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+        today=day_of(recorded),
     )
     policy.load(snapshot.adapters)
     return policy
