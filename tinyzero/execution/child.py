@@ -5,12 +5,14 @@ a program that replaces `builtins.repr` deceives itself alone. Nothing here is s
 what it must not know is not in the process.
 """
 
+import fcntl
 import gc
+import io
 import marshal
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
@@ -29,9 +31,22 @@ MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
 MAX_RESULT_BYTES = 60_000
+MAX_MESSAGE = 300
+"""Characters of an exception's message."""
+MAX_OUTPUT_BYTES = 60_000
+"""Of what a script prints."""
+DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
+_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+CALLS, SERIES, SCRIPT, _ = range(4)
+"""Modes, as in `nursery`."""
 
 # Bound now: a program can replace what a module holds, but not what this one has taken from it.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
+_enable_gc, _set_thresholds, _set_digits = gc.enable, gc.set_threshold, sys.set_int_max_str_digits
+_arguments_of = BaseException.__dict__["args"].__get__
+_BytesIO, _TextIOWrapper = io.BytesIO, io.TextIOWrapper
+_flush, _value_of, _decode = io.TextIOWrapper.flush, io.BytesIO.getvalue, bytes.decode
+_fcntl = fcntl.fcntl
 _withdraw_hooks = (sys.settrace, sys.setprofile)
 _name_of = type.__dict__["__name__"].__get__
 _kept: list[
@@ -43,69 +58,240 @@ class Unfit(Exception):
     """A value that cannot be an answer; the argument is the outcome."""
 
 
-def run(
-    program: bytes, arguments: Buffer, num_calls: int, nonce: bytes, confine: Callable[[], None]
-) -> NoReturn:
+def prepare(begin_call: Callable[[], None], modules: Sequence[str]) -> None:
+    """Once, in the zygote: what has to be at hand for restoring the interpreter between calls."""
+    interpreter.learn(begin_call, [sys.modules[name] for name in modules if name in sys.modules])
+
+
+def report_failure(error: BaseException) -> NoReturn:
+    """This process could not be confined; it runs nothing."""
+    _write(RESULT_FD, f"{type(error).__name__}: {error}".encode(errors="replace")[:1000])
+    os.kill(os.getpid(), SETUP_FAILED_SIGNAL)
+    _exit(1)
+
+
+def run(program: bytes, arguments: bytes, num_calls: int, nonce: bytes, mode: int = CALLS) -> NoReturn:
     """Answer on RESULT_FD with one line per call of `f`, and leave without any cleaning up.
 
     Args:
-        program: UTF-8 source; arguments: buffer with a marshalled tuple. Each call gets a copy of its own.
+        program: UTF-8 source; arguments: marshalled. Each call gets a copy of its own.
         nonce: opens the answer.
-        confine: takes effect before the program is even compiled.
+        mode: as in `nursery`.
     """
     out_of_memory = nonce + b"\noom"  # prepared, since there may be no memory later
+    source = program.decode("utf-8", "surrogatepass")
     try:
-        confine()
-    except BaseException as error:  # noqa: BLE001
-        _write(RESULT_FD, f"{type(error).__name__}: {error}".encode())
-        os.kill(os.getpid(), SETUP_FAILED_SIGNAL)
-        _exit(1)
-    try:
-        lines = _answers(program.decode("utf-8", "surrogatepass"), arguments, num_calls)
+        if mode == SERIES:
+            _write(RESULT_FD, nonce)
+            for line in _series(source, marshal.loads(arguments)):  # noqa: S302 - from the parent
+                _write_all(f"\n{line}".encode())
+            _exit(0)
+        lines = [_script(source)] if mode == SCRIPT else _answers(source, arguments, num_calls)
         answer = "\n".join(["", *lines]).encode()
     except MemoryError:
         _write(RESULT_FD, out_of_memory)
         _exit(0)
-    answer = nonce + answer
+    _write_all(nonce + answer)
+    _exit(0)
+
+
+def _write_all(answer: bytes) -> None:
     while answer:
         answer = answer[_write(RESULT_FD, answer) :]
-    _exit(0)
 
 
 def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
     """One line for each call, up to the first without a value: an outcome, then a literal or a name."""
+    code = _compiled(source)
+    if isinstance(code, str):
+        return [code]
     copies = [marshal.loads(arguments) for _ in range(num_calls)]  # noqa: S302 - from the parent
     lines: list[str] = []
     try:
-        code = compile(source, "<program>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        return [f"syntax_error {type(error).__name__}"]
-    try:
         function = _defined(code)
+        if num_calls > 1:
+            interpreter.remember()
         for copy in copies:
+            if lines:
+                interpreter.restore()
             _kept.append(function(*copy))
             _regain_control()
             lines.append(f"ok {literal(_kept[-1])}")
-    except Unfit as unfit:
-        _kept.append(unfit)
-        lines.append(" ".join(unfit.args))
     except BaseException as error:  # noqa: BLE001
-        _kept.append(error)
-        _regain_control()
-        out_of_memory = issubclass(type(error), MemoryError)  # isinstance would ask the program's __class__
-        lines.append("oom" if out_of_memory else f"exception {_type_name(error)}")
+        lines.append(_end(error))
     return lines
 
 
+def _series(source: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    """A line for each argument list, of a call in a module of its own."""
+    code = _compiled(source)
+    interpreter.remember()
+    for row in rows:
+        if isinstance(code, str):
+            yield code
+            continue
+        try:
+            _kept.append(_defined(code)(*row))
+            _regain_control()
+            line = f"ok {literal(_kept[-1])}"
+        except BaseException as error:  # noqa: BLE001
+            line = _end(error)
+        yield line
+        interpreter.restore()
+
+
+def _script(source: str) -> str:
+    """Run a program as a script; `ok` or how it ended, then what it printed."""
+    code = _compiled(source)
+    if isinstance(code, str):
+        return code
+    printed = _capture_output()
+    end = "ok"
+    try:
+        module = _new_module("__main__")
+        exec(code, module.__dict__)  # noqa: S102
+    except BaseException as error:  # noqa: BLE001
+        is_plain_exit = type(error) is SystemExit and error.code in (None, 0)
+        end = "ok" if is_plain_exit else _end(error)
+    _regain_control()
+    try:
+        output = repr(printed())
+    except Unfit as unfit:
+        return _end(unfit)
+    return f"ok {output}" if end == "ok" else f"{end}, {output}" if end.startswith("exception ") else end
+
+
+def _compiled(source: str) -> Any:  # noqa: ANN401
+    """The program's code, or the line that says that it is no program."""
+    try:
+        return compile(source, "<program>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        return f"syntax_error {type(error).__name__}"
+
+
+def _end(error: BaseException) -> str:
+    """The line for a call that gave no value."""
+    _kept.append(error)
+    _regain_control()
+    if type(error) is Unfit:
+        return " ".join(error.args)
+    if issubclass(type(error), MemoryError):  # isinstance would ask the program's __class__
+        return "oom"
+    return f"exception {_type_name(error)} {_message(error)}"
+
+
+def _message(error: BaseException) -> str:
+    """Literal of an exception's text, as far as no method of the program is needed for it."""
+    arguments = _arguments_of(error)
+    try:
+        if len(arguments) == 1 and not issubclass(type(error), KeyError) and type(arguments[0]) is str:
+            return repr(arguments[0][:MAX_MESSAGE])
+        if len(arguments) == 2 and issubclass(type(error), OSError) and type(arguments[0]) is int:
+            return repr(f"[Errno {arguments[0]}] {_plain(arguments[1])}"[:MAX_MESSAGE])
+        text = ", ".join(map(_plain, arguments))
+        return repr((text if len(arguments) < 2 else f"({text})")[:MAX_MESSAGE])
+    except Unfit:
+        return repr("")
+
+
+def _plain(value: object) -> str:
+    if type(value) is str:
+        return repr(value[:MAX_MESSAGE])
+    if type(value) is int and int.bit_length(value) <= 64:
+        return repr(value)
+    return literal(value)
+
+
 def _defined(code: Any) -> Callable[..., Any]:  # noqa: ANN401
-    module = ModuleType("program")
-    sys.modules["program"] = module  # dataclasses look their module up
-    _kept.append(module)
+    module = _new_module("program")
     exec(code, module.__dict__)  # noqa: S102
     function = module.__dict__.get("f")
     if not callable(function):
         raise Unfit("no_function")
     return function  # type: ignore[no-any-return]
+
+
+def _new_module(name: str) -> ModuleType:
+    module = ModuleType(name)
+    sys.modules[name] = module  # dataclasses look their module up
+    _kept.append(module)
+    return module
+
+
+def _capture_output() -> Callable[[], str]:
+    """From now on `print` writes into memory; the result tells what, at most one character too much."""
+    buffer = _BytesIO()
+    sys.stdout = sys.__stdout__ = _TextIOWrapper(
+        buffer, encoding="utf-8", errors="surrogateescape", newline="\n"
+    )
+    stream = sys.stdout
+    _kept.append(stream)
+
+    def printed() -> str:
+        with suppress(BaseException):  # the program may have closed it, or spoilt it
+            _flush(stream)
+        output = _value_of(buffer)
+        if len(output) > MAX_OUTPUT_BYTES:
+            raise Unfit("output_too_large")
+        return _decode(output, "utf-8", "replace")
+
+    return printed
+
+
+class _Interpreter:
+    """What a call may change in the interpreter, so that the next one finds it as the first did."""
+
+    is_ready = False
+
+    def learn(self, begin_call: Callable[[], None], modules: Sequence[ModuleType]) -> None:
+        """Take hold of what a program could replace."""
+        decimal, random, warnings = map(__import__, ("decimal", "random", "warnings"))
+        self.is_ready = True
+        self.begin_call = begin_call
+        self.modules = modules
+        self.context = (decimal.getcontext, decimal.setcontext)
+        self.random_state = (random.getstate, random.setstate)
+        self.signal = (signal.getsignal, signal.signal)
+        self.filters, self.forget_warnings = warnings.filters, warnings._filters_mutated
+
+    def remember(self) -> None:
+        """Take down the state before the first call."""
+        if not self.is_ready:
+            self.learn(lambda: None, [])
+        self.has_gc, self.thresholds = gc.isenabled(), gc.get_threshold()
+        self.stack_limit, self.digits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
+        self.names = [(vars(module), dict(vars(module))) for module in self.modules]
+        self.loaded = dict(sys.modules)
+        self.path = list(sys.path)
+        self.context_now = self.context[0]().copy()
+        self.random_now = self.random_state[0]()
+        self.filters_now = list(self.filters)
+        self.handlers = {number: self.signal[0](number) for number in _SIGNALS}
+
+    def restore(self) -> None:
+        """Before a further call. What a call has put in place of something stays alive."""
+        for names, before in [*self.names, (sys.modules, self.loaded)]:
+            _kept.append(dict(names))
+            for name in [name for name in names if name not in before]:
+                del names[name]
+            names.update(before)
+        sys.path[:] = self.path
+        self.context[1](self.context_now.copy())
+        self.random_state[1](self.random_now)
+        if self.filters != self.filters_now:
+            self.filters[:] = self.filters_now
+            self.forget_warnings()
+        for number, handler in self.handlers.items():
+            if self.signal[0](number) is not handler:
+                self.signal[1](number, handler)
+        _set_digits(self.digits)
+        _set_stack_limit(self.stack_limit)
+        _set_thresholds(*self.thresholds)
+        (_enable_gc if self.has_gc else _disable_gc)()
+        self.begin_call()
+
+
+interpreter = _Interpreter()
 
 
 def _regain_control() -> None:
@@ -191,6 +377,19 @@ def _scalar(value: Any, kind: type) -> str:  # noqa: ANN401
 
 def _float(value: float) -> str:
     return repr(value) if value - value == 0 else f"float('{value!r}')"
+
+
+def occupy_stdin(text: bytes) -> None:
+    """Let standard input give this text, to all ways of reading it."""
+    reading, writing = os.pipe()
+    if len(text) > DEFAULT_PIPE_BYTES:
+        _fcntl(writing, SET_PIPE_SIZE, 2 * len(text))
+    os.set_blocking(writing, False)
+    if os.write(writing, text) < len(text):
+        raise OSError("the standard input is too long for a pipe of this system")
+    os.close(writing)
+    os.dup2(reading, 0)
+    os.close(reading)
 
 
 def occupy_result_fd(result_fd: int) -> None:

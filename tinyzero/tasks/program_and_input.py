@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from tinyzero.execution.values import parse_arguments, render_arguments
+from tinyzero.tasks.allowed import ALLOWED_MODULES
 from tinyzero.tasks.answers import proposal_parts
 from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import (
@@ -12,12 +13,12 @@ from tinyzero.tasks.funnel import (
     malformed,
     read_arguments,
     read_program,
+    refuse_choice,
     refuse_run,
     refuse_trivial,
 )
 from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
-from tinyzero.tasks.programs import ALLOWED_MODULES
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Role, Task
 
 IDENTITY = "def f(a):\n    return a"
@@ -104,7 +105,8 @@ class ProgramAndInput:
             for row, execution in zip(self._other_arguments(proposal), perturbed, strict=True)
             if execution.is_ok
         ]
-        return refuse_run(own) or refuse_trivial(runs) or make_task(proposal, [own.value], step)
+        refused = refuse_run(own) or refuse_trivial(runs) or refuse_choice(proposal.program, runs)
+        return refused or make_task(proposal, [own.value], step)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
