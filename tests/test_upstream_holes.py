@@ -18,8 +18,8 @@ from tinyzero.pool import Pool
 from tinyzero.rewards import proposer_reward
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.funnel import make_task
-from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Completion, Proposal, Rejection, Role, Stage, Task
+from tinyzero.tasks.judging import judge_answers, verify
+from tinyzero.types import Completion, Proposal, Role, Stage, Task
 
 DOUBLE = make_task(
     Proposal(kind="deduction", program="def f(x):\n    return x * 2", inputs=("21",)), [42], step=1
@@ -128,9 +128,8 @@ def test_types_count(answer, output, executor):
 def propose(program, given, executor):
     kind = KINDS["deduction"]
     proposal = kind.parse_proposal(f"```python\n{program}\n```\n```input\n{given}\n```", [])
-    if isinstance(proposal, Rejection):
-        return proposal
-    return kind.accept(proposal, executor.run_jobs(list(kind.proposal_jobs(proposal))), 1)
+    (outcome,) = verify([proposal], kinds=KINDS, runner=executor, step=1)
+    return outcome
 
 
 @pytest.mark.parametrize(("length", "is_task"), [(398, True), (399, False), (100_000, False)])

@@ -88,7 +88,7 @@ def test_the_ideal_answers_are_read_back(style):
     task = example_question()
     proposal = Proposal(kind="question", program="", inputs=(), message=task.message)
     assert read(QUESTION.render_proposal(proposal, style), is_begun=style == "direct") == proposal
-    verdict = QUESTION.answer_job(task, QUESTION.render_answer(task, "5/11", style))
+    verdict = QUESTION.grade(task, QUESTION.render_answer(task, "5/11", style))
     assert verdict.status is VerdictStatus.CORRECT
 
 
@@ -116,9 +116,9 @@ def test_held_out_answers_are_compared_in_normal_form():
         r"\boxed{1201}": False,
     }
     for text, is_right in said.items():
-        verdict = QUESTION.answer_job(task, text)
+        verdict = QUESTION.grade(task, text)
         assert verdict.is_correct is is_right, text
-    assert QUESTION.answer_job(task, "1200").status is VerdictStatus.MALFORMED
+    assert QUESTION.grade(task, "1200").status is VerdictStatus.MALFORMED
 
 
 def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer():
@@ -132,9 +132,9 @@ def test_an_essay_in_a_box_is_no_answer():
 
 def test_the_same_words_are_the_same_task():
     one, other = (read(f"<question>How many  sides{end}</question>\\boxed{{1}}") for end in ("?", " ?"))
-    first, second = (QUESTION.accept(proposal, [], step) for proposal, step in ((one, 0), (one, 5)))
+    first, second = (QUESTION.verify(proposal, step) for proposal, step in ((one, 0), (one, 5)))
     assert first.id == second.id
-    assert QUESTION.accept(other, [], 0).id != first.id
+    assert QUESTION.verify(other, 0).id != first.id
 
 
 def test_questions_are_not_among_what_programs_verify():

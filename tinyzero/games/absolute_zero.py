@@ -25,14 +25,11 @@ from tinyzero.games.stopwatch import Stopwatch
 from tinyzero.pool import IMPORTS, Pool, read_tasks
 from tinyzero.rewards import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.tasks import Kind
-from tinyzero.tasks.batching import call_flat
-from tinyzero.tasks.judging import judge_answers
+from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.similarity import novelty
 from tinyzero.types import (
     Answer,
-    Execution,
     Prompt,
-    Proposal,
     Rejection,
     Round,
     Runner,
@@ -146,28 +143,14 @@ class AbsoluteZero:
         proposals = [
             brief.read(answer.text, max_chars) for answer, brief in zip(answers, briefs, strict=True)
         ]
-        jobs = [
-            self.kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
-            for proposal in proposals
-        ]
-        executions = call_flat(self.executor.run_jobs, jobs)  # [P][jobs][inputs]
+        outcomes = verify(proposals, kinds=self.kinds, runner=self.executor, step=step)  # [P]
         return [
-            self._admit(proposal, runs, answer, brief, step) if isinstance(proposal, Proposal) else proposal
-            for proposal, runs, answer, brief in zip(proposals, executions, answers, briefs, strict=True)
+            outcome if isinstance(outcome, Rejection) else self._admit(outcome, answer, brief)
+            for outcome, answer, brief in zip(outcomes, answers, briefs, strict=True)
         ]
 
-    def _admit(
-        self,
-        proposal: Proposal,
-        executions: Sequence[Sequence[Execution]],
-        answer: Answer,
-        brief: Brief,
-        step: int,
-    ) -> Funnelled:
-        outcome = self.kinds[proposal.kind].accept(proposal, executions, step)
-        if isinstance(outcome, Rejection):
-            return outcome
-        task = replace(outcome, author=answer.completion.policy)
+    def _admit(self, verified: Task, answer: Answer, brief: Brief) -> Funnelled:
+        task = replace(verified, author=answer.completion.policy)
         if not self._can_be_shown(task):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
         if not self.pool.add(task):

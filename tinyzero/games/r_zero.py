@@ -26,7 +26,6 @@ from tinyzero.tasks import QUESTION
 from tinyzero.types import (
     Answer,
     Comparer,
-    Proposal,
     Rejection,
     RewardBreakdown,
     Role,
@@ -206,12 +205,12 @@ class RZero:
             max_program_chars=self.config.pool.max_program_chars,
             is_begun=bool(answer.prompt.prefill),
         )
-        outcome = QUESTION.accept(proposal, [], step) if isinstance(proposal, Proposal) else proposal
-        if isinstance(outcome, Rejection):
-            return outcome
-        if not self.sampler.fits(QUESTION.solve_prompt(outcome, self.config.prompts.style)):
+        if isinstance(proposal, Rejection):
+            return proposal
+        task = replace(QUESTION.verify(proposal, step), author=answer.completion.policy)
+        if not self.sampler.fits(QUESTION.solve_prompt(task, self.config.prompts.style)):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
-        return replace(outcome, author=answer.completion.policy)
+        return task
 
     def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
         """Answer each question m times, and compare."""

@@ -14,8 +14,6 @@ from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import malformed
 from tinyzero.tasks.programs import digest
 from tinyzero.types import (
-    Execution,
-    Job,
     Prompt,
     Proposal,
     Rejection,
@@ -76,12 +74,7 @@ class Question:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         return Proposal(kind=self.name, program="", inputs=(), message=question)
 
-    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
-        return ()
-
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
+    def verify(self, proposal: Proposal, step: int) -> Task:
         """A task whose answer is not known yet: its outputs are empty."""
         return Task(
             id=digest(self.name, proposal.message),
@@ -101,16 +94,13 @@ class Question:
             return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill="\\boxed{")
         return Prompt(role=Role.SOLVER, kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """A verdict at once: normal forms are compared, and nothing is run or evaluated."""
+    def grade(self, task: Task, answer: str) -> Verdict:
+        """Normal forms are compared, and nothing is run or evaluated."""
         text = read_answer(answer)
         if not text:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
         is_right = same_by_form(normal_form(text), normal_form(task.outputs[0])) is True
         return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        raise AssertionError("an answer to a question needs no run")
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "direct":
