@@ -16,7 +16,7 @@ from tinyzero.tasks import KINDS, Style
 from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
 TYPES = (
     "bool",
@@ -48,7 +48,7 @@ class ReturnType(ProgramAndInput):
             text = f"solve {self.name}\n{compact(task.program, inputs=task.inputs)}"
         else:
             text = QUESTION.format(given=task.inputs[0], program=block("python", task.program))
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+        return Prompt(kind=self.name, text=text)
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """A name is compared, never run."""

@@ -123,7 +123,7 @@ def test_lessons_follow_from_seed_and_number():
 def test_proposals_in_lessons_pass_the_funnel(executor):
     from nano.tasks import lessons
 
-    shown = [lesson for lesson in islice(lessons(0, 0, 0.0), 200) if lesson.prompt.role is Role.PROPOSER]
+    shown = [lesson for lesson in islice(lessons(0, 0, 0.0), 200) if lesson.role is Role.PROPOSER]
     accepted = [lesson for lesson in shown if isinstance(verified(lesson, executor), Task)]
     assert len(shown) > 25
     assert len(accepted) >= 0.95 * len(shown)

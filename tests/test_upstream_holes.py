@@ -184,7 +184,7 @@ class Twice:
 
     def sample(self, request):
         self.requests.append(request)
-        text = self.lines[request.prompts[0].role.value]
+        text = self.lines[request.role.value]
         return [[Completion(text=text, token_ids=(1,))] * request.num_samples for _ in request.prompts]
 
     def fits(self, prompt):
@@ -213,7 +213,7 @@ def test_what_is_proposed_six_times_is_one_task_and_one_row(executor):
 def test_difficulty_is_measured_at_the_temperature_of_training(executor):
     """Upstream's attempts pass through the validation settings: greedy, so eight copies of one answer."""
     _, sampler, _ = play(executor)
-    attempts = next(request for request in sampler.requests if request.prompts[0].role is Role.SOLVER)
+    attempts = next(request for request in sampler.requests if request.role is Role.SOLVER)
     assert attempts.temperature == Config().sampling.temperature == 1.0
     assert attempts.num_samples == 2
 

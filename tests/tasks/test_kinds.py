@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinyzero.execution.values import render, render_arguments
 from tinyzero.tasks import KINDS, Style
 from tinyzero.tasks.base import Check
-from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Task, Verdict, VerdictStatus
 
 STYLES: tuple[Style, ...] = get_args(Style)
 CORRECT, WRONG, MALFORMED = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
@@ -57,11 +57,10 @@ def test_tasks_import_no_torch() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_prompts_know_their_role_and_kind(kind: str, style: Style) -> None:
+def test_prompts_know_their_kind(kind: str, style: Style) -> None:
     asked = KINDS[kind].propose_prompt([TASKS[kind]], style)
     posed = KINDS[kind].solve_prompt(TASKS[kind], style)
-    assert (asked.role, asked.kind) == (Role.PROPOSER, kind)
-    assert (posed.role, posed.kind) == (Role.SOLVER, kind)
+    assert asked.kind == posed.kind == kind
     assert bool(asked.prefill) == bool(posed.prefill) == (style == "direct")
     assert asked.reasons == posed.reasons == (style == "full")
 

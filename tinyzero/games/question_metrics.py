@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from tinyzero.games.metrics import length_metrics, mean_reward
 from tinyzero.games.question_set import QuestionSet
-from tinyzero.types import Rejection, Role, Rollout, Stage, Task
+from tinyzero.types import ProposalRollout, Rejection, Role, Stage, Task
 
 
 def challenge_metrics(
-    proposed: Sequence[Rollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
+    proposed: Sequence[ProposalRollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
 ) -> dict[str, float]:
     """What was written, how much of it can be asked, and how alike it is.
 

@@ -105,10 +105,10 @@ class Pool:
     def newest(self, count: int, rng: Random, *, kinds: Collection[str], since: int) -> list[Task]:
         """At most `count` tasks: those of step `since` and later first, then others, uniformly each."""
         tasks = self.grown(kinds)
-        new = [task for task in tasks if task.step >= since]
-        old = [task for task in tasks if task.step < since]
-        chosen = rng.sample(new, min(count, len(new)))
-        return chosen + rng.sample(old, min(count - len(chosen), len(old)))
+        recent = [task for task in tasks if task.step >= since]
+        earlier = [task for task in tasks if task.step < since]
+        chosen = rng.sample(recent, min(count, len(recent)))
+        return chosen + rng.sample(earlier, min(count - len(chosen), len(earlier)))
 
     def any(self, count: int, rng: Random) -> list[Task]:
         """At most `count` tasks that are no seeds, uniformly."""

@@ -8,7 +8,7 @@ from tinyzero.tasks.base import Check, Style
 from tinyzero.tasks.funnel import without_call
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Execution, Job, Prompt, Task, Verdict, VerdictStatus
 
 
 class Abduction(ProgramAndInput):
@@ -33,7 +33,7 @@ class Abduction(ProgramAndInput):
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
         arguments = _read(task, answer)

@@ -5,7 +5,7 @@ from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
 
 class Deduction(ProgramAndInput):
@@ -29,7 +29,7 @@ class Deduction(ProgramAndInput):
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """A written value is compared, never run."""

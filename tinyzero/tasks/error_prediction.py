@@ -22,7 +22,6 @@ from tinyzero.types import (
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -107,7 +106,7 @@ class ErrorPrediction(ProgramAndInput):
         reasons = style == "full"
         text += {"full": REASON, "direct": ANSWER, "compact": ""}[style]
         prefill = PREFILL if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """Names are compared, without regard to case."""

@@ -23,7 +23,6 @@ from tinyzero.types import (
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -56,11 +55,11 @@ class Induction:
         """Where there is room, the subject's own input shows what arguments it takes."""
         program, known = references[0].program, references[0].inputs[0]
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{program}")
+            return Prompt(kind=self.name, text=f"propose {self.name}\n{program}")
         form = SHORT_PROPOSE if style == "direct" else PROPOSE
         text = form.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
         prefill = PREFILL.format(known=known) if style == "direct" else ""
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill, reasons=style == "full")
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=style == "full")
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -105,7 +104,7 @@ class Induction:
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = SOLVE_PREFILL if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
         """The written program runs on the hidden inputs."""

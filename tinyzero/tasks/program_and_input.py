@@ -20,7 +20,7 @@ from tinyzero.tasks.funnel import (
 from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
 from tinyzero.tasks.programs import ALLOWED_MODULES
-from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Role, Task
+from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task
 
 IDENTITY = "def f(a):\n    return a"
 
@@ -52,13 +52,13 @@ class ProgramAndInput:
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=self._compact_text(references))
+            return Prompt(kind=self.name, text=self._compact_text(references))
         # A fixed example shows the form better than seeds do.
         shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
         if style == "direct":
             text = self._direct_text(shown)
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=PREFILL)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=self._full_text(shown), reasons=True)
+            return Prompt(kind=self.name, text=text, prefill=PREFILL)
+        return Prompt(kind=self.name, text=self._full_text(shown), reasons=True)
 
     def _compact_text(self, references: Sequence[Task]) -> str:
         blocks = [compact(task.program, inputs=task.inputs) for task in references]

@@ -17,7 +17,6 @@ from tinyzero.types import (
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -47,10 +46,10 @@ class Question:
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text="propose question")
+            return Prompt(kind=self.name, text="propose question")
         if style == "direct":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
+            return Prompt(kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
+        return Prompt(kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
 
     def parse_proposal(
         self,
@@ -88,11 +87,11 @@ class Question:
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.SOLVER, kind=self.name, text=f"solve question\n{task.message}")
+            return Prompt(kind=self.name, text=f"solve question\n{task.message}")
         text = f"{task.message}\n\n{SOLVE}"
         if style == "direct":
-            return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill="\\boxed{")
-        return Prompt(role=Role.SOLVER, kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
+            return Prompt(kind=self.name, text=text, prefill="\\boxed{")
+        return Prompt(kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """Normal forms are compared, and nothing is run or evaluated."""
