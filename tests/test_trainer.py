@@ -354,7 +354,7 @@ class PreparingGame(CountingGame):
     def prepare(self, step):
         while len(self.seen) < 5:
             self.seen.append("prepared")
-            yield Preparation(work="seed tasks", done=len(self.seen), total=5)
+            yield Preparation(what="tasks", done=len(self.seen), total=5)
 
 
 class BetweenStepsGame(CountingGame):
@@ -363,7 +363,7 @@ class BetweenStepsGame(CountingGame):
     def prepare(self, step):
         while step == 1 and self.seen.count("prepared") < 2:
             self.seen.append("prepared")
-            yield Preparation(work="questions", done=self.seen.count("prepared"), total=2)
+            yield Preparation(what="questions", done=self.seen.count("prepared"), total=2)
 
 
 def preparing(make_trainer, **run):

@@ -264,4 +264,4 @@ class Trainer:
 
 
 def _progress(step: int, state: Preparation) -> dict[str, object]:
-    return {"step": step, "work": state.work, "tasks": state.done}
+    return {"step": step, "tasks": state.done, "what": state.what}

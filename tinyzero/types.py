@@ -375,10 +375,11 @@ class Preparation:
     """How far a game has come with what has to be there before its next step.
 
     Attributes:
-        work: what is prepared. done, total: how many of these are there, and how many there shall be.
+        what: seed tasks of the pool, or questions for a solver's turn.
+        done, total: how many of these are there, and how many there shall be.
     """
 
-    work: Literal["seed tasks", "questions"]
+    what: Literal["tasks", "questions"]
     done: int
     total: int
 

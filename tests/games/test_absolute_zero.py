@@ -324,7 +324,7 @@ def test_a_pool_grows_to_its_size_before_the_first_step_and_is_reported_in_it(ex
     game = make_game(config, sampler, executor)
     sizes = []
     for state in game.prepare(0):
-        assert state.work == "seed tasks"
+        assert state.what == "tasks"
         sizes.append((state.done, state.total))
         sampler.lines[Role.PROPOSER] = [LENGTH, NONSENSE]
     assert sizes == [(2, 3), (3, 3)]

@@ -91,7 +91,7 @@ def prepared(game, step):
 
 
 def counted(state):
-    assert state.work == "questions"
+    assert state.what == "questions"
     return state.done, state.total
 
 

@@ -87,7 +87,7 @@ class AbsoluteZero:
             drafts = self.propose(self.rounds_prepared, f"seeding/{self.rounds_prepared}", purpose="seeding/")
             self.verify(drafts, step=0)
             self.rounds_prepared += 1
-            yield Preparation(work="seed tasks", done=len(self.pool), total=target)
+            yield Preparation(what="tasks", done=len(self.pool), total=target)
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""

@@ -93,12 +93,12 @@ class RZero:
             )
 
     def _write(self, step: int, total: int, *, is_extra: bool = False) -> Iterator[Preparation]:
-        yield Preparation(work="questions", done=self.questions.num_written, total=total)
+        yield Preparation(what="questions", done=self.questions.num_written, total=total)
         while self.questions.num_written < total:
             if is_extra:
                 self.questions.extended_at = step
             self._write_round(step, total - self.questions.num_written)
-            yield Preparation(work="questions", done=self.questions.num_written, total=total)
+            yield Preparation(what="questions", done=self.questions.num_written, total=total)
 
     def _write_round(self, step: int, max_count: int) -> None:
         """Write some questions, label them, and keep those that teach."""
@@ -110,7 +110,7 @@ class RZero:
         self.questions.add(kept, num_written=count)
 
     def play(self, step: int) -> Round:
-        """A step of whose turn it is; the challenger's as well while there is nothing to solve."""
+        """The challenger's step or the solver's, by turn; the challenger's while no question is kept."""
         place = self.place_of(step)
         if place.is_challenger or not self.questions.kept:
             return self.challenge(step)

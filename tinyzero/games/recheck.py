@@ -9,8 +9,8 @@ from tinyzero.tasks import Kind
 from tinyzero.tasks.judging import verify
 from tinyzero.types import Proposal, Rejection, Runner, Task
 
-MOST = 8
-"""Tasks checked in one step, however large the pool."""
+MAX_RECHECKS = 8
+"""Tasks checked in a step, however large the pool."""
 
 
 def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: float, rng: Random) -> int:
@@ -19,7 +19,7 @@ def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: flo
     Args:
         share: of the pool, in [0, 1].
     """
-    tasks = [task for task in pool.any(min(MOST, ceil(share * len(pool))), rng) if task.kind in kinds]
+    tasks = [task for task in pool.any(min(MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds]
     outcomes = verify([_proposal_of(task) for task in tasks], kinds=kinds, runner=runner, step=0)
     drifted = [task for task, outcome in zip(tasks, outcomes, strict=True) if _has_drifted(task, outcome)]
     for task in drifted:

@@ -166,12 +166,12 @@ def _refuse_end(own: Execution) -> Rejection | None:
     if own.outcome is Outcome.EXCEPTION:
         reason = f"ends with {own.detail}, which is none that can be asked for"
         return None if end_of(own) else Rejection(stage=Stage.RAN, detail=reason)
-    # A value may be as long as it likes, since nobody is asked for it.
+    # A value may be of any length, since solvers are not asked for it.
     return None if own.is_ok else refuse_run(own)
 
 
 def _refuse_trivial(own: Execution, others: Sequence[Execution]) -> Rejection | None:
-    """A call that ends like all others says nothing of its input; other ends than answers do not count."""
+    """Refuse a call if its end does not depend on its input; ends that are no answers do not count."""
     ends = {end_of(other) for other in others} - {""}
     if ends - {end_of(own)}:
         return None

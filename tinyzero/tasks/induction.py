@@ -160,8 +160,8 @@ def _split(inputs: Sequence[str]) -> list[str]:
     """A block holds one argument list, or one on each line; a list that spans lines counts as one."""
     texts: list[str] = []
     for text in inputs:
-        whole = "\n" not in text or not isinstance(read_arguments(text), Rejection)
-        texts += [text] if whole else [line for line in text.splitlines() if line.strip()]
+        is_single = "\n" not in text or not isinstance(read_arguments(text), Rejection)
+        texts += [text] if is_single else [line for line in text.splitlines() if line.strip()]
     return texts
 
 

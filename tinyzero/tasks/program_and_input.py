@@ -1,4 +1,4 @@
-"""What kinds share whose proposals are a program and one input, run to find what they are asked about."""
+"""The base of kinds whose proposals are a program and one input; a run gives what solvers must find."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -1,4 +1,4 @@
-"""Questions: a text with one short answer, which nobody knows; what most attempts say stands for it.
+"""Questions: texts with a short answer that nobody knows; the majority of the attempts stands for it.
 
 R-Zero's kind. No program can verify such a task, so it is not among `KINDS`: the game compares answers among
 themselves (`tinyzero.equivalence`). Held-out questions, whose answers are known, are judged here.
@@ -33,7 +33,7 @@ MAX_ANSWER_CHARS = 200
 
 
 class Question:
-    """Prompts, reading and judging of questions. What it says of programs is nothing."""
+    """Prompts, reading and judging of questions; programs play no part."""
 
     name = "question"
 
@@ -59,10 +59,10 @@ class Question:
         max_program_chars: int = 2000,
         is_begun: bool = False,
     ) -> Proposal | Rejection:
-        """The last question of an answer. An answer of its own has to follow, and is not believed.
+        """The last question of an answer. The challenger's own solution has to follow, and is not used.
 
         Args:
-            is_begun: the question was begun for the model: it is the first paragraph, and nothing has to
+            is_begun: the question was begun for the model: it is the first paragraph, and no solution has to
                 follow.
         """
         question = _begun(answer) if is_begun else _tagged(answer)
@@ -117,12 +117,12 @@ def _begun(answer: str) -> str:
 
 def _tagged(answer: str) -> str | Rejection:
     text = final_part(answer)
-    found = list(_QUESTION.finditer(text))
-    if not found:
+    matches = list(_QUESTION.finditer(text))
+    if not matches:
         return malformed("no <question> in the answer")
-    if not boxed(text[found[-1].end() :]):
+    if not boxed(text[matches[-1].end() :]):
         return malformed("no \\boxed answer after the question")
-    return " ".join(found[-1][1].split())
+    return " ".join(matches[-1][1].split())
 
 
 def read_answer(answer: str) -> str:
