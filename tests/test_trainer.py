@@ -13,7 +13,7 @@ from tinyzero.runs.control import Request, ask, take
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
 from tinyzero.trainer import Trainer
-from tinyzero.types import Round
+from tinyzero.types import Preparation, Round
 
 
 class Counter:
@@ -207,6 +207,15 @@ def test_a_resumed_run_counts_from_its_beginning(make_trainer, listener):
     assert [event for event in listener.heard if event[0] == "step"] == [("step", 4), ("step", 5)]
 
 
+def test_steps_outside_of_the_loop_are_told_alike_and_each_has_its_own_preparing(make_trainer, listener):
+    trainer = make_trainer()
+    trainer.step(prepare_s=3.0)
+    trainer.step()
+    assert listener.heard == [("step", 1), ("step", 2)]
+    prepared = [report.metrics.get("time/prepare_s") for report in listener.reports]
+    assert prepared == [3.0, None]
+
+
 def test_a_failing_step_passes_its_error_on_and_leaves_the_last_checkpoint(make_trainer):
     trainer = make_trainer()
     trainer.step()
@@ -354,7 +363,7 @@ class PreparingGame(CountingGame):
     def prepare(self, step):
         while len(self.seen) < 5:
             self.seen.append("prepared")
-            yield len(self.seen), 5
+            yield Preparation(what="tasks", done=len(self.seen), total=5)
 
 
 class BetweenStepsGame(CountingGame):
@@ -363,7 +372,7 @@ class BetweenStepsGame(CountingGame):
     def prepare(self, step):
         while step == 1 and self.seen.count("prepared") < 2:
             self.seen.append("prepared")
-            yield self.seen.count("prepared"), 2
+            yield Preparation(what="questions", done=self.seen.count("prepared"), total=2)
 
 
 def preparing(make_trainer, **run):

@@ -23,8 +23,10 @@ QUANTISED = {"dtype": "bfloat16", "quantization": "nf4"}
 
 
 def request(*, samples=4, tokens=24, texts=("2+2", "a much longer question than the others", "f(x)")):
-    prompts = tuple(Prompt(role=Role.SOLVER, kind="deduction", text=text) for text in texts)
-    return SamplingRequest(prompts=prompts, num_samples=samples, max_tokens=tokens, stream="gpu")
+    prompts = tuple(Prompt(kind="deduction", text=text) for text in texts)
+    return SamplingRequest(
+        role=Role.SOLVER, prompts=prompts, num_samples=samples, max_tokens=tokens, stream="gpu"
+    )
 
 
 def sample(policy, mode, asked=None, **config):

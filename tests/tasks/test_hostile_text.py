@@ -12,10 +12,12 @@ from tinyzero.equivalence import normal_form, same_by_form
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.allowed import check_allowed
+from tinyzero.tasks.base import Check
 from tinyzero.tasks.composite import as_block, compose
+from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.programs import BadProgram, canonical, shape, tidy
 from tinyzero.tasks.question import Question, read_answer
-from tinyzero.types import Job, Proposal, Rejection, Stage, Task, Verdict
+from tinyzero.types import Proposal, Rejection, Stage, Task, Verdict
 
 DEEP = 8000
 BODIES = [
@@ -148,7 +150,7 @@ def read_everything(text: str) -> list[Proposal]:
             proposals += [proposal] if isinstance(proposal, Proposal) else []
         for style in ("full", "direct"):
             given_task = kind.solve_prompt(SUBJECT, style)
-            assert isinstance(kind.answer_job(SUBJECT, given_task.prefill + text), Job | Verdict)
+            assert isinstance(kind.grade(SUBJECT, given_task.prefill + text), Check | Verdict)
     normal = normal_form(read_answer(text))
     assert same_by_form(normal, "1") in (True, False, None)
     use_as_program(text)
@@ -175,14 +177,14 @@ def test_no_hostile_text_raises(text: str) -> None:
 
 
 def test_hostile_texts_go_through_the_whole_funnel() -> None:
-    proposals = [proposal for text in answers() for proposal in read_everything(text)]
-    proposals = [proposal for proposal in proposals if proposal.kind in KINDS]
-    assert len(proposals) > 40
     with Executor() as executor:
-        for proposal in proposals:
-            kind = KINDS[proposal.kind]
-            accepted = kind.accept(proposal, executor.run_jobs(kind.proposal_jobs(proposal)), 1)
-            assert isinstance(accepted, Task | Rejection)
+        for kind in KINDS.values():
+            proposals = [kind.parse_proposal(text, [SUBJECT]) for text in answers()]
+            assert sum(isinstance(proposal, Proposal) for proposal in proposals) > 5
+            outcomes = verify(proposals, kinds=KINDS, runner=executor, step=1)
+            assert all(isinstance(outcome, Task | Rejection) for outcome in outcomes)
+            verdicts = judge_answers([SUBJECT], [answers()], kinds={"deduction": kind}, runner=executor)
+            assert all(isinstance(verdict, Verdict) for verdict in verdicts[0])
 
 
 @pytest.mark.parametrize("body", BODIES[:3])
@@ -245,6 +247,6 @@ def _work(text: str) -> float:
     started = time.process_time()
     for kind in KINDS.values():
         kind.parse_proposal(text, [SUBJECT])
-        kind.answer_job(SUBJECT, text)
+        kind.grade(SUBJECT, text)
     read_answer(text)
     return time.process_time() - started

@@ -97,7 +97,7 @@ def learning(work: Workload) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     policy, request = _load(work.config), _request(work)
     completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(request)
-    rollouts = as_rollouts(request.prompts, completions)
+    rollouts = as_rollouts(request, completions)
     raced = race_against_trl(policy, work.config.learner, rollouts, repeats=work.repeats)
     peaks = {"ours_peak_mib": _mib(raced.ours_peak), "theirs_peak_mib": _mib(raced.theirs_peak)}
     return {
@@ -148,7 +148,7 @@ def _request(work: Workload) -> "SamplingRequest":
     from tinyzero.evaluation.heldout import find_set, read_set
     from tinyzero.policy import resolve_base
     from tinyzero.tasks import KINDS
-    from tinyzero.types import SamplingRequest
+    from tinyzero.types import Role, SamplingRequest
 
     nano = resolve_base("nano")
     path = find_set("nano", nano, nano)
@@ -157,6 +157,7 @@ def _request(work: Workload) -> "SamplingRequest":
     spread = tasks[:: max(1, len(tasks) // work.prompts)]
     style = work.config.prompts.style
     return SamplingRequest(
+        role=Role.SOLVER,
         prompts=tuple(
             KINDS[task.kind].solve_prompt(task, style) for task in islice(cycle(spread), work.prompts)
         ),

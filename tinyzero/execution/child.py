@@ -221,10 +221,9 @@ def _new_module(name: str) -> ModuleType:
 def _capture_output() -> Callable[[], str]:
     """From now on `print` writes into memory; the result tells what, at most one character too much."""
     buffer = _BytesIO()
-    sys.stdout = sys.__stdout__ = _TextIOWrapper(
-        buffer, encoding="utf-8", errors="surrogateescape", newline="\n"
-    )
-    stream = sys.stdout
+    stream = _TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape", newline="\n")
+    sys.stdout = stream
+    vars(sys)["__stdout__"] = stream
     _kept.append(stream)
 
     def printed() -> str:

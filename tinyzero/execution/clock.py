@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-
 ASLEEP_STATUS = 124
 """Exit status of a program that slept for too long; that of timeout(1)."""
 _slept_s = {"in all": 0.0, "in this call": 0.0}

@@ -6,6 +6,7 @@ import sys
 import weakref
 from asyncio import to_thread
 from collections.abc import Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -17,10 +18,14 @@ from tinyzero.execution.link import Run
 from tinyzero.execution.plans import (
     JobPlan,
     ScriptPlan,
+    check_sources,
     check_text,
     checked_job,
     execution_of_run,
-    in_order,
+    executions_of,
+    first_runs,
+    second_runs,
+    take_shared,
     with_room,
 )
 from tinyzero.execution.selftest import Probe, Tier, observe
@@ -95,10 +100,10 @@ class Executor:
         check_determinism: bool = False,
     ) -> list[Execution]:
         """Run one program on several inputs; the arguments are those of `Job`."""
-        sources = inputs if isinstance(inputs, str | bytes) else tuple(inputs)
+        check_sources(inputs)
         job = Job(
             program=program,
-            inputs=sources,  # type: ignore[arg-type] - checked where it is run
+            inputs=tuple(inputs),
             is_proposal=is_proposal,
             check_determinism=check_determinism,
         )
@@ -151,18 +156,15 @@ class Executor:
         self._dispatcher.cancel_all()
 
     def _run_jobs(self, jobs: Sequence[Job], batch: Batch) -> list[list[Execution]]:
-        def plan() -> list[JobPlan]:
+        def planned() -> list[JobPlan]:
             return [JobPlan(checked_job(job), self._cpu_s(job)) for job in jobs]
 
-        plans = with_room(plan)
+        plans = with_room(planned)
         self._execute([run for plan in plans for run in plan.shared_run()], batch)
-        with_room(lambda: [plan.take_shared() for plan in plans])
-        for is_second in (False, True):
-            runs = with_room(
-                lambda second=is_second: [r for plan in plans for r in plan.next_runs(is_second=second)]
-            )  # type: ignore[misc]
-            self._execute(runs, batch)
-        return with_room(lambda: list(in_order(plans)))
+        with_room(lambda: take_shared(plans))
+        for next_runs in (first_runs, second_runs):
+            self._execute(with_room(partial(next_runs, plans)), batch)
+        return with_room(lambda: executions_of(plans))
 
     def _run_scripts(self, scripts: Sequence[tuple[str, str]], batch: Batch) -> list[Execution]:
         for program, stdin in scripts:

@@ -183,6 +183,7 @@ class Nursery:
             return partial(self.child.run, program, arguments, num_calls, nonce, mode)
         except BaseException as error:  # noqa: BLE001
             self.child.report_failure(error)
+        os._exit(4)
 
     def _confine(self, mode: int) -> None:
         self.sandbox.limit_child(self.backstop_s)

@@ -3,7 +3,7 @@
 import marshal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -140,18 +140,23 @@ def checked_job(job: Job) -> Job:
         TypeError: they are not; said in the caller's terms, not in ours.
     """
     check_text("program", job.program)
-    if isinstance(job.inputs, str | bytes):
-        raise TypeError(
-            f"inputs is a list of argument sources, such as [{str(job.inputs)!r}]; got one {_type(job.inputs)}"
-        )
-    for source in job.inputs:
-        check_text("each of inputs", source, hint=": the source of f's arguments, such as \"1, 'a'\"")
+    check_sources(job.inputs)
     return job
+
+
+def check_sources(inputs: object) -> None:
+    """Refuse what is no list of texts; one text would otherwise be taken for a list of its letters."""
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+        raise TypeError(
+            f"inputs is a list of argument sources, such as [\"1, 'a'\"]; got {_type(inputs)} {repr(inputs)[:60]}"
+        )
+    for source in inputs:
+        check_text("each of inputs", source, hint=", the source of f's arguments, such as \"1, 'a'\"")
 
 
 def check_text(name: str, value: object, *, hint: str = "") -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{name} is a str{hint}; got {_type(value)} {value!r:.60}")
+        raise TypeError(f"{name} is a str{hint}; got {_type(value)} {repr(value)[:60]}")
 
 
 def _type(value: object) -> str:
@@ -190,5 +195,18 @@ def _has_room() -> bool:
     return False
 
 
-def in_order(plans: Sequence[JobPlan]) -> Iterator[list[Execution]]:
-    return ([plan.execution for plan in job.inputs] for job in plans)
+def take_shared(plans: Sequence[JobPlan]) -> None:
+    for plan in plans:
+        plan.take_shared()
+
+
+def first_runs(plans: Sequence[JobPlan]) -> list[Run]:
+    return [run for plan in plans for run in plan.next_runs(is_second=False)]
+
+
+def second_runs(plans: Sequence[JobPlan]) -> list[Run]:
+    return [run for plan in plans for run in plan.next_runs(is_second=True)]
+
+
+def executions_of(plans: Sequence[JobPlan]) -> list[list[Execution]]:
+    return [[plan.execution for plan in job.inputs] for job in plans]

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from tinyzero.types import Answer, Prompt, Sampler, SamplingRequest
+from tinyzero.types import Answer, Prompt, Role, Sampler, SamplingRequest
 
 
 def ask(
     sampler: Sampler,
+    role: Role,
     prompts: Sequence[Prompt],
     *,
     num_samples: int,
@@ -18,6 +19,7 @@ def ask(
     if not prompts:
         return []
     request = SamplingRequest(
+        role=role,
         prompts=tuple(prompts),
         num_samples=num_samples,
         max_tokens=max_tokens,

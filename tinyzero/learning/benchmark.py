@@ -11,7 +11,20 @@ from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy import Policy
 from tinyzero.policy.peak_memory import peak_memory
 from tinyzero.race import Race, race
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.types import (
+    Answer,
+    AttemptRollout,
+    Completion,
+    ProposalRollout,
+    Rejection,
+    RewardBreakdown,
+    Role,
+    Rollout,
+    SamplingRequest,
+    Stage,
+    Verdict,
+    VerdictStatus,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +71,21 @@ def race_against_trl(
     )
 
 
-def as_rollouts(prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
-    """Sampled answers, not judged."""
+def as_rollouts(request: SamplingRequest, completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
+    """Sampled answers, read by nobody, as rollouts of the request's role."""
     return [
-        Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
-        for prompt, samples in zip(prompts, completions, strict=True)
+        unread(Answer(prompt=prompt, completion=completion), request.role)
+        for prompt, samples in zip(request.prompts, completions, strict=True)
         for completion in samples
     ]
+
+
+def unread(answer: Answer, role: Role | None) -> Rollout:
+    """A rollout without a reward, for those who look at its tokens only."""
+    if role is Role.PROPOSER:
+        return ProposalRollout(answer=answer, reward=RewardBreakdown(), outcome=Rejection(stage=Stage.PARSED))
+    verdict = Verdict(status=VerdictStatus.MALFORMED)
+    return AttemptRollout(answer=answer, reward=RewardBreakdown(), task_id="", verdict=verdict)
 
 
 def mixed_advantages(count: int) -> list[float]:

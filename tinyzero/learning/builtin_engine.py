@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import LearnerConfig
-from tinyzero.learning.batch import Batch, Sample, micro_batches
-from tinyzero.learning.engine import Part
+from tinyzero.learning.batch import MicroBatch, TrainingSample, micro_batches
+from tinyzero.learning.engine import RolePart
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss
 from tinyzero.learning.scoring import score_tokens
 from tinyzero.policy import Policy
@@ -29,13 +29,13 @@ class BuiltinEngine:
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """See `Engine`."""
+        """See `LossEngine`."""
         loss, all_scores, all_entropies = 0.0, [], []
         for batch in self._micro_batches(parts, max_tokens):
             scores, entropies = self._score(batch, starts)
@@ -46,7 +46,7 @@ class BuiltinEngine:
             all_entropies.append(entropies.detach())
         return loss, measures(TokenScores.concatenate(all_scores), torch.cat(all_entropies), self._objective)
 
-    def _micro_batches(self, parts: Sequence[Part], max_tokens: int) -> Iterator[Batch]:
+    def _micro_batches(self, parts: Sequence[RolePart], max_tokens: int) -> Iterator[MicroBatch]:
         hidden_size = self._policy.model.get_base_model().config.get_text_config().hidden_size
         return micro_batches(
             list(chain.from_iterable(part.samples for part in parts)),
@@ -56,7 +56,7 @@ class BuiltinEngine:
             device=self._policy.device,
         )
 
-    def _score(self, batch: Batch, starts: dict[Sample, Tensor]) -> tuple[TokenScores, Tensor]:
+    def _score(self, batch: MicroBatch, starts: dict[TrainingSample, Tensor]) -> tuple[TokenScores, Tensor]:
         reference_logprobs = None
         if self._config.kl_coef > 0:
             with torch.no_grad(), self._policy.reference():

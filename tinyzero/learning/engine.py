@@ -6,11 +6,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from tinyzero.learning.batch import Sample
+from tinyzero.learning.batch import TrainingSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RolePart:
     """What one role wrote in a round, with one adapter.
 
     Attributes:
@@ -19,19 +19,19 @@ class Part:
         budget: tokens that a completion of the role may have.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     num_rollouts: int
     num_tokens: int
     budget: int
 
 
-class Engine(Protocol):
+class LossEngine(Protocol):
     """Computes the loss of a step, and its gradients."""
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],

@@ -38,7 +38,7 @@ def _novel(entries: Sequence[Entry], _: PoolConfig) -> list[float]:
 
 
 def _learnable(entries: Sequence[Entry], config: PoolConfig) -> list[float]:
-    """By closeness of the solve rate to the target; what nobody attempted counts as far away."""
+    """By closeness of the solve rate to the target; tasks never attempted count as farthest."""
     return [_closeness(entry.solve_rate, config.target_solve_rate) for entry in entries]
 
 

@@ -18,7 +18,7 @@ from tinyzero.types import Sampler
 
 if TYPE_CHECKING:
     from tinyzero.policy import Policy
-    from tinyzero.sampling.vllm.engine import Engine
+    from tinyzero.sampling.vllm.engine import VllmEngine
     from tinyzero.sampling.vllm.server import ServerEngine
 
 MakeSampler = Callable[["Policy", Config], Sampler]
@@ -29,8 +29,8 @@ _OTHERWISE = "or set sampling.engine to builtin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a vLLM on this machine needs.
+class VllmSupport:
+    """What this machine has of what a vLLM needs.
 
     Attributes:
         version: of vllm, None where it is not installed.
@@ -67,21 +67,21 @@ def builtin_sampler(policy: "Policy", config: Config) -> Sampler:
     return BuiltinSampler(policy, config.sampling, config.run.seed)
 
 
-def check_colocated(config: Config, found: Found) -> None:
+def check_colocated(config: Config, support: VllmSupport) -> None:
     """Raises ConfigError where a vLLM on this machine's card cannot be."""
-    if config.hardware.device == "cpu" or not found.has_cuda:
+    if config.hardware.device == "cpu" or not support.has_cuda:
         raise ConfigError(
             "sampling.engine is vllm, which needs a CUDA card of this machine or a server; set "
             f"sampling.server_url, {_OTHERWISE}"
         )
-    if found.version is None:
+    if support.version is None:
         raise ConfigError(f"sampling.engine is vllm, which is not installed; {_INSTALL}, {_OTHERWISE}")
-    if not is_known(found.version):
+    if not is_known(support.version):
         raise ConfigError(
-            f"vllm {found.version} is installed, and only {_VLLM} is known to have what is called; "
+            f"vllm {support.version} is installed, and only {_VLLM} is known to have what is called; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
-    if is_quantized(config, "cuda") and not found.has_nf4:
+    if is_quantized(config, "cuda") and not support.has_nf4:
         raise ConfigError(
             "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
             f"{_INSTALL}, {_OTHERWISE}"
@@ -93,7 +93,7 @@ def is_known(vllm_version: str) -> bool:
     return re.match(rf"{re.escape(_VLLM)}(\.|$)", vllm_version) is not None
 
 
-def _look() -> Found:
+def _look() -> VllmSupport:
     import torch
 
     try:
@@ -101,7 +101,7 @@ def _look() -> Found:
     except PackageNotFoundError:
         installed = None
     has_nf4 = find_spec("vllm_bnb_plugin") is not None
-    return Found(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
+    return VllmSupport(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
 
 
 def _colocated_sampler(policy: "Policy", config: Config) -> Sampler:
@@ -120,7 +120,7 @@ def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Config) ->
     return over_engine(engine, policy, config)
 
 
-def over_engine(engine: "Engine", policy: "Policy", config: Config) -> Sampler:
+def over_engine(engine: "VllmEngine", policy: "Policy", config: Config) -> Sampler:
     """A sampler that hands the policy's adapters over to an engine, and closes it in the end."""
     from tinyzero.sampling.vllm.adapters import Handover
     from tinyzero.sampling.vllm.sampler import VllmSampler

@@ -112,9 +112,11 @@ class _Rules:
             yield f"uses the module {node.id} as a value"
         elif not isinstance(node.ctx, ast.Load) or scope is not None:
             return
-        elif node.id in _BY_NAME or (node.id in BANNED_NAMES and node.id not in self._own):
-            yield f"uses {node.id}"
-        elif _is_dunder(node.id) and node.id not in _ALLOWED_GLOBALS:
+        elif (
+            node.id in _BY_NAME
+            or (node.id in BANNED_NAMES and node.id not in self._own)
+            or (_is_dunder(node.id) and node.id not in _ALLOWED_GLOBALS)
+        ):
             yield f"uses {node.id}"
 
     def _bad_attribute(self, node: ast.Attribute, scopes: _Scopes) -> Iterator[str]:
@@ -236,8 +238,10 @@ def _bound_in(scope: ast.AST) -> set[str]:
 
 
 def _only_in_comprehensions(node: ast.AST) -> set[str]:
-    """Targets of a comprehension, which are names of its own; one that is bound outside as well counts as
-    unbound, which errs on the strict side."""
+    """Targets of a comprehension, which are names of its own.
+
+    One that is bound outside as well counts as unbound, which errs on the strict side.
+    """
     if not isinstance(node, _COMPREHENSIONS):
         return set()
     return {name for generator in node.generators for name in _stored(generator.target)}

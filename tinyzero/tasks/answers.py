@@ -105,7 +105,7 @@ def _told(text: str, tag: str) -> list[str]:
 
 
 def _boxed_lines(text: str) -> list[str]:
-    """What each line has between its first `\\boxed{` and its last brace; its work grows with the text's length."""
+    r"""What each line has between its first `\boxed{` and its last brace."""
     lines = (line[line.find(_BOXED) + len(_BOXED) :] for line in text.split("\n") if _BOXED in line)
     return [line[: line.rfind("}")].strip() for line in lines if "}" in line]
 

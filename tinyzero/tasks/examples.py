@@ -86,9 +86,7 @@ _QUESTION = (
 def example_question() -> Task:
     """A question with its answer."""
     proposal = Proposal(kind=Question().name, program="", inputs=(), message=_QUESTION)
-    task = Question().accept(proposal, [], step=0)
-    assert isinstance(task, Task)  # noqa: S101
-    return replace(task, outputs=("5/11",))
+    return replace(Question().verify(proposal, step=0), outputs=("5/11",))
 
 
 def example_tasks() -> list[Task]:

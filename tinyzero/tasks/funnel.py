@@ -114,7 +114,7 @@ def _is_amid(place: int, rows: Sequence[tuple[Any, ...]]) -> bool:
     """Whether the one number of a row has others on both sides: no threshold lies there, but a point."""
     if any(len(row) != 1 or type(row[0]) not in (int, float) for row in rows):
         return False
-    return min(rows)[0] < rows[place][0] < max(rows)[0]
+    return bool(min(rows)[0] < rows[place][0] < max(rows)[0])
 
 
 def refuse_trivial_pairs(pairs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:

@@ -1,4 +1,4 @@
-"""Takes from a program what has no effect and that only a reader would see: text could give an answer away."""
+"""Takes from a program what has no effect and only a reader would see: text may give answers away."""
 
 import ast
 

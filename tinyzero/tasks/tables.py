@@ -1,4 +1,4 @@
-"""Programs that only look their input up: `{5: 7}[x]`, or `7 if x != 13 else 8`. There is nothing to work out."""
+"""Programs that only look their input up, such as `{5: 7}[x]`: there is nothing to work out."""
 
 import ast
 from collections.abc import Sequence

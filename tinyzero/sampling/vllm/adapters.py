@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyzero.errors import SamplerBroken
-from tinyzero.sampling.vllm.engine import Engine, HandedOver
+from tinyzero.sampling.vllm.engine import HandedOver, VllmEngine
 
 if TYPE_CHECKING:
     from tinyzero.policy import Policy
@@ -30,7 +30,7 @@ class Handover:
     has changed gets all three anew, and the old one is forgotten and removed.
     """
 
-    def __init__(self, policy: "Policy", engine: Engine, folder: Path, *, mark: str) -> None:
+    def __init__(self, policy: "Policy", engine: VllmEngine, folder: Path, *, mark: str) -> None:
         """Nothing is handed over yet.
 
         Args:
@@ -74,13 +74,13 @@ class Handover:
                 f"cannot write an adapter into {self._folder} ({error.strerror or error}); make room, or "
                 "name another folder as sampling.server_adapters"
             ) from error
-        made = HandedOver(name=f"{self._mark}-{adapter}-{self._count}", number=self._count, folder=folder)
+        current = HandedOver(name=f"{self._mark}-{adapter}-{self._count}", number=self._count, folder=folder)
         try:
-            self._engine.load(made)
+            self._engine.load(current)
         except SamplerBroken:
             shutil.rmtree(aside, ignore_errors=True)
             raise
-        return made
+        return current
 
     def _forget(self, adapter: HandedOver) -> None:
         """An engine that cannot forget does no harm: it drops what no one asks for when it needs the room."""
