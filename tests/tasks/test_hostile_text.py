@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Whatever a model writes is a proposal, a rejection, a job or a verdict; it never raises."""
 
 import sys

@@ -19,7 +19,7 @@ from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
 MAX_ATTEMPTS = 4
 """Of a run whose sandbox process keeps dying."""
 PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""A child that was killed from outside, or not forked, is repeated after these: memory may come free again."""
+"""A child that was killed from outside, or not forked, is repeated after these: memory may come free."""
 QUEUED_PER_SLOT = 3
 """Runs that wait in a zygote's socket, so that it never waits for this thread."""
 SLOTS_PER_ZYGOTE = 4

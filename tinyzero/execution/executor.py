@@ -18,9 +18,9 @@ from tinyzero.execution.link import Run
 from tinyzero.execution.plans import (
     JobPlan,
     ScriptPlan,
-    check_sources,
     check_text,
     checked_job,
+    checked_sources,
     execution_of_run,
     executions_of,
     first_runs,
@@ -100,10 +100,9 @@ class Executor:
         check_determinism: bool = False,
     ) -> list[Execution]:
         """Run one program on several inputs; the arguments are those of `Job`."""
-        check_sources(inputs)
         job = Job(
             program=program,
-            inputs=tuple(inputs),
+            inputs=checked_sources(inputs),
             is_proposal=is_proposal,
             check_determinism=check_determinism,
         )
@@ -184,8 +183,8 @@ class Executor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "an Executor cannot be copied or pickled: its processes belong to this one; make one where you need "
-            "it, or run the programs here and pass on the executions"
+            "an Executor cannot be copied or pickled, since its processes belong to this one; make one where "
+            "you need it, or run the programs here and pass on the executions"
         )
 
     def __enter__(self) -> Self:

@@ -140,18 +140,21 @@ def checked_job(job: Job) -> Job:
         TypeError: they are not; said in the caller's terms, not in ours.
     """
     check_text("program", job.program)
-    check_sources(job.inputs)
+    checked_sources(job.inputs)
     return job
 
 
-def check_sources(inputs: object) -> None:
-    """Refuse what is no list of texts; one text would otherwise be taken for a list of its letters."""
+def checked_sources(inputs: object) -> tuple[str, ...]:
+    """The texts of a list; one text by itself would otherwise be taken for a list of its letters."""
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
         raise TypeError(
-            f"inputs is a list of argument sources, such as [\"1, 'a'\"]; got {_type(inputs)} {repr(inputs)[:60]}"
+            "inputs is a list of argument sources, such as [\"1, 'a'\"]; "
+            f"got {_type(inputs)} {repr(inputs)[:60]}"
         )
-    for source in inputs:
+    sources = tuple(inputs)
+    for source in sources:
         check_text("each of inputs", source, hint=", the source of f's arguments, such as \"1, 'a'\"")
+    return sources
 
 
 def check_text(name: str, value: object, *, hint: str = "") -> None:

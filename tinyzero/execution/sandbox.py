@@ -181,13 +181,14 @@ def go_first_for_memory() -> int:
 
     Returns what the kernel then says (1000 is most), or 0 where it knows no such thing. Before files close.
     """
-    with contextlib.suppress(OSError, ValueError):
-        with open("/proc/self/oom_score_adj", "r+") as file:  # noqa: PTH123
+    path = "/proc/self/oom_score_adj"
+    try:
+        with open(path, "w") as file:  # noqa: PTH123
             file.write("1000")
-            file.flush()
-            file.seek(0)
+        with open(path) as file:  # noqa: PTH123
             return int(file.read())
-    return 0
+    except (OSError, ValueError):
+        return 0
 
 
 def forbid_files() -> int:
