@@ -172,7 +172,10 @@ def test_no_text_without_effect_reaches_a_prompt(body: str) -> None:
         (f("return x == 13"), "13"),
         (f("if x == 5:\n        return 7\n    return 9"), "5"),
         (f("if x == 5: return 7\n    elif x == 6: return 8\n    else: return 9"), "5"),
-        (f("match x:\n        case 5: return 7\n        case 'a' | 6: return 8\n        case _: return 9"), "5"),
+        (
+            f("match x:\n        case 5: return 7\n        case 'a' | 6: return 8\n        case _: return 9"),
+            "5",
+        ),
         (f("try: return {5: 7}[x]\n    except KeyError: return 0"), "5"),
         (f("return 0 if x in (5, 6) else 1"), "5"),
         (f("y = 3\n    if x == 'ab': y = 4\n    return y"), "'ab'"),
