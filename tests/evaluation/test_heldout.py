@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tinyzero.errors import ConfigError
-from tinyzero.evaluation.heldout import find_set, read_set
+from tinyzero.evaluation.heldout import HeldOutTask, find_set, read_set, spread
 from tinyzero.tasks import ALL_KINDS
+from tinyzero.types import Task
 
 RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
 
@@ -71,3 +72,16 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
 def test_a_bad_set_is_one_line_that_says_where(write, records, complaint):
     with pytest.raises(ConfigError, match=complaint):
         read_set(write(*records), {"deduction": None})
+
+
+def test_a_part_of_a_set_has_each_rows_share_evenly_spread():
+    tasks = [item(f"d{number}", "deduction") for number in range(8)]
+    tasks += [item(f"a{number}", "abduction") for number in range(4)]
+    tasks += [item("x", "abduction", "longer")]
+    assert [one.task.id for one in spread(tasks, 6)] == ["d0", "d2", "d4", "d6", "a0", "a2", "x"]
+    assert spread(tasks, 13) == spread(tasks, 99) == spread(tasks, None) == tasks
+
+
+def item(name, kind, stratum=""):
+    task = Task(id=name, kind=kind, program="", inputs=(), outputs=())
+    return HeldOutTask(task=task, stratum=stratum)

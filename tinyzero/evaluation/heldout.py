@@ -84,6 +84,22 @@ def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
     return HeldOutSet(name=_name(path), tasks=tuple(tasks.values()))
 
 
+def spread(tasks: Sequence[HeldOutTask], count: int | None) -> Sequence[HeldOutTask]:
+    """About `count` of the tasks, each row's share of them, evenly over the row; all of them for None."""
+    if count is None or count >= len(tasks):
+        return tasks
+    rows: dict[str, list[HeldOutTask]] = {}
+    for item in tasks:
+        rows.setdefault(f"{item.task.kind}/{item.stratum}", []).append(item)
+    return [item for row in rows.values() for item in _evenly(row, round(count * len(row) / len(tasks)))]
+
+
+def _evenly(row: Sequence[HeldOutTask], count: int) -> list[HeldOutTask]:
+    """At least one of them."""
+    kept = max(1, count)
+    return [row[place * len(row) // kept] for place in range(kept)]
+
+
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()

@@ -52,7 +52,7 @@ def _score_proposal(
 ) -> Rollout:
     if isinstance(outcome, Rejection):
         return Rollout(answer=answer, reward=rejection_reward(outcome, config), rejection=outcome)
-    reward = proposer_reward(solve_rates[outcome.task.id], outcome.bonuses)
+    reward = proposer_reward(solve_rates[outcome.task.id], config, outcome.bonuses)
     return Rollout(answer=answer, reward=reward, task_id=outcome.task.id)
 
 

@@ -11,7 +11,8 @@ from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
 
 _STEPS_BETWEEN_HEADERS = 20
-_QUIET_EVENTS = {"checkpoint", "measuring", "measured", "seeding", "seeded"}  # expected, and no news
+# Expected, and no news:
+_QUIET_EVENTS = {"checkpoint", "measuring", "measured", "answered", "seeding", "seeded"}
 _FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
 
 Metrics = Mapping[str, float]

@@ -134,16 +134,21 @@ def events_of(records: Iterable[Record]) -> list[Event]:
 
 def comparison_of(record: Record) -> Comparison | None:
     """The before/after table, None where it holds nothing that can be shown."""
-    rows = record.get("rows")
-    found = [row for item in rows if (row := _row(item))] if isinstance(rows, list) else []
+    found = _rows(record.get("rows"))
     if not found:
         return None
     return Comparison(
         set_name=_text(record.get("set")),
         attempts=whole(record.get("attempts")),
         step=whole(record.get("step")),
-        rows=tuple(found),
+        rows=found,
+        others=_rows(record.get("others")),
+        untrained=_rows(record.get("untrained")),
     )
+
+
+def _rows(items: object) -> tuple[Row, ...]:
+    return tuple(row for item in items if (row := _row(item))) if isinstance(items, list) else ()
 
 
 def _row(item: object) -> Row | None:
