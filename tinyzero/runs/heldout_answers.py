@@ -1,4 +1,4 @@
-"""What a model said to the same few held-out tasks as it was trained, from a run's `answered` events. Pure."""
+"""What a model said to the same held-out tasks over its training, from a run's `answered` events. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,24 +5,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from random import Random
 
 from learning.arms import ARMS
-from tinyzero import advantages
+from learning.controls import CHANGES, ChangedRewards
 from tinyzero.assembly import assemble
-from tinyzero.config import Config, load_config
+from tinyzero.config import load_config
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.recorder import Recorder
 from tinyzero.runs.folder import RunFolder, is_run
-from tinyzero.trainer import Game, Trainer
-from tinyzero.types import Role, Rollout, Round
+from tinyzero.trainer import Trainer
 
-PROBE_EVERY = 20
 RUNS = Path("runs/nano-learning")
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 _ONE_RUN = Path(__file__).parents[1] / "nano_learning.py"
 
 
@@ -49,46 +45,15 @@ def train(output: Path, arm: str, seed: int) -> None:
 @contextmanager
 def open_trainer(output: Path, arm: str, seed: int, *, is_recorded: bool = True) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
-    settings = [f"run.seed={seed}", "hardware.threads=1", f"evaluation.every_steps={PROBE_EVERY}"]
+    settings = [f"run.seed={seed}", "hardware.threads=1"]
     config = load_config("nano-cpu", [*settings, *ARMS[arm].settings])
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print)) if is_recorded else ()
     with run.exclusive(), assemble(run.config(), run, observers) as trainer:
-        if ARMS[arm].is_shuffled:
-            trainer.game = ShuffledRewards(trainer.game, config)
+        if (rewards := ARMS[arm].rewards) != "true":
+            trainer.game = ChangedRewards(trainer.game, config, CHANGES[rewards])
         yield trainer
 
 
 def run_path(output: Path, arm: str, seed: int) -> Path:
     return output / f"{arm.replace(' ', '_')}-{seed}"
-
-
-class ShuffledRewards:
-    """A game whose rewards have nothing to do with what was played."""
-
-    def __init__(self, game: Game, config: Config) -> None:
-        self._game = game
-        self._config = config
-
-    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
-        return self._game.prepare(step)
-
-    def play(self, step: int) -> Round:
-        played = self._game.play(step)
-        rollouts = list(played.rollouts)
-        for role in Role:
-            places = [index for index, rollout in enumerate(rollouts) if rollout.prompt.role is role]
-            rewards = [rollouts[index].reward for index in places]
-            Random(f"{self._config.run.seed}/{step}/shuffle/{role}").shuffle(rewards)
-            for index, reward in zip(places, rewards, strict=True):
-                rollouts[index] = replace(rollouts[index], reward=reward)
-        return replace(played, rollouts=rollouts, advantages=self._advantages(rollouts))
-
-    def _advantages(self, rollouts: Sequence[Rollout]) -> list[float]:
-        return advantages.estimate(rollouts, self._config.advantages)
-
-    def save(self, folder: Path) -> None:
-        self._game.save(folder)
-
-    def load(self, folder: Path) -> None:
-        self._game.load(folder)
