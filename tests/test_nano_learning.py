@@ -142,12 +142,9 @@ def one_run(tmp_path, monkeypatch):
     write(run.events, [measured(0, 0.1), {"event": "checkpoint", "step": 1}, measured(1, 0.2)])
     metrics = dict.fromkeys(report.PLAYED.values(), 0.5) | {"time/step_s": 30.0}
     nodes = "proposer/program_nodes"
-    write(
-        run.metrics,
-        [{"step": 1, **metrics, nodes: 20.0, **held_out(0.2)}, {"step": 2, "time/step_s": 0.0, nodes: 30.0}],
-    )
-    with run.metrics.open("a") as file:
-        file.write(json.dumps({"step": 3, **metrics, nodes: 40.0}) + "\n")
+    first = {"step": 1, **metrics, nodes: 20.0, **held_out(0.2)}
+    silent = {"step": 2, "time/step_s": 0.0, nodes: 30.0}
+    write(run.metrics, [first, silent, {"step": 3, **metrics, nodes: 40.0}])
     checkpoints.write(run, 3, {"probe": Measured()}, {})
     run.write_evaluation(
         {
