@@ -19,7 +19,8 @@ def call_flat(call: Callable[[list[T]], Sequence[R]], nested: Sequence[Sequence[
 def run_where_needed(
     run_jobs: Callable[[list[Job]], Sequence[list[Execution]]], work: Iterable[Job | R]
 ) -> list[list[Execution] | R]:
-    """Run the jobs among `work` in one batch; what is no job passes through in its place."""
+    """Run the jobs among `work` in one batch, equal ones once; what is no job passes through in its place."""
     items = list(work)
-    executions = iter(run_jobs([item for item in items if isinstance(item, Job)]))
-    return [next(executions) if isinstance(item, Job) else item for item in items]
+    jobs = list(dict.fromkeys(item for item in items if isinstance(item, Job)))
+    executions = dict(zip(jobs, run_jobs(jobs), strict=True))
+    return [executions[item] if isinstance(item, Job) else item for item in items]
