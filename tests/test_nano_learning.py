@@ -8,7 +8,7 @@ import pytest
 
 from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config, load_config
-from tinyzero.runs import checkpoints
+from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask
 from tinyzero.runs.folder import RunFolder
 from tinyzero.types import (
     Answer,
@@ -18,6 +18,7 @@ from tinyzero.types import (
     Role,
     Rollout,
     Round,
+    Task,
     Verdict,
     VerdictStatus,
 )
@@ -133,10 +134,9 @@ def test_every_arm_is_the_preset_with_as_little_changed_as_can_be():
 @pytest.fixture
 def one_run(tmp_path, monkeypatch):
     """A finished run of two steps, and docs to write into."""
-    from learning import lengths, report
+    from learning import report
 
     monkeypatch.setattr(report, "DOCS", tmp_path / "docs")
-    monkeypatch.setattr(lengths, "body_lines", lambda: {"a": 1, "b": 2, "c": 2, "elsewhere": 3})
     (tmp_path / "docs").mkdir()
     run = RunFolder.create(tmp_path / "runs", "frozen_proposer-2", Config())
     write(run.events, [measured(0, 0.1), {"event": "checkpoint", "step": 1}, measured(1, 0.2)])
@@ -145,7 +145,8 @@ def one_run(tmp_path, monkeypatch):
     first = {"step": 1, **metrics, nodes: 20.0, **held_out(0.2)}
     silent = {"step": 2, "time/step_s": 0.0, nodes: 30.0}
     write(run.metrics, [first, silent, {"step": 3, **metrics, nodes: 40.0}])
-    checkpoints.write(run, 3, {"probe": Measured()}, {})
+    rungs = [(0, {"1 line": 0.0, "2 lines": 0.5}), (3, {"1 line": 1.0, "2 lines": 0.75})]
+    write(run.path / "ladder.jsonl", [{"step": step, "rates": rates} for step, rates in rungs])
     run.write_evaluation(
         {
             "rows": [ended("sampled", 0.1, 0.2), ended("greedy", 0.25, 0.5)],
@@ -161,13 +162,6 @@ def one_run(tmp_path, monkeypatch):
     return tmp_path
 
 
-class Measured:
-    def save(self, folder):
-        ends = {"first": {"a": 0, "b": 0, "c": 1}, "last": {"a": 1, "b": 1, "c": 1}}
-        content = {end: {"rates": {"greedy": rates}} for end, rates in ends.items()}
-        (folder / "heldout.json").write_text(json.dumps(content))
-
-
 def test_the_report_has_a_line_an_arm_and_a_run_and_what_was_played(one_run):
     from learning import report
 
@@ -179,7 +173,7 @@ def test_the_report_has_a_line_an_arm_and_a_run_and_what_was_played(one_run):
             "| 0.50 to 0.50 | 0.20 to 0.30 | 0.20 to 0.90 | 12 to 45 |"
         ],
         ["| frozen proposer | 30.0 to 30.0 | 0.50 to 0.50 | 0.50 to 0.50 | 0.50 to 0.50 | 0.50 to 0.50 |"],
-        ["| frozen proposer | 0.00 to 1.00 | 0.50 to 1.00 |"],
+        ["| frozen proposer | 0.00 to 1.00 | 0.50 to 0.75 |"],
     ]
 
 
@@ -194,10 +188,19 @@ def test_the_figures_are_kept_with_the_curve_from_the_base_on(one_run):
     ]
     assert result["played"]["program_nodes"] == [20.0, 30.0, 40.0]
     assert result["played"]["own_accuracy"] == [0.5, None, 0.5]
-    assert result["by_length"]["2"] == {"tasks": 2, "before": 0.5, "after": 1.0}
+    assert result["ladder"]["3"] == {"1 line": 1.0, "2 lines": 0.75}
     assert (result["arm"], result["seed"], result["minutes"]) == ("frozen proposer", 2, 1.0)
     assert "held-out accuracy" in (one_run / "docs" / "nano-learning.svg").read_text()
     assert "syntax nodes" in (one_run / "docs" / "nano-coevolution.svg").read_text()
+
+
+def test_a_ladder_has_a_rate_for_each_length():
+    from learning.lengths import by_stratum
+
+    tasks = [Task(id=name, kind="deduction", program="", inputs=(), outputs=()) for name in "abc"]
+    rungs = zip(tasks, ("1 line", "2 lines", "2 lines"), strict=True)
+    ladder = HeldOutSet(name="x", tasks=tuple(HeldOutTask(task=task, stratum=rung) for task, rung in rungs))
+    assert by_stratum(ladder, {"a": 0, "b": 1, "c": 0}) == {"1 line": 0, "2 lines": 0.5}
 
 
 def test_windows_are_means_of_what_is_there():

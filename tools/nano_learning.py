@@ -16,7 +16,7 @@ from pathlib import Path
 
 from learning.arms import ARMS, LEARNING
 from learning.report import write_report
-from learning.runs import RUNS, SEEDS, open_trainer, run_all, train
+from learning.runs import RUNS, SEEDS, measure_base, open_trainer, run_all, train
 
 from tinyzero.comparison import Comparison
 from tinyzero.observers.comparison import comparison_lines
@@ -35,11 +35,13 @@ def main() -> int:
         run_all(options.output, options.arms, options.seeds, options.jobs)
     elif options.command == "one":
         train(options.output, options.arm, options.seed)
+    elif options.command == "base":
+        measure_base(options.output, options.seed)
     elif options.command == "report":
         print(write_report(options.output, LEARNING))
     else:
         folder = options.output / "check"
-        with open_trainer(folder, options.arm, options.seed, is_recorded=False) as trainer:
+        with open_trainer(folder, options.arm, options.seed) as trainer:
             comparison = begin(trainer)
         return judge(comparison)
     return 0
@@ -47,7 +49,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=("run", "one", "report", "check"))
+    parser.add_argument("command", choices=("run", "base", "one", "report", "check"))
     parser.add_argument("--output", type=Path, default=RUNS, help="folder of the runs")
     parser.add_argument("--arms", nargs="+", choices=LEARNING, default=list(LEARNING))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)

@@ -1,6 +1,7 @@
 """Finding and reading sets of held-out tasks."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -74,12 +75,19 @@ def test_a_bad_set_is_one_line_that_says_where(write, records, complaint):
         read_set(write(*records), {"deduction": None})
 
 
-def test_a_part_of_a_set_has_each_rows_share_evenly_spread():
-    tasks = [item(f"d{number}", "deduction") for number in range(8)]
-    tasks += [item(f"a{number}", "abduction") for number in range(4)]
+def test_a_part_of_a_set_has_each_rows_share_and_is_always_the_same():
+    tasks = [item(f"d{number}", "deduction") for number in range(80)]
+    tasks += [item(f"a{number}", "abduction") for number in range(40)]
     tasks += [item("x", "abduction", "longer")]
-    assert [one.task.id for one in spread(tasks, 6)] == ["d0", "d2", "d4", "d6", "a0", "a2", "x"]
-    assert spread(tasks, 13) == spread(tasks, 99) == spread(tasks, None) == tasks
+    part = spread(tasks, 60)
+    # 60 of 121: 40 of 80, 20 of 40, and one of a row that has half of one.
+    assert Counter(one.row for one in part) == {"deduction": 40, "abduction": 20, "longer": 1}
+    assert len({one.task.id for one in part}) == 61
+    assert part == spread(tasks, 60)
+    assert [one for one in tasks if one in part] == list(part)
+    lengths = Counter(int(one.task.id[1:]) % 4 for one in part if one.row == "deduction")
+    assert min(lengths.values()) >= 5  # a file whose lengths take turns gives some of each
+    assert spread(tasks, 121) == spread(tasks, 999) == spread(tasks, None) == tasks
 
 
 def item(name, kind, stratum=""):

@@ -88,7 +88,7 @@ class HeldOutProbe:
         evaluation = self.config.evaluation
         few, every = _tasks(self._few), _tasks(self.held_out.tasks)
         sampled = self._answer(few, SAMPLED, evaluation.attempts, self.config.sampling.temperature)
-        rates = {**sampled_scores(sampled), **group_scores(sampled), GREEDY: self._greedy_rates(every)}
+        rates = {**sampled_scores(sampled), **group_scores(sampled), GREEDY: self.greedy_rates(every)}
         return {**rates, **self._curve(few)} if self.first is None and evaluation.curve else rates
 
     def _few_rates(self) -> dict[str, Rates]:
@@ -96,7 +96,7 @@ class HeldOutProbe:
         evaluation, few = self.config.evaluation, _tasks(self._few)
         attempts = evaluation.attempts_between or evaluation.attempts
         sampled = self._answer(few, SAMPLED, attempts, self.config.sampling.temperature)
-        return {**sampled_scores(sampled), GREEDY: self._greedy_rates(few)}
+        return {**sampled_scores(sampled), GREEDY: self.greedy_rates(few)}
 
     def _curve(self, tasks: Sequence[Task]) -> dict[str, Rates]:
         """What a lower temperature alone would gain, measured with half of the attempts."""
@@ -106,7 +106,8 @@ class HeldOutProbe:
             for temperature in LOWER_TEMPERATURES
         }
 
-    def _greedy_rates(self, tasks: Sequence[Task]) -> Rates:
+    def greedy_rates(self, tasks: Sequence[Task]) -> Rates:
+        """Of these tasks, as the policy is now: 1 or 0 each."""
         self._greedy = self._answer(tasks, GREEDY, 1, 0.0)
         return solve_rates(self._greedy)
 

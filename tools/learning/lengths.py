@@ -1,33 +1,76 @@
-"""How solve rates depend on the length of programs: the held-out tasks as a ladder."""
+"""How solve rates depend on the length of programs: a ladder of deduction tasks, measured on the way."""
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from tinyzero.evaluation.heldout import read_set
+from tinyzero.evaluation.heldout import HeldOutSet, read_set
+from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.policy import resolve_base
 from tinyzero.runs import checkpoints
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.records import RecordWriter, read
 from tinyzero.tasks import KINDS
+from tinyzero.trainer import Trainer
+
+_FILE = "ladder.jsonl"
 
 
-def rates_by_length(run: RunFolder) -> dict[str, dict[str, float]]:
-    """Body lines -> greedy solve rate before and after, over the tasks that have a program to run."""
-    first, last = (end["rates"]["greedy"] for end in measured_ends(run))
-    ladder: dict[str, list[str]] = {}
-    for task, length in body_lines().items():
-        if task in first and task in last:
-            ladder.setdefault(str(length), []).append(task)
-    return {
-        length: {
-            "tasks": len(tasks),
-            "before": fmean(first[task] for task in tasks),
-            "after": fmean(last[task] for task in tasks),
-        }
-        for length, tasks in sorted(ladder.items(), key=lambda item: int(item[0]))
-    }
+def find_ladder(base: str) -> HeldOutSet | None:
+    """The ladder that lies beside a base model: its strata are lengths."""
+    path = Path(resolve_base(base)) / _FILE
+    return read_set(path, KINDS) if path.is_file() else None
+
+
+class LadderObserver:
+    """Measures the ladder whenever held-out tasks are measured, into the run's folder."""
+
+    def __init__(self, trainer: Trainer, ladder: HeldOutSet) -> None:
+        self._trainer = trainer
+        self._ladder = ladder
+        self._writer = RecordWriter(trainer.run.path / _FILE)
+
+    def on_start(self, start: object) -> None:
+        pass
+
+    def on_step(self, report: object) -> None:
+        pass
+
+    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+        if name == "measured":
+            self._writer.append({"step": detail["step"], "rates": rates_now(self._trainer, self._ladder)})
+
+    def on_end(self, summary: object) -> None:
+        self._writer.close()
+
+
+def rates_now(trainer: Trainer, ladder: HeldOutSet) -> dict[str, float]:
+    """Stratum -> greedy solve rate of the policy as it is."""
+    assert isinstance(trainer.probe, HeldOutProbe)  # noqa: S101
+    probe = HeldOutProbe(
+        held_out=ladder,
+        sampler=trainer.probe.sampler,
+        runner=trainer.probe.runner,
+        kinds=KINDS,
+        config=trainer.config,
+    )
+    return by_stratum(ladder, probe.greedy_rates([item.task for item in ladder.tasks]))
+
+
+def by_stratum(ladder: HeldOutSet, rates: Mapping[str, float]) -> dict[str, float]:
+    groups: dict[str, list[float]] = {}
+    for item in ladder.tasks:
+        groups.setdefault(item.row, []).append(rates[item.task.id])
+    return {name: fmean(group) for name, group in groups.items()}
+
+
+def read_ladder(run: RunFolder) -> dict[int, dict[str, float]]:
+    """Step -> stratum -> greedy solve rate, in the order of steps; empty where it was not measured."""
+    path = run.path / _FILE
+    records = {record["step"]: record["rates"] for record in read(path)} if path.is_file() else {}
+    return dict(sorted(records.items()))
 
 
 def measured_ends(run: RunFolder) -> tuple[Mapping[str, Mapping[str, Mapping[str, float]]], ...]:
@@ -36,10 +79,3 @@ def measured_ends(run: RunFolder) -> tuple[Mapping[str, Mapping[str, Mapping[str
     assert folder is not None, f"{run.path} is finished and has no checkpoint"  # noqa: S101
     saved = json.loads((folder / "probe" / "heldout.json").read_text(encoding="utf-8"))
     return saved["first"], saved["last"]
-
-
-@cache
-def body_lines() -> Mapping[str, int]:
-    """Id of nano's held-out tasks of deduction -> lines of the program below `def`."""
-    tasks = [item.task for item in read_set(Path(resolve_base("nano")) / "heldout.jsonl", KINDS).tasks]
-    return {task.id: task.program.count("\n") for task in tasks if task.kind == "deduction"}

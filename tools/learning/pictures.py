@@ -49,7 +49,14 @@ def draw_coevolution(results: Sequence[Result], path: Path) -> None:
         name: [(result["arm"], in_windows(result["played"][name])) for result in results]
         for name in COEVOLUTION
     }
-    draw({title: curves[name] for name, title in COEVOLUTION.items()}, path, columns=3)
+    ladder = [(result["arm"], of_ladder(result["ladder"])) for result in results if result["ladder"]]
+    panels = {title: curves[name] for name, title in COEVOLUTION.items()}
+    draw({**panels, "fixed ladder solved, 1 to 10 lines": ladder}, path, columns=2)
+
+
+def of_ladder(rates: Mapping[int, Mapping[str, float]]) -> Points:
+    """The mean over the lengths, which count alike."""
+    return [(int(step), fmean(strata.values())) for step, strata in rates.items()]
 
 
 def in_windows(values: Sequence[float | None]) -> Points:

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from learning.intervals import t_interval
-from learning.lengths import rates_by_length
+from learning.lengths import read_ladder
 from learning.pictures import draw_coevolution, draw_learning
 from tinyzero.runs.folder import RunFolder, runs_in
 from tinyzero.runs.records import read
@@ -40,7 +40,7 @@ def write_report(output: Path, arms: Sequence[str]) -> str:
     (DOCS / "measurements" / "nano-learning.json").write_text(text + "\n", encoding="utf-8")
     draw_learning(results, DOCS / "nano-learning.svg")
     draw_coevolution(results, DOCS / "nano-coevolution.svg")
-    tables = (arm_table, run_table, coevolution_table, length_table)
+    tables = (arm_table, run_table, coevolution_table, ladder_table)
     return "\n\n".join(table(results) for table in tables)
 
 
@@ -57,7 +57,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "curve": curve(run, lines),
         "played": {name: [rounded(line.get(key)) for line in lines] for name, key in PLAYED.items()},
         "end": {name: round(mean_of(lines[-LAST_STEPS:], key), 3) for name, key in PLAYED.items()},
-        "by_length": rates_by_length(run),
+        "ladder": read_ladder(run),
         "environment": run.environment(),
     }
 
@@ -140,20 +140,29 @@ def played(group: Sequence[Result], name: str, part: slice) -> float:
     return fmean(values) if values else float("nan")
 
 
-def length_table(results: Sequence[Result]) -> str:
-    """A line per arm: greedy accuracy by the body lines of the programs, mean over the seeds."""
-    lengths = sorted({int(length) for result in results for length in result["by_length"]})
+def ladder_table(results: Sequence[Result]) -> str:
+    """A line per arm: greedy accuracy by the length of the programs, before and after; seeds averaged."""
+    measured = [result for result in results if result["ladder"]]
+    strata = list(dict.fromkeys(name for result in measured for name in ends(result)[0]))
     lines = [
-        [arm, *(of_length(group, str(length)) for length in lengths)]
-        for arm, group in by_arm(results).items()
+        [
+            arm,
+            *(
+                f"{fmean(first[name] for first, _ in pairs):.2f} to "
+                f"{fmean(last[name] for _, last in pairs):.2f}"
+                for name in strata
+            ),
+        ]
+        for arm, group in by_arm(measured).items()
+        if (pairs := [ends(result) for result in group])
     ]
-    return markdown(["arm", *map(str, lengths)], lines)
+    return markdown(["arm", *strata], lines)
 
 
-def of_length(group: Sequence[Result], length: str) -> str:
-    ends = [result["by_length"][length] for result in group if length in result["by_length"]]
-    before, after = (fmean(end[side] for end in ends) for side in ("before", "after"))
-    return f"{before:.2f} to {after:.2f}"
+def ends(result: Result) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """The first and the last measurement of the ladder."""
+    rates = list(result["ladder"].values())
+    return rates[0], rates[-1]
 
 
 def by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from learning.arms import ARMS
 from learning.controls import CHANGES, ChangedRewards
+from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config
 from tinyzero.observers.plain import PlainObserver
@@ -23,36 +25,64 @@ _ONE_RUN = Path(__file__).parents[1] / "nano_learning.py"
 
 
 def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) -> None:
-    """Seeds first, so that an early stop leaves whole comparisons."""
+    """The base of every seed, then the runs; seeds first, so that an early stop leaves whole comparisons."""
+    start = [sys.executable, str(_ONE_RUN)]
+    bases = [[*start, "base", "--output", str(output), "--seed", str(seed)] for seed in seeds]
+    runs = [
+        [*start, "one", "--output", str(output), "--arm", arm, "--seed", str(seed)]
+        for seed, arm in product(seeds, arms)
+    ]
     with ThreadPoolExecutor(jobs) as pool:
-        commands = [
-            [sys.executable, str(_ONE_RUN), "one", "--output", str(output), "--arm", arm, "--seed", str(seed)]
-            for seed, arm in product(seeds, arms)
-        ]
-        for process in pool.map(lambda command: subprocess.run(command, check=True), commands):
-            process.check_returncode()
+        for commands in (bases, runs):
+            for process in pool.map(lambda command: subprocess.run(command, check=True), commands):
+                process.check_returncode()
+
+
+def measure_base(output: Path, seed: int) -> None:
+    """The untrained model's scores, which all arms of a seed share; measured once."""
+    folder = base_path(output, seed)
+    if (folder / "heldout.json").is_file():
+        return
+    with TemporaryDirectory() as aside, open_trainer(Path(aside), "trained", seed) as trainer:
+        assert trainer.probe is not None, "nano has held-out tasks"  # noqa: S101
+        trainer.probe.measure(0, is_end=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer.probe.save(folder)
 
 
 def train(output: Path, arm: str, seed: int) -> None:
     """One run, or the rest of it."""
     with open_trainer(output, arm, seed) as trainer:
-        if trainer.run.read_evaluation() is None:
-            trainer.train()
-        else:
+        if trainer.run.read_evaluation() is not None:
             print(f"{trainer.run.path} is finished")
+            return
+        base = base_path(output, seed)
+        if trainer.steps_done == 0 and trainer.probe is not None and base.is_dir():
+            trainer.probe.load(base)
+        recorder = Recorder(trainer.run, preset="nano-cpu")
+        trainer.observers = (recorder, PlainObserver(print), *ladder_observers(trainer))
+        trainer.train()
+
+
+def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
+    ladder = find_ladder(trainer.config.model.base)
+    return [] if ladder is None else [LadderObserver(trainer, ladder)]
 
 
 @contextmanager
-def open_trainer(output: Path, arm: str, seed: int, *, is_recorded: bool = True) -> Iterator[Trainer]:
+def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
-    settings = [f"run.seed={seed}", "hardware.threads=1"]
-    config = load_config("nano-cpu", [*settings, *ARMS[arm].settings])
+    settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings]
+    config = load_config("nano-cpu", settings)
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
-    observers = (Recorder(run, preset="nano-cpu"), PlainObserver(print)) if is_recorded else ()
-    with run.exclusive(), assemble(run.config(), run, observers) as trainer:
+    with run.exclusive(), assemble(run.config(), run) as trainer:
         if (rewards := ARMS[arm].rewards) != "true":
             trainer.game = ChangedRewards(trainer.game, config, CHANGES[rewards])
         yield trainer
+
+
+def base_path(output: Path, seed: int) -> Path:
+    return output / f"base-{seed}"
 
 
 def run_path(output: Path, arm: str, seed: int) -> Path:
