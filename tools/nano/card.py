@@ -143,16 +143,17 @@ self-play can be watched on any CPU without a download. It proposes and solves s
 nothing else. Load it with `model.base = "nano"` and `prompts.style = "compact"`; it has never seen the other
 style.
 
-**What self-play can find in it.** Nano can work a task out step by step within `<think>` ... `</think>`, and is
-then right far more often, but it seldom does: pretraining ends with lessons that mostly answer at once, and
-are partly wrong on purpose. Self-play that rewards right answers selects the better way and strengthens it. It
-does not create that ability: it was latent, because pretraining put it there. The literature finds the same of
-real models, whose reasoning is in the base before reinforcement learning brings it out.
+**What self-play can find in it.** Nano can trace a program step by step within `<think>` ... `</think>`. In
+deduction it is then right far more often; in abduction a little, and in induction hardly (the table below).
+But it seldom thinks: pretraining ends with lessons that mostly answer at once, and are partly wrong on
+purpose. Self-play that rewards right answers selects the better way and strengthens it. It does not create
+that ability: it was latent, because pretraining put it there. The literature says the same of much of what
+reinforcement learning brings out in real models.
 
 - Architecture: Qwen3, {layers} layers, width {width}, {vocabulary} tokens, context {context}; float32.
 - Tokenizer: byte-level BPE; digits and the characters inside string literals stay single.
-- Made by `python tools/pretrain_nano.py --work DIR {command}` in {minutes} minutes
-  on one core of a busy machine (and part of a second one), from {tokens} million tokens.
+- Made by `python tools/pretrain_nano.py --work DIR {command}`
+  in {minutes} minutes on one core of a busy machine (and part of a second one), from {tokens} million tokens.
 - Recipe: `{recipe}`
 - Lessons: {mixture}. In two phases:
 {phases}
@@ -178,6 +179,8 @@ The same with the choice taken away: the first token is `<think>` (thinking), or
 first {forced} held-out tasks, those of 1 to {longest} body lines.
 
 {ways}
+
+Tokens are those of sampled answers.
 
 ## Longer and longer programs
 

@@ -1,7 +1,7 @@
-"""A lean forward pass for training on a CPU: the logits of transformers' Qwen3, in half the time.
+"""A lean forward pass for training on a CPU: the logits of transformers' Qwen3, with less work.
 
-The matrix products are computed in bfloat16, which newer CPUs multiply several times as fast; everything else,
-and the weights themselves, stay in float32.
+The matrix products are computed in bfloat16, which newer CPUs multiply several times as fast; everything
+else, and the weights themselves, stay in float32.
 """
 
 import torch

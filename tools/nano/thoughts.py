@@ -1,8 +1,8 @@
 """Reasoning for lessons: a `<think>` block that ends right, and the answer behind it.
 
-deduction: a trace of the call. abduction and induction: a guess, traced and compared with what is asked for,
-and another guess until the comparison holds. The tokens of a wrong guess are not scored: pretraining shows how
-to check and what to do after a failure, and does not teach to guess wrong.
+Deduction: a trace of the call. Abduction and induction: a guess, traced and compared with what is asked for,
+and another guess until the comparison holds. The tokens of a wrong guess are not scored: pretraining shows
+how to check and what to do after a failure, and does not teach to guess wrong.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,7 +41,7 @@ class _Tracer:
 
     def call(self, source: str, arguments: Sequence[object]) -> Any:  # noqa: ANN401
         (function,) = ast.parse(source).body
-        assert isinstance(function, ast.FunctionDef)
+        assert isinstance(function, ast.FunctionDef)  # noqa: S101 (for the type checker)
         names = (argument.arg for argument in function.args.args)
         self._names = dict(zip(names, copy.deepcopy(arguments), strict=True))
         try:
@@ -154,7 +154,7 @@ class _Tracer:
         node = copy.deepcopy(expression)
         (loop,) = node.generators
         loop.iter = ast.Constant(self._value(loop.iter))
-        assert isinstance(loop.target, ast.Name)
+        assert isinstance(loop.target, ast.Name)  # noqa: S101 (for the type checker)
         known = {name: value for name, value in self._names.items() if name != loop.target.id}
         filled: ast.expr = _Fill(known).visit(node)
         return filled
@@ -166,5 +166,5 @@ class _Fill(ast.NodeTransformer):
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 (the name that ast looks for)
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.Constant(self._values[node.id]) if node.id in self._values else node

@@ -1,6 +1,5 @@
 """Pretraining in phases, with Muon and AdamW; it can be interrupted, and goes on where it was."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -129,7 +128,7 @@ class Trainer:
         }
         draft = self._state_file.with_suffix(".part")
         torch.save(state, draft)
-        os.replace(draft, self._state_file)
+        draft.replace(self._state_file)
 
     def _load(self) -> None:
         state: dict[str, Any] = torch.load(self._state_file)
