@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import PLAIN_ROWS, REFUSED, RIGHT, make_family
+from families import PEFT_WARNINGS, PLAIN_ROWS, REFUSED, RIGHT, make_family
 
-from tinyzero.config import ModelConfig, PolicyConfig, SamplingConfig
-from tinyzero.errors import ModelLoadError, SamplerBroken
+from tinyzero.config import Config, ModelConfig, PolicyConfig, SamplingConfig, load_config
+from tinyzero.errors import ExportError, ModelLoadError, SamplerBroken
+from tinyzero.hub.exportable import check_exportable
 from tinyzero.learning.scoring import score_completions
 from tinyzero.policy import load_policy
 from tinyzero.sampling.builtin import BuiltinSampler
@@ -17,6 +18,7 @@ from tinyzero.sampling.canary import check_policy
 from tinyzero.sampling.reach import lengths_to_try, text_of
 from tinyzero.types import Prompt, Role, SamplingRequest
 
+pytestmark = PEFT_WARNINGS
 DOCS = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 QUICK = {"llama", "mistral with a window", "phi3 with longrope", "biogpt", "mpt", "stablelm", "deepseek_v3"}
 """One of each kind of trouble; the others are slow, all together."""
@@ -70,7 +72,9 @@ def naive(policy, completion):
 
 
 def distance(scores, others):
-    return max(abs(a - b) for row, other in zip(scores, others, strict=True) for a, b in zip(row, other, strict=True))
+    return max(
+        abs(a - b) for row, other in zip(scores, others, strict=True) for a, b in zip(row, other, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", families(RIGHT))
@@ -86,6 +90,18 @@ def test_all_that_computes_the_policy_computes_the_same(name, tmp_path):
     assert distance(score(), expected) < 5e-5
     if verdict.shares_prompts:
         assert distance(score(shares_prompts=True), expected) < 5e-5
+    assert is_exportable(tmp_path / "model", policy) == (rows("Right")[name] == "yes")
+
+
+def is_exportable(base, policy):
+    tree = load_config("nano-cpu").model_dump()
+    tree["model"] |= {"base": str(base), "quantization": "none"}
+    tree["policy"]["adapters"] = "shared"
+    try:
+        check_exportable(Config.model_validate(tree), policy.save)
+    except ExportError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", families(REFUSED))

@@ -13,7 +13,7 @@ from tinyzero.policy.pieces import Reader, thought_tag
 from tinyzero.tasks import ALL_KINDS
 from tinyzero.tasks.answers import final_part, proposal_parts, written_program
 from tinyzero.tasks.question import read_answer
-from tinyzero.types import Answer, Completion, Prompt, Rejection, Role, Verdict, VerdictStatus
+from tinyzero.types import Answer, Completion, Prompt, Rejection, Role
 
 TURNS = "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] }}<|end|>{% endfor %}"
 OPENING = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -35,26 +35,35 @@ def llama(*, special=("<s>", "</s>")):
     letters = ["▁", *(chr(code) for code in range(33, 127)), "\n"]
     vocabulary = {token: place for place, token in enumerate(["<unk>", *special, *letters])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 @pytest.mark.parametrize(
     ("form", "written"),
-    [("%d %b %Y", "26 Jul 2024"), ("%B %d, %Y", "July 26, 2024"), ("%Y-%m-%d", "2024-07-26"), ("%-d.%-m.", "26.7.")],
+    [
+        ("%d %b %Y", "26 Jul 2024"),
+        ("%B %d, %Y", "July 26, 2024"),
+        ("%Y-%m-%d", "2024-07-26"),
+        ("%-d.%-m.", "26.7."),
+    ],
 )
 def test_a_template_that_asks_for_the_day_is_told_the_same_one_always(form, written):
-    template = f"{{%- if strftime_now is defined %}}{{{{ strftime_now('{form}') }}}}|{{%- endif %}}{CHAT_TEMPLATE}"
+    template = (
+        f"{{%- if strftime_now is defined %}}{{{{ strftime_now('{form}') }}}}|{{%- endif %}}{CHAT_TEMPLATE}"
+    )
     frame = Frame(make_tokenizer(chat_template=template))
     assert frame.render(["hi"]).startswith(f"{written}|")
     assert datetime.now().date() != TODAY
-    assert Frame(make_tokenizer(chat_template=template), date(2031, 2, 3)).render(["hi"]) != frame.render(["hi"])
+    assert Frame(make_tokenizer(chat_template=template), date(2031, 2, 3)).render(["hi"]) != frame.render(
+        ["hi"]
+    )
 
 
 @pytest.mark.parametrize("template", ["<|im_start|> $A <|endoftext|>", "$A <|endoftext|>", "<|im_start|> $A"])
@@ -72,7 +81,7 @@ def test_nothing_that_a_tokenizer_adds_ends_a_prompt(template):
 def test_a_template_that_wants_a_message_in_parts_gets_it():
     template = CHAT_TEMPLATE.replace(
         "{{ message['content'] }}",
-        "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}",
+        "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}",
     )
     assert template != CHAT_TEMPLATE
     parts, plain = (Frame(make_tokenizer(chat_template=one)) for one in (template, CHAT_TEMPLATE))
@@ -84,7 +93,10 @@ def test_a_template_that_wants_a_message_in_parts_gets_it():
     ("template", "problem"),
     [
         ("{{ raise_exception('a system prompt is needed') }}", "a system prompt is needed"),
-        ("{% for m in messages %}<|im_start|>{{ m['role'] }}{% endfor %}", "it leaves out what the user says"),
+        (
+            "{% for m in messages %}<|im_start|>{{ m['role'] }}{% endfor %}",
+            "it leaves out what the user says",
+        ),
         ("{{ messages[0]['content'][:5] }}", "it leaves out what the user says"),
         ("{{ messages[0]['content'].no_such.attribute }}", "no_such"),
         ("{% if %}", "Expected an expression"),
@@ -133,7 +145,9 @@ def test_a_quoted_control_token_keeps_its_letters_together(text, chat):
 def test_text_without_control_tokens_is_one_piece_for_sentencepiece_too():
     tokenizer = llama()
     tokenizer.chat_template = "{{ messages[0]['content'] }}"
-    assert Frame(tokenizer).encode(ask("a b < s>")) == tokenizer("a b < s>", add_special_tokens=False).input_ids
+    assert (
+        Frame(tokenizer).encode(ask("a b < s>")) == tokenizer("a b < s>", add_special_tokens=False).input_ids
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ class Report:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        rows = "share a prompt's tokens" if self.shares_prompts else "do not share a prompt: slower, and right"
+        rows = "share prompts" if self.shares_prompts else "do not share prompts: slower, and right"
         return [
-            f"model     {self.base}, {self.dtype} on {self.device}, a context of {self.context_tokens} tokens",
-            f"sampler   {self.sampler_gap:.2g} nats a token from the learner, up to {self.tried_tokens} tokens",
+            f"model     {self.base}, {self.dtype} on {self.device}, context {self.context_tokens} tokens",
+            f"sampler   {self.sampler_gap:.2g} nats a token from the learner, to {self.tried_tokens} tokens",
             f"training  mode changes nothing, a fresh adapter neither; rows {rows}",
             f"frame     {self.frame}; answers end at {', '.join(self.stop_tokens)}",
             f"export    {self.problem or 'merged, GGUF and adapter will be possible'}",

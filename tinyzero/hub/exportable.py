@@ -35,8 +35,8 @@ def check_exportable(config: Config, save: Callable[[Path], object]) -> None:
         except ExportError as error:
             reason = str(error).replace(f"{folder}/", "")
             raise ExportError(
-                f"what a run of {config.model.base} learns could not be exported, so it does not begin: {reason}; "
-                "docs/models.md says which models can"
+                f"what a run of {config.model.base} learns could not be exported, so it does not begin: "
+                f"{reason}; docs/models.md says which models can"
             ) from error
 
 

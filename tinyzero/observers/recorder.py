@@ -60,7 +60,9 @@ class Recorder:
         environment = describe_environment(
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
-        self._run.write_environment(environment | {"base": before["base"]} if "base" in before else environment)
+        self._run.write_environment(
+            environment | {"base": before["base"]} if "base" in before else environment
+        )
         changes = {"changed": changed} if (changed := what_changed(before, environment)) else {}
         self.on_event("start", {"step": start.step, **changes})
 

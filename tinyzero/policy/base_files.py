@@ -1,4 +1,4 @@
-"""A base model's files: what must not lie among them, how its weights are stored, and whether they changed."""
+"""A base model's files: what must not lie among them, how weights are stored, and whether they changed."""
 
 import hashlib
 import json
@@ -45,11 +45,13 @@ def adapter_complaint(base: str) -> str:
 
 
 def tokenizer_complaint(folder: Path) -> str:
-    """What to install where the only tokenizer is one of SentencePiece; "" where that is not what is missing."""
+    """What to install where the only tokenizer is one of SentencePiece; "" if something else is missing."""
     is_alone = (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file()
     if not is_alone or (find_spec("sentencepiece") and find_spec("google.protobuf")):
         return ""
-    return "its only tokenizer is tokenizer.model, which SentencePiece reads; pip install sentencepiece protobuf"
+    return (
+        "its only tokenizer is tokenizer.model, which SentencePiece reads; pip install sentencepiece protobuf"
+    )
 
 
 def prepare_stored(config: Any, dtype: "torch.dtype", base: str) -> bool:  # noqa: ANN401

@@ -171,7 +171,7 @@ def _conversation(texts: Sequence[str], prefill: str, *, reasons: bool) -> str:
 
 
 def _dated(template: str, today: date) -> str:
-    """The template, in which `strftime_now` is a macro that knows one day; transformers' own asks the clock."""
+    """The template, in which `strftime_now` is a macro that knows one day; that of transformers asks."""
     if "strftime_now" not in template:
         return template
     replaced = "".join(
@@ -179,5 +179,7 @@ def _dated(template: str, today: date) -> str:
         for letter in _DIRECTIVES
         for padding in ("", "-")
     )
-    macro = "{%- macro strftime_now(format) -%}{{- format" + replaced + ".replace('%%', '%') -}}{%- endmacro -%}"
+    macro = (
+        "{%- macro strftime_now(format) -%}{{- format" + replaced + ".replace('%%', '%') -}}{%- endmacro -%}"
+    )
     return macro + template

@@ -1,7 +1,7 @@
 """How long a sequence may be before a model computes something else than it does for a shorter one.
 
-Sliding windows, and rotary factors that change with the length, are the same as full attention up to a length.
-That is the context here: beyond it keys that are stored already, and neighbours in a batch, would be wrong.
+Up to some length, sliding windows are full attention, and rotary factors that change stay what they are. That
+length is the context here: beyond it, stored keys and neighbours in a batch would be wrong.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,7 +47,7 @@ def _positions(text: Any) -> Iterator[int]:  # noqa: ANN401
 
 
 def _unscaled_positions(text: Any) -> Iterator[int]:  # noqa: ANN401
-    """Where longrope changes its factors. Other kinds have one set, or change it at the end of the context."""
+    """Where longrope changes its factors. Other kinds have one set, or change at the end of the context."""
     scaling: Any = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     nested = [value for value in scaling.values() if isinstance(value, Mapping)]
     for rope in (scaling, *nested):

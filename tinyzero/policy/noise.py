@@ -1,12 +1,17 @@
-"""Takes the chance out of a model: samples are drawn without dropout, so they are scored without it, in
-training mode too."""
+"""Takes dropout and noise out of a model, whatever they are called.
+
+Samples are drawn without, so they must be scored without, in training mode too.
+"""
 
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-_NAMES = ("drop", "jitter")  # resid_pdrop, hidden_dropout_prob, layerdrop, drop_path_rate; router_jitter_noise
+_NAMES = (
+    "drop",
+    "jitter",
+)  # resid_pdrop, hidden_dropout_prob, layerdrop, drop_path_rate; router_jitter_noise
 
 
 def drop_noise(config: Any) -> None:  # noqa: ANN401  (a configuration, or a dictionary in one)

@@ -46,7 +46,7 @@ class Pieces:
 
 
 def leading_specials(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """What a tokenizer puts before a text by itself. What it puts behind would end a prompt: it is left out."""
+    """What a tokenizer puts before a text by itself. What it puts behind would end a prompt: left out."""
     text: Any = tokenizer
     bare = list(text("x", add_special_tokens=False).input_ids)
     framed = list(text("x").input_ids)

@@ -25,7 +25,7 @@ def _check_vocabulary(model: Any, tokenizer: "PreTrainedTokenizerBase", base: st
     if number >= num_rows:
         raise ModelLoadError(
             f"the tokenizer of {base!r} has {number + 1} tokens (the last one is {token!r}), its embedding "
-            f"{num_rows} rows; take the tokenizer that belongs to the model, or resize the embedding and save it"
+            f"{num_rows} rows; take the model's own tokenizer, or resize the embedding and save the model"
         )
 
 

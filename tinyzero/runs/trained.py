@@ -55,8 +55,8 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         temperature: at which the fused LM head scores; the run's own where it is None.
 
     Raises:
-        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot, or it is another
-            base model by now.
+        ModelLoadError: the base model cannot be loaded.
+        CheckpointError: the adapters cannot, or the base model is another one by now.
     """
     from tinyzero.policy import load_policy, prepare_device
     from tinyzero.policy.loading import day_of, know_again

@@ -75,10 +75,10 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
-    **options: Any,
+    **options: Any,  # noqa: ANN401
 ) -> tuple[Tensor, None]:
     """Block by block; the query heads of one key head are computed together.
 
@@ -86,7 +86,8 @@ def attend(
         query: [R, Q, 1, D].
         key, value: [R, H, slots, D], slices of one storage in which heads follow each other; the values may
             have another D, as those of latent attention have.
-        mask: where a layer has put something of its own into it, torch's kernel computes with that.
+        attention_mask: where a layer has put something of its own into it, torch's kernel computes with that;
+            and where keys have more heads than what is stored, as those of latent attention have.
 
     Returns:
         [R, 1, Q, D of the values], and no weights.
@@ -94,8 +95,12 @@ def attend(
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     own_blocks, own_mask = _current.get()
-    if mask is not None and mask.data_ptr() != own_mask.data_ptr():
-        mixed, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, mask, scaling=scaling, **options)
+    has_own_mask = attention_mask is not None and attention_mask.data_ptr() != own_mask.data_ptr()
+    num_stored = own_blocks[0].mask.shape[0] // len(range(*own_blocks[0].rows.indices(len(query))))
+    if has_own_mask or key.shape[1] != num_stored:
+        attend_alone = ALL_ATTENTION_FUNCTIONS["sdpa"]
+        mask = own_mask if attention_mask is None else attention_mask
+        mixed, _ = attend_alone(module, query, key, value, mask, scaling=scaling, **options)
         return mixed, None
     num_rows, num_heads, _, size = query.shape
     num_key_heads = key.shape[1]

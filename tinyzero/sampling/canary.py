@@ -30,6 +30,7 @@ _MAX_SHARED_GAP = {torch.float32: 1e-3}
 _OTHERWISE = 0.1
 _TEXTS = ("What is 2 + 2?", "Write a Python function f that takes a list and returns it in reverse order.")
 _NUM_SAMPLES, _MAX_TOKENS = 4, 16
+_SHORT_CONTEXT = 2048
 _MODEL_ERRORS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError)
 
 _logger = logging.getLogger(__name__)
@@ -168,7 +169,8 @@ def _check_gap(
     if not gap.mean <= limit:  # NaN too
         raise SamplerBroken(
             f"the sampler ({engine}) and the learner disagree about the same answers: {gap.mean:.3g} nats a "
-            f"token on average, {gap.max:.3g} at most, where {limit:g} are bearable; {_advice(engine, device)}"
+            f"token on average, {gap.max:.3g} at most, where {limit:g} are bearable; "
+            f"{_advice(engine, device)}"
         )
     return gap
 
@@ -180,9 +182,9 @@ def _check_training(
     limits = _MAX_TRAINING_GAP if policy.loader == "transformers" else {}
     if not gap.mean <= limits.get(policy.dtype, _OTHERWISE):
         raise SamplerBroken(
-            f"in training mode the model gives other answers than in evaluation mode, by {gap.mean:.3g} nats a "
-            "token: it has dropout or noise that TinyZero cannot switch off; set its probability to 0 in the "
-            "model's config.json, or take another base model"
+            f"in training mode the model gives other answers than in evaluation mode, by {gap.mean:.3g} "
+            "nats a token: it has dropout or noise that TinyZero cannot switch off; set its probability to 0 "
+            "in the model's config.json, or take another base model"
         )
 
 
@@ -226,7 +228,7 @@ def _check_lengths(
         if not gap.mean <= _limit(policy, engine):
             raise SamplerBroken(
                 f"at sequences of about {length} tokens the sampler ({engine}) and the learner disagree, by "
-                f"{gap.mean:.3g} nats a token, and not at short ones: the model attends in another way there; "
+                f"{gap.mean:.3g} nats a token, and not at short ones: the model attends in another way; "
                 f"keep sampling.max_prompt_tokens plus the larger of selfplay.answer_tokens and "
                 f"proposal_tokens below {length}, or take another base model"
             )
@@ -235,11 +237,21 @@ def _check_lengths(
 
 def _may_share(policy: Policy, score: Score, completions: Sequence[Completion]) -> bool:
     """Whether a row that several completions share gives what each gives in a row of its own."""
+    plain = score(completions)
+    crowd = [len(completions) - 1] * _copies(policy, completions[-1])
     try:
-        gap = _gap(score(completions), score(completions, shares_prompts=True))
+        shared = score([*completions, *(completions[place] for place in crowd)], shares_prompts=True)
     except (*_MODEL_ERRORS, torch.OutOfMemoryError):
         return False
+    gap = _gap([*plain, *(plain[place] for place in crowd)], shared)
     return gap.mean <= _MAX_SHARED_GAP.get(policy.dtype, _OTHERWISE)
+
+
+def _copies(policy: Policy, completion: Completion) -> int:
+    """So many that a row is longer than a short context, at whose end a model's tables may end."""
+    if policy.context_tokens > _SHORT_CONTEXT:
+        return 0
+    return -(-(policy.context_tokens - len(completion.prompt_ids)) // len(completion.token_ids)) + 1
 
 
 def _cannot_compute(error: Exception) -> str:
@@ -258,4 +270,6 @@ def _advice(engine: str, device: str) -> str:
         )
     if device == "cuda":
         return "set sampling.cuda_graphs to false, model.quantization to none or model.loader to transformers"
-    return "the model goes by something that stored keys do not hold; take a model of a family in docs/models.md"
+    return (
+        "the model goes by something that stored keys do not hold; take a model of a family in docs/models.md"
+    )

@@ -3,8 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tiny_models import make_tokenizer
 
+PEFT_WARNINGS = [
+    pytest.mark.filterwarnings(f"ignore:{start}")
+    for start in ("fan_in_fan_out is set", "The following rank_pattern keys", "target_parameters=")
+]
+"""Of adapters that it puts on experts, and on layers that are stored the other way round."""
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -99,7 +105,7 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 """Name in docs/models.md -> model_type, and its configuration."""
 
-PLAIN_ROWS = ("mpt",)
+PLAIN_ROWS = ("mpt", "gpt_neo without local layers")
 """Those that go by places in a row, so that completions do not share one."""
 
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
