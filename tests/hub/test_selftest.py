@@ -7,7 +7,7 @@ from made import sample, task
 
 from tinyzero.errors import ExportError
 from tinyzero.hub.export import Request, export
-from tinyzero.hub.selftest import prompts_of
+from tinyzero.hub.selftest import NUM_PROMPTS, prompts_of
 from tinyzero.tasks import ALL_KINDS
 from tinyzero.types import Role
 
@@ -49,7 +49,7 @@ def a_kind_of_ones_own(run):
 )
 def test_a_run_of_any_kind_is_merged_and_asked_what_it_played(nano_run, tmp_path, play, kind, text):
     run = play(nano_run)
-    (prompt,) = prompts_of(run, Role.SOLVER)
+    (prompt,) = prompts_of(run, Role.SOLVER, NUM_PROMPTS)
     assert (prompt.role, prompt.kind) == (Role.SOLVER, kind)
     assert text in prompt.text
     (exported,) = export(run, Request(), tmp_path / "out")
@@ -59,30 +59,32 @@ def test_a_run_of_any_kind_is_merged_and_asked_what_it_played(nano_run, tmp_path
 
 
 def test_a_prompt_of_ones_own_kind_is_the_recorded_one(nano_run):
-    (prompt,) = prompts_of(a_kind_of_ones_own(nano_run), Role.SOLVER)
+    (prompt,) = prompts_of(a_kind_of_ones_own(nano_run), Role.SOLVER, NUM_PROMPTS)
     assert (prompt.text, prompt.prefill) == ("solve riddle\nWhat has keys?", "A")
 
 
 def test_kinds_take_turns_and_held_out_tasks_come_before_the_runs_own(nano_run):
     raising = task(1, kind="error-prediction", program=RAISING, outputs=["IndexError"])
     run = played(nano_run, kinds=("deduction", "error-prediction"), tasks=[task(1), raising])
-    prompts = prompts_of(run, Role.SOLVER)
+    prompts = prompts_of(run, Role.SOLVER, NUM_PROMPTS)
     assert [prompt.kind for prompt in prompts[:3]] == ["deduction", "error-prediction", "deduction"]
-    assert len(prompts) == 64
+    assert len(prompts) == NUM_PROMPTS
     assert not any(task(1)["program"] in prompt.text for prompt in prompts)
 
 
 def test_a_run_without_a_task_is_asked_about_the_kinds_seeds(nano_run):
     (seed,) = ALL_KINDS["error-prediction"].seeds()
     run = played(nano_run, kinds=("error-prediction",))
-    assert prompts_of(run, Role.SOLVER) == [ALL_KINDS["error-prediction"].solve_prompt(seed, "compact")]
-    (proposal,) = prompts_of(run, Role.PROPOSER)
+    assert prompts_of(run, Role.SOLVER, NUM_PROMPTS) == [
+        ALL_KINDS["error-prediction"].solve_prompt(seed, "compact")
+    ]
+    (proposal,) = prompts_of(run, Role.PROPOSER, NUM_PROMPTS)
     assert proposal == ALL_KINDS["error-prediction"].propose_prompt([seed], "compact")
 
 
 def test_a_challenger_is_asked_for_a_question(nano_run):
     asked = ALL_KINDS["question"].propose_prompt([], "compact")
-    assert prompts_of(r_zero(nano_run), Role.PROPOSER) == [asked]
+    assert prompts_of(r_zero(nano_run), Role.PROPOSER, NUM_PROMPTS) == [asked]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
     with closing(RecordWriter(run.tasks)) as writer:
         for task in tasks:
             untried = {"attempts": 0, "solve_rate": None}
-            writer.append({**to_record(task), **untried, "imported_from": source.name})
+            writer.append({"step": step, **to_record(task), **untried, "imported_from": source.name})
     append_event(run.events, Imported(step=step, tasks=len(tasks), source=str(source.path)))
 
 

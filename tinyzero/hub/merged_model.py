@@ -13,7 +13,7 @@ from tinyzero.hub.checking import check_opened, reopen
 from tinyzero.hub.facts import Facts
 from tinyzero.hub.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.hub.model_files import write_model_files
-from tinyzero.hub.selftest import Agreement, Reference, ask, compare, prompts_of
+from tinyzero.hub.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, prompts_of
 from tinyzero.runs.trained import load_trained, trained_on_cuda
 from tinyzero.types import Role
 
@@ -76,7 +76,7 @@ def _ask_live(facts: Facts) -> Live:
     policy = load_trained(facts.run, facts.snapshot)
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
     live = Live(
-        reference=ask(policy, prompts_of(facts.run, role), facts.config.sampling),
+        reference=ask(policy, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
         tokenizer=policy.tokenizer,
         device=policy.device,
         stop_ids=policy.stop_ids,

@@ -63,7 +63,7 @@ class Reference:
     logprobs: "Tensor"
 
 
-def prompts_of(run: RunFolder, role: Role, count: int = NUM_PROMPTS) -> list[Prompt]:
+def prompts_of(run: RunFolder, role: Role, count: int) -> list[Prompt]:
     """At most `count` prompts of the role, in the run's style, of the kinds that it played in turn."""
     config = run.config()
     recorded = _recorded_prompts(run, role)

@@ -70,7 +70,8 @@ def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
     """Every new task of the step, with its provenance and what the solver made of it."""
     verdicts = verdicts_by_task(report.round)
     for task in report.round.new_tasks:
-        yield {**to_record(replace(task, step=report.step)), **in_numbers(verdicts[task.id])}
+        record = to_record(replace(task, step=report.step))
+        yield {"step": report.step, **record, **in_numbers(verdicts[task.id])}
 
 
 def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
