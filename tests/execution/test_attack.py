@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,26 @@ def test_every_item_goes_as_it_should() -> None:
         report = attack(executor, ITEMS)
     assert [item for item in report.items if not item.passed] == []
     assert (report.count("attack"), report.count("benign")) == (115, 39)
+
+
+MORE = Path(tinyzero.__file__).parent / "execution" / "corpus_2.toml"
+PLANTED = Path("/tmp/tz_attack/plant")
+
+
+def more_items() -> list[dict[str, Any]]:
+    tables = tomllib.loads(MORE.read_text(encoding="utf-8"))
+    empty = {"also": [], "value": None, "canary": None}
+    return [{**empty, "kind": kind, **item} for kind in ("attack", "benign") for item in tables[kind]]
+
+
+def test_every_item_of_the_second_file_goes_as_it_should() -> None:
+    PLANTED.mkdir(parents=True, exist_ok=True)
+    (PLANTED / "planted.py").write_text("X = 1")
+    (PLANTED / "moveme").touch()
+    with Executor(ExecutionConfig(cpu_s=CPU_S)) as executor:
+        report = attack(executor, more_items())
+    assert [item for item in report.items if not item.passed] == []
+    assert report.count("attack") + report.count("benign") == 128
 
 
 def system_python() -> str | None:

@@ -17,7 +17,7 @@ from tinyzero.execution.values import parse_literal, same
 @pytest.fixture(autouse=True)
 def keep_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child withdraws every tracer, and the one that measures coverage is one."""
-    monkeypatch.setattr(child, "_withdraw_hooks", ())
+    monkeypatch.setattr(child, "_set_hooks", ())
 
 
 hashables = st.recursive(

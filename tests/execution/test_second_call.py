@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""The determinism check calls twice in one process; the second call finds the interpreter as the first did."""
+"""Several calls in one process: what the harness changes is undone, and inputs that share a process run as if alone."""
 
 import pytest
 
@@ -36,6 +36,9 @@ def f(x):
     for _ in range(5000): a = [a]
     try: repr(a)
     except RecursionError: return x""",
+    "sleep": "import time\ndef f(x): time.sleep(0.7)",
+}
+CHANGING = {
     "decimal precision": """
 import decimal
 def f(x):
@@ -51,12 +54,13 @@ def f(x):
     "digits": "import sys\ndef f(x):\n    n = sys.get_int_max_str_digits()\n    sys.set_int_max_str_digits(n + 1000)\n    return n",
     "signal handlers": "import signal\ndef f(x):\n    return repr(signal.signal(signal.SIGUSR1, lambda *_: 0))[:20]",
     "tracer": "import sys\ndef f(x):\n    was = sys.gettrace() is None\n    sys.settrace(lambda *a: None)\n    return was",
-    "sleep": "import time\ndef f(x): time.sleep(0.7)",
 }
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_what_a_call_changes_in_the_interpreter_is_undone(executor: Executor, name: str) -> None:
+def test_the_second_call_of_the_determinism_check_has_what_the_first_had(
+    executor: Executor, name: str
+) -> None:
     source = "2000" if name == "cyclic garbage" else "1"
     config = ExecutionConfig(cpu_s=2.0)
     with Executor(config) as patient:
@@ -64,11 +68,26 @@ def test_what_a_call_changes_in_the_interpreter_is_undone(executor: Executor, na
     assert execution.is_ok, execution
 
 
-def test_a_counter_in_the_program_is_still_nondeterministic(executor: Executor) -> None:
-    [execution] = executor.run(
-        "n = 0\ndef f():\n    global n\n    n += 1\n    return n", [""], check_determinism=True
-    )
+COUNTERS = {
+    "in the program": "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+    "in a module": "import math\ndef f(x):\n    math.n = getattr(math, 'n', 0) + 1\n    return math.n",
+    **{name: program for name, program in CHANGING.items() if name not in ("warnings", "random state")},
+}
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_what_counts_its_calls_wherever_is_nondeterministic(executor: Executor, name: str) -> None:
+    [execution] = executor.run(COUNTERS[name], ["1"], check_determinism=True)
     assert execution.outcome is Outcome.NONDETERMINISTIC
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_one_input_changes_another_does_not_see(executor: Executor, name: str) -> None:
+    inputs = ("1", "2", "3")
+    apart, shared = executor.run_jobs(
+        [Job(program=CHANGING[name], inputs=inputs, share_process=sharing) for sharing in (False, True)]
+    )
+    assert outcomes(shared) == outcomes(apart)
 
 
 NAN, OTHER_NAN = float("nan"), float("nan")

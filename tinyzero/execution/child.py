@@ -47,7 +47,8 @@ _arguments_of = BaseException.__dict__["args"].__get__
 _BytesIO, _TextIOWrapper = io.BytesIO, io.TextIOWrapper
 _flush, _value_of, _decode = io.TextIOWrapper.flush, io.BytesIO.getvalue, bytes.decode
 _fcntl = fcntl.fcntl
-_withdraw_hooks = (sys.settrace, sys.setprofile)
+_has_gc, _get_stack_limit = gc.isenabled, sys.getrecursionlimit
+_set_hooks, _look_at_hooks = (sys.settrace, sys.setprofile), (sys.gettrace, sys.getprofile)
 _name_of = type.__dict__["__name__"].__get__
 _kept: list[
     Any
@@ -59,7 +60,7 @@ class Unfit(Exception):
 
 
 def prepare(begin_call: Callable[[], None], modules: Sequence[str]) -> None:
-    """Once, in the zygote: what has to be at hand for restoring the interpreter between calls."""
+    """Once, in the zygote: what has to be at hand between calls."""
     interpreter.learn(begin_call, [sys.modules[name] for name in modules if name in sys.modules])
 
 
@@ -109,14 +110,11 @@ def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
     lines: list[str] = []
     try:
         function = _defined(code)
-        if num_calls > 1:
-            interpreter.remember()
         for copy in copies:
-            if lines:
-                interpreter.restore()
             _kept.append(function(*copy))
-            _regain_control()
+            give_back = _regain_control()
             lines.append(f"ok {literal(_kept[-1])}")
+            give_back()
     except BaseException as error:  # noqa: BLE001
         lines.append(_end(error))
     return lines
@@ -238,15 +236,18 @@ def _capture_output() -> Callable[[], str]:
 
 
 class _Interpreter:
-    """What a call may change in the interpreter, so that the next one finds it as the first did."""
+    """What a call may change in the interpreter, so that other arguments find it as if alone."""
 
     is_ready = False
+
+    def begin_call(self) -> None:
+        """Nothing, before the zygote has said more."""
 
     def learn(self, begin_call: Callable[[], None], modules: Sequence[ModuleType]) -> None:
         """Take hold of what a program could replace."""
         decimal, random, warnings = map(__import__, ("decimal", "random", "warnings"))
         self.is_ready = True
-        self.begin_call = begin_call
+        self.begin_call = begin_call  # type: ignore[method-assign]
         self.modules = modules
         self.context = (decimal.getcontext, decimal.setcontext)
         self.random_state = (random.getstate, random.setstate)
@@ -293,13 +294,29 @@ class _Interpreter:
 interpreter = _Interpreter()
 
 
-def _regain_control() -> None:
-    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit."""
+def _regain_control() -> Callable[[], None]:
+    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit.
+
+    What is returned undoes that, and nothing that the program did: a further call is to find the interpreter
+    as the first one left it.
+    """
+    has_gc, stack_limit = _has_gc(), _get_stack_limit()
+    hooks = [look() for look in _look_at_hooks]
     _disable_gc()
-    for withdraw in _withdraw_hooks:
+    for withdraw in _set_hooks:
         with suppress(BaseException):  # a hook that raises is gone by then
             withdraw(None)
     _set_stack_limit(10_000)
+
+    def give_back() -> None:
+        _set_stack_limit(stack_limit)
+        (_enable_gc if has_gc else _disable_gc)()
+        interpreter.begin_call()
+        for install, hook in zip(_set_hooks, hooks, strict=False):
+            if hook is not None:
+                install(hook)
+
+    return give_back
 
 
 def _type_name(value: object) -> str:
