@@ -301,7 +301,7 @@ def _regain_control() -> Callable[[], None]:
     as the first one left it.
     """
     has_gc, stack_limit = _has_gc(), _get_stack_limit()
-    hooks = [look() for look in _look_at_hooks]
+    hooks: list[Any] = [look() for look in _look_at_hooks]
     _disable_gc()
     for withdraw in _set_hooks:
         with suppress(BaseException):  # a hook that raises is gone by then
