@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 Buffer = Any  # collections.abc.Buffer from Python 3.12 on
@@ -36,13 +36,12 @@ MAX_MESSAGE = 300
 MAX_OUTPUT_BYTES = 60_000
 """Of what a script prints."""
 DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
-_SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 CALLS, SERIES, SCRIPT, _ = range(4)
 """Modes, as in `nursery`."""
 
 # Bound now: a program can replace what a module holds, but not what this one has taken from it.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
-_enable_gc, _set_thresholds, _set_digits = gc.enable, gc.set_threshold, sys.set_int_max_str_digits
+_enable_gc = gc.enable
 _arguments_of = BaseException.__dict__["args"].__get__
 _BytesIO, _TextIOWrapper = io.BytesIO, io.TextIOWrapper
 _flush, _value_of, _decode = io.TextIOWrapper.flush, io.BytesIO.getvalue, bytes.decode
@@ -50,6 +49,29 @@ _fcntl = fcntl.fcntl
 _has_gc, _get_stack_limit = gc.isenabled, sys.getrecursionlimit
 _set_hooks, _look_at_hooks = (sys.settrace, sys.setprofile), (sys.gettrace, sys.getprofile)
 _name_of = type.__dict__["__name__"].__get__
+_before_call: list[Callable[[], None]] = []
+_all_modules: set[str] = set()
+# Of calls that share a process: modules whose state is none, or is restored; and what leads beyond them.
+_PLAIN_MODULES = frozenset(
+    """
+    __future__ abc array bisect cmath collections copy dataclasses datetime decimal enum fractions functools
+    heapq itertools json math numbers operator random re statistics string textwrap time typing unicodedata
+    """.split()  # noqa: SIM905
+)
+_FAR_REACHING = frozenset(
+    """
+    breakpoint compile delattr dir eval exec getattr globals locals open setattr vars mro modules ctypes
+    socket importlib subprocess multiprocessing
+    """.split()  # noqa: SIM905
+)
+_PLAIN_DUNDERS = frozenset(
+    """
+    __init__ __name__ __module__ __qualname__ __doc__ __annotations__ __classcell__ __eq__ __ne__ __lt__
+    __le__ __gt__ __ge__ __hash__ __repr__ __str__ __len__ __iter__ __next__ __call__ __getitem__
+    __setitem__ __contains__ __add__ __radd__ __sub__ __mul__ __rmul__ __bool__ __int__ __index__
+    __enter__ __exit__ __post_init__ __main__
+    """.split()  # noqa: SIM905
+)
 _kept: list[
     Any
 ] = []  # what the program made stays alive: no finaliser of its runs between its answer and the end
@@ -60,8 +82,9 @@ class Unfit(Exception):
 
 
 def prepare(begin_call: Callable[[], None], modules: Sequence[str]) -> None:
-    """Once, in the zygote: what has to be at hand between calls."""
-    interpreter.learn(begin_call, [sys.modules[name] for name in modules if name in sys.modules])
+    """Once, in the zygote: what is done before each further call, and what programs can import."""
+    _before_call.append(begin_call)
+    _all_modules.update(modules)
 
 
 def report_failure(error: BaseException) -> NoReturn:
@@ -121,21 +144,29 @@ def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
 
 
 def _series(source: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
-    """A line for each argument list, of a call in a module of its own."""
+    """A line for each argument list, of a call in a module of its own.
+
+    None for a program that could do more than use what it imports: each of its calls needs a process.
+    """
     code = _compiled(source)
-    interpreter.remember()
+    names = set() if isinstance(code, str) else _names_in(code)
+    if not _is_plain(names):
+        return
+    surroundings = _Surroundings(names)
     for row in rows:
         if isinstance(code, str):
             yield code
             continue
         try:
             _kept.append(_defined(code)(*row))
-            _regain_control()
+            give_back = _regain_control()
             line = f"ok {literal(_kept[-1])}"
         except BaseException as error:  # noqa: BLE001
+            give_back = _regain_control()
             line = _end(error)
         yield line
-        interpreter.restore()
+        surroundings.restore()
+        give_back()
 
 
 def _script(source: str) -> str:
@@ -235,63 +266,52 @@ def _capture_output() -> Callable[[], str]:
     return printed
 
 
-class _Interpreter:
-    """What a call may change in the interpreter, so that other arguments find it as if alone."""
+class _Surroundings:
+    """The modules that a program names, which a call may change and another call is to find as they were.
 
-    is_ready = False
+    Only those: a copy of all of them would touch some thousand pages that this process shares with others.
+    """
 
-    def begin_call(self) -> None:
-        """Nothing, before the zygote has said more."""
-
-    def learn(self, begin_call: Callable[[], None], modules: Sequence[ModuleType]) -> None:
-        """Take hold of what a program could replace."""
-        decimal, random, warnings = map(__import__, ("decimal", "random", "warnings"))
-        self.is_ready = True
-        self.begin_call = begin_call  # type: ignore[method-assign]
-        self.modules = modules
-        self.context = (decimal.getcontext, decimal.setcontext)
-        self.random_state = (random.getstate, random.setstate)
-        self.signal = (signal.getsignal, signal.signal)
-        self.filters, self.forget_warnings = warnings.filters, warnings._filters_mutated
-
-    def remember(self) -> None:
-        """Take down the state before the first call."""
-        if not self.is_ready:
-            self.learn(lambda: None, [])
-        self.has_gc, self.thresholds = gc.isenabled(), gc.get_threshold()
-        self.stack_limit, self.digits = sys.getrecursionlimit(), sys.get_int_max_str_digits()
-        self.names = [(vars(module), dict(vars(module))) for module in self.modules]
-        self.loaded = dict(sys.modules)
-        self.path = list(sys.path)
-        self.context_now = self.context[0]().copy()
-        self.random_now = self.random_state[0]()
-        self.filters_now = list(self.filters)
-        self.handlers = {number: self.signal[0](number) for number in _SIGNALS}
+    def __init__(self, names: set[str]) -> None:
+        modules = [sys.modules[name] for name in sorted(names & _PLAIN_MODULES) if name in sys.modules]
+        self._states = [(vars(module), dict(vars(module))) for module in modules]
+        self._restorers: list[Callable[[], Any]] = []
+        if "decimal" in names:
+            decimal = sys.modules["decimal"]
+            set_context, context = decimal.setcontext, decimal.getcontext().copy()
+            self._restorers.append(lambda: set_context(context.copy()))
+        if "random" in names:
+            random = sys.modules["random"]
+            set_state, state = random.setstate, random.getstate()
+            self._restorers.append(lambda: set_state(state))
 
     def restore(self) -> None:
-        """Before a further call. What a call has put in place of something stays alive."""
-        for names, before in [*self.names, (sys.modules, self.loaded)]:
+        """What a call has put in place of something stays alive."""
+        for names, before in self._states:
             _kept.append(dict(names))
             for name in [name for name in names if name not in before]:
                 del names[name]
             names.update(before)
-        sys.path[:] = self.path
-        self.context[1](self.context_now.copy())
-        self.random_state[1](self.random_now)
-        if self.filters != self.filters_now:
-            self.filters[:] = self.filters_now
-            self.forget_warnings()
-        for number, handler in self.handlers.items():
-            if self.signal[0](number) is not handler:
-                self.signal[1](number, handler)
-        _set_digits(self.digits)
-        _set_stack_limit(self.stack_limit)
-        _set_thresholds(*self.thresholds)
-        (_enable_gc if self.has_gc else _disable_gc)()
-        self.begin_call()
+        for restore in self._restorers:
+            restore()
 
 
-interpreter = _Interpreter()
+def _names_in(code: CodeType) -> set[str]:
+    """All global names, attributes and imported modules of a program, those inside of its functions too."""
+    inner = (_names_in(part) for part in code.co_consts if type(part) is CodeType)
+    return set(code.co_names).union(*inner)
+
+
+def _is_plain(names: set[str]) -> bool:
+    """Whether a program names nothing through which it could change more than the modules it imports."""
+    return all(_is_plain_name(name) for name in names)
+
+
+def _is_plain_name(name: str) -> bool:
+    if name.startswith("__") and name.endswith("__"):
+        return name in _PLAIN_DUNDERS
+    bare = name.strip("_")
+    return bare not in _FAR_REACHING and (bare in _PLAIN_MODULES or bare not in _all_modules)
 
 
 def _regain_control() -> Callable[[], None]:
@@ -311,7 +331,8 @@ def _regain_control() -> Callable[[], None]:
     def give_back() -> None:
         _set_stack_limit(stack_limit)
         (_enable_gc if has_gc else _disable_gc)()
-        interpreter.begin_call()
+        for begin_call in _before_call:
+            begin_call()
         for install, hook in zip(_set_hooks, hooks, strict=False):
             if hook is not None:
                 install(hook)
