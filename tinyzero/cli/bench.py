@@ -2,6 +2,7 @@
 
 import json as json_module
 import os
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def bench(
 
 
 def _measure_executor(hostile: int, *, json: bool) -> None:
-    from tinyzero.execution import Executor, benchmark
+    from tinyzero.execution import Executor, benchmark, peers
 
     load_before = os.getloadavg()[0]
     with Executor() as executor:
@@ -82,8 +83,13 @@ def _measure_executor(hostile: int, *, json: bool) -> None:
             results |= measure(executor)
         if hostile:
             results |= benchmark.leftovers(executor, hostile)
+        speeds = peers.compare(executor)
     if json:
-        print(json_module.dumps(results))
+        print(json_module.dumps(results | {"peers": {name: asdict(speed) for name, speed in speeds.items()}}))
         return
     for name, value in results.items():
         print(f"{name:22} {value:10.2f}".rstrip("0").rstrip("."))
+    print(f"\n{'the same program elsewhere':48} {'runs/s':>8} {'of ours':>8} {'CPU ms':>8}")
+    for name, speed in speeds.items():
+        share = speed.runs_per_s / speeds["tinyzero"].runs_per_s
+        print(f"{name:48} {speed.runs_per_s:8.0f} {share:8.2f} {speed.cpu_ms:8.2f}")
