@@ -197,6 +197,16 @@ def test_a_constant_that_cannot_be_written_in_decimals_is_a_rejection(body: str)
     assert rejection.stage is Stage.ALLOWED
 
 
+@pytest.mark.parametrize("text", ["half a \ud800 character", "a NUL \0 here"])
+def test_what_no_tokenizer_takes_is_in_no_prompt(text: str) -> None:
+    calls = "\n".join(f"{n}. `f({n})`" for n in range(1, 5))
+    message = KINDS["induction"].parse_proposal(f"{calls}\n```message\n{text}\n```", [SUBJECT])
+    question = Question().parse_proposal(f"<question>{text}?</question>\n\\boxed{{1}}", [])
+    for rejection in (message, question):
+        assert isinstance(rejection, Rejection)
+        assert rejection.stage is Stage.ALLOWED
+
+
 def test_a_reader_has_room_for_what_it_reads_however_deep_its_caller_stands() -> None:
     def deep(levels: int) -> Sequence[Proposal]:
         return deep(levels - 1) if levels else read_everything(answers()[0])

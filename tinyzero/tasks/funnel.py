@@ -3,6 +3,7 @@
 Pure decisions about text and executions; whether a task is new is for the pool to say.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from tinyzero.tasks.programs import BadProgram, canonical, digest, shape, tidy
 from tinyzero.tasks.tables import is_table, tests_for_constants
 from tinyzero.types import Execution, Outcome, Proposal, Rejection, Stage, Task
 
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")
 # Longer literals ask for patience instead of reasoning. What is longer is refused, never cut.
 MAX_LITERAL_CHARS = 400
 # With fewer runs, all but one being the same is likely by chance.
@@ -42,6 +44,11 @@ def read_arguments(text: str) -> str | Rejection:
         return malformed(f"the input is no literal: {error}")
     reason = _unfit(arguments)
     return Rejection(stage=Stage.ALLOWED, detail=f"the input {reason}") if reason else arguments
+
+
+def is_unreadable(text: str) -> bool:
+    """Whether a text holds what no tokenizer takes and no terminal shows: half a character, or a NUL."""
+    return _UNREADABLE.search(text) is not None
 
 
 def without_call(text: str) -> str:
