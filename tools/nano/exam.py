@@ -1,4 +1,4 @@
-"""How a model does on held-out tasks: as it likes, answering at once, or thinking first; and its proposals."""
+"""How a model does on held-out tasks, as it likes, at once or after thinking; and its proposals."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
