@@ -92,7 +92,7 @@ class Frame:
     def render(self, turns: Sequence[str], *, is_open: bool = True) -> str:
         """The turns in the chat template; where `is_open`, up to the opening of the next answer."""
         roles = ("user", "assistant")
-        messages = [
+        messages: Any = [
             {"role": roles[place % 2], "content": self._content(text)} for place, text in enumerate(turns)
         ]
         template: Any = self.tokenizer.get_chat_template()
