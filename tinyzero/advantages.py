@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 from tinyzero.config import AdvantagesConfig
 from tinyzero.types import Role, Rollout
 
-_FLAT_STD = 1e-6
+FLAT_STD = 1e-6
 """Rewards of a group closer together than this are equal up to rounding: nothing to learn from."""
 
 
@@ -18,12 +18,12 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
     rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
     (arXiv:2503.20783); group is GRPO (arXiv:2402.03300), leave-one-out RLOO (arXiv:2402.14740).
     """
-    keys = [_baseline_group(rollout, config) for rollout in rollouts]
+    keys = [baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
-    return _centered(rewards, keys, config)
+    return centered(rewards, keys, config)
 
 
-def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Hashable:
+def baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Hashable:
     """The key of the rollouts that share a baseline with this one.
 
     A proposal has no siblings at its prompt, so proposers share one per kind under every estimator.
@@ -34,7 +34,7 @@ def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Hashable:
     return (role, kind, rollout.task_id)
 
 
-def _centered(rewards: Sequence[float], keys: Sequence[Hashable], config: AdvantagesConfig) -> list[float]:
+def centered(rewards: Sequence[float], keys: Sequence[Hashable], config: AdvantagesConfig) -> list[float]:
     """Rewards minus their group's baseline, divided by the group's standard deviation where so configured."""
     members: dict[Hashable, list[float]] = defaultdict(list)
     for reward, key in zip(rewards, keys, strict=True):
@@ -46,7 +46,7 @@ def _centered(rewards: Sequence[float], keys: Sequence[Hashable], config: Advant
 
 def _factor(group: Sequence[float], config: AdvantagesConfig) -> float:
     std = pstdev(group)
-    if std < _FLAT_STD:
+    if std < FLAT_STD:
         return 0.0
     # The mean of the others is (n*mean - r) / (n - 1); r minus that is n / (n - 1) times r minus the mean.
     leave_one_out = len(group) / (len(group) - 1) if config.estimator == "leave-one-out" else 1.0

@@ -24,11 +24,11 @@ PACKAGES = ("math_verify", "latex2sympy2_extended", "sympy", "mpmath", "antlr4")
 """That the grader needs; their folders are all that the worker can import from."""
 SEED = 1
 """Of the worker's hashes; sympy's choices depend on the order of sets."""
-_WALL_FACTOR = 1.0
-_QUEUED_PER_CHILD = 3
-_MAX_FAILURES = 3
+WALL_FACTOR = 1.0
+QUEUED_PER_CHILD = 3
+MAX_FAILURES = 3
 """In a row; a pair that was judged ends the row."""
-_STUCK_S = 60.0
+STUCK_S = 60.0
 """Beyond the time that all pairs under way may take: then the worker itself is stuck."""
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Judge:
         while num_left:
             link = self._running_link()
             try:
-                while waiting and len(link.given) < self.settings.workers * (1 + _QUEUED_PER_CHILD):
+                while waiting and len(link.given) < self.settings.workers * (1 + QUEUED_PER_CHILD):
                     link.give(waiting.popleft())
                 self._wait(link)
                 for run in link.receive():
@@ -141,14 +141,14 @@ class Judge:
             "folders": _folders(),
             "parent_pid": os.getpid(),
             "slots": self.settings.workers,
-            "wall_factor": _WALL_FACTOR,
+            "wall_factor": WALL_FACTOR,
             "memory_mib": self.settings.memory_mib,
         }
 
     def _wait(self, link: Link) -> None:
         """Until something has come, or can be sent."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_unsent else 0)
-        longest_s = nursery.MOST_WALL_CAPS * self.settings.timeout_s * (1 + _QUEUED_PER_CHILD) + _STUCK_S
+        longest_s = nursery.MOST_WALL_CAPS * self.settings.timeout_s * (1 + QUEUED_PER_CHILD) + STUCK_S
         with selectors.DefaultSelector() as selector:
             selector.register(link.socket, events)
             ready = selector.select(longest_s)
@@ -172,7 +172,7 @@ class Judge:
 
     def _failed(self, why: str) -> None:
         self._num_failures += 1
-        if self._num_failures >= _MAX_FAILURES:
+        if self._num_failures >= MAX_FAILURES:
             raise ComparerBroken(
                 f"answers cannot be compared: {self._num_failures} attempts in a row failed, the last one: "
                 f"{why}; see that memory and processes are free and that math-verify is installed "

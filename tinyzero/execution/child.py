@@ -28,7 +28,7 @@ MAX_NODES = 20_000
 MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
-_MAX_RESULT_BYTES = 60_000
+MAX_RESULT_BYTES = 60_000
 
 # Bound now: a program can replace what a module holds, but not what this one has taken from it.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
@@ -129,7 +129,7 @@ def literal(value: object) -> str:
     Raises:
         Unfit: another type, a cycle, or beyond the caps.
     """
-    nodes_left, bytes_left = MAX_NODES, _MAX_RESULT_BYTES
+    nodes_left, bytes_left = MAX_NODES, MAX_RESULT_BYTES
     above: set[int] = set()
 
     def spend(num_bytes: int) -> None:

@@ -16,18 +16,18 @@ from tinyzero.errors import ExecutorBroken
 from tinyzero.execution.answers import has_waited, trouble
 from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
 
-_MAX_ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 """Of a run that infrastructure trouble keeps from ending."""
-_PAUSE_S = 0.05
+PAUSE_S = 0.05
 """After such trouble, times the attempts made."""
-_QUEUED_PER_SLOT = 3
+QUEUED_PER_SLOT = 3
 """Runs that wait in a zygote's socket, so that it never waits for this thread."""
-_SLOTS_PER_ZYGOTE = 4
+SLOTS_PER_ZYGOTE = 4
 """A zygote forks one at a time and can keep about this many cores busy."""
 RUNS_PER_ZYGOTE = 50_000
 """After these it is replaced, so that nothing can pile up in it."""
 SEEDS = {False: 1, True: 4242}
-_CLOCK_OFFSETS_S = {False: 0, True: 400 * 86_400 + 7777}
+CLOCK_OFFSETS_S = {False: 0, True: 400 * 86_400 + 7777}
 """The honest and the shifted kind: 400 days and some, so that date, weekday and hour all differ."""
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Dispatcher:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def _num_pairs(self) -> int:
-        return math.ceil(self._num_workers() / _SLOTS_PER_ZYGOTE)
+        return math.ceil(self._num_workers() / SLOTS_PER_ZYGOTE)
 
     def _start_zygotes(self, kinds: Sequence[bool]) -> None:
         """Start them side by side, then wait for each."""
@@ -154,7 +154,7 @@ class Dispatcher:
             for is_shifted in kinds:
                 settings = ZygoteSettings(
                     seed=SEEDS[is_shifted],
-                    clock_offset_s=_CLOCK_OFFSETS_S[is_shifted],
+                    clock_offset_s=CLOCK_OFFSETS_S[is_shifted],
                     slots=slots,
                     wall_factor=self._config.wall_factor,
                     memory_mib=self._config.memory_mib,
@@ -191,7 +191,7 @@ class Dispatcher:
 
     def _has_room(self, link: Link) -> bool:
         slots = math.ceil(self._num_workers() / self._num_pairs())
-        return len(link.given) < slots * (1 + _QUEUED_PER_SLOT) and link.num_given < RUNS_PER_ZYGOTE
+        return len(link.given) < slots * (1 + QUEUED_PER_SLOT) and link.num_given < RUNS_PER_ZYGOTE
 
     def _next(self, queue: deque[Run]) -> Run | None:
         with self._lock:
@@ -222,7 +222,7 @@ class Dispatcher:
             self._repeat(run, "it hardly ran before its wall time was over")
             return
         if why:
-            time.sleep(_PAUSE_S * (run.attempts + 1))
+            time.sleep(PAUSE_S * (run.attempts + 1))
             self._repeat(run, why)
             return
         with self._lock:
@@ -233,7 +233,7 @@ class Dispatcher:
     def _repeat(self, run: Run, why: str) -> None:
         """Queue the run again, at the front; at the end of our patience its batch fails."""
         run.attempts += 1
-        if run.attempts >= _MAX_ATTEMPTS:
+        if run.attempts >= MAX_ATTEMPTS:
             with self._lock:
                 batch = self._batch_of.pop(run)
             batch.fail(

@@ -18,7 +18,7 @@ from tinyzero.execution.selftest import Probe, Tier, observe
 from tinyzero.execution.values import BadLiteral, parse_arguments
 from tinyzero.types import Execution, Job, Outcome
 
-_MAX_PROGRAM_CHARS = 1 << 18
+MAX_PROGRAM_CHARS = 1 << 18
 """A longer program is not even tried."""
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class _Plan:
             self._arguments = marshal.dumps(parse_arguments(source))
         except BadLiteral as error:
             self._refused = Execution(outcome=Outcome.BAD_INPUT, detail=str(error)[:80])
-        if len(job.program) > _MAX_PROGRAM_CHARS:
+        if len(job.program) > MAX_PROGRAM_CHARS:
             self._refused = Execution(outcome=Outcome.SYNTAX_ERROR, detail="too_long")
 
     def next_run(self, *, is_second: bool) -> Run | None:

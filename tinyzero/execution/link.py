@@ -14,12 +14,12 @@ from tinyzero.errors import ExecutorBroken
 from tinyzero.execution import nursery, zygote
 from tinyzero.execution.answers import Ended
 
-_START_S = 30.0
+START_S = 30.0
 """A zygote starts in a tenth of a second; more than this means that it never will."""
 LAST_WORDS_S = 2.0
 """For what died with a zygote to let go of its standard error."""
 
-_NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
+NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
 
 class LinkLost(Exception):
@@ -44,7 +44,7 @@ class Run:
     is_shifted: bool = False
     is_probe: bool = False
     attempts: int = 0
-    ended: Ended = _NOT_YET
+    ended: Ended = NOT_YET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class Link:
         Raises:
             ExecutorBroken: it has none, or reports an error.
         """
-        self.socket.settimeout(_START_S)
+        self.socket.settimeout(START_S)
         try:
             header = self._exactly(nursery.ENDED.size)
             self.report = json.loads(self._exactly(nursery.ENDED.unpack(header)[0]))

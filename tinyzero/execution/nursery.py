@@ -25,16 +25,16 @@ ENDED = struct.Struct("<IIBidd")
 """bytes of the payload, id, reason, wait status, CPU seconds, wall seconds."""
 FINISHED, CPU_SPENT, WALL_SPENT, FLOODED, NOT_FORKED = range(5)
 """Reasons."""
-_REPORT_ID = 0xFFFFFFFF
+REPORT_ID = 0xFFFFFFFF
 
-_MAX_PAYLOAD_BYTES = 128 << 10
+MAX_PAYLOAD_BYTES = 128 << 10
 """Two results of the largest size, and then some."""
-_GRACE_S = 0.02
+GRACE_S = 0.02
 """Most runs end sooner; only then is a run worth watching while it lasts."""
 STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
 """A run that got this share of the wall time as CPU time is starved, not asleep: it gets more wall time."""
 
-_STOPPED_S = 0.5
+STOPPED_S = 0.5
 """Waking up this much too late means that the machine, the container or this process was stopped."""
 
 
@@ -49,7 +49,7 @@ class Child:
         self.cpu_s = cpu_s
         self.wall_s = wall_s
         self.started = _now()
-        self.next_look = self.started + _GRACE_S
+        self.next_look = self.started + GRACE_S
         self.reason = FINISHED
         self.buffer: bytearray | None = None
         self.filled = 0
@@ -71,7 +71,7 @@ class Nursery:
         self.watched: dict[int, Child] = {}  # by result descriptor
         self.pid = os.getpid()
         self.inbox = bytearray(1 << 16)
-        self.outbox = bytearray(_MAX_PAYLOAD_BYTES)
+        self.outbox = bytearray(MAX_PAYLOAD_BYTES)
         self.poller = select.poll()
         self.poller.register(control, select.POLLIN)
         self.wakeup = self._wake_on_child_exit()
@@ -102,7 +102,7 @@ class Nursery:
         patience_ms, asked = self._patience_ms(), _now()
         events = self.poller.poll(patience_ms)
         overslept_s = _now() - asked - (patience_ms or 0.0) / 1000
-        for child in self.children.values() if overslept_s >= _STOPPED_S else ():
+        for child in self.children.values() if overslept_s >= STOPPED_S else ():
             child.started += overslept_s
             child.next_look += overslept_s
         return events
@@ -175,7 +175,7 @@ class Nursery:
     def _read_result(self, child: Child) -> None:
         """Take what is in the pipe, without waiting."""
         space = memoryview(child.buffer or self.outbox)
-        while child.filled < _MAX_PAYLOAD_BYTES:
+        while child.filled < MAX_PAYLOAD_BYTES:
             try:
                 got = os.readv(child.result_fd, [space[child.filled :]])
             except BlockingIOError:
@@ -188,7 +188,7 @@ class Nursery:
 
     def _watch(self, child: Child) -> None:
         if child.buffer is None:
-            child.buffer = bytearray(_MAX_PAYLOAD_BYTES)
+            child.buffer = bytearray(MAX_PAYLOAD_BYTES)
             os.set_blocking(child.result_fd, False)
             self.poller.register(child.result_fd, select.POLLIN)
             self.watched[child.result_fd] = child
@@ -243,7 +243,7 @@ class Nursery:
             with contextlib.suppress(OSError):
                 os.killpg(child.pid, signal.SIGKILL)
         child.buffer = child.buffer or self.outbox
-        if child.filled < _MAX_PAYLOAD_BYTES:
+        if child.filled < MAX_PAYLOAD_BYTES:
             os.set_blocking(child.result_fd, False)
             self._read_result(child)
         self._unwatch(child)
@@ -296,4 +296,4 @@ _clock_gettime = time.clock_gettime
 def report(control: socket.socket, facts: dict[str, Any]) -> None:
     """Tell the parent about the zygote itself, before any run."""
     payload = json.dumps(facts).encode()
-    control.sendall(ENDED.pack(len(payload), _REPORT_ID, FINISHED, 0, 0.0, 0.0) + payload)
+    control.sendall(ENDED.pack(len(payload), REPORT_ID, FINISHED, 0, 0.0, 0.0) + payload)

@@ -15,11 +15,11 @@ import struct
 import sys
 from resource import RLIMIT_CPU, RLIMIT_NOFILE, RLIMIT_NPROC, setrlimit
 
-_IS_LINUX = sys.platform == "linux"
-_NOBODY = 65534
+IS_LINUX = sys.platform == "linux"
+NOBODY = 65534
 
 _libc = ctypes.CDLL(None, use_errno=True)
-if _IS_LINUX:
+if IS_LINUX:
     _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 # prctl(2), unshare(2), capset(2) and seccomp(2), from the kernel's uapi headers.
@@ -121,7 +121,7 @@ class _FilterProgram(ctypes.Structure):
 
 def prepared_filter() -> _FilterProgram | None:
     """The filter in the form that the kernel takes, or None where it takes none or there is no table."""
-    if not _IS_LINUX or platform.machine() not in MACHINES or not _has_seccomp():
+    if not IS_LINUX or platform.machine() not in MACHINES or not _has_seccomp():
         return None
     program = seccomp_filter(platform.machine())
     buffer = ctypes.create_string_buffer(program, len(program))
@@ -147,21 +147,21 @@ def die_with_parent(parent_pid: int) -> None:
     Changing the user clears the setting, so this comes after that. `parent_pid` 0 means that the parent
     is outside of this process's namespace and cannot be asked.
     """
-    if _IS_LINUX:
+    if IS_LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent_pid and os.getppid() != parent_pid:
         os._exit(1)
 
 
 def refuse_new_privileges() -> None:
-    if _IS_LINUX:
+    if IS_LINUX:
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def landlock_abi() -> int:
     """Version of Landlock in this kernel, 0 for none; asked by system call, since its file may be absent."""
     version_flag = 1
-    return max(0, _syscall(444, None, 0, version_flag)) if _IS_LINUX else 0
+    return max(0, _syscall(444, None, 0, version_flag)) if IS_LINUX else 0
 
 
 def forbid_files() -> int:
@@ -187,8 +187,8 @@ def enter_namespaces() -> bool:
     24.04).
     """
     others = _NEWNET | _NEWPID | _NEWNS | _NEWIPC | _NEWUTS
-    if not _IS_LINUX or (os.geteuid() == 0 and _unshare(others)):
-        return _IS_LINUX
+    if not IS_LINUX or (os.geteuid() == 0 and _unshare(others)):
+        return IS_LINUX
     user, group = os.geteuid(), os.getegid()
     if not _unshare(_NEWUSER | others):
         return False
@@ -208,9 +208,9 @@ def drop_privileges() -> None:
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):  # a container that maps no other user
             os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    if _IS_LINUX:
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+    if IS_LINUX:
         _libc.capset(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
         _prctl(_PR_SET_DUMPABLE, 0)
 

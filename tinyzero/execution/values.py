@@ -8,7 +8,7 @@ from tinyzero.execution.literals import MAX_ARGUMENTS_CHARS, MAX_LITERAL_CHARS, 
 
 __all__ = ["BadLiteral", "parse_arguments", "parse_literal", "render", "render_arguments", "same"]
 
-_FLOAT_TOLERANCE = 1e-9
+FLOAT_TOLERANCE = 1e-9
 """Relative; a written answer with ten correct digits is right where tolerance is asked for."""
 
 
@@ -84,7 +84,7 @@ def same(left: Any, right: Any, *, float_tolerance: bool = False) -> bool:  # no
 def _same_float(left: float, right: float, *, tolerant: bool) -> bool:
     if left == right or (left != left and right != right):
         return True
-    return tolerant and math.isclose(left, right, rel_tol=_FLOAT_TOLERANCE)
+    return tolerant and math.isclose(left, right, rel_tol=FLOAT_TOLERANCE)
 
 
 def _key(value: Any) -> str:  # noqa: ANN401

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 # What programs can import: files cannot be opened in a child, so nothing else is there.
-_PRELOADED = """
+PRELOADED = """
     __future__ abc array ast base64 binascii bisect builtins calendar cmath codecs collections
     collections.abc contextlib copy copyreg csv dataclasses datetime decimal difflib enum errno
     fractions functools gc genericpath graphlib hashlib heapq html inspect io itertools json keyword
@@ -28,20 +28,20 @@ _PRELOADED = """
     encodings.cp437 encodings.cp1252 encodings.iso8859_15
 """.split()  # noqa: SIM905
 # Tidiness only: the kernel is what stops their use. `resource` has to stay, os.wait4 looks it up.
-_WITHHELD = ["ctypes", "_ctypes", "fcntl", "_posixsubprocess", "_socket", "socket", "subprocess"]
+WITHHELD = ["ctypes", "_ctypes", "fcntl", "_posixsubprocess", "_socket", "socket", "subprocess"]
 
 # Variables that the loader of the interpreter needed; programs do not see them.
 FORGOTTEN = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
 
 
-def _preload(settings: dict[str, Any], clock: ModuleType) -> None:
+def preload(settings: dict[str, Any], clock: ModuleType) -> None:
     """Import what programs may import, fix the seed of `random`, shift the clock."""
     os.register_at_fork = lambda **_: None  # random would reseed itself in every child: 150 page faults
-    for name in _PRELOADED:
+    for name in PRELOADED:
         __import__(name)
     clock.install(settings["clock_offset_s"])
     sys.modules["random"].seed(settings["seed"])
-    for name in _WITHHELD:
+    for name in WITHHELD:
         sys.modules.pop(name, None)
     for name in FORGOTTEN:
         os.environ.pop(name, None)
@@ -103,7 +103,7 @@ def main() -> None:
     # All before the clock is shifted and before files close.
     sandbox, nursery, child, clock = map(load_neighbour, ("sandbox", "nursery", "child", "clock"))
     try:
-        _preload(settings, clock)
+        preload(settings, clock)
         report = isolate(settings, control, sandbox, child.MAX_FDS)
         server = nursery.Nursery(control, settings, child, sandbox)
     except BaseException:  # noqa: BLE001 - whatever it is, the parent has to know

@@ -18,7 +18,7 @@ _GIB = 2**30
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 # In vLLM the scales are 32-bit: its loader undoes the second quantisation (vllm-bnb-plugin 0.0.3).
 _VLLM_NF4_BYTES = 0.5 + 4 / 64
-_ADAPTER_BYTES = 4  # float32, and so are its gradients
+ADAPTER_BYTES = 4  # float32, and so are its gradients
 # Two moments: 8 bit, with a float32 scale per block of 256, or float32. Paged ones count in full: a page is
 # moved to the machine's memory only when the card's runs out.
 _8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
@@ -122,7 +122,7 @@ def adapter_gib(config: Config, shape: ModelShape, device: Device) -> Mapping[st
     weights = num_adapters * shape.lora_weights(config.policy.rank)
     is_8_bit = {"auto": device == "cuda", "adamw": False}.get(config.learner.optimizer, True)
     moments = _8_BIT_MOMENTS if is_8_bit else _FLOAT_MOMENTS
-    return _in_gib(adapters=weights * _ADAPTER_BYTES, optimizer=weights * moments)
+    return _in_gib(adapters=weights * ADAPTER_BYTES, optimizer=weights * moments)
 
 
 def longest_sequence(config: Config) -> int:
@@ -146,17 +146,17 @@ def _always(config: Config, shape: ModelShape, device: Device) -> dict[str, floa
     linear = NF4_BYTES if is_quantized(config, device) else size
     other_weights = shape.embedding_weights + shape.small_weights
     weights = _in_gib(weights=shape.linear_weights * linear + other_weights * size)
-    process = {"vllm_process": _RUNTIME_GIB[device]} if _has_own_vllm(config) else {}
+    process = {"vllm_process": _RUNTIME_GIB[device]} if has_own_vllm(config) else {}
     return weights | dict(adapter_gib(config, shape, device)) | process
 
 
-def _has_own_vllm(config: Config) -> bool:
+def has_own_vllm(config: Config) -> bool:
     """Whether vLLM samples, and on the card that trains."""
     return config.sampling.engine == "vllm" and config.sampling.server_url is None
 
 
 def _sampling(config: Config, shape: ModelShape, device: Device) -> dict[str, float]:
-    if _has_own_vllm(config):
+    if has_own_vllm(config):
         return _vllm(config, shape, device)
     return {} if config.sampling.engine == "vllm" else _builtin(config, shape, device)
 
@@ -196,7 +196,7 @@ def _learning(config: Config, shape: ModelShape, device: Device) -> dict[str, fl
     micro_batch = max(config.learner.micro_batch_tokens, longest_sequence(config))
     tile = min(micro_batch, _TILE_TOKENS) * min(shape.vocabulary, _TILE_VOCABULARY)
     return _in_gib(
-        gradients=shape.lora_weights(config.policy.rank) * _ADAPTER_BYTES,
+        gradients=shape.lora_weights(config.policy.rank) * ADAPTER_BYTES,
         activations=micro_batch
         * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
         # The attempts at a task share rows, and a mask of bools and of numbers keeps them apart.
@@ -217,11 +217,11 @@ def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: b
         size: bytes of a number of the compute type.
     """
     hidden, queries, inner = shape.hidden, shape.queries, shape.intermediate
-    if size == _ADAPTER_BYTES:
+    if size == ADAPTER_BYTES:
         saved = size * (4 * hidden + 4 * queries + 4 * inner)
     else:
-        saved = size * (4 * queries + 3 * inner) + _ADAPTER_BYTES * (7 * hidden + queries + inner)
-    passing = 2 * _ADAPTER_BYTES * inner  # alive in the backward pass of one MLP
+        saved = size * (4 * queries + 3 * inner) + ADAPTER_BYTES * (7 * hidden + queries + inner)
+    passing = 2 * ADAPTER_BYTES * inner  # alive in the backward pass of one MLP
     return passing + (shape.layers * hidden * size + saved if is_recomputed else shape.layers * saved)
 
 

@@ -14,7 +14,7 @@ from tinyzero.planning.workload import workload
 
 # What a card is taken to reach of its figures.
 BANDWIDTH_SHARE = 0.7
-_DECODING_SHARE = 0.5  # of its operations, in large batches of single tokens
+DECODING_SHARE = 0.5  # of its operations, in large batches of single tokens
 LEARNING_SHARE = 0.35
 
 # 82 operations of a Llama layer under LoRA that start a kernel, counted by torch's dispatcher, and about two
@@ -61,7 +61,7 @@ def token_step_s(config: Config, shape: ModelShape, card: Card, *, rows: int, co
     """
     multiplied = shape.linear_weights + shape.head_weights
     memory_s = _bytes_read(config, shape, rows, context) / (BANDWIDTH_SHARE * _bandwidth(card))
-    compute_s = 2 * multiplied * rows / (_DECODING_SHARE * _flops(card))
+    compute_s = 2 * multiplied * rows / (DECODING_SHARE * _flops(card))
     return max(memory_s, compute_s, shape.layers * _LAUNCHES_PER_LAYER * _LAUNCH_S)
 
 

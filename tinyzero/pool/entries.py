@@ -7,7 +7,7 @@ from typing import Any
 from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
-_KEPT_MEASUREMENTS = 32
+KEPT_MEASUREMENTS = 32
 """Of a task that is attempted over and over, the first measurement and the newest are kept."""
 
 
@@ -51,8 +51,8 @@ class Entry:
 
     def measured(self, measurement: Measurement) -> "Entry":
         kept = (*self.measurements, measurement)
-        if len(kept) > _KEPT_MEASUREMENTS:
-            kept = (kept[0], *kept[-_KEPT_MEASUREMENTS + 1 :])
+        if len(kept) > KEPT_MEASUREMENTS:
+            kept = (kept[0], *kept[-KEPT_MEASUREMENTS + 1 :])
         return replace(self, measurements=kept)
 
 

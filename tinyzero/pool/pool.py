@@ -19,7 +19,7 @@ from tinyzero.types import Task
 _FILE = "pool.jsonl"
 IMPORTS = "imports.jsonl"
 """Tasks that a person added to a saved pool; they join it where they fit the run."""
-_COMPARED = 1000
+COMPARED = 1000
 """Tasks of its kind, the newest, that a new one is compared with for its novelty."""
 
 
@@ -142,7 +142,7 @@ class Pool:
 
     def _compared(self, kind: str) -> Iterable[str]:
         newest_first = (entry.task for entry in reversed(self._entries.values()))
-        return islice((task.program for task in newest_first if task.kind == kind), _COMPARED)
+        return islice((task.program for task in newest_first if task.kind == kind), COMPARED)
 
     def _grown(self, kinds: Collection[str] | None) -> list[Entry]:
         return [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tinyzero.config import RewardsConfig
 from tinyzero.types import Rejection, RewardBreakdown, Stage, Verdict, VerdictStatus
 
-_GRADED = {
+GRADED = {
     VerdictStatus.CORRECT: ("accuracy", 1.0),
     VerdictStatus.WRONG: ("accuracy", -0.5),
     VerdictStatus.MALFORMED: ("format", -1.0),
@@ -19,7 +19,7 @@ def solver_reward(verdict: Verdict, config: RewardsConfig) -> RewardBreakdown:
     """
     if config.solver == "binary":
         return RewardBreakdown(terms={"accuracy": float(verdict.is_correct)})
-    term, value = _GRADED[verdict.status]
+    term, value = GRADED[verdict.status]
     return RewardBreakdown(terms={term: value})
 
 

@@ -72,7 +72,7 @@ class ServerEngine:
     ) -> list[Drawn]:
         """A request per sample: the prompts of one request would share its seed."""
         model = self._base if adapter is None else adapter.name
-        bodies = [_completion_body(one, model, temperature, stop_ids) for one in asked]
+        bodies = [completion_body(one, model, temperature, stop_ids) for one in asked]
         with ThreadPoolExecutor(min(self._at_once, len(asked)), "vllm-request") as threads:
             waiting = [threads.submit(self._complete, body) for body in bodies]
             try:
@@ -103,7 +103,7 @@ class ServerEngine:
             ) from error
 
 
-def _completion_body(
+def completion_body(
     asked: Asked, model: str, temperature: float, stop_ids: Collection[int]
 ) -> dict[str, Any]:
     """The body of a /v1/completions (vllm 0.31, entrypoints/openai/completion/protocol.py).
