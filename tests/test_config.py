@@ -342,7 +342,8 @@ def test_a_knob_that_was_dropped_is_ignored_with_one_line(preset, caplog):
     assert load_config(path).learner.lr == 0.5
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == (
-        f"{path} sets learner.weight_decay = 0.1, pool.eviction = decided: no knob any more, and ignored"
+        f"{path} sets learner.weight_decay = 0.1, pool.eviction = decided, "
+        "which this version no longer has; it is ignored"
     )
 
 
@@ -353,7 +354,18 @@ def test_a_dropped_knob_at_the_value_that_is_built_in_is_not_worth_a_word(preset
 
 def test_a_dropped_knob_on_the_command_line_is_a_mistake(preset):
     assert complaint(preset(""), "pool.eviction=decided") == (
-        "pool.eviction in --set is no knob any more; leave it out (it is always oldest)"
+        "pool.eviction in --set is no longer a setting; leave it out (it is always oldest)"
+    )
+
+
+def test_a_penalty_that_another_now_stands_for_is_told_where_it_differs(preset, caplog):
+    path = preset("[rewards]\nfailing_proposal = -0.3\ntrivial_proposal = -0.5\ndisallowed_proposal = -0.3\n")
+    assert load_config(path).rewards.failing_proposal == -0.3
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{path} sets rewards.trivial_proposal = -0.5, which")
+    assert complaint(preset(""), "rewards.trivial_proposal=-1") == (
+        "rewards.trivial_proposal in --set is no longer a setting; "
+        "set rewards.failing_proposal, which stands for it"
     )
 
 

@@ -42,10 +42,13 @@ def knobs() -> list[str]:
 def step(folder: Path) -> list[str]:
     """Modules of `trainer.step()`; leaves a run that can be exported."""
     from tinyzero.assembly import assemble
+    from tinyzero.cli.hardware import look
     from tinyzero.config import load_config
+    from tinyzero.planning.settling import settle
     from tinyzero.runs.folder import RunFolder
 
-    config = load_config("nano-cpu", [*_SMALL, "run.max_steps=1", f"run.output={folder}"])
+    overrides = [*_SMALL, "run.max_steps=1", f"run.output={folder}"]
+    config = settle(load_config("nano-cpu", overrides), look())
     run = RunFolder.create(folder, "house", config)
     with run.exclusive(), assemble(config, run) as trainer:
         for _ in trainer.game.prepare(0):

@@ -58,7 +58,9 @@ def test_a_dropped_knob_that_was_turned_is_told_once(earlier_run, caplog):
     earlier_run.config()
     earlier_run.config()
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.endswith("config.json sets pool.eviction = decided: no knob any more, and ignored")
+    assert line.endswith(
+        "config.json sets pool.eviction = decided, which this version no longer has; it is ignored"
+    )
 
 
 def test_an_earlier_run_is_watched(earlier_run, capsys, monkeypatch):

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from tinyzero.config.dropped import DROPPED
+from tinyzero.config.dropped import DROPPED, MERGED
 from tinyzero.errors import nearest
 
 # pydantic error type -> what would have been right; the braces are pydantic's own context.
@@ -49,8 +49,7 @@ def explain(
     place = _place(key, file, overridden)
     if first["type"] == "extra_forbidden":
         if key in DROPPED:
-            built_in = "" if DROPPED[key] is None else f" (it is always {DROPPED[key]})"
-            return f"{key} in {place} is no knob any more; leave it out{built_in}"
+            return f"{key} in {place} is no longer a setting; {_instead(key)}"
         return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
     if first["type"] == "value_error":
         return f"{first['ctx']['error']} ({place})"
@@ -84,3 +83,10 @@ def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         for item in get_args(field.annotation):
             if isinstance(item, type) and issubclass(item, BaseModel):  # a table of tables with free names
                 yield from _dotted_keys(item, f"{prefix}{name}.<name>.")
+
+
+def _instead(key: str) -> str:
+    """What to do about a setting that earlier versions had."""
+    if key in MERGED:
+        return f"set {key.partition('.')[0]}.{MERGED[key]}, which stands for it"
+    return "leave it out" if DROPPED[key] is None else f"leave it out (it is always {DROPPED[key]})"

@@ -1,4 +1,4 @@
-"""Knobs of earlier versions that are none any more. A file that still sets one is read all the same."""
+"""Knobs that earlier versions had. A file that still sets one is read; a warning says what is ignored."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -22,14 +22,21 @@ DROPPED: Mapping[str, Any] = {
     "rewards.trivial_proposal": -0.5,
     "sampling.server_timeout_s": 600.0,
 }
-"""Key -> the value that is built in now: whoever had that one misses nothing, and is not told."""
+"""Key -> the value that is built in now. About a file that sets the same value nothing is said."""
+
+MERGED: Mapping[str, str] = {
+    "rewards.disallowed_proposal": "failing_proposal",
+    "rewards.nondeterministic_proposal": "failing_proposal",
+    "rewards.trivial_proposal": "failing_proposal",
+}
+"""Key -> the knob of the same section that stands for it now; its value is the built-in one."""
 
 
 def without_dropped(tree: Mapping[str, Any], *, file: str) -> dict[str, Any]:
     """The tables of a file without dropped keys; one warning names those that had another value."""
-    lost = [f"{key} = {value}" for key, value in _dropped_in(tree) if value != DROPPED[key]]
+    lost = [f"{key} = {value}" for key, value in _dropped_in(tree) if value != _built_in(key, tree)]
     if lost:
-        _warn_once(f"{file} sets {', '.join(lost)}: no knob any more, and ignored")
+        _warn_once(f"{file} sets {', '.join(lost)}, which this version no longer has; it is ignored")
     return {
         section: _translated(section, values) if isinstance(values, Mapping) else values
         for section, values in tree.items()
@@ -42,6 +49,13 @@ def _dropped_in(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         values = tree.get(section)
         if isinstance(values, Mapping) and leaf in values:
             yield key, None if values[leaf] == "none" else values[leaf]
+
+
+def _built_in(key: str, tree: Mapping[str, Any]) -> Any:  # noqa: ANN401  a value of TOML
+    """What holds in place of a dropped key."""
+    section = key.partition(".")[0]
+    values = tree[section]
+    return values.get(MERGED.get(key, ""), DROPPED[key])
 
 
 def _translated(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def locate(preset_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a file, unchecked, without what is no knob any more."""
+    """The tables of a file, unchecked, without the settings that only earlier versions had."""
     try:
         return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))
     except tomllib.TOMLDecodeError as error:
