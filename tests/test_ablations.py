@@ -47,7 +47,7 @@ def make_run(output, arm, seed, rates):
         "time/step_s": 90.0,
     }
     run.metrics.write_text(json.dumps(line) + "\n")
-    checkpoints.write(run, 1, {"probe": Measured(rates)}, {})
+    checkpoints.write(run, 1, {"probe": Measured(rates)})
     run.write_evaluation({"rows": []})
 
 
