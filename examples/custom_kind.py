@@ -8,7 +8,6 @@ a run.
 """
 
 import sys
-from collections.abc import Sequence
 
 from training import train
 
@@ -18,7 +17,7 @@ from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
 TYPES = (
     "bool",
@@ -50,9 +49,9 @@ class ReturnType(ProgramAndInput):
             text = f"solve {self.name}\n{compact(task.program, inputs=task.inputs)}"
         else:
             text = QUESTION.format(given=task.inputs[0], program=block("python", task.program))
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text)
+        return Prompt(kind=self.name, text=text)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
+    def grade(self, task: Task, answer: str) -> Verdict:
         """A name is compared, never run."""
         words = [word for word in final_part(answer).replace("`", " ").split() if word in TYPES]
         if not words:
@@ -60,9 +59,6 @@ class ReturnType(ProgramAndInput):
         gold = type(parse_literal(task.outputs[0])).__name__
         status = VerdictStatus.CORRECT if words[-1] == gold else VerdictStatus.WRONG
         return Verdict(status=status, answer=words[-1])
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        raise AssertionError("a type needs no run")
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         return answer

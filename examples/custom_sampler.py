@@ -12,7 +12,7 @@ from tinyzero.config import load_config
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.tasks import KINDS
-from tinyzero.types import Completion, Prompt, Round, SamplingRequest
+from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest
 
 SETTINGS = (
     "selfplay.proposals_per_step=2",
@@ -29,13 +29,16 @@ class Person:
         self._read_line = read_line
 
     def sample(self, request: SamplingRequest) -> list[list[Completion]]:
-        return [[self._answer(prompt) for _ in range(request.num_samples)] for prompt in request.prompts]
+        return [
+            [self._answer(prompt, request.role or "base model") for _ in range(request.num_samples)]
+            for prompt in request.prompts
+        ]
 
     def fits(self, prompt: Prompt) -> bool:
         return True
 
-    def _answer(self, prompt: Prompt) -> Completion:
-        self._show(f"\n--- {prompt.role}, {prompt.kind}\n{prompt.text}\n--- your answer, then an empty line:")
+    def _answer(self, prompt: Prompt, speaker: str) -> Completion:
+        self._show(f"\n--- {speaker}, {prompt.kind}\n{prompt.text}\n--- your answer, then an empty line:")
         lines = list(iter(lambda: self._read_line().rstrip("\n"), ""))
         return Completion(text="\n".join(lines), adapter="you")
 
@@ -49,8 +52,8 @@ def play(person: Person) -> Round:
 
 def main() -> None:
     for rollout in play(Person(print, sys.stdin.readline)).rollouts:
-        outcome = rollout.verdict or rollout.rejection or "a task"
-        print(f"{rollout.prompt.role:8} {rollout.prompt.kind:9} {rollout.reward.total:+.2f}  {outcome}")
+        outcome = rollout.verdict if isinstance(rollout, AttemptRollout) else rollout.outcome
+        print(f"{rollout.role:8} {rollout.prompt.kind:9} {rollout.reward.total:+.2f}  {outcome}")
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ def r_zero_config(*more):
     return settled("nano-cpu", [*SETTINGS, *more])
 
 
-def script(prompt, stream, index):
+def script(request, prompt, index):
     """Questions that differ from round to round; answers that are split in a way that depends on both."""
     if prompt.kind != "question":
         return None
-    if prompt.role is Role.PROPOSER:
-        number = sum(map(ord, stream)) % 7 + index
+    if request.role is Role.PROPOSER:
+        number = sum(map(ord, request.stream)) % 7 + index
         return "no idea" if index == 3 else f"<question>What is {number} x {number}?</question>\\boxed{{1}}"
     number = len(prompt.text) + index
     return f"\\boxed{{{number % 2}}}" if index < 3 else ""
@@ -46,27 +46,24 @@ class ForcedSampler:
     """Lines by role and by what is asked, in turn; whatever the script has no line for is sampled."""
 
     def __init__(self, policy, config, script):
-        """`script(prompt, stream, index)` gives the text of the index-th answer, or None."""
+        """`script(request, prompt, index)` gives the text of the index-th answer, or None."""
         self.policy = policy
         self.script = script
         self.builtin = BuiltinSampler(policy, config.sampling, config.run.seed)
         self.fits = self.builtin.fits
 
     def sample(self, request):
-        if self.script(request.prompts[0], request.stream, 0) is None:
+        if self.script(request, request.prompts[0], 0) is None:
             return self.builtin.sample(request)
         groups = [
-            [
-                self.say(prompt, self.script(prompt, request.stream, i), request)
-                for i in range(request.num_samples)
-            ]
+            [self.say(prompt, self.script(request, prompt, i), request) for i in range(request.num_samples)]
             for prompt in request.prompts
         ]
         logprobs = iter(score_completions(self.policy, [one for group in groups for one in group]))
         return [[replace(one, sampler_logprobs=tuple(next(logprobs))) for one in group] for group in groups]
 
     def say(self, prompt, text, request):
-        adapter = self.policy.adapter_of(prompt.role)
+        adapter = self.policy.adapter_of(request.role)
         token_ids = tuple(self.policy.tokenizer(text, add_special_tokens=False).input_ids)
         return Completion(
             text=text,

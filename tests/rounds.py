@@ -3,10 +3,11 @@
 import random
 
 import torch
+from rollouts import rollout_of
 from settled import learner_section
 
 from tinyzero.learning.learner import LoraLearner
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.types import Completion, Role
 
 TEMPERATURE = 0.8
 BUDGETS = {Role.PROPOSER: 20, Role.SOLVER: 16}
@@ -44,8 +45,7 @@ def make_rollout(policy, role, prompt, tokens, rng, noise=0.0):
         adapter=policy.adapter_of(role),
         adapter_version=policy.versions.get(policy.adapter_of(role), 0),
     )
-    prompt = Prompt(role=role, kind="deduction", text="")
-    return Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
+    return rollout_of(role, completion=completion)
 
 
 def naive_logprobs(policy, prompt, tokens):
@@ -65,7 +65,7 @@ def naive_gradients(policy, rollouts, advantages, *, normalization="token", kl_c
             own = [
                 (rollout.completion, advantage)
                 for rollout, advantage in zip(rollouts, advantages, strict=True)
-                if rollout.prompt.role is role and rollout.completion.adapter == adapter
+                if rollout.role is role and rollout.completion.adapter == adapter
             ]
             num_tokens = sum(len(completion.token_ids) for completion, _ in own)
             for completion, advantage in own:

@@ -1,16 +1,13 @@
 import pytest
+from rollouts import rollout_of
 
 from tinyzero.advantages import estimate
 from tinyzero.config import AdvantagesConfig
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.types import Role
 
 
 def make_rollout(reward, *, role=Role.SOLVER, kind="deduction", task_id="a"):
-    return Rollout(
-        answer=Answer(prompt=Prompt(role=role, kind=kind, text=""), completion=Completion(text="")),
-        reward=RewardBreakdown(terms={"accuracy": reward}),
-        task_id=task_id,
-    )
+    return rollout_of(role, kind=kind, task_id=task_id, terms={"accuracy": reward})
 
 
 def test_one_success_in_four_without_scaling():

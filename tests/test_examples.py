@@ -52,7 +52,7 @@ def test_the_solver_of_the_kind_is_judged_by_type(monkeypatch):
     kind = KINDS.pop(custom_kind.ReturnType.name)
     program = "def f(a):\n    return a / 2"
     task = make_task(Proposal(kind=kind.name, program=program, inputs=("4",)), [2.0], step=1)
-    statuses = [kind.answer_job(task, answer).status for answer in ("float", "`float`", "int", "2.0", "")]
+    statuses = [kind.grade(task, answer).status for answer in ("float", "`float`", "int", "2.0", "")]
     assert statuses == ["correct", "correct", "wrong", "malformed", "malformed"]
     assert "float" not in kind.solve_prompt(task, "full").text
     assert kind.difficulty in kind.propose_prompt([task], "full").text

@@ -15,8 +15,9 @@ import tinyzero
 from tinyzero.evaluation.heldout import read_set
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
+from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.programs import canonical, shape
-from tinyzero.types import Job, Proposal, Role, Task
+from tinyzero.types import Job, Role, Task
 
 FOLDER = Path(tinyzero.__file__).parent / "nano"
 TOOLS = Path(__file__).parents[1] / "tools"
@@ -123,7 +124,7 @@ def test_lessons_follow_from_seed_and_number():
 def test_proposals_in_lessons_pass_the_funnel(executor):
     from nano.tasks import lessons
 
-    shown = [lesson for lesson in islice(lessons(0, 0, 0.0), 200) if lesson.prompt.role is Role.PROPOSER]
+    shown = [lesson for lesson in islice(lessons(0, 0, 0.0), 200) if lesson.role is Role.PROPOSER]
     accepted = [lesson for lesson in shown if isinstance(verified(lesson, executor), Task)]
     assert len(shown) > 25
     assert len(accepted) >= 0.95 * len(shown)
@@ -135,9 +136,8 @@ def verified(lesson, executor):
         id="", kind="induction", program=lesson.prompt.text.partition("\n")[2], inputs=(), outputs=()
     )
     proposal = kind.parse_proposal(lesson.answer, [subject])
-    if not isinstance(proposal, Proposal):
-        return proposal
-    return kind.accept(proposal, executor.run_jobs(kind.proposal_jobs(proposal)), 0)
+    (outcome,) = verify([proposal], kinds=KINDS, runner=executor, step=0)
+    return outcome
 
 
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "induction"])
@@ -155,10 +155,8 @@ def test_right_answers_are_right_and_wrong_ones_wrong(kind, executor):
 
 
 def judged(task, answer, executor):
-    job = KINDS[task.kind].answer_job(task, answer)
-    if not isinstance(job, Job):
-        return job
-    return KINDS[task.kind].judge(task, answer, executor.run_jobs([job])[0])
+    ((verdict,),) = judge_answers([task], [[answer]], kinds=KINDS, runner=executor)
+    return verdict
 
 
 def test_pretraining_shows_no_program_shape_of_the_held_out_set():

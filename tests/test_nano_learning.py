@@ -5,11 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rollouts import rollout_of
 
 from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config, load_config
 from tinyzero.runs.folder import RunFolder
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout, Round
+from tinyzero.types import Prompt, Role, Round
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -20,10 +21,8 @@ def tools_on_the_path(monkeypatch):
 
 
 def rollout(role, number, reward):
-    answer = Answer(
-        prompt=Prompt(role=role, kind="deduction", text=str(number)), completion=Completion(text="")
-    )
-    return Rollout(answer=answer, reward=RewardBreakdown(terms={"x": reward}), task_id="t")
+    prompt = Prompt(kind="deduction", text=str(number))
+    return rollout_of(role, prompt=prompt, terms={"x": reward}, task_id="t")
 
 
 class SameRound:
@@ -34,7 +33,7 @@ class SameRound:
 
 
 def rewards(played, role):
-    return [item.reward.total for item in played.rollouts if item.prompt.role is role]
+    return [item.reward.total for item in played.rollouts if item.role is role]
 
 
 def test_shuffled_rewards_are_the_same_rewards_of_each_role_in_another_order():
@@ -59,7 +58,7 @@ def test_advantages_follow_the_shuffled_rewards():
     solver = [
         (item.reward.total, advantage)
         for item, advantage in zip(played.rollouts, played.advantages, strict=True)
-        if item.prompt.role is Role.SOLVER
+        if item.role is Role.SOLVER
     ]
     assert all(advantage == reward - 0.5 for reward, advantage in solver)
 

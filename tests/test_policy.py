@@ -31,7 +31,7 @@ def base_logits(folder):
 
 
 def prompt(text="1+1", prefill=""):
-    return Prompt(role=Role.SOLVER, kind="deduction", text=text, prefill=prefill)
+    return Prompt(kind="deduction", text=text, prefill=prefill)
 
 
 def test_a_fresh_adapter_changes_nothing(make_policy, tiny_model_folder):

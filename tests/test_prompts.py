@@ -263,5 +263,5 @@ def test_a_conversation_goes_on_without_tags_for_reasoning():
 
 
 def test_reasoning_and_a_prefill_both_begin_the_answer():
-    prompt = Prompt(role=Role.SOLVER, kind="", text="1+1", prefill="It", reasons=True)
+    prompt = Prompt(kind="", text="1+1", prefill="It", reasons=True)
     assert read(make_frame("base"), prompt).endswith("User: 1+1\nAssistant: <think> It")

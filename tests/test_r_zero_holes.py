@@ -14,7 +14,7 @@ from tinyzero.games.survey import survey
 from tinyzero.rewards.repetition import repetition_penalties
 from tinyzero.rewards.uncertainty import challenger_reward
 from tinyzero.tasks.question import QUESTION, read_answer
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Task
+from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Task
 
 TASK = Task(id="t", kind="question", program="", inputs=(), outputs=(), message="How many?")
 
@@ -26,7 +26,7 @@ def comparer():
 
 
 def answers(*texts):
-    prompt = Prompt(role=Role.SOLVER, kind="question", text="How many?")
+    prompt = Prompt(kind="question", text="How many?")
     return [
         Answer(prompt=prompt, completion=Completion(text=text, sampler_logprobs=(-0.5,))) for text in texts
     ]

@@ -13,7 +13,7 @@ from tinyzero.runs.control import Request, ask, take
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
 from tinyzero.trainer import Trainer
-from tinyzero.types import Round
+from tinyzero.types import Preparation, Round
 
 
 class Counter:
@@ -354,7 +354,7 @@ class PreparingGame(CountingGame):
     def prepare(self, step):
         while len(self.seen) < 5:
             self.seen.append("prepared")
-            yield len(self.seen), 5
+            yield Preparation(what="tasks", done=len(self.seen), total=5)
 
 
 class BetweenStepsGame(CountingGame):
@@ -363,7 +363,7 @@ class BetweenStepsGame(CountingGame):
     def prepare(self, step):
         while step == 1 and self.seen.count("prepared") < 2:
             self.seen.append("prepared")
-            yield self.seen.count("prepared"), 2
+            yield Preparation(what="questions", done=self.seen.count("prepared"), total=2)
 
 
 def preparing(make_trainer, **run):

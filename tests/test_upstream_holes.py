@@ -18,8 +18,8 @@ from tinyzero.pool.pool import Pool
 from tinyzero.rewards.verdicts import proposer_reward
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.funnel import make_task
-from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Completion, Proposal, Rejection, Role, Stage, Task
+from tinyzero.tasks.judging import judge_answers, verify
+from tinyzero.types import Completion, Proposal, Role, Stage, Task
 
 DOUBLE = make_task(
     Proposal(kind="deduction", program="def f(x):\n    return x * 2", inputs=("21",)), [42], step=1
@@ -128,9 +128,8 @@ def test_types_count(answer, output, executor):
 def propose(program, given, executor):
     kind = KINDS["deduction"]
     proposal = kind.parse_proposal(f"```python\n{program}\n```\n```input\n{given}\n```", [])
-    if isinstance(proposal, Rejection):
-        return proposal
-    return kind.accept(proposal, executor.run_jobs(list(kind.proposal_jobs(proposal))), 1)
+    (outcome,) = verify([proposal], kinds=KINDS, runner=executor, step=1)
+    return outcome
 
 
 @pytest.mark.parametrize(("length", "is_task"), [(398, True), (399, False), (100_000, False)])
@@ -185,7 +184,7 @@ class Twice:
 
     def sample(self, request):
         self.requests.append(request)
-        text = self.lines[request.prompts[0].role.value]
+        text = self.lines[request.role.value]
         return [[Completion(text=text, token_ids=(1,))] * request.num_samples for _ in request.prompts]
 
     def fits(self, prompt):
@@ -214,7 +213,7 @@ def test_what_is_proposed_six_times_is_one_task_and_one_row(executor):
 def test_difficulty_is_measured_at_the_temperature_of_training(executor):
     """Upstream's attempts pass through the validation settings: greedy, so eight copies of one answer."""
     _, sampler, _ = play(executor)
-    attempts = next(request for request in sampler.requests if request.prompts[0].role is Role.SOLVER)
+    attempts = next(request for request in sampler.requests if request.role is Role.SOLVER)
     assert attempts.temperature == Config().sampling.temperature == 1.0
     assert attempts.num_samples == 2
 

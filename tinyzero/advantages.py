@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from statistics import fmean, pstdev
 
 from tinyzero.config import AdvantagesConfig
-from tinyzero.types import Role, Rollout
+from tinyzero.types import ProposalRollout, Rollout
 
 _FLAT_STD = 1e-6
 """Rewards of a group closer together than this are equal up to rounding: nothing to learn from."""
@@ -28,8 +28,8 @@ def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Hashable:
 
     A proposal has no siblings at its prompt, so proposers share one per kind under every estimator.
     """
-    role, kind = rollout.prompt.role, rollout.prompt.kind
-    if config.estimator == "task-relative" or role is Role.PROPOSER:
+    role, kind = rollout.role, rollout.prompt.kind
+    if config.estimator == "task-relative" or isinstance(rollout, ProposalRollout):
         return (role, kind)
     return (role, kind, rollout.task_id)
 

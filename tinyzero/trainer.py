@@ -5,7 +5,7 @@ makes one optimizer step of it. Around that: checkpoints, and observers that are
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,16 +21,16 @@ from tinyzero.runs.durable import explaining_failures
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
-from tinyzero.types import Rollout, Round, StepReport
+from tinyzero.types import Preparation, Rollout, Round, StepReport
 
-_LOOK_EVERY_S = 0.1  # while paused, for the word to go on
+_POLL_EVERY_S = 0.1  # while paused, for the request to resume
 
 
 class Game(Protocol):
     """What is played: Absolute Zero, R-Zero, or one of your own."""
 
-    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
-        """What has to be there before a step can be played; mostly nothing. Yields (tasks there, wanted)."""
+    def prepare(self, step: int) -> Iterator[Preparation]:
+        """What has to be there before a step can be played; mostly nothing. Yields how far it has come."""
         ...
 
     def play(self, step: int) -> Round: ...
@@ -64,7 +64,7 @@ class Trainer:
     Attributes:
         policy: what learns; only its saving is of interest here.
         probe: None where there is nothing to measure on.
-        device, sandbox_tier: what was found on this machine; told to the observers.
+        device, sandbox_tier: of this machine; told to the observers.
         release_memory: gives what it can back to the device, before learning and before a pause.
         steps_done: since the run's beginning, over all its resumes.
     """
@@ -82,11 +82,9 @@ class Trainer:
     release_memory: Callable[[], None] = lambda: None
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
-    _saved: tuple[int, Path] | None = field(default=None, init=False)
     _watch: CollapseWatch = field(init=False)
-    _turns: Sequence[Turn] = field(default=(), init=False)
-    _has_prepared: bool = field(default=False, init=False)
-    _prepared_s: float | None = field(default=None, init=False)
+    _checkpoint: Path | None = field(default=None, init=False)
+    _has_changed: bool = field(default=False, init=False)  # since the checkpoint, or since the start
 
     def __post_init__(self) -> None:
         self._watch = CollapseWatch(self.config.watch)
@@ -99,73 +97,74 @@ class Trainer:
         if self.steps_done == 0:
             self._measure()
         while True:
-            started += self._prepare(started)
+            paused_s, prepare_s = self._prepare(started)
+            started += paused_s
             if (reason := self._reason_to_stop(started)) is not None:
                 return self._finish(reason, self.clock() - started)
-            report = self.step()
-            for observer in self.observers:
-                observer.on_step(report)
-            self._tell_alarms()
+            self.step(prepare_s)
             is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
             if control.take(self.run, Request.SAVE) or is_due:
                 self.checkpoint()
             started += self._pause_while_asked()
 
-    def _prepare(self, started: float) -> float:
+    def _prepare(self, started: float) -> tuple[float, float | None]:
         """What a game does before the next step, told as it goes on, and resumed where it was stopped.
 
         Returns:
-            The seconds for which a person paused it.
+            The seconds for which a person paused it, and those that it took; None where there was nothing.
         """
         if self._reason_to_stop(started) is not None:
-            return 0.0
-        tasks, paused, began = None, 0.0, self.clock()
-        for tasks, wanted in self.game.prepare(self.steps_done):
-            self._has_prepared = True
-            self._tell_event("seeding", {"step": self.steps_done, "tasks": tasks, "wanted": wanted})
+            return 0.0, None
+        state, paused_s, began = None, 0.0, self.clock()
+        for state in self.game.prepare(self.steps_done):
+            self._has_changed = True
+            self._tell_event("seeding", _progress(self.steps_done, state) | {"wanted": state.total})
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
-            paused += self._pause_while_asked()
-            if self._reason_to_stop(started + paused) is not None:
+            paused_s += self._pause_while_asked()
+            if self._reason_to_stop(started + paused_s) is not None:
                 break
-        if tasks is not None:
-            self._tell_event("seeded", {"step": self.steps_done, "tasks": tasks})
-            if self._has_prepared:
-                self.checkpoint()  # it may have taken as long as many steps
-            self._prepared_s = self.clock() - began - paused
-        return paused
+        if state is None:
+            return paused_s, None
+        self._tell_event("seeded", _progress(self.steps_done, state))
+        self.checkpoint()  # it may have taken as long as many steps
+        return paused_s, self.clock() - began - paused_s
 
-    def step(self) -> StepReport:
-        """Propose, verify, solve, score; learn."""
+    def step(self, prepare_s: float | None = None) -> StepReport:
+        """Propose, verify, solve, score; learn; tell the observers.
+
+        Args:
+            prepare_s: seconds that preparing for it took, where that was needed.
+        """
         started = self.clock()
         played = self.game.play(self.steps_done)
         played_at = self.clock()
         self.release_memory()  # the sampler's keys and values make room for activations
         learned = self.learner.update(played.rollouts, played.advantages)
         self.steps_done += 1
-        self._has_prepared = False  # a new step, which has no checkpoint yet
+        self._has_changed = True
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
-        if self._prepared_s is not None:
-            seconds["prepare"], self._prepared_s = self._prepared_s, None
+        seconds |= {} if prepare_s is None else {"prepare": prepare_s}
         measured = self._measure() if self._is_probe_due() else {}
         times = {f"time/{name}_s": value for name, value in seconds.items()}
         metrics = {**played.metrics, **advantage_metrics(played.advantages), **learned, **measured, **times}
-        self._turns = self._watch.look(metrics)
+        alarms = self._watch.look(metrics)
         metrics |= self._watch.metrics()
-        return StepReport(step=self.steps_done, metrics=metrics, round=played)
+        report = StepReport(step=self.steps_done, metrics=metrics, round=played)
+        self._tell_step(report, alarms)
+        return report
 
     def request_stop(self) -> None:
         """Stop at the end of the step in progress. Safe to call from a signal handler."""
         self._stop_requested = True
 
     def checkpoint(self) -> Path:
-        """Save everything that a resumed run needs; once a step, and again where the game has prepared."""
-        if self._saved is not None and self._saved[0] == self.steps_done and not self._has_prepared:
-            return self._saved[1]
-        folder = checkpoints.write(self.run, self.steps_done, self._parts(), replace=self._has_prepared)
-        self._has_prepared = False
+        """Save everything that a resumed run needs; the newest checkpoint where nothing has changed since."""
+        if self._checkpoint is not None and not self._has_changed:
+            return self._checkpoint
+        folder = checkpoints.write(self.run, self.steps_done, self._parts(), replace=self._has_changed)
+        self._checkpoint, self._has_changed = folder, False
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
-        self._saved = (self.steps_done, folder)
         self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})
         return folder
 
@@ -207,7 +206,7 @@ class Trainer:
         return self._stop_requested
 
     def _pause_while_asked(self) -> float:
-        """Leave the machine to others for as long as a person wants it; returns the seconds."""
+        """Leave the machine to others until a person resumes the run; returns the seconds."""
         if not control.is_asked(self.run, Request.PAUSE):
             return 0.0
         began = self.clock()
@@ -216,19 +215,21 @@ class Trainer:
         while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
         self._tell_event("resumed", {"step": self.steps_done})
         return self.clock() - began
 
-    def _tell_alarms(self) -> None:
-        """Those that began or were over with the newest step."""
-        for turn in self._turns:
-            name, detail = turn.event
-            self._tell_event(name, {"step": self.steps_done, **detail})
+    def _tell_step(self, report: StepReport, alarms: Iterable[Turn]) -> None:
+        """The step, and the alarms that began or were over with it."""
+        for observer in self.observers:
+            observer.on_step(report)
+        for alarm in alarms:
+            name, detail = alarm.event
+            self._tell_event(name, {"step": report.step, **detail})
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
         if reason is StopReason.MAX_MINUTES and not self._is_probe_due():
-            self._measure()  # who asked for a stop does not want to wait for this
+            self._measure()  # a person who requests a stop does not want to wait for this
         checkpoint = self.checkpoint()
         with explaining_failures(self.run.adapter):
             self.policy.save(self.run.adapter)
@@ -258,3 +259,7 @@ class Trainer:
     def _tell_event(self, name: str, detail: Mapping[str, object]) -> None:
         for observer in self.observers:
             observer.on_event(name, detail)
+
+
+def _progress(step: int, state: Preparation) -> dict[str, object]:
+    return {"step": step, "tasks": state.done, "what": state.what}

@@ -7,7 +7,7 @@ of one's own needs no change here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 
 class Role(StrEnum):
@@ -90,7 +90,6 @@ class Prompt:
             for it, and begins inside of them.
     """
 
-    role: Role
     kind: str
     text: str
     prefill: str = ""
@@ -148,7 +147,7 @@ class SamplingRequest:
     """What to sample, and which random numbers to use for it.
 
     Attributes:
-        prompts: all of one role, since one adapter answers them.
+        role: whose adapter answers; None for the base model.
         num_samples: completions per prompt.
         max_tokens: completion budget, tokens.
         temperature: 0 is greedy.
@@ -156,6 +155,7 @@ class SamplingRequest:
             uniforms whatever else is in the request.
     """
 
+    role: Role | None
     prompts: tuple[Prompt, ...]
     num_samples: int
     max_tokens: int
@@ -309,19 +309,11 @@ class RewardBreakdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """An answer, and what it earned.
-
-    Attributes:
-        task_id: the task attempted, or the one created; empty for a rejected proposal.
-        verdict: of an attempt; None for a proposal. rejection: of a refused proposal; None otherwise.
-    """
+class _ScoredAnswer:
+    """An answer, and what it earned."""
 
     answer: Answer
     reward: RewardBreakdown
-    task_id: str = ""
-    verdict: Verdict | None = None
-    rejection: Rejection | None = None
 
     @property
     def prompt(self) -> Prompt:
@@ -330,6 +322,30 @@ class Rollout:
     @property
     def completion(self) -> Completion:
         return self.answer.completion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRollout(_ScoredAnswer):
+    """A proposal, and what it earned.
+
+    Attributes:
+        outcome: the task that it became, or why it is none.
+    """
+
+    role: ClassVar[Role] = Role.PROPOSER
+    outcome: Task | Rejection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRollout(_ScoredAnswer):
+    """An attempt at a task, and what it earned."""
+
+    role: ClassVar[Role] = Role.SOLVER
+    task_id: str
+    verdict: Verdict
+
+
+Rollout: TypeAlias = ProposalRollout | AttemptRollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,8 +366,22 @@ class Round:
     new_tasks: Sequence[Task]
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
-    untrained: Sequence[Rollout] = ()
+    untrained: Sequence[AttemptRollout] = ()
     replayed_tasks: Sequence[Task] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """How far a game has come with what has to be there before its next step.
+
+    Attributes:
+        what: seed tasks of the pool, or questions for a solver's turn.
+        done, total: how many of these are there, and how many there shall be.
+    """
+
+    what: Literal["tasks", "questions"]
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ def learning(work: Workload) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     policy, asked = load(work.config), request(work)
     completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(asked)
-    rollouts = as_rollouts(asked.prompts, completions)
+    rollouts = as_rollouts(asked, completions)
     raced = race_against_trl(policy, work.config.learner, rollouts, repeats=work.repeats)
     peaks = {"ours_peak_mib": _mib(raced.ours_peak), "theirs_peak_mib": _mib(raced.theirs_peak)}
     return {

@@ -34,8 +34,8 @@ def test_gsm8k_ships_with_the_package_and_its_answers_are_numbers():
     for item in held_out.tasks:
         (answer,) = item.task.outputs
         float(answer.replace(",", ""))
-        assert ALL_KINDS["question"].answer_job(item.task, f"\\boxed{{{answer}}}").is_correct
-        assert not ALL_KINDS["question"].answer_job(item.task, f"\\boxed{{{answer}1}}").is_correct
+        assert ALL_KINDS["question"].grade(item.task, f"\\boxed{{{answer}}}").is_correct
+        assert not ALL_KINDS["question"].grade(item.task, f"\\boxed{{{answer}1}}").is_correct
 
 
 def test_a_file_that_is_not_there_is_a_clear_error():

@@ -9,9 +9,10 @@ from tinyzero.config import Config
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import SEEDING_ROUNDS, AbsoluteZero
+from tinyzero.games.briefs import draw_briefs
 from tinyzero.pool.pool import add_imports
 from tinyzero.tasks import KINDS
-from tinyzero.types import Completion, Role, Stage, VerdictStatus
+from tinyzero.types import Completion, Rejection, Role, Stage, Task, VerdictStatus
 
 DOUBLE = "def f(x):\n    return x * 2\nin: 21"
 BROKEN = "def f(x):\n    return x / 0\nin: 1"
@@ -31,7 +32,7 @@ class ScriptedSampler:
 
     def sample(self, request):
         self.requests.append(request)
-        script = self.lines[request.prompts[0].role]
+        script = self.lines[request.role]
         texts = iter(script * 1000)
         return [
             [Completion(text=next(texts), token_ids=(1, 2, 3)) for _ in range(request.num_samples)]
@@ -59,7 +60,17 @@ def make_game(config, sampler, executor):
 
 def by_role(played, role):
     pairs = zip(played.rollouts, played.advantages, strict=True)
-    return [(rollout, advantage) for rollout, advantage in pairs if rollout.prompt.role is role]
+    return [(rollout, advantage) for rollout, advantage in pairs if rollout.role is role]
+
+
+def stage_of(proposal):
+    """The stage that a proposal failed, None for a task."""
+    return proposal.outcome.stage if isinstance(proposal.outcome, Rejection) else None
+
+
+def briefs_of(game, turn, purpose=""):
+    config, fits = game.config, game.sampler.fits
+    return draw_briefs(turn, purpose, kinds=game.kinds, pool=game.pool, config=config, fits=fits)
 
 
 def test_every_stage_of_the_funnel_refuses_what_it_is_there_for(executor):
@@ -68,7 +79,7 @@ def test_every_stage_of_the_funnel_refuses_what_it_is_there_for(executor):
     game = make_game(config, ScriptedSampler(proposer=script, solver=["42", "42", "42", "0"]), executor)
     played = game.play(0)
     proposals = [rollout for rollout, _ in by_role(played, Role.PROPOSER)]
-    assert [rollout.rejection and rollout.rejection.stage for rollout in proposals] == [
+    assert [stage_of(rollout) for rollout in proposals] == [
         Stage.PARSED,
         Stage.ALLOWED,
         Stage.RAN,
@@ -99,7 +110,7 @@ def test_attempts_measure_the_difficulty_and_train_the_solver(executor):
     rewards = [1.0, 1.0, -0.5, -1.0]  # mean 0.125, population variance 0.796875
     expected = [(reward - 0.125) / 0.796875**0.5 for reward in rewards]
     assert [advantage for _, advantage in attempts] == pytest.approx(expected)
-    assert all(rollout.task_id == proposal.task_id for rollout, _ in attempts)
+    assert all(rollout.task_id == proposal.outcome.id for rollout, _ in attempts)
 
 
 @pytest.mark.parametrize("answer", ["42", "0"])
@@ -107,7 +118,7 @@ def test_a_task_that_always_or_never_succeeds_earns_its_proposer_nothing(executo
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=[answer])
     played = make_game(make_config(proposals_per_step=1), sampler, executor).play(0)
     (proposal, _), *_ = by_role(played, Role.PROPOSER)
-    assert proposal.rejection is None
+    assert isinstance(proposal.outcome, Task)
     assert proposal.reward.total == 0
     assert played.metrics["solver/mixed_share"] == 0
 
@@ -134,8 +145,7 @@ def test_an_error_prediction_is_verified_and_solved(executor):
     played = make_game(make_config(kinds=("error-prediction",)), sampler, executor).play(0)
     (task,) = played.new_tasks
     assert (task.inputs, task.outputs) == (("3, 3",), ("'ZeroDivisionError'",))
-    proposals = [rollout.rejection for rollout, _ in by_role(played, Role.PROPOSER)]
-    stages = [rejection and rejection.stage for rejection in proposals]
+    stages = [stage_of(rollout) for rollout, _ in by_role(played, Role.PROPOSER)]
     assert stages == [None, Stage.NONTRIVIAL, Stage.ALLOWED, Stage.DETERMINISTIC]
     assert [rollout.verdict.status for rollout, _ in by_role(played, Role.SOLVER)] == [
         VerdictStatus.CORRECT,
@@ -149,7 +159,7 @@ def test_an_error_prediction_is_verified_and_solved(executor):
 def test_a_round_without_a_task_asks_no_solver_and_still_scores_the_proposals(executor):
     sampler = ScriptedSampler(proposer=[NONSENSE, ECHO], solver=[])
     played = make_game(make_config(), sampler, executor).play(0)
-    assert [request.prompts[0].role for request in sampler.requests] == [Role.PROPOSER]
+    assert [request.role for request in sampler.requests] == [Role.PROPOSER]
     assert [advantage for _, advantage in by_role(played, Role.PROPOSER)] == [-1, 1, -1, 1]
     assert played.new_tasks == []
     assert "solver/accuracy" not in played.metrics
@@ -159,7 +169,7 @@ def test_kinds_share_the_proposals_and_the_remainder_goes_round(executor):
     config = make_config(kinds=("deduction", "abduction", "induction"), proposals_per_step=4)
     game = make_game(config, ScriptedSampler(proposer=[DOUBLE, LENGTH], solver=["0"]), executor)
     game.play(0)
-    kinds = [[brief.kind.name for brief in game.draw_briefs(step)] for step in (0, 1)]
+    kinds = [[brief.kind.name for brief in briefs_of(game, step)] for step in (0, 1)]
     assert kinds[0] == ["deduction", "abduction", "induction", "deduction"]
     assert kinds[1] == ["abduction", "induction", "deduction", "abduction"]
 
@@ -168,10 +178,10 @@ def test_later_proposals_see_earlier_tasks_and_the_draw_depends_on_the_step_alon
     config = make_config(proposals_per_step=1, references=5)
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
     game = make_game(config, sampler, executor)
-    assert "x * 2" not in game.draw_briefs(0)[0].prompt("compact").text
+    assert "x * 2" not in briefs_of(game, 0)[0].prompt("compact").text
     game.play(0)
-    assert "x * 2" in game.draw_briefs(1)[0].prompt("compact").text
-    assert game.draw_briefs(1) == game.draw_briefs(1)
+    assert "x * 2" in briefs_of(game, 1)[0].prompt("compact").text
+    assert briefs_of(game, 1) == briefs_of(game, 1)
 
 
 def test_a_task_too_long_to_be_shown_is_no_task(executor):
@@ -179,19 +189,19 @@ def test_a_task_too_long_to_be_shown_is_no_task(executor):
     sampler.max_chars = 55
     played = make_game(make_config(proposals_per_step=2), sampler, executor).play(0)
     short, long = (rollout for rollout, _ in by_role(played, Role.PROPOSER))
-    assert short.rejection is None
-    assert long.rejection.stage is Stage.ALLOWED
-    assert "max_prompt_tokens" in long.rejection.detail
+    assert isinstance(short.outcome, Task)
+    assert long.outcome.stage is Stage.ALLOWED
+    assert "max_prompt_tokens" in long.outcome.detail
 
 
 def test_as_many_references_are_shown_as_fit(executor):
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42"])
     game = make_game(make_config(proposals_per_step=1, references=2), sampler, executor)
     game.play(0)
-    (both,) = game.draw_briefs(1)
+    (both,) = briefs_of(game, 1)
     assert len(both.references) == 2
     sampler.max_chars = 80
-    (one,) = game.draw_briefs(1)
+    (one,) = briefs_of(game, 1)
     assert one.references == both.references[:1]
 
 
@@ -203,7 +213,7 @@ def test_a_game_goes_on_where_it_was_saved(executor, tmp_path):
     game.save(tmp_path)
     resumed = make_game(config, sampler, executor)
     resumed.load(tmp_path)
-    assert resumed.draw_briefs(1) == game.draw_briefs(1)
+    assert briefs_of(resumed, 1) == briefs_of(game, 1)
     assert resumed.play(1).metrics["proposer/valid_share"] == 0  # the pool holds the task already
 
 
@@ -246,9 +256,7 @@ def test_a_program_that_differs_in_names_and_constants_only_is_no_news(executor)
     renamed = "def f(number):\n    return number * 7\nin: 4"
     sampler = ScriptedSampler(proposer=[DOUBLE, renamed], solver=["42", "0"])
     played = make_game(make_config(proposals_per_step=2), sampler, executor).play(0)
-    assert [
-        rollout.rejection and rollout.rejection.stage for rollout, _ in by_role(played, Role.PROPOSER)
-    ] == [
+    assert [stage_of(rollout) for rollout, _ in by_role(played, Role.PROPOSER)] == [
         None,
         Stage.NEW,
     ]
@@ -315,12 +323,13 @@ def test_a_pool_grows_to_its_size_before_the_first_step_and_is_reported_in_it(ex
     sampler = ScriptedSampler(proposer=[DOUBLE, NONSENSE], solver=["42"])
     game = make_game(config, sampler, executor)
     sizes = []
-    for size, wanted in game.prepare(0):
-        sizes.append((size, wanted))
+    for state in game.prepare(0):
+        assert state.what == "tasks"
+        sizes.append((state.done, state.total))
         sampler.lines[Role.PROPOSER] = [LENGTH, NONSENSE]
     assert sizes == [(2, 3), (3, 3)]
     assert len({request.stream for request in sampler.requests}) == 2
-    assert all(request.prompts[0].role is Role.PROPOSER for request in sampler.requests)
+    assert all(request.role is Role.PROPOSER for request in sampler.requests)
     assert list(game.prepare(0)) == []  # once resumed, nothing is left to do
     assert game.rounds_prepared == 2
     sampler.lines[Role.PROPOSER] = [TRIPLE_PLUS, NONSENSE]
@@ -356,11 +365,11 @@ def test_a_kind_that_has_no_subject_yet_leaves_its_turn_to_the_next(executor):
     config = make_config(kinds=("induction", "deduction"), proposals_per_step=2)
     sampler = ScriptedSampler(proposer=[DOUBLE], solver=["42", "0"])
     game = make_game(config, sampler, executor)
-    assert [brief.kind.name for brief in game.draw_briefs(0)] == ["deduction", "deduction"]
+    assert [brief.kind.name for brief in briefs_of(game, 0)] == ["deduction", "deduction"]
     game.play(0)
-    assert [brief.kind.name for brief in game.draw_briefs(1)] == ["induction", "deduction"]
+    assert [brief.kind.name for brief in briefs_of(game, 1)] == ["induction", "deduction"]
     alone = make_game(make_config(kinds=("induction",)), sampler, executor)
-    assert alone.draw_briefs(0)[0].references == KINDS["induction"].seeds()
+    assert briefs_of(alone, 0)[0].references == KINDS["induction"].seeds()
 
 
 def test_no_program_has_to_call_others_while_the_pool_is_filled(executor):
@@ -370,8 +379,8 @@ def test_no_program_has_to_call_others_while_the_pool_is_filled(executor):
     )
     game = make_game(config, ScriptedSampler(proposer=[DOUBLE], solver=["42"]), executor)
     game.play(0)
-    assert game.draw_briefs(100)[0].blocks != ()
-    assert game.draw_briefs(100, purpose="seeding/")[0].blocks == ()
+    assert briefs_of(game, 100)[0].blocks != ()
+    assert briefs_of(game, 100, purpose="seeding/")[0].blocks == ()
 
 
 def test_a_model_that_writes_nothing_usable_does_not_hold_the_start_up_for_ever(executor):
@@ -400,7 +409,7 @@ def test_programs_are_built_from_earlier_ones_once_the_curriculum_says_so(execut
     assert task.parents[-1] == first.id
     sampler.lines[Role.PROPOSER] = ["def f(x):\n    return x + 1\nin: 20"]
     refused, *_ = game.play(101).rollouts
-    assert refused.rejection.detail.startswith("does not call g_0")
+    assert refused.outcome.detail.startswith("does not call g_0")
 
 
 def test_a_task_whose_result_has_changed_leaves_the_pool(executor):

@@ -3,12 +3,12 @@ import pytest
 from tinyzero.games.metrics import advantage_metrics, diversity_metrics, round_metrics
 from tinyzero.types import (
     Answer,
+    AttemptRollout,
     Completion,
     Prompt,
+    ProposalRollout,
     Rejection,
     RewardBreakdown,
-    Role,
-    Rollout,
     Stage,
     Task,
     Verdict,
@@ -16,30 +16,37 @@ from tinyzero.types import (
 )
 
 
-def make_answer(role, kind, *, tokens=2, finish_reason="stop"):
+def make_answer(kind, *, tokens=2, finish_reason="stop"):
     completion = Completion(text="", token_ids=(7,) * tokens, finish_reason=finish_reason)
-    return Answer(prompt=Prompt(role=role, kind=kind, text=""), completion=completion)
+    return Answer(prompt=Prompt(kind=kind, text=""), completion=completion)
 
 
 def make_proposal(kind, stage, reward, **answer):
-    return Rollout(
-        answer=make_answer(Role.PROPOSER, kind, **answer),
+    task = Task(id="new", kind=kind, program="", inputs=(), outputs=())
+    return ProposalRollout(
+        answer=make_answer(kind, **answer),
         reward=RewardBreakdown(terms={"any": reward}),
-        rejection=None if stage is None else Rejection(stage=stage),
+        outcome=task if stage is None else Rejection(stage=stage),
     )
 
 
 def make_attempt(kind, task_id, status, reward=0.0, *, read="", **answer):
-    return Rollout(
-        answer=make_answer(Role.SOLVER, kind, **answer),
+    return AttemptRollout(
+        answer=make_answer(kind, **answer),
         reward=RewardBreakdown(terms={"any": reward}),
         task_id=task_id,
         verdict=Verdict(status=status, answer=read),
     )
 
 
+def measured(rollouts):
+    proposals = [rollout for rollout in rollouts if isinstance(rollout, ProposalRollout)]
+    attempts = [rollout for rollout in rollouts if isinstance(rollout, AttemptRollout)]
+    return round_metrics(proposals, attempts)
+
+
 def test_the_funnel_counts_the_proposals_that_got_through_each_stage():
-    metrics = round_metrics(
+    metrics = measured(
         [
             make_proposal("deduction", Stage.PARSED, -1),
             make_proposal("deduction", Stage.RAN, -0.5),
@@ -59,11 +66,11 @@ def test_the_funnel_counts_the_proposals_that_got_through_each_stage():
 
 def test_trivial_and_duplicate_shares_are_of_the_proposals_that_came_to_their_stage():
     refused = [Stage.PARSED, Stage.DETERMINISTIC, Stage.NONTRIVIAL, Stage.NONTRIVIAL, Stage.NEW]
-    metrics = round_metrics([make_proposal("deduction", stage, 0) for stage in (*refused, None, None, None)])
+    metrics = measured([make_proposal("deduction", stage, 0) for stage in (*refused, None, None, None)])
     assert metrics["proposer/trivial_share"] == pytest.approx(2 / 6)
     assert metrics["proposer/new_share"] == pytest.approx(3 / 4)
     assert metrics["proposer/duplicate_share"] == pytest.approx(1 / 4)
-    all_trivial = round_metrics([make_proposal("deduction", Stage.NONTRIVIAL, 0)])
+    all_trivial = measured([make_proposal("deduction", Stage.NONTRIVIAL, 0)])
     assert all_trivial["proposer/trivial_share"] == 1
     assert "proposer/duplicate_share" not in all_trivial
 
@@ -79,7 +86,7 @@ def test_trivial_and_duplicate_shares_are_of_the_proposals_that_came_to_their_st
     ids=str,
 )
 def test_kind_entropy_is_one_where_all_kinds_played_give_as_many_tasks(became_tasks, entropy):
-    metrics = round_metrics(
+    metrics = measured(
         [make_proposal(kind, Stage.PARSED, 0) for kind in became_tasks]
         + [make_proposal(kind, None, 0) for kind, count in became_tasks.items() for _ in range(count)]
     )
@@ -89,12 +96,12 @@ def test_kind_entropy_is_one_where_all_kinds_played_give_as_many_tasks(became_ta
 def test_kind_entropy_says_nothing_of_one_kind_or_without_a_task():
     one_kind = [make_proposal("deduction", None, 0)]
     no_task = [make_proposal(kind, Stage.RAN, 0) for kind in ("deduction", "abduction")]
-    assert "proposer/kind_entropy" not in round_metrics(one_kind) | round_metrics(no_task)
+    assert "proposer/kind_entropy" not in measured(one_kind) | measured(no_task)
 
 
 def test_accuracy_is_a_share_of_attempts_and_mixed_share_one_of_tasks():
     correct, wrong, malformed = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
-    metrics = round_metrics(
+    metrics = measured(
         [
             make_attempt("deduction", "a", correct, 1.0),
             make_attempt("deduction", "a", wrong, -0.5),
@@ -123,7 +130,7 @@ def test_a_task_is_unanimous_where_all_its_attempts_say_the_same_right_or_wrong(
         "one unreadable": [(wrong, ""), (malformed, "")],
         "a single attempt": [(correct, "1")],
     }
-    metrics = round_metrics(
+    metrics = measured(
         [
             make_attempt("abduction", task, status, read=read)
             for task, answers in said.items()
@@ -131,11 +138,11 @@ def test_a_task_is_unanimous_where_all_its_attempts_say_the_same_right_or_wrong(
         ]
     )
     assert metrics["solver/unanimous_share"] == pytest.approx(3 / 5)
-    assert "solver/unanimous_share" not in round_metrics([make_attempt("abduction", "a", correct, read="1")])
+    assert "solver/unanimous_share" not in measured([make_attempt("abduction", "a", correct, read="1")])
 
 
 def test_lengths_and_truncation_are_counted_by_role():
-    metrics = round_metrics(
+    metrics = measured(
         [
             make_proposal("deduction", None, 0, tokens=10, finish_reason="length"),
             make_attempt("deduction", "a", VerdictStatus.WRONG, tokens=1),
@@ -150,8 +157,8 @@ def test_lengths_and_truncation_are_counted_by_role():
 
 
 def test_a_figure_without_data_is_left_out():
-    assert round_metrics([]) == {}
-    metrics = round_metrics([make_proposal("deduction", Stage.PARSED, -1)])
+    assert measured([]) == {}
+    metrics = measured([make_proposal("deduction", Stage.PARSED, -1)])
     assert not any(key.startswith(("solver/", "tokens/solver")) for key in metrics)
 
 

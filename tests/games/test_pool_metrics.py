@@ -1,3 +1,5 @@
+from rollouts import rollout_of
+
 from tinyzero.config import PoolConfig, RewardsConfig
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
 from tinyzero.games.scoring import Attempted, score_attempts
@@ -6,18 +8,11 @@ from tinyzero.types import (
     Answer,
     Completion,
     Prompt,
-    RewardBreakdown,
     Role,
-    Rollout,
     Task,
     Verdict,
     VerdictStatus,
 )
-
-
-def rollout(role, **terms):
-    answer = Answer(prompt=Prompt(role=role, kind="deduction", text=""), completion=Completion(text=""))
-    return Rollout(answer=answer, reward=RewardBreakdown(terms=terms))
 
 
 def task(name, program="def f(a):\n    return a"):
@@ -26,9 +21,9 @@ def task(name, program="def f(a):\n    return a"):
 
 def test_a_term_is_averaged_over_all_rollouts_of_its_role():
     rollouts = [
-        rollout(Role.PROPOSER, learnability=0.75, novelty=0.25),
-        rollout(Role.PROPOSER, format=-1.0),
-        rollout(Role.SOLVER, accuracy=1.0),
+        rollout_of(Role.PROPOSER, terms={"learnability": 0.75, "novelty": 0.25}),
+        rollout_of(Role.PROPOSER, terms={"format": -1.0}),
+        rollout_of(Role.SOLVER, terms={"accuracy": 1.0}),
     ]
     assert term_metrics(rollouts) == {
         "reward/proposer/learnability": 0.375,
@@ -40,7 +35,7 @@ def test_a_term_is_averaged_over_all_rollouts_of_its_role():
 
 def test_attempts_at_earlier_tasks_have_figures_of_their_own():
     answer = Answer(
-        prompt=Prompt(role=Role.SOLVER, kind="deduction", text=""),
+        prompt=Prompt(kind="deduction", text=""),
         completion=Completion(text="", token_ids=(1, 2, 3)),
     )
     right, wrong = Verdict(status=VerdictStatus.CORRECT), Verdict(status=VerdictStatus.WRONG)
@@ -57,7 +52,7 @@ def test_novelty_is_that_of_the_new_tasks_still_in_the_pool():
     pool = Pool(PoolConfig(), [task("old")])
     new = [task("copy"), task("gone")]
     pool.add(new[0])
-    assert pool_metrics(pool, new, dropped=3, drifted=1) == {
+    assert pool_metrics(pool, new, num_dropped=3, num_drifted=1) == {
         "pool/size": 2, "pool/dropped": 3, "pool/drifted": 1, "proposer/novelty": 0,
     }  # fmt: skip
-    assert "proposer/novelty" not in pool_metrics(pool, [], dropped=0, drifted=0)
+    assert "proposer/novelty" not in pool_metrics(pool, [], num_dropped=0, num_drifted=0)

@@ -45,16 +45,16 @@ class ScriptedSampler:
     def sample(self, request):
         self.requests.append(request)
         return [
-            [self.completion(text, prompt.role) for text in self.script(prompt, request.num_samples)]
+            [self.completion(text, request.role) for text in self.script(request, prompt)]
             for prompt in request.prompts
         ]
 
-    def script(self, prompt, count):
-        if prompt.role is Role.PROPOSER:
+    def script(self, request, prompt):
+        if request.role is Role.PROPOSER:
             lines = self.questions
         else:
             lines = next(lines for words, lines in self.answers.items() if words in prompt.text)
-        return [lines[index % len(lines)] for index in range(count)]
+        return [lines[index % len(lines)] for index in range(request.num_samples)]
 
     def completion(self, text, role):
         return Completion(
@@ -87,7 +87,12 @@ def make_game(config, sampler, comparer=None):
 
 
 def prepared(game, step):
-    return list(game.prepare(step))
+    return [counted(state) for state in game.prepare(step)]
+
+
+def counted(state):
+    assert state.what == "questions"
+    return state.done, state.total
 
 
 def test_challenger_and_solver_take_turns():
@@ -116,7 +121,7 @@ def test_a_challenger_earns_what_the_solver_is_unsure_of_less_what_is_repeated()
     # sum: three quarters agree
     assert total.reward.terms == {"uncertainty": 0.5, "repetition": -0.25}
     assert [rollout.reward.total for rollout in (nonsense, proof)] == [0, 0]
-    assert [rollout.rejection.stage for rollout in (nonsense, proof)] == [Stage.PARSED, Stage.ALLOWED]
+    assert [rollout.outcome.stage for rollout in (nonsense, proof)] == [Stage.PARSED, Stage.ALLOWED]
     assert sum(played.advantages) == pytest.approx(0)
     assert played.advantages[0] > played.advantages[1] > played.advantages[2] == played.advantages[3]
 
@@ -127,7 +132,7 @@ def test_who_writes_what_the_others_write_earns_less():
     assert [rollout.reward.total for rollout in played.rollouts] == [0.5, 0.5, 0.75, 0]
     assert played.metrics["proposer/duplicate_share"] == pytest.approx(1 / 3)
     assert played.metrics["proposer/distinct_shapes"] == pytest.approx(2 / 3)
-    (asked,) = [request for request in sampler.requests if request.prompts[0].role is Role.SOLVER]
+    (asked,) = [request for request in sampler.requests if request.role is Role.SOLVER]
     assert len(asked.prompts) == 2  # the same question is asked once
 
 
@@ -140,7 +145,7 @@ def test_a_reward_never_falls_below_zero():
 def test_a_challengers_step_trains_the_challenger_alone_and_says_what_was_measured():
     sampler = ScriptedSampler([DICE, SUM], {"dots": boxed("21", "21", "20", ""), "sum": boxed("5050")})
     played = make_game(make_config(), sampler).play(0)
-    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.PROPOSER}
+    assert {rollout.role for rollout in played.rollouts} == {Role.PROPOSER}
     statuses = [rollout.verdict.status for rollout in played.untrained[:4]]
     assert statuses == [VerdictStatus.CORRECT] * 2 + [VerdictStatus.WRONG, VerdictStatus.MALFORMED]
     assert [(task.message, task.outputs) for task in played.new_tasks] == [
@@ -201,7 +206,7 @@ def test_a_solver_learns_what_its_majority_said():
         rewards.setdefault(by_task[rollout.task_id].split()[2], []).append((rollout.reward.total, advantage))
     assert rewards["dots"] == [(1, 1), (0, -1), (0, -1), (1, 1)]
     assert rewards["the"] == [(0, 0)] * 4
-    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.SOLVER}
+    assert {rollout.role for rollout in played.rollouts} == {Role.SOLVER}
     assert played.metrics["solver/accuracy"] == 0.25
     assert played.metrics["questions/kept"] == 2
     assert played.metrics["questions/kept_share"] == 0.5
@@ -247,13 +252,13 @@ def test_without_a_question_to_learn_from_the_challenger_plays_on_and_the_next_s
     sampler = ScriptedSampler([SUM], {"sum": boxed("5050"), "dots": boxed("21", "20")})
     game = make_game(make_config(), sampler)
     assert prepared(game, 2) == [(0, 4), (2, 4), (4, 4), (4, 6), (6, 6)]
-    assert {rollout.prompt.role for rollout in game.play(2).rollouts} == {Role.PROPOSER}
+    assert {rollout.role for rollout in game.play(2).rollouts} == {Role.PROPOSER}
     assert prepared(game, 3) == [(6, 8), (8, 8)]
     sampler.questions = [DICE]
     assert prepared(game, 3) == []  # once a step, also after a resume
     assert prepared(game, 4) == [(8, 10), (10, 10)]
     played = game.play(4)
-    assert {rollout.prompt.role for rollout in played.rollouts} == {Role.SOLVER}
+    assert {rollout.role for rollout in played.rollouts} == {Role.SOLVER}
     assert [task.message for task in played.new_tasks] == ["How many dots are on a die?"]
 
 
@@ -264,7 +269,7 @@ def test_a_set_that_is_half_written_is_gone_on_with(tmp_path):
     whole, half, resumed = fresh(), fresh(), fresh()
     prepared(whole, 2)
     half_way = half.prepare(2)
-    assert [next(half_way), next(half_way)] == [(0, 4), (2, 4)]
+    assert [counted(next(half_way)), counted(next(half_way))] == [(0, 4), (2, 4)]
     half.save(tmp_path)
     resumed.load(tmp_path)
     assert prepared(resumed, 2) == [(2, 4), (4, 4)]
@@ -324,7 +329,7 @@ def test_a_question_that_no_prompt_holds_is_none():
     sampler = ScriptedSampler([DICE, UNANSWERED], {"": boxed("1", "2")})
     sampler.max_chars = 20
     played = make_game(make_config(), sampler).play(0)
-    assert [rollout.rejection.detail for rollout in played.rollouts] == [
+    assert [rollout.outcome.detail for rollout in played.rollouts] == [
         "too long for sampling.max_prompt_tokens",
         "no \\boxed answer after the question",
     ]

@@ -24,8 +24,10 @@ QUANTISED = {"dtype": "bfloat16", "quantization": "nf4"}
 
 
 def request(*, samples=4, tokens=24, texts=("2+2", "a much longer question than the others", "f(x)")):
-    prompts = tuple(Prompt(role=Role.SOLVER, kind="deduction", text=text) for text in texts)
-    return SamplingRequest(prompts=prompts, num_samples=samples, max_tokens=tokens, stream="gpu")
+    prompts = tuple(Prompt(kind="deduction", text=text) for text in texts)
+    return SamplingRequest(
+        role=Role.SOLVER, prompts=prompts, num_samples=samples, max_tokens=tokens, stream="gpu"
+    )
 
 
 def sample(policy, mode, asked=None, **config):
@@ -35,7 +37,7 @@ def sample(policy, mode, asked=None, **config):
 
 def rollouts_of(policy, asked=None):
     asked = asked or request()
-    return as_rollouts(asked.prompts, sample(policy, "exact", asked)[1])
+    return as_rollouts(asked, sample(policy, "exact", asked)[1])
 
 
 def weights(policy, adapter="shared"):
@@ -83,7 +85,7 @@ def test_graphs_follow_an_update_of_the_adapter(make_cuda_policy, few_shapes):
     policy = make_cuda_policy(**PLAIN)
     subject, before = sample(policy, "graphs")
     LoraLearner(policy, learner_section(CARD, lr=0.05), 1.0).update(
-        as_rollouts(request().prompts, before), mixed_advantages(12)
+        as_rollouts(request(), before), mixed_advantages(12)
     )
     after = subject.sample(request())
     _, expected = sample(policy, "exact")

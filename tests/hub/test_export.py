@@ -25,9 +25,7 @@ ROW = {
     "before": 0.1, "after": 0.2, "difference": 0.1, "low": 0.05, "high": 0.15,
 }  # fmt: skip
 EVALUATION = {"set": "nano-heldout", "attempts": 8, "step": 4, "rows": [ROW]}
-PROMPT = Prompt(
-    role=Role.SOLVER, kind="deduction", text="solve deduction\ndef f(x):\n    return x + 1\nin: 41"
-)
+PROMPT = Prompt(kind="deduction", text="solve deduction\ndef f(x):\n    return x + 1\nin: 41")
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +98,9 @@ def written_greedily(model, ids, count=12):
 
 def greedy_answer(run):
     policy = load_trained(run, choose_snapshot(run))
-    request = SamplingRequest(prompts=(PROMPT,), num_samples=1, max_tokens=12, stream="s", temperature=0.0)
+    request = SamplingRequest(
+        role=Role.SOLVER, prompts=(PROMPT,), num_samples=1, max_tokens=12, stream="s", temperature=0.0
+    )
     ((completion,),) = BuiltinSampler(policy, SamplingConfig(), seed=0).sample(request)
     return completion.token_ids
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rollouts import rollout_of
 from safetensors.torch import load_file
 from settled import learner_section, model_section
 from transformers import AutoModelForCausalLM
@@ -20,7 +21,7 @@ from tinyzero.hub.weights import weight_files
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.loading import load_policy
 from tinyzero.sampling.builtin import BuiltinSampler
-from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
+from tinyzero.types import Prompt, Role, SamplingRequest
 
 SMOLLM2 = os.environ.get("TINYZERO_SMOLLM2", "")
 NUM_SAMPLES, MAX_TOKENS = 2, 8
@@ -56,15 +57,12 @@ def play(policy):
     sampler = BuiltinSampler(policy, SamplingConfig(), seed=0)
     rollouts = []
     for role in Role:
-        prompts = tuple(Prompt(role=role, kind="deduction", text=text) for text in ("f(x) = x + 1", "f(2)?"))
+        prompts = tuple(Prompt(kind="deduction", text=text) for text in ("f(x) = x + 1", "f(2)?"))
         request = SamplingRequest(
-            prompts=prompts, num_samples=NUM_SAMPLES, max_tokens=MAX_TOKENS, stream=f"0/{role}"
+            role=role, prompts=prompts, num_samples=NUM_SAMPLES, max_tokens=MAX_TOKENS, stream=f"0/{role}"
         )
         for prompt, completions in zip(prompts, sampler.sample(request), strict=True):
-            rollouts += [
-                Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
-                for completion in completions
-            ]
+            rollouts += [rollout_of(role, prompt=prompt, completion=completion) for completion in completions]
     return rollouts, [1.0, -1.0] * (len(rollouts) // 2)
 
 
@@ -123,7 +121,7 @@ def test_a_four_bit_policy_merges_into_what_it_was(base, tmp_path):
     plain = {name: value.clone() for name, value in merged.state_dict().items()}
     weights = {k: v for path in weight_files(tmp_path / "merged") for k, v in load_file(path).items()}
     merged.load_state_dict(weights, strict=False)
-    ids = torch.tensor([policy.encode(Prompt(role=Role.SOLVER, kind="deduction", text="f(2)?"))])
+    ids = torch.tensor([policy.encode(Prompt(kind="deduction", text="f(2)?"))])
     policy.wear("shared")
     with torch.no_grad():
         live, found = policy.model(input_ids=ids).logits, merged(input_ids=ids).logits

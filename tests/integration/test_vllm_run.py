@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from rollouts import rollout_of
 from sampling.nano_engine import NanoEngine
 from sampling.nano_server import NanoServer, serving
 from settled import defaults, learner_section, settled
@@ -16,7 +17,7 @@ from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.loading import load_policy
 from tinyzero.runs.folder import RunFolder
 from tinyzero.sampling.choice import over_engine
-from tinyzero.types import Answer, Prompt, RewardBreakdown, Role, Rollout, SamplingRequest
+from tinyzero.types import Prompt, Role, SamplingRequest
 
 SMALL = [
     "run.checkpoint_every_steps=1",
@@ -127,14 +128,11 @@ def test_the_gap_to_the_engine_s_logprobs_weighs_in_the_gradient(tmp_path, make_
         folder = str(tmp_path / str(shift))
         config = defaults(sampling={"engine": "vllm", "server_adapters": folder})
         sampler = over_engine(NanoEngine(make_policy(randomize=False)), policy, config)
-        prompt = Prompt(role=Role.SOLVER, kind="deduction", text="2+2")
+        prompt = Prompt(kind="deduction", text="2+2")
         (samples,) = sampler.sample(
-            SamplingRequest(prompts=(prompt,), num_samples=2, max_tokens=6, stream="s")
+            SamplingRequest(role=Role.SOLVER, prompts=(prompt,), num_samples=2, max_tokens=6, stream="s")
         )
-        rollouts = [
-            Rollout(answer=Answer(prompt=prompt, completion=lowered(one, shift)), reward=RewardBreakdown())
-            for one in samples
-        ]
+        rollouts = [rollout_of(Role.SOLVER, prompt=prompt, completion=lowered(one, shift)) for one in samples]
         settings = learner_section(optimizer="adamw", max_grad_norm=1e9, sampler_cap=4.0)
         learner = LoraLearner(
             policy, settings, 1.0, completion_budgets=dict.fromkeys(Role, 6), total_rounds=1

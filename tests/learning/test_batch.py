@@ -2,9 +2,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rollouts import rollout_of
 
 from tinyzero.learning.batch import Sample, check_behaviour, micro_batches
-from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Role, Rollout
+from tinyzero.types import Completion, Role
 
 CPU = torch.device("cpu")
 
@@ -83,11 +84,8 @@ def test_every_sample_is_in_one_batch_within_the_budget(shapes, max_tokens):
 
 
 def rollout(**completion):
-    answer = Answer(
-        prompt=Prompt(role=Role.SOLVER, kind="deduction", text=""),
-        completion=Completion(text="", token_ids=(1,), sampler_logprobs=(-1.0,), **completion),
-    )
-    return Rollout(answer=answer, reward=RewardBreakdown())
+    sampled = Completion(text="", token_ids=(1,), sampler_logprobs=(-1.0,), **completion)
+    return rollout_of(Role.SOLVER, completion=sampled)
 
 
 def test_rollouts_of_different_policies_are_refused():

@@ -117,7 +117,7 @@ def test_a_rewarded_completion_becomes_likelier(make_policy):
 def test_an_update_touches_the_adapter_that_played_only(make_policy):
     policy = make_policy(adapters="per-role", temperature=TEMPERATURE)
     rollouts, advantages = make_round(policy)
-    solved = [index for index, rollout in enumerate(rollouts) if rollout.prompt.role is Role.SOLVER]
+    solved = [index for index, rollout in enumerate(rollouts) if rollout.role is Role.SOLVER]
     proposer, solver = weights(policy, "proposer"), weights(policy, "solver")
     base = policy.model.get_base_model().lm_head.weight.clone()
     metrics = learner(policy).update([rollouts[i] for i in solved], [advantages[i] for i in solved])
@@ -133,7 +133,7 @@ def test_the_base_models_own_rollouts_are_left_out(make_policy):
     policy = make_policy(temperature=TEMPERATURE, frozen_roles=[Role.PROPOSER])
     rollouts, advantages = make_round(policy)
     metrics = learner(policy).update(rollouts, advantages)
-    solved = [r for r in rollouts if r.prompt.role is Role.SOLVER]
+    solved = [r for r in rollouts if r.role is Role.SOLVER]
     assert metrics["learner/shared/tokens"] == sum(len(r.completion.token_ids) for r in solved)
 
 

@@ -16,12 +16,13 @@ from tinyzero.runs.observer import RunStart, RunSummary, StopReason
 from tinyzero.runs.records import read
 from tinyzero.types import (
     Answer,
+    AttemptRollout,
     Completion,
     Prompt,
+    ProposalRollout,
     Rejection,
     RewardBreakdown,
     Role,
-    Rollout,
     Round,
     Stage,
     StepReport,
@@ -33,15 +34,13 @@ from tinyzero.types import (
 
 def rollout(role, kind, text, *, task_id="", verdict=None, rejection=None):
     completion = Completion(text=text, token_ids=(1, 2, 3), finish_reason="length")
-    return Rollout(
-        answer=Answer(
-            prompt=Prompt(role=role, kind=kind, text=f"Q {text}", prefill="P"), completion=completion
-        ),
-        reward=RewardBreakdown(terms={"outcome": 1.0, "format": -0.25}),
-        task_id=task_id,
-        verdict=verdict and Verdict(status=verdict, answer=text, detail="because"),
-        rejection=rejection and Rejection(stage=rejection, detail="why"),
-    )
+    answer = Answer(prompt=Prompt(kind=kind, text=f"Q {text}", prefill="P"), completion=completion)
+    reward = RewardBreakdown(terms={"outcome": 1.0, "format": -0.25})
+    if role is Role.PROPOSER:
+        outcome = Rejection(stage=rejection, detail="why") if rejection else replace(TASK, id=task_id)
+        return ProposalRollout(answer=answer, reward=reward, outcome=outcome)
+    judged = Verdict(status=verdict or VerdictStatus.WRONG, answer=text, detail="because")
+    return AttemptRollout(answer=answer, reward=reward, task_id=task_id, verdict=judged)
 
 
 TASK = Task(

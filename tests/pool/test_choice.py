@@ -7,13 +7,13 @@ import pytest
 
 from tinyzero.config import PoolConfig
 from tinyzero.pool.choice import choose, draw_weighted
-from tinyzero.pool.entries import Entry, Measurement
+from tinyzero.pool.entries import Entry, StepAttempts
 from tinyzero.types import Task
 
 
 def entry(name, *, step=0, novelty=1.0, rate=None):
     task = Task(id=name, kind="deduction", program="", inputs=(), outputs=(), step=step)
-    measured = () if rate is None else (Measurement(step=step, correct=round(8 * rate), attempts=8),)
+    measured = () if rate is None else (StepAttempts(step=step, correct=round(8 * rate), attempts=8),)
     return Entry(task=task, novelty=novelty, measurements=measured)
 
 

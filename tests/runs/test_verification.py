@@ -24,7 +24,7 @@ def verify():
 
         def run(*records):
             parsed = tasks_of(records)
-            found = verify_again(parsed, executor.run_jobs, KINDS, max_program_chars=400, step=7)
+            found = verify_again(parsed, executor, KINDS, max_program_chars=400, step=7)
             return [
                 (outcome, difference(record, outcome)) for record, outcome in zip(parsed, found, strict=True)
             ]

@@ -1,4 +1,3 @@
-import dataclasses
 from itertools import zip_longest
 
 import pytest
@@ -23,8 +22,9 @@ TEXTS = (
 
 
 def request(texts=TEXTS, *, num_samples=3, max_tokens=12, temperature=1.0, role=Role.SOLVER, prefill=""):
-    prompts = tuple(Prompt(role=role, kind="deduction", text=text, prefill=prefill) for text in texts)
+    prompts = tuple(Prompt(kind="deduction", text=text, prefill=prefill) for text in texts)
     return SamplingRequest(
+        role=role,
         prompts=prompts,
         num_samples=num_samples,
         max_tokens=max_tokens,
@@ -40,7 +40,7 @@ def sampler(policy, *, seed=5, mode=None, **config):
 @torch.no_grad()
 def naive_sample(policy, asked, prompt, sample, seed=5):
     """One token at a time from a full forward pass of one sequence: no cache, no batch, no padding."""
-    policy.activate(asked.prompts[0].role)
+    policy.activate(asked.role)
     ids = policy.encode(asked.prompts[prompt])
     drawn = uniforms(seed, asked.stream, prompt=prompt, sample=sample, count=asked.max_tokens)
     tokens, logprobs = [], []
@@ -166,10 +166,11 @@ def test_roles_sample_with_their_own_adapters(stopping_policy):
     assert proposer[0].adapter == "proposer"
 
 
-def test_a_request_is_of_one_role(stopping_policy):
-    prompts = (*request(("a",)).prompts, *request(("b",), role=Role.PROPOSER).prompts)
-    with pytest.raises(ValueError, match="one adapter answers a request"):
-        sampler(stopping_policy).sample(dataclasses.replace(request(), prompts=prompts))
+def test_a_request_without_a_role_is_answered_and_signed_by_the_base_model(stopping_policy):
+    solver = sampler(stopping_policy).sample(request(("2+2",)))[0]
+    base = sampler(stopping_policy).sample(request(("2+2",), role=None))[0]
+    assert [c.token_ids for c in solver] != [c.token_ids for c in base]
+    assert {(c.adapter, c.policy) for c in base} == {("", "base@0")}
 
 
 def test_a_prompt_over_the_limit_names_the_knob(stopping_policy):
@@ -217,9 +218,9 @@ def test_sampling_leaves_the_global_generator_alone(stopping_policy):
 def test_a_stream_gives_the_same_text_piece_by_piece(make_policy, temperature):
     policy = make_policy()
     sampler = BuiltinSampler(policy, SamplingConfig(), seed=3)
-    prompt = Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?")
+    prompt = Prompt(kind="deduction", text="what is 1+1?")
     request = SamplingRequest(
-        prompts=(prompt,), num_samples=1, max_tokens=12, stream="s", temperature=temperature
+        role=Role.SOLVER, prompts=(prompt,), num_samples=1, max_tokens=12, stream="s", temperature=temperature
     )
     ((expected,),) = sampler.sample(request)
     options = {"max_tokens": 12, "temperature": temperature, "stream": "s"}
@@ -230,7 +231,7 @@ def test_a_stream_gives_the_same_text_piece_by_piece(make_policy, temperature):
 
 def test_a_stream_of_the_reference_is_the_base_models_and_leaves_the_adapter_alone(make_policy):
     policy, other = make_policy(), make_policy(randomize=False)
-    prompt = Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?")
+    prompt = Prompt(kind="deduction", text="what is 1+1?")
     options = {"max_tokens": 12, "temperature": 0.0, "stream": "s"}
 
     def say(policy, role):
@@ -245,7 +246,7 @@ def test_a_stream_of_the_reference_is_the_base_models_and_leaves_the_adapter_alo
 def test_two_streams_may_be_read_in_turn(make_policy):
     policy = make_policy()
     sampler = BuiltinSampler(policy, SamplingConfig(), seed=3)
-    ids = policy.encode(Prompt(role=Role.SOLVER, kind="deduction", text="what is 1+1?"))
+    ids = policy.encode(Prompt(kind="deduction", text="what is 1+1?"))
     options = {"max_tokens": 12, "temperature": 0.0, "stream": "s"}
     alone = ["".join(sampler.stream(role, ids, **options)) for role in (None, Role.SOLVER)]
     streams = [sampler.stream(role, ids, **options) for role in (None, Role.SOLVER)]

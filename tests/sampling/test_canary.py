@@ -101,8 +101,8 @@ def test_scores_come_in_the_order_of_the_completions(make_policy):
     policy = make_policy(adapters="per-role")
     completions = []
     for role in (Role.SOLVER, Role.PROPOSER, Role.SOLVER):
-        prompt = Prompt(role=role, kind="deduction", text="2+2" * (1 + len(completions)))
-        request = SamplingRequest(prompts=(prompt,), num_samples=1, max_tokens=9, stream="s")
+        prompt = Prompt(kind="deduction", text="2+2" * (1 + len(completions)))
+        request = SamplingRequest(role=role, prompts=(prompt,), num_samples=1, max_tokens=9, stream="s")
         completions += BuiltinSampler(policy, SamplingConfig(), seed=len(completions)).sample(request)[0]
     for completion, scored in zip(completions, score_completions(policy, completions), strict=True):
         policy.wear(completion.adapter)

@@ -85,8 +85,8 @@ def test_shapes_are_few_and_never_too_small():
 def test_replayed_steps_give_the_same_samples(make_policy, monkeypatch, error):
     policy, tape = make_policy(), Tape(error)
     monkeypatch.setattr(decoding, "on_cuda", lambda device: tape.record)
-    prompts = tuple(Prompt(role=Role.SOLVER, kind="deduction", text=text) for text in ("2+2", "f(x)", "why"))
-    request = SamplingRequest(prompts=prompts, num_samples=3, max_tokens=8, stream="s")
+    prompts = tuple(Prompt(kind="deduction", text=text) for text in ("2+2", "f(x)", "why"))
+    request = SamplingRequest(role=Role.SOLVER, prompts=prompts, num_samples=3, max_tokens=8, stream="s")
     config = SamplingConfig(batch_rows=4)
     sampler = BuiltinSampler(policy, config, seed=3, mode="graphs")
     expected = BuiltinSampler(policy, config, seed=3, mode="exact").sample(request)
@@ -101,8 +101,10 @@ def test_a_finished_request_leaves_its_memory_at_once(make_policy):
     gc.disable()
     try:
         policy = make_policy()
-        prompt = Prompt(role=Role.SOLVER, kind="deduction", text="2+2")
-        request = SamplingRequest(prompts=(prompt,), num_samples=2, max_tokens=4, stream="s")
+        prompt = Prompt(kind="deduction", text="2+2")
+        request = SamplingRequest(
+            role=Role.SOLVER, prompts=(prompt,), num_samples=2, max_tokens=4, stream="s"
+        )
         with torch.inference_mode():
             going = decoding.Decoding(
                 policy, SamplingConfig(), 0, request, [tuple(policy.encode(prompt))], mode="static"

@@ -30,9 +30,9 @@ def config_of(**sections):
 
 
 def request(*, role=Role.SOLVER, temperature=1.0):
-    prompts = (Prompt(role=role, kind="deduction", text="2+2"),)
+    prompts = (Prompt(kind="deduction", text="2+2"),)
     return SamplingRequest(
-        prompts=prompts, num_samples=2, max_tokens=6, stream="1/solve", temperature=temperature
+        role=role, prompts=prompts, num_samples=2, max_tokens=6, stream="1/solve", temperature=temperature
     )
 
 

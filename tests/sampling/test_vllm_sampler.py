@@ -24,7 +24,8 @@ TEXTS = ("2+2", "a longer question, to be sure", "?")
 
 def request(texts=TEXTS, *, num_samples=2, max_tokens=8, temperature=1.0, role=Role.SOLVER, stream="7/solve"):
     return SamplingRequest(
-        prompts=tuple(Prompt(role=role, kind="deduction", text=text) for text in texts),
+        role=role,
+        prompts=tuple(Prompt(kind="deduction", text=text) for text in texts),
         num_samples=num_samples,
         max_tokens=max_tokens,
         stream=stream,
@@ -270,12 +271,9 @@ def test_a_prompt_and_its_answer_fit_into_the_shorter_context(make_sampler):
         sampler.sample(too_long)
 
 
-def test_two_roles_in_a_request_are_a_mistake_and_none_is_nothing(make_sampler):
+def test_a_request_without_prompts_asks_no_engine(make_sampler):
     sampler, _, engine = make_sampler()
     assert sampler.sample(replace(request(), prompts=())) == []
-    mixed = request().prompts + request(role=Role.PROPOSER).prompts
-    with pytest.raises(ValueError, match="one adapter answers a request"):
-        sampler.sample(replace(request(), prompts=mixed))
     assert engine.calls == []
 
 

@@ -23,8 +23,10 @@ def config_of(url, **sampling):
 
 
 def request(*texts, num_samples=3, role=Role.SOLVER, max_tokens=6):
-    prompts = tuple(Prompt(role=role, kind="deduction", text=text) for text in texts)
-    return SamplingRequest(prompts=prompts, num_samples=num_samples, max_tokens=max_tokens, stream="1/solve")
+    prompts = tuple(Prompt(kind="deduction", text=text) for text in texts)
+    return SamplingRequest(
+        role=role, prompts=prompts, num_samples=num_samples, max_tokens=max_tokens, stream="1/solve"
+    )
 
 
 @pytest.fixture

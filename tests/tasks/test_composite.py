@@ -4,7 +4,7 @@ import pytest
 
 from tinyzero.tasks.composite import as_block, compose, usable_blocks, with_blocks
 from tinyzero.tasks.programs import tidy
-from tinyzero.types import Prompt, Proposal, Rejection, Role, Stage, Task
+from tinyzero.types import Prompt, Proposal, Rejection, Stage, Task
 
 DOUBLE = "def f(a):\n    return a * 2"
 COUNTDOWN = "def f(n):\n    return 0 if n < 1 else f(n - 1)"
@@ -104,7 +104,7 @@ def test_blocks_leave_room_for_a_program_that_calls_them():
 
 @pytest.mark.parametrize("style", ["full", "direct", "compact"])
 def test_a_prompt_names_the_functions_and_shows_them(style):
-    prompt = Prompt(role=Role.PROPOSER, kind="deduction", text="Write one.", prefill="def f(")
+    prompt = Prompt(kind="deduction", text="Write one.", prefill="def f(")
     shown = with_blocks(prompt, ["def g_0(a):\n    return a", "def g_1(a):\n    return a"], style)
     assert shown.text.startswith("Write one.")
     assert "def g_0(a)" in shown.text

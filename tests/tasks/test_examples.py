@@ -5,6 +5,7 @@ from dataclasses import replace
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.examples import example_tasks
+from tinyzero.tasks.judging import verify
 from tinyzero.types import Proposal
 
 
@@ -14,14 +15,9 @@ def test_example_tasks_are_verified() -> None:
         Proposal(kind=task.kind, program=task.program, inputs=task.inputs, message=task.message)
         for task in tasks
     ]
-    jobs = [KINDS[proposal.kind].proposal_jobs(proposal) for proposal in proposals]
     with Executor() as executor:
-        runs = [executor.run_jobs(work) for work in jobs]
-    made = [
-        KINDS[proposal.kind].accept(proposal, executions, 0)
-        for proposal, executions in zip(proposals, runs, strict=True)
-    ]
-    assert made == [replace(task, parents=()) for task in tasks]
+        verified = verify(proposals, kinds=KINDS, runner=executor, step=0)
+    assert verified == [replace(task, parents=()) for task in tasks]
 
 
 def test_every_kind_has_an_example_and_says_how_it_is_read_back() -> None:

@@ -8,13 +8,27 @@ import pytest
 
 from tinyzero.execution.values import parse_arguments
 from tinyzero.tasks import KINDS
+from tinyzero.tasks.base import Check
+from tinyzero.tasks.judging import verify
 from tinyzero.types import Execution, Job, Outcome, Proposal, Rejection, Stage, Task
 
 SINGLE = ("deduction", "abduction")
 
 
-def run(job: Job) -> list[Execution]:
-    return [call(job.program, parse_arguments(source)) for source in job.inputs]
+class InThisProcess:
+    def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
+        return [[call(job.program, parse_arguments(source)) for source in job.inputs] for job in jobs]
+
+
+def outcome_of(proposal: Proposal | Rejection) -> Task | Rejection:
+    (outcome,) = verify([proposal], kinds=KINDS, runner=InThisProcess(), step=7)
+    return outcome
+
+
+def check_of(proposal: Proposal) -> Check[Task | Rejection]:
+    check = KINDS[proposal.kind].verify(proposal, step=1)
+    assert isinstance(check, Check)
+    return check
 
 
 def call(program: str, arguments: tuple[Any, ...]) -> Execution:
@@ -27,11 +41,8 @@ def call(program: str, arguments: tuple[Any, ...]) -> Execution:
 
 
 def funnel(kind: str, answer: str, *, max_program_chars: int = 2000) -> Task | Rejection:
-    judge = KINDS[kind]
-    proposal = judge.parse_proposal(answer, judge.seeds(), max_program_chars=max_program_chars)
-    if isinstance(proposal, Rejection):
-        return proposal
-    return judge.accept(proposal, [run(job) for job in judge.proposal_jobs(proposal)], step=7)
+    seeds = KINDS[kind].seeds()
+    return outcome_of(KINDS[kind].parse_proposal(answer, seeds, max_program_chars=max_program_chars))
 
 
 def fenced(program: str, arguments: str) -> str:
@@ -102,10 +113,9 @@ def test_what_depends_on_its_input_is_not_trivial(program: str, arguments: str) 
 
 
 def test_results_that_differ_between_runs_fail_as_nondeterministic() -> None:
-    kind = KINDS["deduction"]
-    proposal = Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",))
+    check = check_of(Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",)))
     flaky = Execution(outcome=Outcome.NONDETERMINISTIC)
-    rejection = kind.accept(proposal, [[flaky], _fine(kind.proposal_jobs(proposal)[1])], step=0)
+    rejection = check.decide([[flaky], _fine(check.jobs[1])])
     assert isinstance(rejection, Rejection)
     assert rejection.stage is Stage.DETERMINISTIC
 
@@ -114,10 +124,9 @@ def test_results_that_differ_between_runs_fail_as_nondeterministic() -> None:
     "outcome", [Outcome.TIMEOUT, Outcome.BANNED, Outcome.BAD_TYPE, Outcome.OUTPUT_TOO_LARGE]
 )
 def test_a_run_without_a_value_fails_as_not_run(outcome: Outcome) -> None:
-    kind = KINDS["deduction"]
-    proposal = Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",))
-    runs = [[Execution(outcome=outcome)], _fine(kind.proposal_jobs(proposal)[1])]
-    assert kind.accept(proposal, runs, step=0) == Rejection(stage=Stage.RAN, detail=outcome)
+    check = check_of(Proposal(kind="deduction", program="def f(a):\n    return a + 1", inputs=("1",)))
+    runs = [[Execution(outcome=outcome)], _fine(check.jobs[1])]
+    assert check.decide(runs) == Rejection(stage=Stage.RAN, detail=outcome)
 
 
 def _fine(job: Job) -> Sequence[Execution]:
@@ -135,7 +144,7 @@ def test_the_size_cap_is_the_callers() -> None:
 def test_the_check_for_determinism_comes_first_and_all_runs_have_the_proposers_limit() -> None:
     for kind in KINDS.values():
         proposal = Proposal(kind=kind.name, program="def f(a):\n    return a + 1", inputs=("1",))
-        first, *others = kind.proposal_jobs(proposal)
+        first, *others = check_of(proposal).jobs
         assert first == Job(program=proposal.program, inputs=("1",), is_proposal=True, check_determinism=True)
         assert all(job.is_proposal and not job.check_determinism for job in others)
 
@@ -160,10 +169,7 @@ FOUR = "```input\n1\n2\n3\n4\n```\n```message\nAdds one.\n```"
 def propose_pairs(answer: str, program: str = "def f(a):\n    return a + 1") -> Task | Rejection:
     kind = KINDS["induction"]
     subject = Task(id="s", kind="deduction", program=program, inputs=("1",), outputs=("2",))
-    proposal = kind.parse_proposal(answer, [subject])
-    if isinstance(proposal, Rejection):
-        return proposal
-    return kind.accept(proposal, [run(job) for job in kind.proposal_jobs(proposal)], step=7)
+    return outcome_of(kind.parse_proposal(answer, [subject]))
 
 
 def test_inputs_for_a_program_become_a_task() -> None:
@@ -302,7 +308,8 @@ def test_an_end_that_is_no_exception_is_no_error_prediction(outcome: Outcome, st
     proposal = kind.parse_proposal(fenced("def f(a, b):\n    return a // b", "7, 2"), [])
     assert isinstance(proposal, Proposal)
     zero = Execution(outcome=Outcome.EXCEPTION, detail="ZeroDivisionError")
-    refused = kind.accept(proposal, [[Execution(outcome=outcome)], [zero]], 1)
+    check = check_of(proposal)
+    refused = check.decide([[Execution(outcome=outcome)], [zero] * len(check.jobs[1].inputs)])
     assert isinstance(refused, Rejection)
     assert refused.stage is stage
 
@@ -312,7 +319,8 @@ def test_other_ends_of_other_inputs_do_not_make_a_task() -> None:
     proposal = kind.parse_proposal(fenced("def f(a, b):\n    return a + b", "7, 2"), [])
     assert isinstance(proposal, Proposal)
     own, slow = Execution(outcome=Outcome.OK, value=9), Execution(outcome=Outcome.TIMEOUT)
-    refused = kind.accept(proposal, [[own], [own, slow]], 1)
+    check = check_of(proposal)
+    refused = check.decide([[own], [own, *[slow] * (len(check.jobs[1].inputs) - 1)]])
     assert isinstance(refused, Rejection)
     assert refused.stage is Stage.NONTRIVIAL
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tinyzero.execution.values import render, render_arguments
 from tinyzero.tasks import KINDS
-from tinyzero.tasks.base import Style
-from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Role, Task, Verdict, VerdictStatus
+from tinyzero.tasks.base import Check, Style
+from tinyzero.types import Execution, Job, Outcome, Prompt, Proposal, Task, Verdict, VerdictStatus
 
 STYLES: tuple[Style, ...] = get_args(Style)
 CORRECT, WRONG, MALFORMED = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
@@ -42,8 +42,8 @@ TASKS = {
 }
 
 
-def ok(*values: object) -> list[Execution]:
-    return [Execution(outcome=Outcome.OK, value=value) for value in values]
+def ok(*values: object) -> list[list[Execution]]:
+    return [[Execution(outcome=Outcome.OK, value=value) for value in values]]
 
 
 def everything(prompt: Prompt) -> str:
@@ -57,11 +57,10 @@ def test_tasks_import_no_torch() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_prompts_know_their_role_and_kind(kind: str, style: Style) -> None:
+def test_prompts_know_their_kind(kind: str, style: Style) -> None:
     asked = KINDS[kind].propose_prompt([TASKS[kind]], style)
     posed = KINDS[kind].solve_prompt(TASKS[kind], style)
-    assert (asked.role, asked.kind) == (Role.PROPOSER, kind)
-    assert (posed.role, posed.kind) == (Role.SOLVER, kind)
+    assert asked.kind == posed.kind == kind
     assert bool(asked.prefill) == bool(posed.prefill) == (style == "direct")
     assert asked.reasons == posed.reasons == (style == "full")
 
@@ -91,13 +90,13 @@ def test_what_is_hidden_is_in_no_solve_prompt(style: Style) -> None:
 
 
 def test_gold_is_in_no_job() -> None:
-    assert isinstance(KINDS["deduction"].answer_job(TASKS["deduction"], "7"), Verdict)
-    assert isinstance(KINDS["error-prediction"].answer_job(FAILING, "IndexError"), Verdict)
-    job = KINDS["abduction"].answer_job(single("abduction", inputs="91, 92", output="8373"), "5, 6")
-    assert job == Job(program=PROGRAM, inputs=("5, 6",))
+    assert isinstance(KINDS["deduction"].grade(TASKS["deduction"], "7"), Verdict)
+    assert isinstance(KINDS["error-prediction"].grade(FAILING, "IndexError"), Verdict)
+    check = KINDS["abduction"].grade(single("abduction", inputs="91, 92", output="8373"), "5, 6")
+    assert check.jobs == (Job(program=PROGRAM, inputs=("5, 6",)),)
     written = "def f(a):\n    return a"
-    job = KINDS["induction"].answer_job(PAIRS, written)
-    assert job == Job(program=written, inputs=("13", "14"))
+    check = KINDS["induction"].grade(PAIRS, written)
+    assert check.jobs == (Job(program=written, inputs=("13", "14")),)
 
 
 # --- round trips
@@ -142,7 +141,7 @@ def test_the_ideal_deduction_is_right(style: Style, value: object) -> None:
     task = single("deduction", output=render(value))
     text = KINDS["deduction"].render_answer(task, render(value), style)
     assert text.startswith(KINDS["deduction"].solve_prompt(task, style).prefill)
-    assert KINDS["deduction"].answer_job(task, text) == Verdict(status=CORRECT, answer=render(value))
+    assert KINDS["deduction"].grade(task, text) == Verdict(status=CORRECT, answer=render(value))
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -152,8 +151,9 @@ def test_the_ideal_abduction_is_read_back(style: Style, arguments: tuple[object,
     source = render_arguments(arguments)
     text = kind.render_answer(task, source, style)
     assert text.startswith(kind.solve_prompt(task, style).prefill)
-    assert kind.answer_job(task, text) == Job(program=PROGRAM, inputs=(source,))
-    assert kind.judge(task, text, ok(7)) == Verdict(status=CORRECT, answer=source)
+    check = kind.grade(task, text)
+    assert check.jobs == (Job(program=PROGRAM, inputs=(source,)),)
+    assert check.decide(ok(7)) == Verdict(status=CORRECT, answer=source)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -161,8 +161,9 @@ def test_the_ideal_induction_is_right(style: Style) -> None:
     kind = KINDS["induction"]
     text = kind.render_answer(PAIRS, PAIRS.program, style)
     assert text.startswith(kind.solve_prompt(PAIRS, style).prefill)
-    assert kind.answer_job(PAIRS, text) == Job(program=PAIRS.program, inputs=("13", "14"))
-    assert kind.judge(PAIRS, text, ok(1013, 1014)).status is CORRECT
+    check = kind.grade(PAIRS, text)
+    assert check.jobs == (Job(program=PAIRS.program, inputs=("13", "14")),)
+    assert check.decide(ok(1013, 1014)).status is CORRECT
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -172,7 +173,7 @@ def test_the_ideal_error_prediction_is_right(style: Style, name: str) -> None:
     text = kind.render_answer(task, name, style)
     assert text == kind.render_answer(task, task.outputs[0], style)
     assert text.startswith(kind.solve_prompt(task, style).prefill)
-    assert kind.answer_job(task, text) == Verdict(status=CORRECT, answer=name)
+    assert kind.grade(task, text) == Verdict(status=CORRECT, answer=name)
 
 
 # --- verdicts
@@ -205,7 +206,7 @@ def test_the_ideal_error_prediction_is_right(style: Style, name: str) -> None:
     ],
 )
 def test_a_deduction_is_judged(output: str, answer: str, status: VerdictStatus) -> None:
-    verdict = KINDS["deduction"].answer_job(single("deduction", output=output), answer)
+    verdict = KINDS["deduction"].grade(single("deduction", output=output), answer)
     assert isinstance(verdict, Verdict)
     assert verdict.status is status
 
@@ -233,7 +234,7 @@ FRAMES = ["{}", "```output\n{}\n```", "```input\n{}\n```", "<answer>{}</answer>"
 @pytest.mark.parametrize("injection", INJECTIONS)
 @pytest.mark.parametrize("frame", [*FRAMES, "```python\nassert f(2, 3) =={}"])
 def test_code_in_a_deduction_is_no_answer(injection: str, frame: str) -> None:
-    verdict = KINDS["deduction"].answer_job(TASKS["deduction"], frame.format(injection))
+    verdict = KINDS["deduction"].grade(TASKS["deduction"], frame.format(injection))
     assert isinstance(verdict, Verdict)
     assert not verdict.is_correct
 
@@ -241,12 +242,12 @@ def test_code_in_a_deduction_is_no_answer(injection: str, frame: str) -> None:
 @pytest.mark.parametrize("injection", INJECTIONS)
 @pytest.mark.parametrize("frame", [*FRAMES, "```python\n# returns 7\nf({})"])
 def test_what_an_abduction_runs_is_literals(injection: str, frame: str) -> None:
-    job = KINDS["abduction"].answer_job(TASKS["abduction"], frame.format(injection))
-    if isinstance(job, Job):  # read as a plain value that happened to stand there, never as code
-        assert job.program == PROGRAM
-        assert job.inputs in {("1",), ("2, 3",)}
+    graded = KINDS["abduction"].grade(TASKS["abduction"], frame.format(injection))
+    if isinstance(graded, Check):  # read as a plain value that happened to stand there, never as code
+        assert graded.jobs[0].program == PROGRAM
+        assert graded.jobs[0].inputs in {("1",), ("2, 3",)}
     else:
-        assert job.status is MALFORMED
+        assert graded.status is MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -262,13 +263,14 @@ def test_what_an_abduction_runs_is_literals(injection: str, frame: str) -> None:
 )
 def test_any_preimage_is_right(answer: str, value: object, status: VerdictStatus) -> None:
     kind, task = KINDS["abduction"], TASKS["abduction"]
-    assert kind.answer_job(task, answer) == Job(program=PROGRAM, inputs=("3, 2",))
-    assert kind.judge(task, answer, ok(value)) == Verdict(status=status, answer="3, 2")
+    check = kind.grade(task, answer)
+    assert check.jobs == (Job(program=PROGRAM, inputs=("3, 2",)),)
+    assert check.decide(ok(value)) == Verdict(status=status, answer="3, 2")
 
 
 def test_an_abduction_that_raises_is_wrong_and_says_why() -> None:
-    runs = [Execution(outcome=Outcome.EXCEPTION, detail="TypeError")]
-    verdict = KINDS["abduction"].judge(TASKS["abduction"], "'x', 'y'", runs)
+    runs = [[Execution(outcome=Outcome.EXCEPTION, detail="TypeError")]]
+    verdict = KINDS["abduction"].grade(TASKS["abduction"], "'x', 'y'").decide(runs)
     assert verdict == Verdict(status=WRONG, answer="'x', 'y'", detail="exception")
 
 
@@ -282,7 +284,7 @@ def test_an_abduction_that_raises_is_wrong_and_says_why() -> None:
     ],
 )
 def test_all_hidden_pairs_must_match(values: tuple[object, ...], status: VerdictStatus, detail: str) -> None:
-    verdict = KINDS["induction"].judge(PAIRS, PAIRS.program, ok(*values))
+    verdict = KINDS["induction"].grade(PAIRS, PAIRS.program).decide(ok(*values))
     assert (verdict.status, verdict.detail) == (status, detail)
 
 
@@ -323,14 +325,14 @@ def test_all_hidden_pairs_must_match(values: tuple[object, ...], status: Verdict
     ],
 )
 def test_an_error_prediction_is_judged_by_the_name_that_it_gives(gold, answer, status, read) -> None:
-    verdict = KINDS["error-prediction"].answer_job(replace(FAILING, outputs=(repr(gold),)), answer)
+    verdict = KINDS["error-prediction"].grade(replace(FAILING, outputs=(repr(gold),)), answer)
     assert isinstance(verdict, Verdict)
     assert (verdict.status, verdict.answer) == (status, read)
 
 
 def test_an_induction_without_a_program_is_malformed() -> None:
     for answer in ("", "Add 1000.", "```python\ndef f(a) return\n```", "```python\nx = 3\n```"):
-        verdict = KINDS["induction"].answer_job(PAIRS, answer)
+        verdict = KINDS["induction"].grade(PAIRS, answer)
         assert isinstance(verdict, Verdict)
         assert verdict.status is MALFORMED
 

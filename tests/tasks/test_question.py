@@ -9,7 +9,7 @@ from tinyzero.tasks import KINDS
 from tinyzero.tasks.answers import boxed
 from tinyzero.tasks.examples import example_question
 from tinyzero.tasks.question import QUESTION, read_answer
-from tinyzero.types import Proposal, Rejection, Role, Stage, VerdictStatus
+from tinyzero.types import Proposal, Rejection, Stage, VerdictStatus
 
 STYLES = ("full", "direct", "compact")
 
@@ -89,15 +89,14 @@ def test_the_ideal_answers_are_read_back(style):
     task = example_question()
     proposal = Proposal(kind="question", program="", inputs=(), message=task.message)
     assert read(QUESTION.render_proposal(proposal, style), is_begun=style == "direct") == proposal
-    verdict = QUESTION.answer_job(task, QUESTION.render_answer(task, "5/11", style))
+    verdict = QUESTION.grade(task, QUESTION.render_answer(task, "5/11", style))
     assert verdict.status is VerdictStatus.CORRECT
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_prompts_say_who_answers_and_hide_the_answer(style):
+def test_prompts_hide_the_answer(style):
     task = example_question()
     propose, solve = QUESTION.propose_prompt([], style), QUESTION.solve_prompt(task, style)
-    assert (propose.role, solve.role) == (Role.PROPOSER, Role.SOLVER)
     assert task.message in solve.text
     assert "5/11" not in solve.text
     if style == "direct":
@@ -117,9 +116,9 @@ def test_held_out_answers_are_compared_in_normal_form():
         r"\boxed{1201}": False,
     }
     for text, is_right in said.items():
-        verdict = QUESTION.answer_job(task, text)
+        verdict = QUESTION.grade(task, text)
         assert verdict.is_correct is is_right, text
-    assert QUESTION.answer_job(task, "1200").status is VerdictStatus.MALFORMED
+    assert QUESTION.grade(task, "1200").status is VerdictStatus.MALFORMED
 
 
 def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer():
@@ -133,9 +132,9 @@ def test_an_essay_in_a_box_is_no_answer():
 
 def test_the_same_words_are_the_same_task():
     one, other = (read(f"<question>How many  sides{end}</question>\\boxed{{1}}") for end in ("?", " ?"))
-    first, second = (QUESTION.accept(proposal, [], step) for proposal, step in ((one, 0), (one, 5)))
+    first, second = (QUESTION.verify(proposal, step) for proposal, step in ((one, 0), (one, 5)))
     assert first.id == second.id
-    assert QUESTION.accept(other, [], 0).id != first.id
+    assert QUESTION.verify(other, 0).id != first.id
 
 
 def test_questions_are_not_among_what_programs_verify():

@@ -15,9 +15,9 @@ from tinyzero.types import Prompt, Role, SamplingRequest
 
 def test_both_learners_learn_from_every_token(make_policy):
     policy = make_policy()
-    prompts = tuple(Prompt(role=Role.SOLVER, kind="deduction", text=text) for text in ("2+2", "f(x)"))
-    request = SamplingRequest(prompts=prompts, num_samples=2, max_tokens=6, stream="bench")
-    rollouts = as_rollouts(prompts, BuiltinSampler(policy, SamplingConfig(), seed=0).sample(request))
+    prompts = tuple(Prompt(kind="deduction", text=text) for text in ("2+2", "f(x)"))
+    request = SamplingRequest(role=Role.SOLVER, prompts=prompts, num_samples=2, max_tokens=6, stream="bench")
+    rollouts = as_rollouts(request, BuiltinSampler(policy, SamplingConfig(), seed=0).sample(request))
     assert [rollout.prompt for rollout in rollouts] == [prompts[0], prompts[0], prompts[1], prompts[1]]
     config = learner_section(schedule="linear", normalization="fixed")  # which need to know more of a run
     raced = race_against_trl(policy, config, rollouts, repeats=2)

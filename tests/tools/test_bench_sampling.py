@@ -7,7 +7,8 @@ from tinyzero.types import Prompt, Role, SamplingRequest
 
 TEXTS = ("2+2", "a much longer question", "f(x)")
 REQUEST = SamplingRequest(
-    prompts=tuple(Prompt(role=Role.SOLVER, kind="deduction", text=text) for text in TEXTS),
+    role=Role.SOLVER,
+    prompts=tuple(Prompt(kind="deduction", text=text) for text in TEXTS),
     num_samples=2,
     max_tokens=5,
     stream="bench",

@@ -13,7 +13,7 @@ from tinyzero.cli.screen import printable
 if TYPE_CHECKING:
     from tinyzero.config import Config
     from tinyzero.policy.frame import Frame
-    from tinyzero.types import Prompt
+    from tinyzero.types import Prompt, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Shown:
         num_tokens: of that.
     """
 
+    role: "Role"
     prompt: "Prompt"
     rendered: str | None = None
     num_tokens: int | None = None
@@ -43,25 +44,26 @@ def prompts(name: str | None, *, as_json: bool) -> str:
         from tinyzero.policy.loading import local_frame
 
         frame = local_frame(config.model)
-    shown = [_shown(prompt, frame) for prompt in _asked(config, frame)]
+    shown = [_shown(role, prompt, frame) for role, prompt in _prompts(config, frame)]
     if as_json:
         return _as_json(config, frame, shown)
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
     return printable("\n".join(_page(name, config, frame, shown, width)))
 
 
-def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
+def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", "Prompt"]]:
     """For each kind that is played, one prompt to the proposer and one to the solver."""
     from tinyzero.games.absolute_zero import choose_kinds
     from tinyzero.pool.pool import Pool
     from tinyzero.tasks import KINDS
     from tinyzero.tasks.examples import example_question, example_tasks
     from tinyzero.tasks.question import QUESTION
+    from tinyzero.types import Role
 
     style = config.prompts.style
     if config.selfplay.game == "r-zero":
-        yield QUESTION.propose_prompt([], style)
-        yield QUESTION.solve_prompt(example_question(), style)
+        yield Role.PROPOSER, QUESTION.propose_prompt([], style)
+        yield Role.SOLVER, QUESTION.solve_prompt(example_question(), style)
         return
     kinds = choose_kinds(config.selfplay.kinds, KINDS)
     tasks = [task for task in example_tasks() if task.kind in kinds]
@@ -71,8 +73,9 @@ def _asked(config: "Config", frame: "Frame | None") -> Iterator["Prompt"]:
         references = kind.draw_references(source, config.selfplay.references, rng) or list(kind.seeds()[:1])
         while len(references) > 1 and not _fits(kind.propose_prompt(references, style), config, frame):
             references.pop()
-        yield kind.propose_prompt(references, style)
-        yield kind.solve_prompt(next(task for task in [*tasks, *kind.seeds()] if task.kind == name), style)
+        task = next(task for task in [*tasks, *kind.seeds()] if task.kind == name)
+        yield Role.PROPOSER, kind.propose_prompt(references, style)
+        yield Role.SOLVER, kind.solve_prompt(task, style)
 
 
 def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:
@@ -80,16 +83,18 @@ def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:
     return frame is None or len(frame.encode(prompt)) <= config.sampling.max_prompt_tokens
 
 
-def _shown(prompt: "Prompt", frame: "Frame | None") -> Shown:
+def _shown(role: "Role", prompt: "Prompt", frame: "Frame | None") -> Shown:
     if frame is None:
-        return Shown(prompt=prompt)
+        return Shown(role=role, prompt=prompt)
     ids = frame.encode(prompt)
-    return Shown(prompt=prompt, rendered=str(frame.tokenizer.decode(ids)), num_tokens=len(ids))
+    rendered = str(frame.tokenizer.decode(ids))
+    return Shown(role=role, prompt=prompt, rendered=rendered, num_tokens=len(ids))
 
 
 def _as_json(config: "Config", frame: "Frame | None", shown: Sequence[Shown]) -> str:
     rows: list[dict[str, Any]] = [
-        {**asdict(one.prompt), "rendered": one.rendered, "num_tokens": one.num_tokens} for one in shown
+        {"role": item.role, **asdict(item.prompt), "rendered": item.rendered, "num_tokens": item.num_tokens}
+        for item in shown
     ]
     return json.dumps(
         {
@@ -137,7 +142,7 @@ def _about(config: "Config", frame: "Frame | None") -> str:
 
 
 def _heading(one: Shown, config: "Config", width: int) -> str:
-    title = f"== {one.prompt.role}, {one.prompt.kind} "
+    title = f"== {one.role}, {one.prompt.kind} "
     limit = config.sampling.max_prompt_tokens
     size = "" if one.num_tokens is None else f" {one.num_tokens} of {limit} tokens"
     return f"{title}{'=' * max(width - len(title) - len(size), 2)}{size}"

@@ -18,13 +18,18 @@ from tinyzero.config import Settled, load_config, resolve_base
 from tinyzero.planning.settling import settle
 from tinyzero.types import (
     Answer,
+    AttemptRollout,
     Completion,
-    Prompt,
+    ProposalRollout,
+    Rejection,
     Resident,
     RewardBreakdown,
     Role,
     Rollout,
     SamplingRequest,
+    Stage,
+    Verdict,
+    VerdictStatus,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +127,7 @@ def learning_speed(work: Workload) -> dict[str, Any]:
     load_before = os.getloadavg()[0]
     policy, asked = load(work.config), request(work)
     completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(asked)
-    rollouts, tokens = as_rollouts(asked.prompts, completions), num_tokens(completions)
+    rollouts, tokens = as_rollouts(asked, completions), num_tokens(completions)
     advantages = mixed_advantages(len(rollouts))
     config = work.config.learner.model_copy(update={"schedule": "constant"})
     budgets = dict.fromkeys(Role, work.tokens)
@@ -163,6 +168,7 @@ def request(work: Workload) -> SamplingRequest:
     spread = tasks[:: max(1, len(tasks) // work.prompts)]
     style = work.config.prompts.style
     return SamplingRequest(
+        role=Role.SOLVER,
         prompts=tuple(
             KINDS[task.kind].solve_prompt(task, style) for task in islice(cycle(spread), work.prompts)
         ),
@@ -173,13 +179,21 @@ def request(work: Workload) -> SamplingRequest:
     )
 
 
-def as_rollouts(prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
-    """Sampled answers, not judged."""
+def as_rollouts(request: SamplingRequest, completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
+    """Sampled answers as rollouts of the request's role, not judged."""
     return [
-        Rollout(answer=Answer(prompt=prompt, completion=completion), reward=RewardBreakdown())
-        for prompt, samples in zip(prompts, completions, strict=True)
+        unread(Answer(prompt=prompt, completion=completion), request.role)
+        for prompt, samples in zip(request.prompts, completions, strict=True)
         for completion in samples
     ]
+
+
+def unread(answer: Answer, role: Role | None) -> Rollout:
+    """A rollout without a reward, for code that looks at its tokens only."""
+    if role is Role.PROPOSER:
+        return ProposalRollout(answer=answer, reward=RewardBreakdown(), outcome=Rejection(stage=Stage.PARSED))
+    verdict = Verdict(status=VerdictStatus.MALFORMED)
+    return AttemptRollout(answer=answer, reward=RewardBreakdown(), task_id="", verdict=verdict)
 
 
 def mixed_advantages(size: int) -> list[float]:

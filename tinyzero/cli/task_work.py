@@ -91,7 +91,7 @@ def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> li
     with waiting(f"verifying {len(records)} tasks"), Executor(config.execution) as executor:
         return verify_again(
             records,
-            executor.run_jobs,
+            executor,
             KINDS,
             max_program_chars=config.pool.max_program_chars,
             step=step,

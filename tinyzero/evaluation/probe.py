@@ -15,7 +15,7 @@ from tinyzero.errors import CheckpointError, ConfigError
 from tinyzero.evaluation.heldout import HeldOutSet
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Runner, Sampler, SamplingRequest
+from tinyzero.types import Role, Runner, Sampler, SamplingRequest
 
 _FILE = "heldout.json"
 GREEDY, SAMPLED = "greedy", "sampled"
@@ -71,6 +71,7 @@ class HeldOutProbe:
         tasks = [item.task for item in self.held_out.tasks]
         style, is_greedy = self.config.prompts.style, decoding == GREEDY
         request = SamplingRequest(
+            role=Role.SOLVER,
             prompts=tuple(self.kinds[task.kind].solve_prompt(task, style) for task in tasks),
             num_samples=1 if is_greedy else self.config.evaluation.attempts,
             max_tokens=self.config.selfplay.answer_tokens,

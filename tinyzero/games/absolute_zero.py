@@ -8,9 +8,10 @@ Source: arXiv:2505.03335, whose code samples separate attempts for training and 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 from tinyzero import advantages
 from tinyzero.config import Config
@@ -20,19 +21,18 @@ from tinyzero.games.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.metrics import diversity_metrics, round_metrics
 from tinyzero.games.pool_metrics import pool_metrics, replay_metrics, term_metrics
 from tinyzero.games.recheck import recheck
-from tinyzero.games.scoring import Admitted, Attempted, score_attempts, score_proposals
+from tinyzero.games.scoring import Admitted, Attempted, join_attempts, score_attempts, score_proposals
 from tinyzero.pool.pool import IMPORTS, Pool, read_tasks
 from tinyzero.rewards.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.tasks.base import Kind
-from tinyzero.tasks.batching import call_flat
-from tinyzero.tasks.judging import judge_answers
+from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.similarity import novelty
 from tinyzero.types import (
     Answer,
-    Execution,
-    Prompt,
-    Proposal,
+    Preparation,
     Rejection,
+    Role,
+    Rollout,
     Round,
     Runner,
     Sampler,
@@ -40,10 +40,18 @@ from tinyzero.types import (
     Task,
 )
 
-Funnelled = Admitted | Rejection
+Funnelled: TypeAlias = Admitted | Rejection
 _PROGRESS = "game.json"
 SEEDING_ROUNDS = 40
 """Rounds of proposing without learning; a pool still short of `pool.seed_tasks` after them has to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A proposal as it was written, and what its proposer was given."""
+
+    brief: Brief
+    answer: Answer
 
 
 class AbsoluteZero:
@@ -67,51 +75,64 @@ class AbsoluteZero:
         self.pool = Pool(config.pool, (seed for kind in self.kinds.values() for seed in kind.seeds()))
         self.rounds_prepared = 0
 
-    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+    def prepare(self, step: int) -> Iterator[Preparation]:
         """Before the first step: let the model propose, and learn nothing, until the pool is large enough.
 
         Yields:
             After every round, how many tasks the pool holds and how many it should.
         """
-        wanted = self.config.pool.seed_tasks if step == 0 else 0
-        while len(self.pool) < wanted and self.rounds_prepared < SEEDING_ROUNDS:
-            briefs = self.draw_briefs(self.rounds_prepared, purpose="seeding/")
-            answers = self.propose(briefs, f"seeding/{self.rounds_prepared}")
-            self.verify(answers, briefs, step=0)
+        target = self.config.pool.seed_tasks if step == 0 else 0
+        while len(self.pool) < target and self.rounds_prepared < SEEDING_ROUNDS:
+            drafts = self.propose(self.rounds_prepared, f"seeding/{self.rounds_prepared}", purpose="seeding/")
+            self.verify(drafts, step=0)
             self.rounds_prepared += 1
-            yield len(self.pool), wanted
+            yield Preparation(what="tasks", done=len(self.pool), total=target)
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
-        watch, num_dropped = Stopwatch(), self.pool.num_dropped
+        watch, rewards, num_dropped = Stopwatch(), self.config.rewards, self.pool.num_dropped
         seeded = self.pool.grown() if step == 0 else []
         with watch("verify"):
-            drifted = self._recheck(step)
-        old = self.draw_old(step)  # before new ones come in
+            num_drifted = recheck(
+                self.pool,
+                self.kinds,
+                self.executor,
+                share=self.config.pool.recheck_share,
+                rng=self._rng(f"{step}/recheck"),
+            )
+        earlier_tasks = self.draw_earlier(step)  # before this step's tasks come in
         with watch("propose"):
-            briefs = self.draw_briefs(step)  # [P]
-            answers = self.propose(briefs, f"{step}/propose")  # [P]
+            drafts = self.propose(step, f"{step}/propose")  # [P]
         with watch("verify"):
-            outcomes = self.verify(answers, briefs, step)  # [P]
-        new = [outcome.task for outcome in outcomes if isinstance(outcome, Admitted)]  # [T]
-        with watch("solve"):
-            answers_to_new = self.solve(new, self.config.selfplay.attempts, f"{step}/solve")  # [T][G]
-            answers_to_old = self.solve(old, self._attempts_at_old, f"{step}/replay")
-        with watch("judge"):
-            attempted = self.judge([*new, *old], [*answers_to_new, *answers_to_old])
-        self._remember(attempted, step)
-        at_new, at_old = attempted[: len(new)], attempted[len(new) :]
-        played = self._score(answers, outcomes, at_new, at_old)
-        dropped = self.pool.num_dropped - num_dropped
-        counted = pool_metrics(self.pool, new, dropped=dropped, drifted=drifted)
-        return replace(
-            played,
-            new_tasks=[*seeded, *new],
-            metrics={**played.metrics, **counted},
+            outcomes = self.verify(drafts, step)  # [P]
+        new_tasks = [outcome.task for outcome in outcomes if isinstance(outcome, Admitted)]  # [T]
+        attempted, replayed = self._attempt(new_tasks, earlier_tasks, step, watch)
+        proposals = score_proposals([draft.answer for draft in drafts], outcomes, attempted, rewards)
+        attempts, replays = score_attempts(attempted, rewards), score_attempts(replayed, rewards)
+        is_separate = self.config.selfplay.separate_solver_batch
+        rollouts: list[Rollout] = [*proposals, *([] if is_separate else attempts), *replays]
+        return Round(
+            rollouts=rollouts,
+            advantages=advantages.estimate(rollouts, self.config.advantages),
+            untrained=attempts if is_separate else [],
+            new_tasks=[*seeded, *new_tasks],
+            replayed_tasks=earlier_tasks,
+            metrics={
+                **round_metrics(proposals, attempts),
+                **diversity_metrics(new_tasks, repeated_shapes(outcomes)),
+                **term_metrics([*proposals, *attempts]),
+                **replay_metrics(replayed, replays),
+                **pool_metrics(
+                    self.pool,
+                    new_tasks,
+                    num_dropped=self.pool.num_dropped - num_dropped,
+                    num_drifted=num_drifted,
+                ),
+            },
             seconds=watch.seconds,
         )
 
-    def draw_old(self, step: int) -> list[Task]:
+    def draw_earlier(self, step: int) -> list[Task]:
         """Earlier tasks to attempt: those to replay, or a solver batch of its own."""
         selfplay, rng = self.config.selfplay, self._rng(f"{step}/replay")
         if not selfplay.separate_solver_batch:
@@ -123,55 +144,39 @@ class AbsoluteZero:
             for task in self.pool.newest(count, rng, kinds=[kind], since=step - 1)
         ]
 
-    @property
-    def _attempts_at_old(self) -> int:
-        return 1 if self.config.selfplay.separate_solver_batch else self.config.selfplay.attempts
-
-    def draw_briefs(self, turn: int, purpose: str = "") -> list[Brief]:
-        """What each of the P proposers is given."""
-        return draw_briefs(
+    def propose(self, turn: int, stream: str, *, purpose: str = "") -> list[Draft]:
+        """P proposals, as they were written; see `draw_briefs` for turn and purpose."""
+        briefs = draw_briefs(
             turn, purpose, kinds=self.kinds, pool=self.pool, config=self.config, fits=self.sampler.fits
         )
+        groups = ask(
+            self.sampler,
+            Role.PROPOSER,
+            [brief.prompt(self.config.prompts.style) for brief in briefs],
+            num_samples=1,
+            max_tokens=self.config.selfplay.proposal_tokens,
+            stream=stream,
+            temperature=self.config.sampling.temperature,
+        )
+        return [Draft(brief=brief, answer=answer) for brief, (answer,) in zip(briefs, groups, strict=True)]
 
-    def propose(self, briefs: Sequence[Brief], stream: str) -> list[Answer]:
-        prompts = [brief.prompt(self.config.prompts.style) for brief in briefs]
-        budget = self.config.selfplay.proposal_tokens
-        groups = self._sample(prompts, num_samples=1, max_tokens=budget, stream=stream)
-        return [answer for group in groups for answer in group]
-
-    def verify(self, answers: Sequence[Answer], briefs: Sequence[Brief], step: int) -> list[Funnelled]:
+    def verify(self, drafts: Sequence[Draft], step: int) -> list[Funnelled]:
         """Send proposals through the funnel; what comes out as a task is in the pool."""
         max_chars = self.config.pool.max_program_chars
-        proposals = [
-            brief.read(answer.text, max_chars) for answer, brief in zip(answers, briefs, strict=True)
-        ]
-        jobs = [
-            self.kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
-            for proposal in proposals
-        ]
-        executions = call_flat(self.executor.run_jobs, jobs)  # [P][jobs][inputs]
+        proposals = [draft.brief.read(draft.answer.text, max_chars) for draft in drafts]
+        outcomes = verify(proposals, kinds=self.kinds, runner=self.executor, step=step)  # [P]
         return [
-            self._admit(proposal, runs, answer, brief, step) if isinstance(proposal, Proposal) else proposal
-            for proposal, runs, answer, brief in zip(proposals, executions, answers, briefs, strict=True)
+            outcome if isinstance(outcome, Rejection) else self._admit(outcome, draft)
+            for outcome, draft in zip(outcomes, drafts, strict=True)
         ]
 
-    def _admit(
-        self,
-        proposal: Proposal,
-        executions: Sequence[Sequence[Execution]],
-        answer: Answer,
-        brief: Brief,
-        step: int,
-    ) -> Funnelled:
-        outcome = self.kinds[proposal.kind].accept(proposal, executions, step)
-        if isinstance(outcome, Rejection):
-            return outcome
-        task = replace(outcome, author=answer.completion.policy)
+    def _admit(self, verified: Task, draft: Draft) -> Funnelled:
+        task = replace(verified, author=draft.answer.completion.policy)
         if not self._can_be_shown(task):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
         if not self.pool.add(task):
             return Rejection(stage=Stage.NEW, detail="the pool holds a task like it", shape=task.shape)
-        return Admitted(task=task, bonuses=self._bonuses(task, brief) if self.bonuses else {})
+        return Admitted(task=task, bonuses=self._bonuses(task, draft.brief) if self.bonuses else {})
 
     def _bonuses(self, task: Task, brief: Brief) -> dict[str, float]:
         shown = [reference.program for reference in brief.references if reference.kind == task.kind]
@@ -190,64 +195,33 @@ class AbsoluteZero:
         propose = [kind.propose_prompt([task], style) for kind in self.kinds.values()]
         return all(self.sampler.fits(prompt) for prompt in (solve, *propose))
 
-    def _recheck(self, step: int) -> int:
-        share, rng = self.config.pool.recheck_share, self._rng(f"{step}/recheck")
-        return recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
+    def _attempt(
+        self, new_tasks: Sequence[Task], earlier_tasks: Sequence[Task], step: int, watch: Stopwatch
+    ) -> tuple[list[Attempted], list[Attempted]]:
+        """The attempts at new tasks and at earlier ones, judged, and noted in the pool."""
+        selfplay = self.config.selfplay
+        with watch("solve"):
+            answers = self.solve(new_tasks, selfplay.attempts, f"{step}/solve")  # [T][G]
+            replays = 1 if selfplay.separate_solver_batch else selfplay.attempts
+            answers += self.solve(earlier_tasks, replays, f"{step}/replay")
+        tasks = [*new_tasks, *earlier_tasks]
+        with watch("judge"):
+            texts = [[answer.text for answer in group] for group in answers]
+            verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.executor)
+        attempted = join_attempts(tasks, answers, verdicts)
+        for item in attempted:
+            correct, attempts = item.num_correct, len(item.verdicts)
+            self.pool.note_attempts(item.task.id, step=step, correct=correct, attempts=attempts)
+        return attempted[: len(new_tasks)], attempted[len(new_tasks) :]
 
     def solve(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
-        prompts = [self.kinds[task.kind].solve_prompt(task, self.config.prompts.style) for task in tasks]
-        budget = self.config.selfplay.answer_tokens
-        return self._sample(prompts, num_samples=attempts, max_tokens=budget, stream=stream)
-
-    def judge(self, tasks: Sequence[Task], answers: Sequence[Sequence[Answer]]) -> list[Attempted]:
-        texts = [[answer.text for answer in group] for group in answers]
-        verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.executor)
-        return [
-            Attempted(task=task, answers=group, verdicts=judged)
-            for task, group, judged in zip(tasks, answers, verdicts, strict=True)
-        ]
-
-    def _remember(self, attempted: Sequence[Attempted], step: int) -> None:
-        for one in attempted:
-            self.pool.note_attempts(
-                one.task.id, step=step, correct=one.num_correct, attempts=len(one.verdicts)
-            )
-
-    def _score(
-        self,
-        answers: Sequence[Answer],
-        outcomes: Sequence[Funnelled],
-        at_new: Sequence[Attempted],
-        at_old: Sequence[Attempted],
-    ) -> Round:
-        rewards = self.config.rewards
-        proposed = score_proposals(answers, outcomes, at_new, rewards)
-        on_new, on_old = score_attempts(at_new, rewards), score_attempts(at_old, rewards)
-        is_separate = self.config.selfplay.separate_solver_batch
-        rollouts = [*proposed, *([] if is_separate else on_new), *on_old]
-        return Round(
-            rollouts=rollouts,
-            advantages=advantages.estimate(rollouts, self.config.advantages),
-            untrained=on_new if is_separate else [],
-            new_tasks=[one.task for one in at_new],
-            replayed_tasks=[one.task for one in at_old],
-            metrics={
-                **round_metrics([*proposed, *on_new]),
-                **diversity_metrics([one.task for one in at_new], repeated_shapes(outcomes)),
-                **term_metrics([*proposed, *on_new]),
-                **replay_metrics(at_old, on_old),
-            },
-            seconds={},
-        )
-
-    def _sample(
-        self, prompts: Sequence[Prompt], *, num_samples: int, max_tokens: int, stream: str
-    ) -> list[list[Answer]]:
+        """That many answers to each task."""
         return ask(
             self.sampler,
-            prompts,
-            num_samples=num_samples,
-            max_tokens=max_tokens,
+            Role.SOLVER,
+            [self.kinds[task.kind].solve_prompt(task, self.config.prompts.style) for task in tasks],
+            num_samples=attempts,
+            max_tokens=self.config.selfplay.answer_tokens,
             stream=stream,
             temperature=self.config.sampling.temperature,
         )

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from tinyzero.types import Answer, Prompt, Sampler, SamplingRequest
+from tinyzero.types import Answer, Prompt, Role, Sampler, SamplingRequest
 
 
 def ask(
     sampler: Sampler,
+    role: Role,
     prompts: Sequence[Prompt],
     *,
     num_samples: int,
@@ -20,6 +21,7 @@ def ask(
     if not prompts:
         return []
     request = SamplingRequest(
+        role=role,
         prompts=tuple(prompts),
         num_samples=num_samples,
         max_tokens=max_tokens,

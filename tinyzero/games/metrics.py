@@ -3,18 +3,20 @@
 import ast
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar
 
-from tinyzero.types import Role, Rollout, Stage, Task, VerdictStatus
+from tinyzero.types import AttemptRollout, ProposalRollout, Role, Rollout, Stage, Task, VerdictStatus
 
 STAGES = tuple(Stage)
+AnyRollout = TypeVar("AnyRollout", ProposalRollout, AttemptRollout)
 
 
-def round_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
+def round_metrics(
+    proposals: Sequence[ProposalRollout], attempts: Sequence[AttemptRollout]
+) -> dict[str, float]:
     """`role/kind/measure` -> value; shares are in [0, 1], rewards are means, funnel stages are counts."""
-    proposals = [rollout for rollout in rollouts if rollout.prompt.role is Role.PROPOSER]
-    attempts = [rollout for rollout in rollouts if rollout.prompt.role is Role.SOLVER]
     return {
         **proposer_metrics(proposals),
         **solver_metrics(attempts),
@@ -23,7 +25,7 @@ def round_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
     }
 
 
-def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
+def proposer_metrics(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """The funnel: how many proposals of each kind got through each stage; shares; how kinds are balanced."""
     metrics = {}
     for kind, group in by_kind(proposals).items():
@@ -32,12 +34,12 @@ def proposer_metrics(proposals: Sequence[Rollout]) -> dict[str, float]:
             metrics[f"proposer/{kind}/{stage}"] = float(sum(has_passed(rollout, stage) for rollout in group))
         metrics[f"proposer/{kind}/reward"] = mean_reward(group)
     if proposals:
-        metrics["proposer/valid_share"] = fmean(rollout.rejection is None for rollout in proposals)
+        metrics["proposer/valid_share"] = fmean(map(is_task, proposals))
         metrics["proposer/reward"] = mean_reward(proposals)
     return metrics | last_stages(proposals) | kind_balance(proposals)
 
 
-def last_stages(proposals: Sequence[Rollout]) -> dict[str, float]:
+def last_stages(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """Shares of those that came to a stage: refused as trivial, refused because the pool holds them, new."""
     metrics = {}
     deterministic = [rollout for rollout in proposals if has_passed(rollout, Stage.DETERMINISTIC)]
@@ -47,18 +49,18 @@ def last_stages(proposals: Sequence[Rollout]) -> dict[str, float]:
         )
     sound = [rollout for rollout in deterministic if has_passed(rollout, Stage.NONTRIVIAL)]
     if sound:
-        metrics["proposer/new_share"] = fmean(rollout.rejection is None for rollout in sound)
+        metrics["proposer/new_share"] = fmean(map(is_task, sound))
         metrics["proposer/duplicate_share"] = 1 - metrics["proposer/new_share"]
     return metrics
 
 
-def kind_balance(proposals: Sequence[Rollout]) -> dict[str, float]:
+def kind_balance(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """Entropy of the kinds of the proposals that became tasks, by the most that the kinds played allow.
 
     1 where every kind gave as many tasks, 0 where one gave them all. With a single kind it says nothing.
     """
     kinds = by_kind(proposals)
-    counts = [sum(rollout.rejection is None for rollout in group) for group in kinds.values()]
+    counts = [sum(map(is_task, group)) for group in kinds.values()]
     if len(kinds) < 2 or not any(counts):
         return {}
     return {"proposer/kind_entropy": entropy(counts) / math.log(len(kinds))}
@@ -90,13 +92,17 @@ def num_nodes(program: str) -> int:
     return sum(1 for _ in ast.walk(ast.parse(program)))
 
 
-def has_passed(proposal: Rollout, stage: Stage) -> bool:
-    if proposal.rejection is None:
+def is_task(proposal: ProposalRollout) -> bool:
+    return isinstance(proposal.outcome, Task)
+
+
+def has_passed(proposal: ProposalRollout, stage: Stage) -> bool:
+    if isinstance(proposal.outcome, Task):
         return True
-    return STAGES.index(stage) < STAGES.index(proposal.rejection.stage)
+    return STAGES.index(stage) < STAGES.index(proposal.outcome.stage)
 
 
-def solver_metrics(attempts: Sequence[Rollout]) -> dict[str, float]:
+def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
     """Accuracy by kind, and the share of tasks whose attempts disagree: only those teach within a task."""
     metrics = {}
     for kind, group in by_kind(attempts).items():
@@ -107,30 +113,29 @@ def solver_metrics(attempts: Sequence[Rollout]) -> dict[str, float]:
         metrics["solver/accuracy"] = accuracy(attempts)
         metrics["solver/reward"] = mean_reward(attempts)
         metrics["solver/malformed_share"] = fmean(
-            rollout.verdict is not None and rollout.verdict.status is VerdictStatus.MALFORMED
-            for rollout in attempts
+            rollout.verdict.status is VerdictStatus.MALFORMED for rollout in attempts
         )
         metrics["solver/mixed_share"] = mixed_share(attempts)
     return metrics | unanimity(attempts)
 
 
-def mixed_share(attempts: Sequence[Rollout]) -> float:
+def mixed_share(attempts: Sequence[AttemptRollout]) -> float:
     return fmean(len(set(map(is_correct, group))) == 2 for group in by_task(attempts))
 
 
-def unanimity(attempts: Sequence[Rollout]) -> dict[str, float]:
+def unanimity(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
     """Of the tasks that were attempted more than once, the share with one answer only, right or wrong.
 
     Answers are compared as text; all that cannot be read are one answer.
     """
-    answers = [[said(rollout) for rollout in group] for group in by_task(attempts) if len(group) >= 2]
+    answers = [[answer_read(rollout) for rollout in group] for group in by_task(attempts) if len(group) >= 2]
     return {"solver/unanimous_share": fmean(len(set(group)) == 1 for group in answers)} if answers else {}
 
 
-def said(attempt: Rollout) -> Hashable:
+def answer_read(attempt: AttemptRollout) -> str | None:
     """The answer that was read, None where none could be."""
     verdict = attempt.verdict
-    return None if verdict is None or verdict.status is VerdictStatus.MALFORMED else verdict.answer
+    return None if verdict.status is VerdictStatus.MALFORMED else verdict.answer
 
 
 def length_metrics(role: Role, rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -150,26 +155,26 @@ def advantage_metrics(advantages: Sequence[float]) -> dict[str, float]:
     return {"advantages/nonzero_share": fmean(map(bool, advantages)) if advantages else 0.0}
 
 
-def by_kind(rollouts: Iterable[Rollout]) -> Mapping[str, list[Rollout]]:
-    groups: dict[str, list[Rollout]] = defaultdict(list)
+def by_kind(rollouts: Iterable[AnyRollout]) -> Mapping[str, list[AnyRollout]]:
+    groups: dict[str, list[AnyRollout]] = defaultdict(list)
     for rollout in rollouts:
         groups[rollout.prompt.kind].append(rollout)
     return groups
 
 
-def by_task(attempts: Iterable[Rollout]) -> Iterable[list[Rollout]]:
-    groups: dict[str, list[Rollout]] = defaultdict(list)
+def by_task(attempts: Iterable[AttemptRollout]) -> Iterable[list[AttemptRollout]]:
+    groups: dict[str, list[AttemptRollout]] = defaultdict(list)
     for rollout in attempts:
         groups[rollout.task_id].append(rollout)
     return groups.values()
 
 
-def is_correct(rollout: Rollout) -> bool:
-    return rollout.verdict is not None and rollout.verdict.is_correct
+def is_correct(attempt: AttemptRollout) -> bool:
+    return attempt.verdict.is_correct
 
 
-def accuracy(attempts: Sequence[Rollout]) -> float:
-    return fmean(is_correct(rollout) for rollout in attempts)
+def accuracy(attempts: Sequence[AttemptRollout]) -> float:
+    return fmean(map(is_correct, attempts))
 
 
 def mean_reward(rollouts: Sequence[Rollout]) -> float:

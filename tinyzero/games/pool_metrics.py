@@ -14,9 +14,9 @@ def term_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     for rollout in rollouts:
-        counts[rollout.prompt.role] += 1
+        counts[rollout.role] += 1
         for term, value in rollout.reward.terms.items():
-            sums[f"reward/{rollout.prompt.role}/{term}"] += value
+            sums[f"reward/{rollout.role}/{term}"] += value
     return {name: total / counts[name.split("/")[1]] for name, total in sums.items()}
 
 
@@ -30,17 +30,23 @@ def replay_metrics(attempted: Sequence[Attempted], rollouts: Sequence[Rollout]) 
         return {}
     return {
         "replay/tasks": float(len(attempted)),
-        "replay/accuracy": fmean(one.solve_rate for one in attempted),
+        "replay/accuracy": fmean(item.solve_rate for item in attempted),
         "tokens/replay": float(sum(len(rollout.completion.token_ids) for rollout in rollouts)),
     }
 
 
-def pool_metrics(pool: Pool, new: Sequence[Task], *, dropped: int, drifted: int) -> dict[str, float]:
+def pool_metrics(
+    pool: Pool, new_tasks: Sequence[Task], *, num_dropped: int, num_drifted: int
+) -> dict[str, float]:
     """The pool after a step.
 
     Args:
-        dropped: tasks that made room in this step. drifted: those whose results had changed.
+        num_dropped: tasks that made room in this step. num_drifted: those whose results had changed.
     """
-    metrics = {"pool/size": float(len(pool)), "pool/dropped": float(dropped), "pool/drifted": float(drifted)}
-    kept = [pool.entry(task.id).novelty for task in new if task.id in pool]
+    metrics = {
+        "pool/size": float(len(pool)),
+        "pool/dropped": float(num_dropped),
+        "pool/drifted": float(num_drifted),
+    }
+    kept = [pool.entry(task.id).novelty for task in new_tasks if task.id in pool]
     return {**metrics, "proposer/novelty": fmean(kept)} if kept else metrics

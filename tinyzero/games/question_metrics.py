@@ -4,40 +4,40 @@ from collections.abc import Sequence
 
 from tinyzero.games.metrics import length_metrics, mean_reward
 from tinyzero.games.question_set import QuestionSet
-from tinyzero.types import Rejection, Role, Rollout, Stage, Task
+from tinyzero.types import ProposalRollout, Rejection, Role, Stage, Task
 
 
 def challenge_metrics(
-    proposed: Sequence[Rollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
+    proposed: Sequence[ProposalRollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
 ) -> dict[str, float]:
     """What was written, how much of it can be asked, and how alike it is.
 
     Args:
         penalties: share of all proposals in the cluster of each question, 0 for what is none.
     """
-    asked = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+    questions = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     parsed = [
         outcome for outcome in outcomes if isinstance(outcome, Task) or outcome.stage is not Stage.PARSED
     ]
     return {
         "proposer/question/proposed": float(len(outcomes)),
         "proposer/question/parsed": float(len(parsed)),
-        "proposer/question/allowed": float(len(asked)),
+        "proposer/question/allowed": float(len(questions)),
         "proposer/question/reward": mean_reward(proposed),
         "proposer/reward": mean_reward(proposed),
-        "proposer/valid_share": len(asked) / len(outcomes),
-        **_variety(asked, [penalty * len(outcomes) for penalty in penalties if penalty]),
+        "proposer/valid_share": len(questions) / len(outcomes),
+        **_variety(questions, [penalty * len(outcomes) for penalty in penalties if penalty]),
         **length_metrics(Role.PROPOSER, proposed),
     }
 
 
-def _variety(asked: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[str, float]:
+def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[str, float]:
     """Repeats word for word; and clusters of questions that are alike, per question."""
-    if not asked:
+    if not questions:
         return {}
     return {
-        "proposer/duplicate_share": 1 - len({task.id for task in asked}) / len(asked),
-        "proposer/distinct_shapes": sum(1 / size for size in cluster_sizes) / len(asked),
+        "proposer/duplicate_share": 1 - len({task.id for task in questions}) / len(questions),
+        "proposer/distinct_shapes": sum(1 / size for size in cluster_sizes) / len(questions),
     }
 
 

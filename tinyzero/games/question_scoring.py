@@ -8,7 +8,7 @@ from tinyzero.games.scoring import Attempted, score_attempts
 from tinyzero.games.survey import Survey
 from tinyzero.rewards.repetition import repetition_penalties
 from tinyzero.rewards.uncertainty import challenger_reward
-from tinyzero.types import Answer, Rejection, RewardBreakdown, Rollout, Task
+from tinyzero.types import Answer, AttemptRollout, ProposalRollout, Rejection, RewardBreakdown, Task
 
 
 def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
@@ -24,21 +24,21 @@ def score_questions(
     penalties: Sequence[float],
     *,
     weight: float,
-) -> list[Rollout]:
+) -> list[ProposalRollout]:
     """One rollout per proposal; unreadable ones earn 0.
 
     Args:
         surveys: of each different question among the outcomes.
         penalties: as `repetition` gives them. weight: of these.
     """
-    shares = {one.task.id: one.share for one in surveys}
+    shares = {survey.task.id: survey.share for survey in surveys}
     return [
-        Rollout(answer=answer, reward=challenger_reward(None, 0.0), rejection=outcome)
-        if isinstance(outcome, Rejection)
-        else Rollout(
+        ProposalRollout(
             answer=answer,
-            reward=challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
-            task_id=outcome.id,
+            reward=challenger_reward(None, 0.0)
+            if isinstance(outcome, Rejection)
+            else challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
+            outcome=outcome,
         )
         for answer, outcome, penalty in zip(answers, outcomes, penalties, strict=True)
     ]
@@ -50,7 +50,7 @@ def score_answers(
     config: RewardsConfig,
     *,
     confidence_weight: float,
-) -> list[Rollout]:
+) -> list[AttemptRollout]:
     """One rollout per attempt; with a `confidence_weight`, a little more for what was sure.
 
     Only where some attempts are right and some are not: the differences in confidence alone, divided by their
@@ -62,13 +62,13 @@ def score_answers(
     rollouts = score_attempts(attempted, config)
     if not confidence_weight:
         return rollouts
-    extra = [sure * confidence_weight for one in surveys for sure in one.confidences]
-    mixed = {one.task.id for one in attempted if 0 < one.num_correct < len(one.verdicts)}
+    extra = [confidence * confidence_weight for survey in surveys for confidence in survey.confidences]
+    mixed = {item.task.id for item in attempted if 0 < item.num_correct < len(item.verdicts)}
     return [
         _with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
         for rollout, value in zip(rollouts, extra, strict=True)
     ]
 
 
-def _with_term(rollout: Rollout, name: str, value: float) -> Rollout:
+def _with_term(rollout: AttemptRollout, name: str, value: float) -> AttemptRollout:
     return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))

@@ -25,7 +25,7 @@ class QuestionSet:
         rounds: of writing; names their random numbers.
         kept: questions with a label, the only output of their task; no two alike.
         extended_at: the newest step for which one more round was written, since there were too few; or -1.
-        told: ids of the questions of the whole run that were reported as new tasks.
+        reported: ids of the run's questions that were reported as new tasks.
     """
 
     turn: int = -1
@@ -33,7 +33,7 @@ class QuestionSet:
     rounds: int = 0
     kept: list[Task] = field(default_factory=list)
     extended_at: int = -1
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
 
     def begin(self, turn: int) -> None:
         """Start anew with a turn; nothing where it has begun already."""
@@ -48,33 +48,33 @@ class QuestionSet:
         self.rounds += 1
 
     def draw(self, count: int, place: int, seed: int) -> list[Task]:
-        """The questions of a step, no two alike; none comes again before all the others have come.
+        """The questions of a step, no two alike; a question comes again after all the others have come.
 
         Args:
             place: of the step in the turn, from 0.
         """
         if len(self.kept) <= count:
             return list(self.kept)
-        line: list[int] = []
+        sequence: list[int] = []
         epoch = 0
-        while len(line) < (place + 1) * count:
-            # Who is at the end of the line already must not stand in the same batch twice.
-            waiting = set(line[len(line) - len(line) % count :])
+        while len(sequence) < (place + 1) * count:
+            # Questions already in the batch that this epoch completes are drawn last.
+            in_batch = set(sequence[len(sequence) - len(sequence) % count :])
             order = self._order(epoch, seed)
-            line += sorted(order, key=waiting.__contains__)
+            sequence += sorted(order, key=in_batch.__contains__)
             epoch += 1
-        return [self.kept[index] for index in line[place * count : (place + 1) * count]]
+        return [self.kept[index] for index in sequence[place * count : (place + 1) * count]]
 
     def _order(self, epoch: int, seed: int) -> list[int]:
         order = list(range(len(self.kept)))
         Random(f"{seed}/questions/{self.turn}/{epoch}").shuffle(order)
         return order
 
-    def untold(self, tasks: Iterable[Task]) -> list[Task]:
-        """Those that are now reported for the first time."""
-        new = [task for task in tasks if task.id not in self.told]
-        self.told.update(task.id for task in new)
-        return new
+    def unreported(self, tasks: Iterable[Task]) -> list[Task]:
+        """Those that are reported for the first time now."""
+        unreported = [task for task in tasks if task.id not in self.reported]
+        self.reported.update(task.id for task in unreported)
+        return unreported
 
     def save(self, folder: Path) -> None:
         content = {
@@ -83,7 +83,7 @@ class QuestionSet:
             "rounds": self.rounds,
             "extended_at": self.extended_at,
             "kept": [to_record(task) for task in self.kept],
-            "told": sorted(self.told),
+            "told": sorted(self.reported),
         }
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -92,14 +92,14 @@ class QuestionSet:
         try:
             content: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             kept = [from_record(record) for record in content["kept"]]
-            told = {str(name) for name in content["told"]}
+            reported = {str(name) for name in content["told"]}
             numbers = {name: int(content[name]) for name in _NUMBERS}
             _check(kept, num_written=numbers["num_written"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read the questions in {folder / _FILE}: {error}") from error
         for name, number in numbers.items():
             setattr(self, name, number)
-        self.kept, self.told = kept, told
+        self.kept, self.reported = kept, reported
 
 
 def _check(kept: Iterable[Task], *, num_written: int) -> None:

@@ -19,17 +19,17 @@ from tinyzero.games.pool_metrics import term_metrics
 from tinyzero.games.question_metrics import challenge_metrics, set_metrics
 from tinyzero.games.question_scoring import repetition, score_answers, score_questions
 from tinyzero.games.question_set import QuestionSet, labelled
-from tinyzero.games.scoring import Attempted
+from tinyzero.games.scoring import join_attempts
 from tinyzero.games.survey import Survey, against_labels, survey, survey_metrics
 from tinyzero.tasks.question import QUESTION
 from tinyzero.types import (
     Answer,
+    AttemptRollout,
     Comparer,
-    Proposal,
+    Preparation,
     Rejection,
     RewardBreakdown,
     Role,
-    Rollout,
     Round,
     Sampler,
     Stage,
@@ -71,18 +71,18 @@ class RZero:
             is_challenger=is_challenger, turn=turn, step_of_turn=rest if is_challenger else rest - first
         )
 
-    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+    def prepare(self, step: int) -> Iterator[Preparation]:
         """Before a solver's step: let the challenger write, until the turn has its set of questions.
 
         Where too few questions were fit for the batch of one step, every step writes another round.
 
         Yields:
-            Before and after every round of writing, how many questions were written and how many shall be.
+            Before and after every round of writing, how many questions are written and how many shall be.
         """
-        where = self.place_of(step)
-        if where.is_challenger:
+        place = self.place_of(step)
+        if place.is_challenger:
             return
-        self.questions.begin(where.turn)
+        self.questions.begin(place.turn)
         if self.questions.num_written < self.config.r_zero.questions:
             yield from self._write(step, self.config.r_zero.questions)
         is_short = len(self.questions.kept) < self.config.r_zero.questions_per_step
@@ -91,29 +91,29 @@ class RZero:
                 step, self.questions.num_written + self.config.selfplay.proposals_per_step, is_extra=True
             )
 
-    def _write(self, step: int, wanted: int, *, is_extra: bool = False) -> Iterator[tuple[int, int]]:
-        yield self.questions.num_written, wanted
-        while self.questions.num_written < wanted:
+    def _write(self, step: int, total: int, *, is_extra: bool = False) -> Iterator[Preparation]:
+        yield Preparation(what="questions", done=self.questions.num_written, total=total)
+        while self.questions.num_written < total:
             if is_extra:
                 self.questions.extended_at = step
-            self._write_round(step, wanted - self.questions.num_written)
-            yield self.questions.num_written, wanted
+            self._write_round(step, total - self.questions.num_written)
+            yield Preparation(what="questions", done=self.questions.num_written, total=total)
 
-    def _write_round(self, step: int, most: int) -> None:
+    def _write_round(self, step: int, max_count: int) -> None:
         """Write some questions, label them, and keep those that teach."""
         stream = f"questions/{self.questions.turn}/{self.questions.rounds}"
-        count = min(self.config.selfplay.proposals_per_step, most)
+        count = min(self.config.selfplay.proposals_per_step, max_count)
         outcomes = self.read(self.write(count, stream), step)
         surveys = self.survey(_distinct(outcomes), f"{stream}/label")
-        fit = answered([one for one in surveys if self.teaches(one)])
-        self.questions.add(fit, num_written=count)
+        kept = answered([survey for survey in surveys if self.teaches(survey)])
+        self.questions.add(kept, num_written=count)
 
     def play(self, step: int) -> Round:
-        """A step of whose turn it is; the challenger's as well while there is nothing to solve."""
-        where = self.place_of(step)
-        if where.is_challenger or not self.questions.kept:
+        """The challenger's step or the solver's, by turn; the challenger's while no question is kept."""
+        place = self.place_of(step)
+        if place.is_challenger or not self.questions.kept:
             return self.challenge(step)
-        return self.solve(step, where)
+        return self.solve(step, place)
 
     def challenge(self, step: int) -> Round:
         """Write P questions, answer each m times, and pay for those of which the solver is unsure."""
@@ -130,14 +130,14 @@ class RZero:
         proposed = score_questions(
             answers, outcomes, surveys, penalties, weight=self.config.r_zero.repetition_weight
         )
-        measured, with_answer = _attempts(surveys), answered(surveys)
-        new = self.questions.untold(with_answer)
+        measured, tasks_answered = _attempts(surveys), answered(surveys)
+        new_tasks = self.questions.unreported(tasks_answered)
         return Round(
             rollouts=proposed,
             advantages=advantages.estimate(proposed, self.config.advantages),
             untrained=measured,
-            new_tasks=new,
-            replayed_tasks=[task for task in with_answer if task not in new],
+            new_tasks=new_tasks,
+            replayed_tasks=[task for task in tasks_answered if task not in new_tasks],
             metrics={
                 **challenge_metrics(proposed, outcomes, penalties),
                 **survey_metrics(Role.PROPOSER, surveys),
@@ -147,30 +147,27 @@ class RZero:
             seconds=watch.seconds,
         )
 
-    def solve(self, step: int, where: Place) -> Round:
-        """Answer some of the turn's questions G times; who says what the label says is right."""
+    def solve(self, step: int, place: Place) -> Round:
+        """Answer some of the turn's questions G times; an answer is right if it says what the label says."""
         watch = Stopwatch()
         tasks = self.questions.draw(
-            self.config.r_zero.questions_per_step, where.step_of_turn, self.config.run.seed
+            self.config.r_zero.questions_per_step, place.step_of_turn, self.config.run.seed
         )
         with watch("solve"):
             answers = self.ask_solver(tasks, self.config.selfplay.attempts, f"{step}/solve")
         with watch("judge"):
             verdicts = against_labels(tasks, answers, self.comparer)
-            attempted = [
-                Attempted(task=task, answers=group, verdicts=judged)
-                for task, group, judged in zip(tasks, answers, verdicts, strict=True)
-            ]
+            attempted = join_attempts(tasks, answers, verdicts)
             surveys = survey(tasks, answers, self.comparer)
         rollouts = score_answers(
             attempted, surveys, self.config.rewards, confidence_weight=self.config.r_zero.confidence_weight
         )
-        new = self.questions.untold(tasks)
+        new_tasks = self.questions.unreported(tasks)
         return Round(
             rollouts=rollouts,
             advantages=advantages.estimate(rollouts, self.config.advantages),
-            new_tasks=new,
-            replayed_tasks=[task for task in tasks if task not in new],
+            new_tasks=new_tasks,
+            replayed_tasks=[task for task in tasks if task not in new_tasks],
             metrics={
                 **solver_metrics(rollouts),
                 **survey_metrics(Role.SOLVER, surveys),
@@ -186,6 +183,7 @@ class RZero:
         prompt = QUESTION.propose_prompt([], self.config.prompts.style)
         (answers,) = ask(
             self.sampler,
+            Role.PROPOSER,
             [prompt],
             num_samples=count,
             max_tokens=self.config.selfplay.proposal_tokens,
@@ -205,12 +203,12 @@ class RZero:
             max_program_chars=self.config.pool.max_program_chars,
             is_begun=bool(answer.prompt.prefill),
         )
-        outcome = QUESTION.accept(proposal, [], step) if isinstance(proposal, Proposal) else proposal
-        if isinstance(outcome, Rejection):
-            return outcome
-        if not self.sampler.fits(QUESTION.solve_prompt(outcome, self.config.prompts.style)):
+        if isinstance(proposal, Rejection):
+            return proposal
+        task = replace(QUESTION.verify(proposal, step), author=answer.completion.policy)
+        if not self.sampler.fits(QUESTION.solve_prompt(task, self.config.prompts.style)):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
-        return replace(outcome, author=answer.completion.policy)
+        return task
 
     def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
         """Answer each question m times, and compare."""
@@ -220,6 +218,7 @@ class RZero:
     def ask_solver(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
         return ask(
             self.sampler,
+            Role.SOLVER,
             [QUESTION.solve_prompt(task, self.config.prompts.style) for task in tasks],
             num_samples=attempts,
             max_tokens=self.config.selfplay.answer_tokens,
@@ -227,13 +226,13 @@ class RZero:
             temperature=self.config.sampling.temperature,
         )
 
-    def teaches(self, one: Survey) -> bool:
+    def teaches(self, survey: Survey) -> bool:
         """Whether a question is neither too easy nor too hard, and its label more than a guess."""
         r_zero = self.config.r_zero
         return (
-            bool(one.label)
-            and abs(one.share - 0.5) <= r_zero.max_distance + _ROUNDING
-            and one.confidence >= r_zero.min_confidence
+            bool(survey.label)
+            and abs(survey.share - 0.5) <= r_zero.max_distance + _ROUNDING
+            and survey.confidence >= r_zero.min_confidence
         )
 
     def save(self, folder: Path) -> None:
@@ -246,7 +245,7 @@ class RZero:
 
 def answered(surveys: Sequence[Survey]) -> list[Task]:
     """The questions that have an answer, with it."""
-    return [labelled(one.task, one.label) for one in surveys if one.label]
+    return [labelled(survey.task, survey.label) for survey in surveys if survey.label]
 
 
 def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:
@@ -254,10 +253,10 @@ def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:
     return list({outcome.id: outcome for outcome in outcomes if isinstance(outcome, Task)}.values())
 
 
-def _attempts(surveys: Sequence[Survey]) -> list[Rollout]:
+def _attempts(surveys: Sequence[Survey]) -> list[AttemptRollout]:
     """Answers that only measured: no reward, since nothing is learned from them."""
     return [
-        Rollout(answer=answer, reward=RewardBreakdown(), task_id=one.task.id, verdict=verdict)
-        for one in surveys
-        for answer, verdict in zip(one.answers, one.verdicts, strict=True)
+        AttemptRollout(answer=answer, reward=RewardBreakdown(), task_id=survey.task.id, verdict=verdict)
+        for survey in surveys
+        for answer, verdict in zip(survey.answers, survey.verdicts, strict=True)
     ]

@@ -6,11 +6,11 @@ from random import Random
 
 from tinyzero.pool.pool import Pool
 from tinyzero.tasks.base import Kind
-from tinyzero.tasks.batching import call_flat
+from tinyzero.tasks.judging import verify
 from tinyzero.types import Proposal, Rejection, Runner, Task
 
-MOST = 8
-"""Tasks checked in one step, however large the pool."""
+MAX_RECHECKS = 8
+"""Tasks checked in a step, however large the pool."""
 
 
 def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: float, rng: Random) -> int:
@@ -19,15 +19,9 @@ def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: flo
     Args:
         share: of the pool, in [0, 1].
     """
-    tasks = [task for task in pool.any(min(MOST, ceil(share * len(pool))), rng) if task.kind in kinds]
-    proposals = [_proposal_of(task) for task in tasks]
-    jobs = [kinds[proposal.kind].proposal_jobs(proposal) for proposal in proposals]
-    executions = call_flat(runner.run_jobs, jobs)
-    drifted = [
-        task
-        for task, proposal, runs in zip(tasks, proposals, executions, strict=True)
-        if _has_drifted(task, kinds[task.kind].accept(proposal, runs, task.step))
-    ]
+    tasks = [task for task in pool.any(min(MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds]
+    outcomes = verify([_proposal_of(task) for task in tasks], kinds=kinds, runner=runner, step=0)
+    drifted = [task for task, outcome in zip(tasks, outcomes, strict=True) if _has_drifted(task, outcome)]
     for task in drifted:
         pool.remove(task.id)
     return len(drifted)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tinyzero.config import RewardsConfig
 from tinyzero.rewards.verdicts import proposer_reward, rejection_reward, solver_reward
-from tinyzero.types import Answer, Rejection, Rollout, Task, Verdict
+from tinyzero.types import Answer, AttemptRollout, ProposalRollout, Rejection, Task, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +33,24 @@ class Attempted:
         return self.num_correct / len(self.verdicts)
 
 
+def join_attempts(
+    tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], verdicts: Sequence[Sequence[Verdict]]
+) -> list[Attempted]:
+    """Each task with its attempts; all three are aligned."""
+    return [
+        Attempted(task=task, answers=group, verdicts=judged)
+        for task, group, judged in zip(tasks, answers, verdicts, strict=True)
+    ]
+
+
 def score_proposals(
     answers: Sequence[Answer],
     outcomes: Sequence[Admitted | Rejection],
     attempted: Sequence[Attempted],
     config: RewardsConfig,
-) -> list[Rollout]:
+) -> list[ProposalRollout]:
     """One rollout per proposal; `attempted` says how often each new task was solved."""
-    solve_rates = {one.task.id: one.solve_rate for one in attempted}
+    solve_rates = {item.task.id: item.solve_rate for item in attempted}
     return [
         _score_proposal(answer, outcome, solve_rates, config)
         for answer, outcome in zip(answers, outcomes, strict=True)
@@ -49,17 +59,19 @@ def score_proposals(
 
 def _score_proposal(
     answer: Answer, outcome: Admitted | Rejection, solve_rates: Mapping[str, float], config: RewardsConfig
-) -> Rollout:
+) -> ProposalRollout:
     if isinstance(outcome, Rejection):
-        return Rollout(answer=answer, reward=rejection_reward(outcome, config), rejection=outcome)
+        return ProposalRollout(answer=answer, reward=rejection_reward(outcome, config), outcome=outcome)
     reward = proposer_reward(solve_rates[outcome.task.id], outcome.bonuses)
-    return Rollout(answer=answer, reward=reward, task_id=outcome.task.id)
+    return ProposalRollout(answer=answer, reward=reward, outcome=outcome.task)
 
 
-def score_attempts(attempted: Sequence[Attempted], config: RewardsConfig) -> list[Rollout]:
+def score_attempts(attempted: Sequence[Attempted], config: RewardsConfig) -> list[AttemptRollout]:
     """One rollout per attempt, task by task."""
     return [
-        Rollout(answer=answer, reward=solver_reward(verdict, config), task_id=one.task.id, verdict=verdict)
-        for one in attempted
-        for answer, verdict in zip(one.answers, one.verdicts, strict=True)
+        AttemptRollout(
+            answer=answer, reward=solver_reward(verdict, config), task_id=item.task.id, verdict=verdict
+        )
+        for item in attempted
+        for answer, verdict in zip(item.answers, item.verdicts, strict=True)
     ]

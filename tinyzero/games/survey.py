@@ -1,4 +1,4 @@
-"""Many answers to one question, compared among themselves: what most say, how many, how sure they are."""
+"""Many answers to a question, compared among themselves: the majority, its share, and its confidence."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ class Survey:
 
     Attributes:
         texts: what was read from each answer, empty where nothing was.
-        clusters: which answers are the same, one number each; -1 where nothing was read.
-        label: what most say, in the words of the first; empty where nothing was read from any.
-        share: of all answers, that say so.
+        clusters: a number per answer, the same for answers that mean the same; -1 where nothing was read.
+        label: the majority's answer, as its first member wrote it; empty where no answer could be read.
+        share: of the majority among all answers.
     """
 
     task: Task
@@ -31,14 +31,14 @@ class Survey:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """With the majority, or not: nobody knows what is right."""
-        most, _ = majority(self.clusters) or (None, 0.0)
+        """Answers of the majority count as right, since nobody knows what is."""
+        largest, _ = majority(self.clusters) or (None, 0.0)
         pairs = zip(self.texts, self.clusters, strict=True)
-        return [judge(text, is_right=number == most) for text, number in pairs]
+        return [judge(text, is_right=number == largest) for text, number in pairs]
 
     @property
     def consistency(self) -> float:
-        """1 where all answers are the same, 0 where no two are. One that cannot be read is like no other."""
+        """1 where all answers are the same, 0 where no two are; unreadable answers are like no other."""
         sizes = Counter(number for number in self.clusters if number >= 0)
         return consistency([*sizes.values(), *[1] * self.clusters.count(-1)])
 
@@ -46,7 +46,7 @@ class Survey:
     def confidence(self) -> float:
         """Mean over the answers that agree with the majority; 0 where there are none."""
         pairs = zip(self.confidences, self.verdicts, strict=True)
-        agreeing = [sure for sure, verdict in pairs if verdict.is_correct]
+        agreeing = [confidence for confidence, verdict in pairs if verdict.is_correct]
         return fmean(agreeing) if agreeing else 0.0
 
     @property
@@ -61,12 +61,13 @@ class Survey:
 def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer) -> list[Survey]:
     """Compare the answers to each question."""
     texts = [[read_answer(answer.text) for answer in group] for group in answers]
-    return [_survey(*one) for one in zip(tasks, answers, texts, cluster(texts, comparer), strict=True)]
+    columns = zip(tasks, answers, texts, cluster(texts, comparer), strict=True)
+    return [_survey(*column) for column in columns]
 
 
 def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], clusters: Sequence[int]) -> Survey:
-    most, share = majority(clusters) or (-1, 0.0)
-    label = texts[clusters.index(most)] if most >= 0 else ""
+    largest, share = majority(clusters) or (-1, 0.0)
+    label = texts[clusters.index(largest)] if largest >= 0 else ""
     return Survey(task=task, answers=answers, texts=texts, clusters=clusters, label=label, share=share)
 
 
@@ -89,17 +90,17 @@ def judge(text: str, *, is_right: bool) -> Verdict:
 
 
 def survey_metrics(role: Role, surveys: Iterable[Survey]) -> dict[str, float]:
-    """How sure and how much at one the solver is; means over the questions with an answer.
+    """How confident and how consistent the solver is; means over the questions with an answer.
 
     Args:
-        role: whose step it is. A challenger's questions are fresh, a solver's chosen for their difficulty:
-            figures of different things.
+        role: whose step it is. The figures of the two mean different things: a challenger's questions were
+            just written, a solver's were chosen for their difficulty.
     """
-    labelled = [one for one in surveys if one.label]
+    labelled = [survey for survey in surveys if survey.label]
     if not labelled:
         return {}
     return {
-        f"{role}/question/majority_share": fmean(one.share for one in labelled),
-        f"{role}/question/consistency": fmean(one.consistency for one in labelled),
-        f"{role}/question/confidence": fmean(one.confidence for one in labelled),
+        f"{role}/question/majority_share": fmean(survey.share for survey in labelled),
+        f"{role}/question/consistency": fmean(survey.consistency for survey in labelled),
+        f"{role}/question/confidence": fmean(survey.confidence for survey in labelled),
     }

@@ -77,7 +77,7 @@ def _ask_live(facts: Facts) -> Live:
     policy = load_trained(facts.run, facts.snapshot)
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
     live = Live(
-        reference=ask(policy, heldout_prompts(facts.config, role, NUM_PROMPTS), facts.config.sampling),
+        reference=ask(policy, role, heldout_prompts(facts.config, role, NUM_PROMPTS), facts.config.sampling),
         tokenizer=policy.tokenizer,
         device=policy.device,
         stop_ids=policy.stop_ids,

@@ -79,8 +79,8 @@ def heldout_prompts(config: Config, role: Role, count: int) -> list[Prompt]:
     return [_prompt(task, role, config) for task in in_turn[:count]]
 
 
-def ask(policy: "Policy", prompts: Sequence[Prompt], sampling: SettledSampling) -> Reference:
-    """Let the policy answer greedily, wearing the adapter of the prompts' role, and note what it thinks."""
+def ask(policy: "Policy", role: Role, prompts: Sequence[Prompt], sampling: SettledSampling) -> Reference:
+    """Let the policy answer greedily, wearing the role's adapter, and note what it thinks."""
     from tinyzero.sampling.builtin import BuiltinSampler
 
     sampler = BuiltinSampler(policy, sampling, seed=0)
@@ -88,7 +88,12 @@ def ask(policy: "Policy", prompts: Sequence[Prompt], sampling: SettledSampling) 
     if not fitting:
         raise ExportError("no held-out prompt fits sampling.max_prompt_tokens, so the merge cannot be tested")
     request = SamplingRequest(
-        prompts=tuple(fitting), num_samples=1, max_tokens=ANSWER_TOKENS, temperature=0.0, stream="self-test"
+        role=role,
+        prompts=tuple(fitting),
+        num_samples=1,
+        max_tokens=ANSWER_TOKENS,
+        temperature=0.0,
+        stream="self-test",
     )
     completions = [completion for (completion,) in sampler.sample(request)]
     sequences = [[*completion.prompt_ids, *completion.token_ids] for completion in completions]

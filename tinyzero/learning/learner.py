@@ -163,7 +163,7 @@ class LoraLearner:
     def _parts(self, own: Sequence[tuple[Rollout, float]]) -> list[Part]:
         by_role: dict[Role, list[tuple[Completion, float]]] = {}
         for rollout, advantage in own:
-            by_role.setdefault(rollout.prompt.role, []).append((rollout.completion, advantage))
+            by_role.setdefault(rollout.role, []).append((rollout.completion, advantage))
         parts = [self._part(role, played) for role, played in by_role.items()]
         return [part for part in parts if part.samples]
 

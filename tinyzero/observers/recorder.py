@@ -12,7 +12,16 @@ from tinyzero.runs.environment import describe_environment, what_changed
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import RecordWriter, truncate_after
-from tinyzero.types import Rollout, Round, StepReport, Verdict
+from tinyzero.types import (
+    AttemptRollout,
+    ProposalRollout,
+    Rejection,
+    Rollout,
+    Round,
+    StepReport,
+    Task,
+    Verdict,
+)
 
 
 class Recorder:
@@ -94,7 +103,7 @@ def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
 def verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
     verdicts: dict[str, list[Verdict]] = defaultdict(list)
     for rollout in (*played.rollouts, *played.untrained):
-        if rollout.verdict is not None:
+        if isinstance(rollout, AttemptRollout):
             verdicts[rollout.task_id].append(rollout.verdict)
     return verdicts
 
@@ -119,7 +128,7 @@ def spread(played: Round, count: int, random: Random) -> list[int]:
     """Indices of `count` rollouts: one of each role and kind in turn, at random within."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, rollout in enumerate(played.rollouts):
-        groups[rollout.prompt.role, rollout.prompt.kind].append(index)
+        groups[rollout.role, rollout.prompt.kind].append(index)
     for group in groups.values():
         random.shuffle(group)
     longest = max(map(len, groups.values()), default=0)
@@ -128,18 +137,37 @@ def spread(played: Round, count: int, random: Random) -> list[int]:
 
 
 def _describe(rollout: Rollout) -> dict[str, Any]:
-    verdict, rejection = rollout.verdict, rollout.rejection
     return {
-        "role": rollout.prompt.role,
+        "role": rollout.role,
         "kind": rollout.prompt.kind,
-        "task_id": rollout.task_id,
+        "task_id": _task_id(rollout),
         "prompt": rollout.prompt.text,
         "prefill": rollout.prompt.prefill,
         "completion": rollout.completion.text,
         "tokens": len(rollout.completion.token_ids),
         "finish_reason": rollout.completion.finish_reason,
-        "verdict": verdict and {"status": verdict.status, "answer": verdict.answer, "detail": verdict.detail},
-        "rejection": rejection and {"stage": rejection.stage, "detail": rejection.detail},
+        "verdict": _verdict(rollout),
+        "rejection": _rejection(rollout),
         "reward": rollout.reward.total,
         "reward_terms": rollout.reward.terms,
     }
+
+
+def _task_id(rollout: Rollout) -> str:
+    """Of the task attempted, or of the one proposed; empty for a rejected proposal."""
+    if isinstance(rollout, AttemptRollout):
+        return rollout.task_id
+    return rollout.outcome.id if isinstance(rollout.outcome, Task) else ""
+
+
+def _verdict(rollout: Rollout) -> dict[str, str] | None:
+    if isinstance(rollout, ProposalRollout):
+        return None
+    verdict = rollout.verdict
+    return {"status": verdict.status, "answer": verdict.answer, "detail": verdict.detail}
+
+
+def _rejection(rollout: Rollout) -> dict[str, str] | None:
+    if isinstance(rollout, ProposalRollout) and isinstance(rollout.outcome, Rejection):
+        return {"stage": rollout.outcome.stage, "detail": rollout.outcome.detail}
+    return None

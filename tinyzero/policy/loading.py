@@ -262,8 +262,8 @@ def _cannot_load(base: str, source: str, error: Exception) -> str:
 
 def _checkpoint_activations(base: "PreTrainedModel") -> None:
     # transformers renamed the method within the range that we support.
-    old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
-    getattr(base, new if hasattr(base, new) else old)({"use_reentrant": False})
+    usual, renamed = "gradient_checkpointing_enable", "activation_checkpointing_enable"
+    getattr(base, renamed if hasattr(base, renamed) else usual)({"use_reentrant": False})
 
 
 @contextmanager

@@ -68,12 +68,12 @@ class Policy:
         config = self.model.get_base_model().config.get_text_config()
         return int(getattr(config, "max_position_embeddings", 1 << 30))
 
-    def adapter_of(self, role: Role) -> str:
-        """The adapter that plays this role; empty where the role is frozen and the base model plays it."""
-        return self._adapter_of_role.get(role, "")
+    def adapter_of(self, role: Role | None) -> str:
+        """The adapter that plays this role; empty for the base model, which plays the frozen ones."""
+        return self._adapter_of_role.get(role, "") if role else ""
 
-    def activate(self, role: Role) -> None:
-        """Wear the role's adapter until the next call."""
+    def activate(self, role: Role | None) -> None:
+        """Wear the role's adapter, or none, until the next call."""
         self.wear(self.adapter_of(role))
 
     def wear(self, adapter: str) -> None:

@@ -38,7 +38,7 @@ def _novel(entries: Sequence[Entry]) -> list[float]:
 
 
 def _learnable(entries: Sequence[Entry]) -> list[float]:
-    """By closeness of the solve rate to one half; what nobody attempted counts as far away."""
+    """By closeness of the solve rate to one half; tasks never attempted count as farthest."""
     return [_closeness(entry.solve_rate) for entry in entries]
 
 

@@ -12,8 +12,8 @@ _KEPT_MEASUREMENTS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """The attempts of one step at one task."""
+class StepAttempts:
+    """The attempts at a task in a step."""
 
     step: int
     correct: int
@@ -35,21 +35,21 @@ class Entry:
 
     task: Task
     novelty: float = 1.0
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[StepAttempts, ...] = ()
 
     @property
     def solve_rate(self) -> float | None:
-        """The newest one that more than one attempt measured, if any; None for a task never attempted."""
-        several = [one for one in self.measurements if one.attempts > 1] or self.measurements
-        return several[-1].solve_rate if several else None
+        """The newest that several attempts measured, else the newest; None for a task never attempted."""
+        reliable = [item for item in self.measurements if item.attempts > 1] or self.measurements
+        return reliable[-1].solve_rate if reliable else None
 
     @property
     def is_mixed(self) -> bool:
-        """Whether some attempts succeeded of late and some did not: only such a task teaches its solver."""
+        """Whether some of the newest attempts succeeded and some failed: only such a task teaches."""
         rate = self.solve_rate
         return rate is not None and 0 < rate < 1
 
-    def measured(self, measurement: Measurement) -> "Entry":
+    def measured(self, measurement: StepAttempts) -> "Entry":
         kept = (*self.measurements, measurement)
         if len(kept) > _KEPT_MEASUREMENTS:
             kept = (kept[0], *kept[-_KEPT_MEASUREMENTS + 1 :])
@@ -58,7 +58,7 @@ class Entry:
 
 def entry_to_record(entry: Entry) -> dict[str, Any]:
     """A task's record, with what the pool knows beside it."""
-    measurements = [[one.step, one.correct, one.attempts] for one in entry.measurements]
+    measurements = [[item.step, item.correct, item.attempts] for item in entry.measurements]
     return {**to_record(entry.task), "novelty": entry.novelty, "measurements": measurements}
 
 
@@ -77,9 +77,9 @@ def entry_from_record(record: Any) -> Entry:  # noqa: ANN401  whatever a file ho
     return Entry(task=task, novelty=float(novelty), measurements=measurements)
 
 
-def _measurement(step: object, correct: object, attempts: object) -> Measurement:
+def _measurement(step: object, correct: object, attempts: object) -> StepAttempts:
     if not (isinstance(step, int) and isinstance(correct, int) and isinstance(attempts, int)):
         raise ValueError("a measurement is three whole numbers")  # noqa: TRY004  of a file, not of an argument
     if not 0 <= correct <= attempts or attempts == 0:
         raise ValueError(f"{correct} of {attempts} attempts cannot be right")
-    return Measurement(step=step, correct=correct, attempts=attempts)
+    return StepAttempts(step=step, correct=correct, attempts=attempts)

@@ -10,7 +10,7 @@ from random import Random
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
 from tinyzero.pool.choice import choose
-from tinyzero.pool.entries import Entry, Measurement, entry_from_record, entry_to_record
+from tinyzero.pool.entries import Entry, StepAttempts, entry_from_record, entry_to_record
 from tinyzero.tasks.error_prediction import ErrorPrediction
 from tinyzero.tasks.records import to_record
 from tinyzero.tasks.similarity import novelty
@@ -71,9 +71,9 @@ class Pool:
         self._keys.pop(self._key(entry.task), None)
 
     def note_attempts(self, task_id: str, *, step: int, correct: int, attempts: int) -> None:
-        """Remember what became of the attempts at a task; nothing where it has gone meanwhile."""
+        """Remember how the attempts at a task ended; tasks that are no longer here are passed over."""
         if task_id in self._entries and attempts:
-            measurement = Measurement(step=step, correct=correct, attempts=attempts)
+            measurement = StepAttempts(step=step, correct=correct, attempts=attempts)
             self._entries[task_id] = self._entries[task_id].measured(measurement)
 
     def grown(self, kinds: Collection[str] | None = None) -> list[Task]:
@@ -105,10 +105,10 @@ class Pool:
     def newest(self, count: int, rng: Random, *, kinds: Collection[str], since: int) -> list[Task]:
         """At most `count` tasks: those of step `since` and later first, then others, uniformly each."""
         tasks = self.grown(kinds)
-        new = [task for task in tasks if task.step >= since]
-        old = [task for task in tasks if task.step < since]
-        chosen = rng.sample(new, min(count, len(new)))
-        return chosen + rng.sample(old, min(count - len(chosen), len(old)))
+        recent = [task for task in tasks if task.step >= since]
+        earlier = [task for task in tasks if task.step < since]
+        chosen = rng.sample(recent, min(count, len(recent)))
+        return chosen + rng.sample(earlier, min(count - len(chosen), len(earlier)))
 
     def any(self, count: int, rng: Random) -> list[Task]:
         """At most `count` tasks that are no seeds, uniformly."""

@@ -1,19 +1,19 @@
 """Recorded tasks verified again, from their text on: nothing that a file says about a task is believed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
 from tinyzero.runs.lines import TaskRecord
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.funnel import read_arguments, read_program
 from tinyzero.tasks.induction import MAX_INPUTS, refuse_message
+from tinyzero.tasks.judging import verify
 from tinyzero.tasks.question import QUESTION
-from tinyzero.types import Execution, Job, Proposal, Rejection, Stage, Task
+from tinyzero.types import Proposal, Rejection, Runner, Stage, Task
 
 
 def verify_again(
     records: Sequence[TaskRecord],
-    run_jobs: Callable[[list[Job]], Sequence[list[Execution]]],
+    runner: Runner,
     kinds: Mapping[str, Kind],
     *,
     max_program_chars: int,
@@ -22,19 +22,10 @@ def verify_again(
     """What became of each record on its way through the funnel; outputs are computed anew.
 
     Args:
-        run_jobs: the executor's. step: of the tasks that are made.
+        step: of the tasks that are made.
     """
     proposals = [read_again(record, kinds, max_program_chars=max_program_chars) for record in records]
-    jobs = [
-        kinds[proposal.kind].proposal_jobs(proposal) if isinstance(proposal, Proposal) else ()
-        for proposal in proposals
-    ]
-    results = iter(run_jobs([job for work in jobs for job in work]))
-    executions = [list(islice(results, len(work))) for work in jobs]
-    return [
-        kinds[proposal.kind].accept(proposal, runs, step) if isinstance(proposal, Proposal) else proposal
-        for proposal, runs in zip(proposals, executions, strict=True)
-    ]
+    return verify(proposals, kinds=kinds, runner=runner, step=step)
 
 
 def read_again(

@@ -37,13 +37,13 @@ def blocks(mask: Tensor, positions: Tensor, num_key_heads: int) -> tuple[Block, 
         positions: [R], the last slot that each row sees.
     """
     size = -(-len(positions) // _BLOCKS)
-    made = []
+    cut = []
     for start in range(0, len(positions), size):
         rows = slice(start, start + size)
         window = int(positions[rows].max()) + 1
         own = mask[rows, 0, :, :window].repeat_interleave(num_key_heads, dim=0)
-        made.append(Block(rows=rows, window=window, mask=own))
-    return tuple(made)
+        cut.append(Block(rows=rows, window=window, mask=own))
+    return tuple(cut)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tinyzero.types import Completion, Prompt, Role, SamplingRequest
 
 
 class BuiltinSampler:
-    """Samples from the policy as it is at that moment, with the adapter of the prompts' role.
+    """Samples from the policy as it is at that moment, with the adapter of the request's role.
 
     Attributes:
         mode: how a token is computed; falls back to exact where the card cannot record graphs.
@@ -41,12 +41,7 @@ class BuiltinSampler:
         """
         if not request.prompts:
             return []
-        roles = {prompt.role for prompt in request.prompts}
-        if len(roles) != 1:
-            raise ValueError(
-                f"one adapter answers a request, but its prompts are of the roles {sorted(roles)}"
-            )
-        self._policy.activate(roles.pop())
+        self._policy.activate(request.role)
         prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
         self._check_lengths(prompt_ids)
         try:
@@ -72,34 +67,34 @@ class BuiltinSampler:
         The pieces add up to the text that `sample` gives for this prompt alone under the same `stream`.
 
         Args:
-            role: whose adapter answers; None for the reference, the base model itself.
+            role: whose adapter answers; None for the base model.
 
         Raises:
             ConfigError: the prompt is too long.
         """
         self._check_lengths([prompt_ids])
         request = SamplingRequest(
-            prompts=(Prompt(role=role or Role.SOLVER, kind="", text=""),),
+            role=role,
+            prompts=(),  # it comes as token ids
             num_samples=1,
             max_tokens=max_tokens,
             temperature=temperature,
             stream=stream,
         )
-        adapter = self._policy.adapter_of(role) if role else ""
-        said = text = ""
-        for text in self._texts(adapter, request, tuple(prompt_ids)):
-            if text.startswith(said) and not text.endswith("\ufffd"):  # a character may take several tokens
-                yield text[len(said) :]
-                said = text
-        yield text[len(said) :]
+        told = text = ""
+        for text in self._texts(request, tuple(prompt_ids)):
+            if text.startswith(told) and not text.endswith("\ufffd"):  # a character may take several tokens
+                yield text[len(told) :]
+                told = text
+        yield text[len(told) :]
 
-    def _texts(self, adapter: str, request: SamplingRequest, prompt_ids: tuple[int, ...]) -> Iterator[str]:
+    def _texts(self, request: SamplingRequest, prompt_ids: tuple[int, ...]) -> Iterator[str]:
         """The only completion's text after each token. Whoever reads it may use the policy in between."""
         with torch.inference_mode():
             decoding = self._decoding(request, [prompt_ids])
         while decoding.is_going_on:
             with torch.inference_mode():
-                self._policy.wear(adapter)
+                self._policy.activate(request.role)
                 text = decoding.step()
             yield text
 

@@ -59,9 +59,10 @@ def measure_gap(sampler: Sampler, score: Score, *, temperature: float) -> Gap:
 
 
 def _sample(sampler: Sampler, role: Role, temperature: float) -> list[Completion]:
-    prompts = [Prompt(role=role, kind="canary", text=text) for text in _TEXTS]
+    prompts = [Prompt(kind="canary", text=text) for text in _TEXTS]
     short_enough = tuple(prompt for prompt in prompts if sampler.fits(prompt))
     request = SamplingRequest(
+        role=role,
         prompts=short_enough or tuple(prompts),  # where none is, the sampler says what to do
         num_samples=_NUM_SAMPLES,
         max_tokens=_MAX_TOKENS,

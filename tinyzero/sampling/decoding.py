@@ -6,7 +6,7 @@ Each prompt is prefilled once and shared by its samples. A row that finishes mak
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -32,11 +32,54 @@ _REFILL_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
+class _Siblings:
     """Samples of one prompt that start together."""
 
     prompt: int
     samples: range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """How far each of R rows has come. T tokens of budget.
+
+    Attributes:
+        inputs: [R], the token that the row reads next.
+        counts, budgets: [R], tokens sampled so far, and at most.
+        uniforms: [R, T] float64, random numbers of the row's sample.
+        tokens, logprobs: [R, T], what was sampled.
+    """
+
+    inputs: Tensor
+    counts: Tensor
+    budgets: Tensor
+    uniforms: Tensor
+    tokens: Tensor
+    logprobs: Tensor
+
+    @classmethod
+    def allocate(cls, num_rows: int, budget: int, device: torch.device) -> "_Progress":
+        def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        return cls(
+            inputs=zeros(num_rows),
+            counts=zeros(num_rows),
+            budgets=zeros(num_rows),
+            uniforms=zeros(num_rows, budget, dtype=torch.float64),
+            tokens=zeros(num_rows, budget),
+            logprobs=zeros(num_rows, budget, dtype=torch.float32),
+        )
+
+    def move(self, sources: list[int], targets: list[int]) -> None:
+        for field in fields(self):
+            tensor: Tensor = getattr(self, field.name)
+            tensor[targets] = tensor[sources]
+
+    def ids(self, row: int) -> list[int]:
+        """Tokens of a row so far."""
+        ids: list[int] = self.tokens[row, : int(self.counts[row])].tolist()
+        return ids
 
 
 class Decoding:
@@ -64,8 +107,8 @@ class Decoding:
         """
         self._policy, self._seed, self._request, self._prompt_ids = policy, seed, request, prompt_ids
         self._model = policy.model.get_base_model()
-        self._adapter = policy.adapter_of(request.prompts[0].role)
-        self._queue = deque(_jobs(prompt_ids, request.num_samples, config.batch_rows))
+        self._adapter = policy.adapter_of(request.role)
+        self._queue = deque(_in_turn(prompt_ids, request.num_samples, config.batch_rows))
         self._completions: list[dict[int, Completion]] = [{} for _ in prompt_ids]
         self._rows: list[tuple[int, int]] = []  # (prompt, sample) of each active row
         device, budget = policy.device, request.max_tokens
@@ -74,12 +117,7 @@ class Decoding:
         self._store = RowStore(num_rows=self._max_rows, capacity=capacity, device=device)
         self._shapes = Shapes(self._max_rows, capacity) if mode != "exact" else None
         self._is_stop = _marked(policy.stop_ids, self._model.config.get_text_config().vocab_size, device)
-        self._inputs = torch.zeros(self._max_rows, dtype=torch.long, device=device)
-        self._counts = torch.zeros(self._max_rows, dtype=torch.long, device=device)
-        self._budgets = torch.zeros(self._max_rows, dtype=torch.long, device=device)
-        self._numbers = torch.zeros(self._max_rows, budget, dtype=torch.float64, device=device)
-        self._tokens = torch.zeros(self._max_rows, budget, dtype=torch.long, device=device)
-        self._logprobs = torch.zeros(self._max_rows, budget, device=device)
+        self._progress = _Progress.allocate(self._max_rows, budget, device)
         self._is_finished = torch.zeros(self._max_rows, dtype=torch.bool, device=device)
         is_known = self._model.config.get_text_config()._attn_implementation == "sdpa"
         self._by_blocks = mode == "exact" and device.type == "cpu" and is_known
@@ -101,9 +139,8 @@ class Decoding:
         """Decode one token of a request for a single completion, and return its text so far."""
         self._refill()
         finished = self._decode_token()
-        ids = self._tokens[0, : int(self._counts[0])].tolist()
         if not finished:
-            return self._policy.decode(ids)
+            return self._policy.decode(self._progress.ids(0))
         self._retire(finished)
         return self._completions[0][0].text
 
@@ -111,38 +148,38 @@ class Decoding:
         free = self._max_rows - len(self._rows)
         if self._rows and free < max(1, self._max_rows // _REFILL_SHARE):
             return
-        jobs = []
+        starting = []
         while self._queue and len(self._queue[0].samples) <= free:
-            jobs.append(self._queue.popleft())
-            free -= len(jobs[-1].samples)
-        for batch in self._prefill_batches(jobs):
+            starting.append(self._queue.popleft())
+            free -= len(starting[-1].samples)
+        for batch in self._prefill_batches(starting):
             self._admit(batch)
 
-    def _prefill_batches(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+    def _prefill_batches(self, starting: list[_Siblings]) -> Iterator[list[_Siblings]]:
         """The queue is sorted by length, so a batch's first prompt is its longest."""
-        while jobs:
-            fit = max(1, _PREFILL_TOKENS // len(self._prompt_ids[jobs[0].prompt]))
-            yield jobs[:fit]
-            jobs = jobs[fit:]
+        while starting:
+            fit = max(1, _PREFILL_TOKENS // len(self._prompt_ids[starting[0].prompt]))
+            yield starting[:fit]
+            starting = starting[fit:]
 
-    def _admit(self, jobs: list[_Job]) -> None:
-        """Prefill each job's prompt and start its samples."""
+    def _admit(self, starting: list[_Siblings]) -> None:
+        """Prefill each prompt and start its samples."""
         start = len(self._rows)
-        self._rows += [(job.prompt, sample) for job in jobs for sample in job.samples]
+        self._rows += [(siblings.prompt, sample) for siblings in starting for sample in siblings.samples]
         rows, prompts = slice(start, len(self._rows)), [prompt for prompt, _ in self._rows[start:]]
-        sources = [index for index, job in enumerate(jobs) for _ in job.samples]
+        sources = [index for index, siblings in enumerate(starting) for _ in siblings.samples]
         ids = [self._prompt_ids[prompt] for prompt in prompts]
         # The last token of the prompt is left to the first decoding step, which yields its logits.
         self._store.append(
-            self._prefill([self._prompt_ids[job.prompt] for job in jobs]),
+            self._prefill([self._prompt_ids[siblings.prompt] for siblings in starting]),
             self._tensor(sources),
             self._tensor([len(row) - 1 for row in ids]),
         )
-        self._inputs[rows] = self._tensor([row[-1] for row in ids])
-        self._counts[rows] = 0
-        budget, context = self._request.max_tokens, self._policy.context_tokens
-        self._budgets[rows] = self._tensor([min(budget, context - len(row)) for row in ids])
-        self._numbers[rows] = torch.from_numpy(self._uniforms(self._rows[start:])).to(self._numbers.device)
+        progress, budget, context = self._progress, self._request.max_tokens, self._policy.context_tokens
+        progress.inputs[rows] = self._tensor([row[-1] for row in ids])
+        progress.counts[rows] = 0
+        progress.budgets[rows] = self._tensor([min(budget, context - len(row)) for row in ids])
+        progress.uniforms[rows] = self._tensor(self._uniforms(self._rows[start:]))
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> KeyValues:
         """Keys and values of each prompt but its last token; a lone token is kept, and written again."""
@@ -173,16 +210,17 @@ class Decoding:
 
         Only tensors change, and nothing waits for the device.
         """
-        store, counts = self._store, self._counts[:rows, None]
+        store, progress = self._store, self._progress
+        counts = progress.counts[:rows, None]
         logits = self._logits(rows, store.begin_token(self._policy.dtype, rows=rows, window=window))
-        numbers = self._numbers[:rows].gather(1, counts)[:, 0]
+        numbers = progress.uniforms[:rows].gather(1, counts)[:, 0]
         tokens, logprobs = draw(logits, numbers, self._request.temperature)
-        self._tokens[:rows].scatter_(1, counts, tokens[:, None])
-        self._logprobs[:rows].scatter_(1, counts, logprobs[:, None])
-        self._inputs[:rows] = tokens
+        progress.tokens[:rows].scatter_(1, counts, tokens[:, None])
+        progress.logprobs[:rows].scatter_(1, counts, logprobs[:, None])
+        progress.inputs[:rows] = tokens
         store.end_token(rows)
-        self._counts[:rows] += store.in_use[:rows]
-        is_done = self._counts[:rows] >= self._budgets[:rows]
+        progress.counts[:rows] += store.in_use[:rows]
+        is_done = progress.counts[:rows] >= progress.budgets[:rows]
         self._is_finished[:rows] = self._is_stop[tokens] | is_done
 
     def _logits(self, rows: int, mask: Tensor) -> Tensor:
@@ -195,7 +233,7 @@ class Decoding:
             attention = by_blocks(self._model.config.get_text_config())
         with attention:
             outputs = self._model(
-                input_ids=self._inputs[:rows, None],
+                input_ids=self._progress.inputs[:rows, None],
                 position_ids=positions[:, None],
                 attention_mask=mask,
                 past_key_values=self._store,
@@ -213,29 +251,20 @@ class Decoding:
             self._completions[prompt][sample] = self._completion(row, prompt)
         movers, holes = self._store.drop(finished)
         if movers:
-            for state in (
-                self._inputs,
-                self._counts,
-                self._budgets,
-                self._numbers,
-                self._tokens,
-                self._logprobs,
-            ):
-                state[holes] = state[movers]
+            self._progress.move(movers, holes)
         for mover, hole in zip(movers, holes, strict=True):
             self._rows[hole] = self._rows[mover]
         del self._rows[self._store.active :]
-        self._counts[self._store.active :] = 0  # where a row in no use may write
+        self._progress.counts[self._store.active :] = 0  # where a row in no use may write
 
     def _completion(self, row: int, prompt: int) -> Completion:
-        count = int(self._counts[row])
-        ids = self._tokens[row, :count].tolist()
+        ids = self._progress.ids(row)
         is_stopped = ids[-1] in self._policy.stop_ids
         return Completion(
             text=self._policy.decode(ids[:-1] if is_stopped else ids),
             prompt_ids=self._prompt_ids[prompt],
             token_ids=tuple(ids),
-            sampler_logprobs=tuple(self._logprobs[row, :count].tolist()),
+            sampler_logprobs=tuple(self._progress.logprobs[row, : len(ids)].tolist()),
             temperature=self._request.temperature,
             adapter=self._adapter,
             adapter_version=self._policy.versions.get(self._adapter, 0),
@@ -255,11 +284,11 @@ class Decoding:
         return torch.as_tensor(values, device=self._policy.device)
 
 
-def _jobs(prompt_ids: Sequence[Sequence[int]], num_samples: int, batch_rows: int) -> list[_Job]:
+def _in_turn(prompt_ids: Sequence[Sequence[int]], num_samples: int, batch_rows: int) -> list[_Siblings]:
     """All samples of a prompt together where they fit; long prompts first, and like lengths side by side."""
     by_length = sorted(range(len(prompt_ids)), key=lambda index: -len(prompt_ids[index]))
     return [
-        _Job(prompt=index, samples=range(first, min(first + batch_rows, num_samples)))
+        _Siblings(prompt=index, samples=range(first, min(first + batch_rows, num_samples)))
         for index in by_length
         for first in range(0, num_samples, batch_rows)
     ]

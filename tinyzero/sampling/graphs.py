@@ -12,7 +12,7 @@ import torch
 Step = Callable[[int, int], None]
 """Does one token, given the rows and the window; reads and writes tensors that stay where they are."""
 Record = Callable[[Callable[[], None]], Callable[[], object]]
-"""From a step at one shape to what repeats it; the recorded step itself is not done."""
+"""Turns a step at one shape into a function that repeats it; recording does not do the step."""
 
 _logger = logging.getLogger(__name__)
 

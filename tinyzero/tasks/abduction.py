@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from tinyzero.execution.values import BadLiteral, parse_arguments, parse_literal, render_arguments, same
 from tinyzero.tasks.answers import candidates, first_arguments
-from tinyzero.tasks.base import Style
+from tinyzero.tasks.base import Check, Style
 from tinyzero.tasks.funnel import without_call
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Execution, Job, Prompt, Task, Verdict, VerdictStatus
 
 
 class Abduction(ProgramAndInput):
@@ -33,21 +33,22 @@ class Abduction(ProgramAndInput):
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
+    def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
         arguments = _read(task, answer)
         if arguments is None:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no arguments in the answer")
-        return Job(program=task.program, inputs=(arguments,))
 
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        (execution,) = executions
-        written = _read(task, answer) or ""
-        if not execution.is_ok:
-            return Verdict(status=VerdictStatus.WRONG, answer=written, detail=execution.outcome)
-        right = same(execution.value, parse_literal(task.outputs[0]))
-        return Verdict(status=VerdictStatus.CORRECT if right else VerdictStatus.WRONG, answer=written)
+        def decide(executions: Sequence[Sequence[Execution]]) -> Verdict:
+            ((execution,),) = executions
+            if not execution.is_ok:
+                return Verdict(status=VerdictStatus.WRONG, answer=arguments, detail=execution.outcome)
+            is_right = same(execution.value, parse_literal(task.outputs[0]))
+            status = VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG
+            return Verdict(status=status, answer=arguments)
+
+        return Check(jobs=(Job(program=task.program, inputs=(arguments,)),), decide=decide)
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         if style == "direct":

@@ -1,18 +1,34 @@
 """What a task kind is: prompts, parsing and judging as pure functions around jobs for the executor.
 
-Nothing here runs a program. A kind says what to run (`Job`) and what the executions mean, so that a game can
-run the jobs of a whole round in one batch.
+Nothing here runs a program. A kind says what to run and what the executions mean (`Check`), so that
+`tinyzero.tasks.judging` can run the jobs of a round in one batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task, Verdict
 
 Style = Literal["full", "direct", "compact"]
 """full: instructions in words, and room to reason before the answer. direct: the same, with the answer begun
 for the model, for instruct models too small to reason. compact: a few tokens of frame, for small contexts."""
+
+
+Decision = TypeVar("Decision")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Generic[Decision]):
+    """What only runs can decide. Gold stays in `decide`, and never enters a job.
+
+    Attributes:
+        decide: from the executions, one list per job, of one execution per input.
+    """
+
+    jobs: tuple[Job, ...]
+    decide: Callable[[Sequence[Sequence[Execution]]], Decision]
 
 
 class TaskSource(Protocol):
@@ -57,26 +73,20 @@ class Kind(Protocol):
         """Read a proposal from an answer; a rejection's stage is PARSED or ALLOWED."""
         ...
 
-    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
-        """Runs that decide on a proposal: the determinism check first, then runs on perturbed inputs."""
-        ...
+    def verify(self, proposal: Proposal, step: int) -> Task | Rejection | Check[Task | Rejection]:
+        """The task that a proposal is, or why it is none, or the runs that decide it.
 
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
-        """Decide on a proposal from its executions, one list per job, one execution per input."""
+        Args:
+            step: of the task.
+        """
         ...
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         """Ask for a solution; never contains what is hidden."""
         ...
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """The run that an answer needs, or the verdict where it needs none. Gold never enters a job."""
-        ...
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        """The verdict on an answer whose job gave `executions`, one per input."""
+    def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
+        """The verdict on an answer, or the runs that decide it."""
         ...
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:

@@ -56,8 +56,8 @@ def compose(proposal: Proposal, blocks: Sequence[str], max_program_chars: int) -
     reason = _misuse(proposal.program, len(blocks))
     if reason:
         return Rejection(stage=Stage.ALLOWED, detail=reason)
-    whole = read_program("\n\n".join([*blocks, proposal.program]), max_program_chars)
-    return whole if isinstance(whole, Rejection) else replace(proposal, program=whole)
+    program = read_program("\n\n".join([*blocks, proposal.program]), max_program_chars)
+    return program if isinstance(program, Rejection) else replace(proposal, program=program)
 
 
 def _misuse(program: str, count: int) -> str:

@@ -1,13 +1,11 @@
 """Deduction: given a program and an input, find the output."""
 
-from collections.abc import Sequence
-
 from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
-from tinyzero.types import Execution, Job, Prompt, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
 
 class Deduction(ProgramAndInput):
@@ -31,10 +29,10 @@ class Deduction(ProgramAndInput):
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = _prefill(task) if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """A verdict at once: a written value is compared, never run."""
+    def grade(self, task: Task, answer: str) -> Verdict:
+        """A written value is compared, never run."""
         begun = _prefill(task)
         if answer.startswith(begun):
             texts = [answer.removeprefix(begun).partition("\n")[0].partition("```")[0]]
@@ -49,9 +47,6 @@ class Deduction(ProgramAndInput):
             status = VerdictStatus.CORRECT if right else VerdictStatus.WRONG
             return Verdict(status=status, answer=render(value))
         return Verdict(status=VerdictStatus.MALFORMED, detail="no literal in the answer")
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        raise AssertionError("a deduction answer needs no run")
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         if style == "direct":

@@ -9,21 +9,19 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from tinyzero.execution.values import parse_arguments, parse_literal
+from tinyzero.execution.values import parse_literal
 from tinyzero.tasks.answers import candidates, final_part
-from tinyzero.tasks.base import Style
+from tinyzero.tasks.base import Check, Style
 from tinyzero.tasks.funnel import make_task, refuse_run
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES
-from tinyzero.tasks.program_and_input import ProgramAndInput
+from tinyzero.tasks.program_and_input import Arguments, ProgramAndInput, Run
 from tinyzero.types import (
     Execution,
-    Job,
     Outcome,
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -89,17 +87,16 @@ class ErrorPrediction(ProgramAndInput):
         )
         return (make_task(seed, ["IndexError"], step=-1),)
 
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
-        own, *others = (execution for job in executions for execution in job)
-        refused = _refuse_program(proposal.program) or _refuse_end(own) or _refuse_trivial(own, others)
-        return refused or make_task(proposal, [end_of(own)], step)
+    def verify(self, proposal: Proposal, step: int) -> Rejection | Check[Task | Rejection]:
+        return _refuse_program(proposal.program) or super().verify(proposal, step)
 
-    def _other_arguments(self, proposal: Proposal) -> tuple[tuple[object, ...], ...]:
+    def _decide(self, proposal: Proposal, runs: Sequence[Run], step: int) -> Task | Rejection:
+        own, *others = (execution for _, execution in runs)
+        return _refuse_end(own) or _refuse_trivial(own, others) or make_task(proposal, [end_of(own)], step)
+
+    def _other_arguments(self, own: Arguments, program: str) -> tuple[Arguments, ...]:
         """Few calls end in another way by chance: a key, say, is found only where the program names it."""
-        arguments = parse_arguments(proposal.inputs[0])
-        return super()._other_arguments(proposal) + _with_constants(arguments, proposal.program)
+        return super()._other_arguments(own, program) + _with_constants(own, program)
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         if style == "compact":
@@ -109,18 +106,15 @@ class ErrorPrediction(ProgramAndInput):
         reasons = style == "full"
         text += {"full": REASON, "direct": ANSWER, "compact": ""}[style]
         prefill = PREFILL if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """A verdict at once: names are compared, without regard to case."""
+    def grade(self, task: Task, answer: str) -> Verdict:
+        """Names are compared, without regard to case."""
         name = next(_named(answer), "")
         if not name:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no exception is named in the answer")
         right = name == parse_literal(task.outputs[0])
         return Verdict(status=VerdictStatus.CORRECT if right else VerdictStatus.WRONG, answer=name)
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        raise AssertionError("an error prediction needs no run")
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         """`answer` is the name, or the literal of it that the task's output is."""
@@ -136,7 +130,7 @@ def end_of(execution: Execution) -> str:
     return execution.detail if is_named else ""
 
 
-def _with_constants(arguments: tuple[object, ...], program: str) -> tuple[tuple[object, ...], ...]:
+def _with_constants(arguments: Arguments, program: str) -> tuple[Arguments, ...]:
     """At most MAX_ALTERNATIVES argument lists in which one is a constant of the program, of the same type."""
     nodes = (node for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
     constants = [*(node.value for node in nodes), *_FAMILIAR]
@@ -172,12 +166,12 @@ def _refuse_end(own: Execution) -> Rejection | None:
     if own.outcome is Outcome.EXCEPTION:
         reason = f"ends with {own.detail}, which is none that can be asked for"
         return None if end_of(own) else Rejection(stage=Stage.RAN, detail=reason)
-    # A value may be as long as it likes, since nobody is asked for it.
+    # A value may be of any length, since solvers are not asked for it.
     return None if own.is_ok else refuse_run(own)
 
 
 def _refuse_trivial(own: Execution, others: Sequence[Execution]) -> Rejection | None:
-    """A call that ends like all others says nothing of its input; other ends than answers do not count."""
+    """Refuse a call if its end does not depend on its input; ends that are no answers do not count."""
     ends = {end_of(other) for other in others} - {""}
     if ends - {end_of(own)}:
         return None

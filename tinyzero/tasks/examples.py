@@ -86,9 +86,7 @@ _QUESTION = (
 def example_question() -> Task:
     """A question with its answer."""
     proposal = Proposal(kind=QUESTION.name, program="", inputs=(), message=_QUESTION)
-    task = QUESTION.accept(proposal, [], step=0)
-    assert isinstance(task, Task)  # noqa: S101
-    return replace(task, outputs=("5/11",))
+    return replace(QUESTION.verify(proposal, step=0), outputs=("5/11",))
 
 
 def example_tasks() -> list[Task]:

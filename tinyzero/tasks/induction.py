@@ -5,7 +5,7 @@ from random import Random
 
 from tinyzero.execution.values import parse_arguments, parse_literal, same
 from tinyzero.tasks.answers import final_part, listed_calls, proposal_parts, written_program
-from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.base import Check, Style, TaskSource
 from tinyzero.tasks.funnel import (
     MAX_LITERAL_CHARS,
     make_task,
@@ -23,7 +23,6 @@ from tinyzero.types import (
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -56,11 +55,11 @@ class Induction:
         """Where there is room, the subject's own input shows what arguments it takes."""
         program, known = references[0].program, references[0].inputs[0]
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=f"propose {self.name}\n{program}")
+            return Prompt(kind=self.name, text=f"propose {self.name}\n{program}")
         form = SHORT_PROPOSE if style == "direct" else PROPOSE
         text = form.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
         prefill = PREFILL.format(known=known) if style == "direct" else ""
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=prefill, reasons=style == "full")
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=style == "full")
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -83,22 +82,20 @@ class Induction:
             kind=self.name, program=subject.program, inputs=inputs, message=message, parents=(subject.id,)
         )
 
-    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
-        return (
-            Job(program=proposal.program, inputs=proposal.inputs, is_proposal=True, check_determinism=True),
-        )
-
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
+    def verify(self, proposal: Proposal, step: int) -> Check[Task | Rejection]:
         """Every input must run; a program that ignores or echoes its inputs is no subject."""
-        (runs,) = executions
-        refused = next((refusal for run in runs if (refusal := refuse_run(run))), None)
-        if refused is not None:
-            return refused
-        outputs = [run.value for run in runs]
-        pairs = [(parse_arguments(text), out) for text, out in zip(proposal.inputs, outputs, strict=True)]
-        return refuse_trivial_pairs(pairs) or make_task(proposal, outputs, step)
+
+        def decide(executions: Sequence[Sequence[Execution]]) -> Task | Rejection:
+            (runs,) = executions
+            refused = next((refusal for run in runs if (refusal := refuse_run(run))), None)
+            if refused is not None:
+                return refused
+            outputs = [run.value for run in runs]
+            pairs = [(parse_arguments(text), out) for text, out in zip(proposal.inputs, outputs, strict=True)]
+            return refuse_trivial_pairs(pairs) or make_task(proposal, outputs, step)
+
+        job = Job(program=proposal.program, inputs=proposal.inputs, is_proposal=True, check_determinism=True)
+        return Check(jobs=(job,), decide=decide)
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         shown = num_shown(task)
@@ -107,27 +104,26 @@ class Induction:
         reasons = style == "full"
         text += REASON if reasons else ""
         prefill = SOLVE_PREFILL if style == "direct" else ""
-        return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill=prefill, reasons=reasons)
+        return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """The written program runs on the hidden inputs; the outputs stay here."""
+    def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
+        """The written program runs on the hidden inputs."""
         try:
             program = tidy(written_program(answer))
         except BadProgram as error:
             return Verdict(status=VerdictStatus.MALFORMED, detail=str(error))
-        return Job(program=program, inputs=task.inputs[num_shown(task) :])
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
         hidden = task.outputs[num_shown(task) :]
-        right = sum(
-            execution.is_ok and same(execution.value, parse_literal(gold), float_tolerance=True)
-            for execution, gold in zip(executions, hidden, strict=True)
-        )
-        return Verdict(
-            status=VerdictStatus.CORRECT if right == len(hidden) else VerdictStatus.WRONG,
-            answer=tidy(written_program(answer)),
-            detail=f"{right} of {len(hidden)} hidden pairs",
-        )
+
+        def decide(executions: Sequence[Sequence[Execution]]) -> Verdict:
+            (runs,) = executions
+            num_right = sum(
+                run.is_ok and same(run.value, parse_literal(gold), float_tolerance=True)
+                for run, gold in zip(runs, hidden, strict=True)
+            )
+            status = VerdictStatus.CORRECT if num_right == len(hidden) else VerdictStatus.WRONG
+            return Verdict(status=status, answer=program, detail=f"{num_right} of {len(hidden)} hidden pairs")
+
+        return Check(jobs=(Job(program=program, inputs=task.inputs[num_shown(task) :]),), decide=decide)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
@@ -164,8 +160,8 @@ def _split(inputs: Sequence[str]) -> list[str]:
     """A block holds one argument list, or one on each line; a list that spans lines counts as one."""
     texts: list[str] = []
     for text in inputs:
-        whole = "\n" not in text or not isinstance(read_arguments(text), Rejection)
-        texts += [text] if whole else [line for line in text.splitlines() if line.strip()]
+        is_single = "\n" not in text or not isinstance(read_arguments(text), Rejection)
+        texts += [text] if is_single else [line for line in text.splitlines() if line.strip()]
     return texts
 
 

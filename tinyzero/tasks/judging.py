@@ -1,10 +1,25 @@
-"""Verdicts on the answers of a whole batch: what has to run, runs in one call."""
+"""A batch decided with one call of the executor: proposals become tasks, answers get verdicts."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
-from tinyzero.tasks.base import Kind
-from tinyzero.tasks.batching import call_flat, run_where_needed
-from tinyzero.types import Runner, Task, Verdict
+from tinyzero.tasks.base import Check, Decision, Kind
+from tinyzero.types import Proposal, Rejection, Runner, Task, Verdict
+
+
+def verify(
+    proposals: Sequence[Proposal | Rejection], *, kinds: Mapping[str, Kind], runner: Runner, step: int
+) -> list[Task | Rejection]:
+    """What became of each proposal; a rejection stays what it is.
+
+    Args:
+        step: of the tasks.
+    """
+    checks = [
+        proposal if isinstance(proposal, Rejection) else kinds[proposal.kind].verify(proposal, step)
+        for proposal in proposals
+    ]
+    return _decide(checks, runner)
 
 
 def judge_answers(
@@ -13,16 +28,20 @@ def judge_answers(
     """One verdict per answer.
 
     Args:
-        texts: the whole answers to each task, aligned with `tasks`.
+        texts: the answers to each task, prefill included, aligned with `tasks`.
     """
+    grades = [
+        kinds[task.kind].grade(task, text) for task, group in zip(tasks, texts, strict=True) for text in group
+    ]
+    verdicts = iter(_decide(grades, runner))
+    return [list(islice(verdicts, len(group))) for group in texts]
 
-    def judge(pairs: list[tuple[Task, str]]) -> list[Verdict]:
-        work = [kinds[task.kind].answer_job(task, text) for task, text in pairs]
-        results = run_where_needed(runner.run_jobs, work)
-        return [
-            result if isinstance(result, Verdict) else kinds[task.kind].judge(task, text, result)
-            for (task, text), result in zip(pairs, results, strict=True)
-        ]
 
-    pairs = [[(task, text) for text in group] for task, group in zip(tasks, texts, strict=True)]
-    return call_flat(judge, pairs)
+def _decide(items: Sequence[Decision | Check[Decision]], runner: Runner) -> list[Decision]:
+    """All checks decided; what is decided already stays in its place."""
+    jobs = [job for item in items if isinstance(item, Check) for job in item.jobs]
+    executions = iter(runner.run_jobs(jobs))
+    return [
+        item.decide(list(islice(executions, len(item.jobs)))) if isinstance(item, Check) else item
+        for item in items
+    ]

@@ -22,10 +22,10 @@ def perturb(arguments: tuple[Value, ...], most: int = MAX_ALTERNATIVES) -> tuple
     rows = zip_longest(*choices)
     together = [
         tuple(
-            new if row < len(options) else old
-            for new, old, options in zip(news, arguments, choices, strict=True)
+            variant if row < len(options) else argument
+            for variant, argument, options in zip(varied, arguments, choices, strict=True)
         )
-        for row, news in enumerate(rows)
+        for row, varied in enumerate(rows)
     ]
     alone = [
         (*arguments[:place], options[turn], *arguments[place + 1 :])

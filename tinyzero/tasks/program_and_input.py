@@ -1,11 +1,13 @@
-"""What kinds share whose proposals are a program and one input, run to find what they are asked about."""
+"""The base of kinds whose proposals are a program and one input; a run gives what solvers must find."""
 
 from collections.abc import Sequence
+from itertools import chain
 from random import Random
+from typing import TypeAlias
 
 from tinyzero.execution.values import parse_arguments, render_arguments
 from tinyzero.tasks.answers import proposal_parts
-from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.base import Check, Style, TaskSource
 from tinyzero.tasks.funnel import (
     MAX_LITERAL_CHARS,
     make_task,
@@ -18,9 +20,12 @@ from tinyzero.tasks.funnel import (
 from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
 from tinyzero.tasks.programs import ALLOWED_MODULES
-from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Role, Task
+from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task
 
 IDENTITY = "def f(a):\n    return a"
+
+Arguments: TypeAlias = tuple[object, ...]
+Run: TypeAlias = tuple[Arguments, Execution]
 
 
 class ProgramAndInput:
@@ -47,13 +52,13 @@ class ProgramAndInput:
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=self._compact_text(references))
+            return Prompt(kind=self.name, text=self._compact_text(references))
         # A fixed example shows the form better than seeds do.
         shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
         if style == "direct":
             text = self._direct_text(shown)
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=text, prefill=PREFILL)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=self._full_text(shown), reasons=True)
+            return Prompt(kind=self.name, text=text, prefill=PREFILL)
+        return Prompt(kind=self.name, text=self._full_text(shown), reasons=True)
 
     def _compact_text(self, references: Sequence[Task]) -> str:
         blocks = [compact(task.program, inputs=task.inputs) for task in references]
@@ -88,31 +93,33 @@ class ProgramAndInput:
         parents = tuple(task.id for task in references)
         return Proposal(kind=self.name, program=program, inputs=(arguments,), parents=parents)
 
-    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
-        program = proposal.program
-        checked = Job(program=program, inputs=proposal.inputs, is_proposal=True, check_determinism=True)
-        others = tuple(render_arguments(row) for row in self._other_arguments(proposal))
-        return (checked, Job(program=program, inputs=others, is_proposal=True)) if others else (checked,)
+    def verify(self, proposal: Proposal, step: int) -> Rejection | Check[Task | Rejection]:
+        """The call runs twice over, to see that it is deterministic, and then on other inputs."""
+        own = parse_arguments(proposal.inputs[0])
+        others = self._other_arguments(own, proposal.program)
 
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
-        own, *perturbed = (execution for job in executions for execution in job)
-        arguments = parse_arguments(proposal.inputs[0])
-        runs = [(arguments, own.value)] + [
-            (row, execution.value)
-            for row, execution in zip(self._other_arguments(proposal), perturbed, strict=True)
-            if execution.is_ok
-        ]
-        return refuse_run(own) or refuse_trivial(runs) or make_task(proposal, [own.value], step)
+        def decide(executions: Sequence[Sequence[Execution]]) -> Task | Rejection:
+            runs = zip((own, *others), chain.from_iterable(executions), strict=True)
+            return self._decide(proposal, list(runs), step)
+
+        program, inputs = proposal.program, tuple(map(render_arguments, others))
+        checked = Job(program=program, inputs=proposal.inputs, is_proposal=True, check_determinism=True)
+        perturbed = (Job(program=program, inputs=inputs, is_proposal=True),) if inputs else ()
+        return Check(jobs=(checked, *perturbed), decide=decide)
+
+    def _decide(self, proposal: Proposal, runs: Sequence[Run], step: int) -> Task | Rejection:
+        """Decide on a proposal from its own run, which comes first, and those on other inputs."""
+        (arguments, own), *others = runs
+        values = [(arguments, own.value), *((row, run.value) for row, run in others if run.is_ok)]
+        return refuse_run(own) or refuse_trivial(values) or make_task(proposal, [own.value], step)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
             return compact(proposal.program, inputs=proposal.inputs)
         return program_and_calls(proposal.program, proposal.inputs)
 
-    def _other_arguments(self, proposal: Proposal) -> tuple[tuple[object, ...], ...]:
-        return perturb(parse_arguments(proposal.inputs[0]), self.num_alternatives)
+    def _other_arguments(self, own: Arguments, program: str) -> tuple[Arguments, ...]:
+        return perturb(own, self.num_alternatives)
 
 
 PREFILL = "```python\ndef f("

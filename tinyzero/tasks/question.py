@@ -1,4 +1,4 @@
-"""Questions: a text with one short answer, which nobody knows; what most attempts say stands for it.
+"""Questions: texts with a short answer that nobody knows; the majority of the attempts stands for it.
 
 R-Zero's kind. No program can verify such a task, so it is not among `KINDS`: the game compares answers among
 themselves (`tinyzero.equivalence`). Held-out questions, whose answers are known, are judged here.
@@ -15,12 +15,9 @@ from tinyzero.tasks.base import Style, TaskSource
 from tinyzero.tasks.funnel import malformed
 from tinyzero.tasks.programs import digest
 from tinyzero.types import (
-    Execution,
-    Job,
     Prompt,
     Proposal,
     Rejection,
-    Role,
     Stage,
     Task,
     Verdict,
@@ -37,7 +34,7 @@ MAX_ANSWER_CHARS = 200
 
 
 class Question:
-    """Prompts, reading and judging of questions. What it says of programs is nothing."""
+    """Prompts, reading and judging of questions; programs play no part."""
 
     name = "question"
 
@@ -50,10 +47,10 @@ class Question:
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text="propose question")
+            return Prompt(kind=self.name, text="propose question")
         if style == "direct":
-            return Prompt(role=Role.PROPOSER, kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
-        return Prompt(role=Role.PROPOSER, kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
+            return Prompt(kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
+        return Prompt(kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
 
     def parse_proposal(
         self,
@@ -63,10 +60,10 @@ class Question:
         max_program_chars: int = 2000,
         is_begun: bool = False,
     ) -> Proposal | Rejection:
-        """The last question of an answer. An answer of its own has to follow, and is not believed.
+        """The last question of an answer. The challenger's own solution has to follow, and is not used.
 
         Args:
-            is_begun: the question was begun for the model: it is the first paragraph, and nothing has to
+            is_begun: the question was begun for the model: it is the first paragraph, and no solution has to
                 follow.
         """
         question = _begun(answer) if is_begun else _tagged(answer)
@@ -77,12 +74,7 @@ class Question:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         return Proposal(kind=self.name, program="", inputs=(), message=question)
 
-    def proposal_jobs(self, proposal: Proposal) -> tuple[Job, ...]:
-        return ()
-
-    def accept(
-        self, proposal: Proposal, executions: Sequence[Sequence[Execution]], step: int
-    ) -> Task | Rejection:
+    def verify(self, proposal: Proposal, step: int) -> Task:
         """A task whose answer is not known yet: its outputs are empty."""
         return Task(
             id=digest(self.name, proposal.message),
@@ -96,22 +88,19 @@ class Question:
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
         if style == "compact":
-            return Prompt(role=Role.SOLVER, kind=self.name, text=f"solve question\n{task.message}")
+            return Prompt(kind=self.name, text=f"solve question\n{task.message}")
         text = f"{task.message}\n\n{SOLVE}"
         if style == "direct":
-            return Prompt(role=Role.SOLVER, kind=self.name, text=text, prefill="\\boxed{")
-        return Prompt(role=Role.SOLVER, kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
+            return Prompt(kind=self.name, text=text, prefill="\\boxed{")
+        return Prompt(kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
 
-    def answer_job(self, task: Task, answer: str) -> Job | Verdict:
-        """A verdict at once: normal forms are compared, and nothing is run or evaluated."""
+    def grade(self, task: Task, answer: str) -> Verdict:
+        """Normal forms are compared, and nothing is run or evaluated."""
         text = read_answer(answer)
         if not text:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
         is_right = same_by_form(normal_form(text), normal_form(task.outputs[0])) is True
         return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
-
-    def judge(self, task: Task, answer: str, executions: Sequence[Execution]) -> Verdict:
-        raise AssertionError("an answer to a question needs no run")
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "direct":
@@ -129,12 +118,12 @@ def _begun(answer: str) -> str:
 
 def _tagged(answer: str) -> str | Rejection:
     text = final_part(answer)
-    found = list(_QUESTION.finditer(text))
-    if not found:
+    matches = list(_QUESTION.finditer(text))
+    if not matches:
         return malformed("no <question> in the answer")
-    if not boxed(text[found[-1].end() :]):
+    if not boxed(text[matches[-1].end() :]):
         return malformed("no \\boxed answer after the question")
-    return " ".join(found[-1][1].split())
+    return " ".join(matches[-1][1].split())
 
 
 def read_answer(answer: str) -> str:

@@ -11,7 +11,10 @@ from tinyzero.cli.speed import mixed_advantages
 from tinyzero.config import SettledLearner
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.policy import Policy
-from tinyzero.types import Role, Rollout
+from tinyzero.types import (
+    Role,
+    Rollout,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ def generate(policy: Policy, config: SettledSampling, request: SamplingRequest) 
     """Sample the request with transformers, as many rows at once as the sampler has; returns the tokens."""
     from transformers import GenerationConfig
 
-    policy.activate(request.prompts[0].role)
+    policy.activate(request.role)
     base = policy.model.get_base_model()
     asked = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=request.temperature > 0,

@@ -83,7 +83,7 @@ def phases(setup: Setup) -> dict[str, Any]:
         completions = sampler.sample(asked)
         figures[f"{name}_s"] = time.perf_counter() - started
         figures[f"{name}_tokens"] = num_tokens(completions)
-        rollouts += as_rollouts(asked.prompts, completions)
+        rollouts += as_rollouts(asked, completions)
     started = time.perf_counter()
     learned = learner.update(rollouts, mixed_advantages(len(rollouts)))
     synchronize(setup.device)
@@ -171,7 +171,7 @@ def _rollouts(setup: Setup, policy: Policy, config: Settled, prompts: int | None
         tokens=setup.choose(128, 8),
     )
     completions = BuiltinSampler(policy, config.sampling, seed=0).sample(asked)
-    return as_rollouts(asked.prompts, completions)
+    return as_rollouts(asked, completions)
 
 
 def _learner(policy: Policy, config: Settled, **changes: str) -> LoraLearner:

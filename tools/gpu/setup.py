@@ -133,7 +133,8 @@ def request(
         "def f(x):\n" + "".join(line.format(number + at) for at in range(length)) for number in range(prompts)
     ]
     return SamplingRequest(
-        prompts=tuple(_prompt(text, role) for text in texts),
+        role=role,
+        prompts=tuple(map(_prompt, texts)),
         num_samples=samples,
         max_tokens=tokens,
         stream=f"check/{role}",
@@ -151,8 +152,8 @@ def longest_request(setup: Setup, policy: Policy, config: Settled) -> SamplingRe
     return replace(asked, prompts=(_prompt(text),) * config.sampling.batch_rows)
 
 
-def _prompt(text: str, role: Role = Role.SOLVER) -> Prompt:
-    return Prompt(role=role, kind="deduction", text=text)
+def _prompt(text: str) -> Prompt:
+    return Prompt(kind="deduction", text=text)
 
 
 def of_another_lap(asked: SamplingRequest, lap: int) -> SamplingRequest:

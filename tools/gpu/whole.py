@@ -96,7 +96,7 @@ def _adapters(setup: Setup, loader: str) -> dict[str, Any]:
 def _learned(policy: Policy, config: Any, asked: Any, completions: Any) -> dict[str, float]:  # noqa: ANN401
     """How far one update on the solver's answers moves each adapter."""
     before = {name: _flat(policy, name) for name in policy.adapters}
-    rollouts = as_rollouts(asked.prompts, completions)
+    rollouts = as_rollouts(asked, completions)
     LoraLearner(policy, config, policy.temperature).update(rollouts, mixed_advantages(len(rollouts)))
     return {f"{name}_moved": float((_flat(policy, name) - before[name]).abs().max()) for name in before}
 

@@ -20,7 +20,7 @@ from tinyzero.observers.recorder import Recorder
 from tinyzero.planning.settling import settle
 from tinyzero.runs.folder import RunFolder, is_run
 from tinyzero.trainer import Game, Trainer
-from tinyzero.types import Role, Rollout, Round
+from tinyzero.types import Preparation, Role, Rollout, Round
 
 PROBE_EVERY = 20
 RUNS = Path("runs/nano-learning")
@@ -72,14 +72,14 @@ class ShuffledRewards:
         self._game = game
         self._config = config
 
-    def prepare(self, step: int) -> Iterator[tuple[int, int]]:
+    def prepare(self, step: int) -> Iterator[Preparation]:
         return self._game.prepare(step)
 
     def play(self, step: int) -> Round:
         played = self._game.play(step)
         rollouts = list(played.rollouts)
         for role in Role:
-            places = [index for index, rollout in enumerate(rollouts) if rollout.prompt.role is role]
+            places = [index for index, rollout in enumerate(rollouts) if rollout.role is role]
             rewards = [rollouts[index].reward for index in places]
             Random(f"{self._config.run.seed}/{step}/shuffle/{role}").shuffle(rewards)
             for index, reward in zip(places, rewards, strict=True):

@@ -17,8 +17,9 @@ from tinyzero.execution import Executor
 from tinyzero.execution.values import parse_literal
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.funnel import make_task
+from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.programs import canonical
-from tinyzero.types import Job, Prompt, Proposal, Rejection, Task, Verdict
+from tinyzero.types import Prompt, Proposal, Rejection, Task, Verdict
 
 HELD_OUT_SEED = 1
 TASKS_PER_LENGTH = 25
@@ -147,18 +148,10 @@ class Examiner:
         return list(self.tokenizer.batch_decode(completions, skip_special_tokens=True))
 
     def _judge(self, tasks: Sequence[Task], answers: Sequence[str]) -> list[Verdict]:
-        pending = [
-            KINDS[task.kind].answer_job(task, answer) for task, answer in zip(tasks, answers, strict=True)
-        ]
-        runs = iter(self.executor.run_jobs([job for job in pending if isinstance(job, Job)]))
-        return [
-            item if isinstance(item, Verdict) else KINDS[task.kind].judge(task, answer, next(runs))
-            for task, answer, item in zip(tasks, answers, pending, strict=True)
-        ]
+        groups = [[answer] for answer in answers]
+        return [verdict for (verdict,) in judge_answers(tasks, groups, kinds=KINDS, runner=self.executor)]
 
     def _verify(self, kind: str, answer: str, references: Sequence[Task]) -> Task | Rejection:
         proposal = KINDS[kind].parse_proposal(answer, references)
-        if isinstance(proposal, Rejection):
-            return proposal
-        executions = self.executor.run_jobs(KINDS[kind].proposal_jobs(proposal))
-        return KINDS[kind].accept(proposal, executions, 0)
+        (outcome,) = verify([proposal], kinds=KINDS, runner=self.executor, step=0)
+        return outcome

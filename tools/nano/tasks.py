@@ -57,6 +57,7 @@ _HINTS = (
 class Lesson:
     """A prompt, the answer that pretraining shows to it, and whether that is deliberately wrong."""
 
+    role: Role
     prompt: Prompt
     answer: str
     is_wrong: bool = False
@@ -64,7 +65,7 @@ class Lesson:
     @property
     def weight(self) -> float:
         """Of an answer token's loss."""
-        return next(row[3] for row in MIXTURE if row[:2] == (self.prompt.role, self.prompt.kind))
+        return next(row[3] for row in MIXTURE if row[:2] == (self.role, self.prompt.kind))
 
 
 def lessons(seed: int, first: int, wrong_share: float) -> Iterator[Lesson]:
@@ -87,7 +88,8 @@ def solver_lesson(rng: Random, kind: str, sample: Sample, *, is_wrong: bool) -> 
     task = task_of(rng, kind, sample)
     answer = _wrong_answer(rng, kind, sample, task) if is_wrong else right_answer(task)
     prompt = KINDS[kind].solve_prompt(task, STYLE)
-    return Lesson(prompt=prompt, answer=KINDS[kind].render_answer(task, answer, STYLE), is_wrong=is_wrong)
+    ideal = KINDS[kind].render_answer(task, answer, STYLE)
+    return Lesson(role=Role.SOLVER, prompt=prompt, answer=ideal, is_wrong=is_wrong)
 
 
 def proposer_lesson(rng: Random, kind: str, sample: Sample) -> Lesson:
@@ -96,7 +98,8 @@ def proposer_lesson(rng: Random, kind: str, sample: Sample) -> Lesson:
     references = [task] if kind == "induction" else references_of(rng, kind)
     proposal = Proposal(kind=kind, program=task.program, inputs=task.inputs, message=task.message)
     prompt = KINDS[kind].propose_prompt(references, STYLE)
-    return Lesson(prompt=prompt, answer=KINDS[kind].render_proposal(proposal, STYLE))
+    ideal = KINDS[kind].render_proposal(proposal, STYLE)
+    return Lesson(role=Role.PROPOSER, prompt=prompt, answer=ideal)
 
 
 def task_of(rng: Random, kind: str, sample: Sample) -> Task:

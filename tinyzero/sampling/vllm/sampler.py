@@ -12,7 +12,7 @@ from tinyzero.types import Completion, Prompt, SamplingRequest
 
 
 class VllmSampler:
-    """Samples from the policy as it is at that moment, with the adapter of the prompts' role."""
+    """Samples from the policy as it is at that moment, with the adapter of the request's role."""
 
     def __init__(
         self, policy: Policy, config: SettledSampling, seed: int, *, engine: Engine, handover: Handover
@@ -29,12 +29,7 @@ class VllmSampler:
         """
         if not request.prompts:
             return []
-        roles = {prompt.role for prompt in request.prompts}
-        if len(roles) != 1:
-            raise ValueError(
-                f"one adapter answers a request, but its prompts are of the roles {sorted(roles)}"
-            )
-        adapter = self._policy.adapter_of(roles.pop())
+        adapter = self._policy.adapter_of(request.role)
         prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
         self._check_lengths(prompt_ids)
         asked = [
