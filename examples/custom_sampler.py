@@ -12,7 +12,7 @@ from tinyzero.config import load_config
 from tinyzero.execution import Executor
 from tinyzero.games.absolute_zero import AbsoluteZero
 from tinyzero.tasks import KINDS
-from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest
+from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest, Task
 
 SETTINGS = (
     "selfplay.proposals_per_step=2",
@@ -53,7 +53,8 @@ def play(person: Person) -> Round:
 def main() -> None:
     for rollout in play(Person(print, sys.stdin.readline)).rollouts:
         outcome = rollout.verdict if isinstance(rollout, AttemptRollout) else rollout.outcome
-        print(f"{rollout.role:8} {rollout.prompt.kind:9} {rollout.reward.total:+.2f}  {outcome}")
+        words = "a task" if isinstance(outcome, Task) else outcome
+        print(f"{rollout.role:8} {rollout.prompt.kind:9} {rollout.reward.total:+.2f}  {words}")
 
 
 if __name__ == "__main__":

@@ -207,6 +207,15 @@ def test_a_resumed_run_counts_from_its_beginning(make_trainer, listener):
     assert [event for event in listener.heard if event[0] == "step"] == [("step", 4), ("step", 5)]
 
 
+def test_steps_outside_of_the_loop_are_told_alike_and_each_has_its_own_preparing(make_trainer, listener):
+    trainer = make_trainer()
+    trainer.step(prepare_s=3.0)
+    trainer.step()
+    assert listener.heard == [("step", 1), ("step", 2)]
+    prepared = [report.metrics.get("time/prepare_s") for report in listener.reports]
+    assert prepared == [3.0, None]
+
+
 def test_a_failing_step_passes_its_error_on_and_leaves_the_last_checkpoint(make_trainer):
     trainer = make_trainer()
     trainer.step()

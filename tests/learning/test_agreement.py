@@ -7,8 +7,8 @@ import torch
 
 from tinyzero.errors import ConfigError
 from tinyzero.learning.agreement import CheckedEngine, probe
-from tinyzero.learning.batch import Sample
-from tinyzero.learning.engine import Part
+from tinyzero.learning.batch import TrainingSample
+from tinyzero.learning.engine import RolePart
 
 
 class Constant:
@@ -45,7 +45,7 @@ def test_a_few_short_samples_are_compared_that_fit_into_a_micro_batch():
 
 def sample(num_prompt, num_tokens, advantage=1.0):
     rng = random.Random(num_prompt)
-    return Sample(
+    return TrainingSample(
         prompt_ids=tuple(rng.randrange(3, 99) for _ in range(num_prompt)),
         token_ids=tuple(rng.randrange(3, 99) for _ in range(num_tokens)),
         sampler_logprobs=(-1.0,) * num_tokens,
@@ -56,4 +56,4 @@ def sample(num_prompt, num_tokens, advantage=1.0):
 
 def part_of(*samples):
     num_tokens = sum(len(each.token_ids) for each in samples)
-    return Part(samples=samples, num_rollouts=len(samples), num_tokens=num_tokens, budget=16)
+    return RolePart(samples=samples, num_rollouts=len(samples), num_tokens=num_tokens, budget=16)

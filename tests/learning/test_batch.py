@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import rollout_of
 
-from tinyzero.learning.batch import Sample, check_behaviour, micro_batches
+from tinyzero.learning.batch import TrainingSample, check_behaviour, micro_batches
 from tinyzero.types import Completion, Role
 
 CPU = torch.device("cpu")
 
 
 def sample(prompt, completion, *, advantage=1.0, weight=1.0):
-    return Sample(
+    return TrainingSample(
         prompt_ids=tuple(prompt),
         token_ids=tuple(completion),
         sampler_logprobs=tuple(-float(token) for token in completion),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tinyzero.sampling.vllm.engine import Asked, HandedOver
+from tinyzero.sampling.vllm.engine import HandedOver, SampleSpec
 
 # Of the many fields of EngineArgs, those that this may be called with.
 ENGINE_ARGS = {
@@ -194,7 +194,7 @@ class LLM:
         ]
 
     def one(self, prompt_ids, wanted, adapter):
-        asked = Asked(prompt_ids=tuple(prompt_ids), seed=wanted.seed, max_tokens=wanted.max_tokens)
+        asked = SampleSpec(prompt_ids=tuple(prompt_ids), seed=wanted.seed, max_tokens=wanted.max_tokens)
         assert wanted.ignore_eos  # else the model's own end tokens are added to these
         (drawn,) = self.fake.engine.generate(
             [asked], adapter=adapter, temperature=wanted.temperature, stop_ids=wanted.stop_token_ids

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tinyzero.sampling.vllm.engine import Asked, HandedOver
+from tinyzero.sampling.vllm.engine import HandedOver, SampleSpec
 
 # Fields of CompletionRequest that a request of ours may have, with vllm 0.31's types.
 FIELDS = {
@@ -97,7 +97,7 @@ class NanoServer:
         if body["model"] != self.model and body["model"] not in self.loras:
             return 404, error(f"The model `{body['model']}` does not exist.", 404)
         assert (body["n"], body["top_p"], body["top_k"], body["ignore_eos"]) == (1, 1.0, 0, True)
-        asked = Asked(prompt_ids=tuple(body["prompt"]), seed=body["seed"], max_tokens=body["max_tokens"])
+        asked = SampleSpec(prompt_ids=tuple(body["prompt"]), seed=body["seed"], max_tokens=body["max_tokens"])
         adapter = self.engine.served.get(body["model"])
         with self.lock:
             (drawn,) = self.engine.generate(

@@ -15,13 +15,19 @@ from tinyzero.config import VLLM_RANKS
 from tinyzero.errors import ConfigError, OutOfMemory, SamplerBroken
 from tinyzero.learning.scoring import score_completions
 from tinyzero.sampling.canary import check_sampler
-from tinyzero.sampling.choice import Found, builtin_sampler, check_colocated, choose_sampler, over_engine
+from tinyzero.sampling.choice import (
+    VllmSupport,
+    builtin_sampler,
+    check_colocated,
+    choose_sampler,
+    over_engine,
+)
 from tinyzero.sampling.vllm.colocated import llm_arguments, open_colocated
 from tinyzero.sampling.vllm.engine import lora_rank_for
 from tinyzero.types import Prompt, Role, SamplingRequest
 
 GIB = 2**30
-ALL_THERE = Found(version="0.31.0", has_nf4=True, has_cuda=True)
+ALL_THERE = VllmSupport(version="0.31.0", has_nf4=True, has_cuda=True)
 
 
 def config_of(**sections):
@@ -217,7 +223,7 @@ def test_a_shutdown_that_fails_does_not_hide_what_came_before(make_sampler, fake
     ],
 )
 def test_what_this_machine_lacks_is_said_in_one_line(found, settings, message):
-    there = Found(**{**{name: getattr(ALL_THERE, name) for name in Found.__slots__}, **found})
+    there = VllmSupport(**{**{name: getattr(ALL_THERE, name) for name in VllmSupport.__slots__}, **found})
     with pytest.raises(ConfigError, match=message) as told:
         check_colocated(config_of(**settings), there)
     assert "\n" not in str(told.value)
@@ -225,7 +231,7 @@ def test_what_this_machine_lacks_is_said_in_one_line(found, settings, message):
 
 
 def test_without_4_bit_weights_the_plugin_is_not_needed():
-    there = Found(version="0.31.2", has_nf4=False, has_cuda=True)
+    there = VllmSupport(version="0.31.2", has_nf4=False, has_cuda=True)
     check_colocated(config_of(model={"quantization": "none"}), there)
 
 

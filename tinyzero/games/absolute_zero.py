@@ -90,16 +90,11 @@ class AbsoluteZero:
 
     def play(self, step: int) -> Round:
         """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
-        watch, rewards, num_dropped = Stopwatch(), self.config.rewards, self.pool.num_dropped
+        watch, rewards, dropped_before = Stopwatch(), self.config.rewards, self.pool.num_dropped
         seeded = self.pool.grown() if step == 0 else []
+        share, rng = self.config.pool.recheck_share, self._rng(f"{step}/recheck")
         with watch("verify"):
-            num_drifted = recheck(
-                self.pool,
-                self.kinds,
-                self.executor,
-                share=self.config.pool.recheck_share,
-                rng=self._rng(f"{step}/recheck"),
-            )
+            num_drifted = recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
         earlier_tasks = self.draw_earlier(step)  # before this step's tasks come in
         with watch("propose"):
             drafts = self.propose(step, f"{step}/propose")  # [P]
@@ -109,6 +104,7 @@ class AbsoluteZero:
         attempted, replayed = self._attempt(new_tasks, earlier_tasks, step, watch)
         proposals = score_proposals([draft.answer for draft in drafts], outcomes, attempted, rewards)
         attempts, replays = score_attempts(attempted, rewards), score_attempts(replayed, rewards)
+        num_dropped = self.pool.num_dropped - dropped_before
         is_separate = self.config.selfplay.separate_solver_batch
         rollouts: list[Rollout] = [*proposals, *([] if is_separate else attempts), *replays]
         return Round(
@@ -122,12 +118,7 @@ class AbsoluteZero:
                 **diversity_metrics(new_tasks, repeated_shapes(outcomes)),
                 **term_metrics([*proposals, *attempts]),
                 **replay_metrics(replayed, replays),
-                **pool_metrics(
-                    self.pool,
-                    new_tasks,
-                    num_dropped=self.pool.num_dropped - num_dropped,
-                    num_drifted=num_drifted,
-                ),
+                **pool_metrics(self.pool, new_tasks, num_dropped=num_dropped, num_drifted=num_drifted),
             },
             seconds=watch.seconds,
         )

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tinyzero.errors import ConfigError
-from tinyzero.learning.batch import Sample
-from tinyzero.learning.engine import Engine, Part
+from tinyzero.learning.batch import TrainingSample
+from tinyzero.learning.engine import LossEngine, RolePart
 from tinyzero.policy.policy import Policy
 
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
@@ -24,7 +24,7 @@ differ from the policy: a loss that ignored them, or their clipping and their ca
 class CheckedEngine:
     """An engine that is compared with another at the first step, on a few of its shortest samples."""
 
-    def __init__(self, policy: Policy, engine: Engine, trusted: Engine) -> None:
+    def __init__(self, policy: Policy, engine: LossEngine, trusted: LossEngine) -> None:
         self._policy = policy
         self._engine = engine
         self._trusted = trusted
@@ -32,13 +32,13 @@ class CheckedEngine:
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """See `Engine`.
+        """See `LossEngine`.
 
         Raises:
             ConfigError: the gradients are not those of the trusted engine.
@@ -47,7 +47,7 @@ class CheckedEngine:
             self._check(probe(parts, max_tokens), max_tokens, scale)
         return self._engine.accumulate(parts, starts, max_tokens=max_tokens, scale=scale)
 
-    def _check(self, part: Part, max_tokens: int, scale: Callable[[Tensor], Tensor]) -> None:
+    def _check(self, part: RolePart, max_tokens: int, scale: Callable[[Tensor], Tensor]) -> None:
         expected, found = (
             self._gradient(engine, part, max_tokens, scale) for engine in (self._trusted, self._engine)
         )
@@ -64,7 +64,7 @@ class CheckedEngine:
         self._is_checked = True
 
     def _gradient(
-        self, engine: Engine, part: Part, max_tokens: int, scale: Callable[[Tensor], Tensor]
+        self, engine: LossEngine, part: RolePart, max_tokens: int, scale: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Of the worn adapter, flat; leaves none behind."""
         parameters = [parameter for parameter in self._policy.model.parameters() if parameter.requires_grad]
@@ -79,7 +79,7 @@ class CheckedEngine:
         return torch.cat([gradient.flatten() for gradient in gradients]).float()
 
 
-def probe(parts: Sequence[Part], max_tokens: int) -> Part:
+def probe(parts: Sequence[RolePart], max_tokens: int) -> RolePart:
     """The shortest samples of the first part with an advantage; at least one, more where they fit."""
     for part in parts:
         candidates = [sample for sample in part.samples if sample.advantage != 0]
@@ -90,11 +90,11 @@ def probe(parts: Sequence[Part], max_tokens: int) -> Part:
     return replace(parts[0], samples=parts[0].samples[:1])
 
 
-def _num_tokens(sample: Sample) -> int:
+def _num_tokens(sample: TrainingSample) -> int:
     return len(sample.prompt_ids) + len(sample.token_ids)
 
 
-def _aside(sample: Sample, policy: Policy) -> Tensor:
+def _aside(sample: TrainingSample, policy: Policy) -> Tensor:
     """Made-up logprobs of the round's start."""
     pairs = zip(sample.sampler_logprobs, cycle(_ASIDE), strict=False)
     return torch.tensor([logprob + aside for logprob, aside in pairs], device=policy.device)

@@ -21,7 +21,7 @@ from tinyzero.types import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
+class TrainingSample:
     """One completion to learn from.
 
     Attributes:
@@ -36,10 +36,10 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TrainingRow:
     """Completions of one prompt, laid out as the module's docstring draws it."""
 
-    branches: tuple[Sample, ...]
+    branches: tuple[TrainingSample, ...]
 
     @property
     def prefix(self) -> tuple[int, ...]:
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class MicroBatch:
     """One forward pass. B rows, S places, N completion tokens, in the order of `samples`.
 
     Attributes:
@@ -63,7 +63,7 @@ class Batch:
         sampler_logprobs, advantages, weights: [N].
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     input_ids: Tensor
     position_ids: Tensor
     attention_mask: Tensor | None
@@ -90,8 +90,8 @@ def check_behaviour(rollouts: Sequence[Rollout], temperature: float) -> None:
 
 
 def micro_batches(
-    samples: Sequence[Sample], *, max_tokens: int, parity_tokens: int, device: torch.device
-) -> Iterator[Batch]:
+    samples: Sequence[TrainingSample], *, max_tokens: int, parity_tokens: int, device: torch.device
+) -> Iterator[MicroBatch]:
     """All samples, in batches of at most `max_tokens` padded tokens; more only where one sample has more.
 
     Args:
@@ -99,7 +99,7 @@ def micro_batches(
             completions may share a row, since each also pays attention to the places of the others. 0: none.
     """
     rows = sorted(_pack(samples, max_tokens, parity_tokens), key=lambda row: row.num_tokens)
-    batch: list[Row] = []
+    batch: list[TrainingRow] = []
     for row in rows:
         if batch and row.num_tokens * (len(batch) + 1) > max_tokens:
             yield _collate(batch, device)
@@ -109,25 +109,27 @@ def micro_batches(
         yield _collate(batch, device)
 
 
-def _pack(samples: Sequence[Sample], max_tokens: int, parity_tokens: int) -> Iterator[Row]:
-    by_prompt: dict[tuple[int, ...], list[Sample]] = {}
+def _pack(samples: Sequence[TrainingSample], max_tokens: int, parity_tokens: int) -> Iterator[TrainingRow]:
+    by_prompt: dict[tuple[int, ...], list[TrainingSample]] = {}
     for sample in samples:
         by_prompt.setdefault(sample.prompt_ids, []).append(sample)
     for siblings in by_prompt.values():
-        branches: list[Sample] = []
+        branches: list[TrainingSample] = []
         for sample in siblings:
             if branches and not _should_share(branches, sample, max_tokens, parity_tokens):
-                yield Row(branches=tuple(branches))
+                yield TrainingRow(branches=tuple(branches))
                 branches = []
             branches.append(sample)
-        yield Row(branches=tuple(branches))
+        yield TrainingRow(branches=tuple(branches))
 
 
-def _should_share(branches: Sequence[Sample], sample: Sample, max_tokens: int, parity_tokens: int) -> bool:
+def _should_share(
+    branches: Sequence[TrainingSample], sample: TrainingSample, max_tokens: int, parity_tokens: int
+) -> bool:
     """Whether one row more costs more than the attention that a longer row wastes."""
-    row = Row(branches=tuple(branches)).num_tokens
+    row = TrainingRow(branches=tuple(branches)).num_tokens
     longer = row + len(sample.token_ids)
-    apart = Row(branches=(sample,)).num_tokens
+    apart = TrainingRow(branches=(sample,)).num_tokens
 
     def cost(num_tokens: int) -> float:
         return num_tokens * (1 + num_tokens / parity_tokens)
@@ -135,7 +137,7 @@ def _should_share(branches: Sequence[Sample], sample: Sample, max_tokens: int, p
     return parity_tokens > 0 and longer <= max_tokens and cost(longer) <= cost(row) + cost(apart)
 
 
-def _collate(rows: Sequence[Row], device: torch.device) -> Batch:
+def _collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
     samples = tuple(branch for row in rows for branch in row.branches)
     ids, positions, segments = zip(*(_layout(row) for row in rows), strict=True)
     segment = _pad(segments, device, fill=-1)  # [B, S]
@@ -145,7 +147,7 @@ def _collate(rows: Sequence[Row], device: torch.device) -> Batch:
     def per_token(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32).repeat_interleave(lengths).to(device)
 
-    return Batch(
+    return MicroBatch(
         samples=samples,
         input_ids=_pad(ids, device, fill=0),
         position_ids=torch.arange(segment.shape[1], device=device).expand_as(segment)
@@ -164,7 +166,7 @@ def _collate(rows: Sequence[Row], device: torch.device) -> Batch:
     )
 
 
-def _layout(row: Row) -> tuple[list[int], list[int], list[int]]:
+def _layout(row: TrainingRow) -> tuple[list[int], list[int], list[int]]:
     """Token ids, positions, and segments: 0 for the prefix, i for the i-th branch."""
     prefix = row.prefix
     ids, positions, segments = list(prefix), list(range(len(prefix))), [0] * len(prefix)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SettledLearner
-from tinyzero.learning.batch import Batch, Sample, micro_batches
+from tinyzero.learning.batch import MicroBatch, TrainingSample, micro_batches
 from tinyzero.learning.objective import Objective, TokenScores, measures, policy_loss
 from tinyzero.learning.scoring import score_tokens
 from tinyzero.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RolePart:
     """What one role wrote in a round, with one adapter.
 
     Attributes:
@@ -25,19 +25,19 @@ class Part:
         budget: tokens that a completion of the role may have.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     num_rollouts: int
     num_tokens: int
     budget: int
 
 
-class Engine(Protocol):
+class LossEngine(Protocol):
     """Computes the loss of a step, and its gradients."""
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
@@ -71,13 +71,13 @@ class BuiltinEngine:
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """See `Engine`."""
+        """See `LossEngine`."""
         loss, all_scores, all_entropies = 0.0, [], []
         for batch in self._micro_batches(parts, max_tokens):
             scores, entropies = self._score(batch, starts)
@@ -88,7 +88,7 @@ class BuiltinEngine:
             all_entropies.append(entropies.detach())
         return loss, measures(TokenScores.concatenate(all_scores), torch.cat(all_entropies), self._objective)
 
-    def _micro_batches(self, parts: Sequence[Part], max_tokens: int) -> Iterator[Batch]:
+    def _micro_batches(self, parts: Sequence[RolePart], max_tokens: int) -> Iterator[MicroBatch]:
         hidden_size = self._policy.model.get_base_model().config.get_text_config().hidden_size
         return micro_batches(
             list(chain.from_iterable(part.samples for part in parts)),
@@ -98,7 +98,7 @@ class BuiltinEngine:
             device=self._policy.device,
         )
 
-    def _score(self, batch: Batch, starts: dict[Sample, Tensor]) -> tuple[TokenScores, Tensor]:
+    def _score(self, batch: MicroBatch, starts: dict[TrainingSample, Tensor]) -> tuple[TokenScores, Tensor]:
         reference_logprobs = None
         if self._config.kl_coef > 0:
             with torch.no_grad(), self._policy.reference():

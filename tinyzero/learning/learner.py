@@ -14,8 +14,8 @@ from torch import Tensor
 from tinyzero.config import SettledLearner
 from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
 from tinyzero.learning.agreement import CheckedEngine
-from tinyzero.learning.batch import Sample, check_behaviour
-from tinyzero.learning.engine import BuiltinEngine, Engine, Part
+from tinyzero.learning.batch import TrainingSample, check_behaviour
+from tinyzero.learning.engine import BuiltinEngine, LossEngine, RolePart
 from tinyzero.learning.objective import token_weights
 from tinyzero.learning.optimizers import make_optimizer
 from tinyzero.learning.trl_engine import TrlEngine
@@ -150,7 +150,7 @@ class LoraLearner:
         updates: list[dict[str, float]] = []
         if parts:
             self._policy.wear(adapter)
-            starts: dict[Sample, Tensor] = {}
+            starts: dict[TrainingSample, Tensor] = {}
             with self._training():
                 updates = [self._step(adapter, parts, starts) for _ in range(self._config.updates_per_round)]
         return {
@@ -160,20 +160,20 @@ class LoraLearner:
             "micro_batch_tokens": float(self._max_tokens),
         }
 
-    def _parts(self, own: Sequence[tuple[Rollout, float]]) -> list[Part]:
+    def _parts(self, own: Sequence[tuple[Rollout, float]]) -> list[RolePart]:
         by_role: dict[Role, list[tuple[Completion, float]]] = {}
         for rollout, advantage in own:
             by_role.setdefault(rollout.role, []).append((rollout.completion, advantage))
         parts = [self._part(role, played) for role, played in by_role.items()]
         return [part for part in parts if part.samples]
 
-    def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> Part:
+    def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> RolePart:
         """What has a gradient. A rollout without an advantage still counts in the mean of the others."""
         lengths = [len(completion.token_ids) for completion, _ in played]
         budget = self._budgets.get(role, 0)
         weights = token_weights(lengths, self._config.normalization, budget)
         samples = tuple(
-            Sample(
+            TrainingSample(
                 prompt_ids=completion.prompt_ids,
                 token_ids=completion.token_ids,
                 sampler_logprobs=completion.sampler_logprobs,
@@ -183,9 +183,11 @@ class LoraLearner:
             for (completion, advantage), weight in zip(played, weights, strict=True)
             if advantage != 0 or self._config.kl_coef > 0
         )
-        return Part(samples=samples, num_rollouts=len(played), num_tokens=sum(lengths), budget=budget)
+        return RolePart(samples=samples, num_rollouts=len(played), num_tokens=sum(lengths), budget=budget)
 
-    def _step(self, adapter: str, parts: Sequence[Part], starts: dict[Sample, Tensor]) -> dict[str, float]:
+    def _step(
+        self, adapter: str, parts: Sequence[RolePart], starts: dict[TrainingSample, Tensor]
+    ) -> dict[str, float]:
         """One optimizer step on all samples.
 
         Args:
@@ -205,7 +207,7 @@ class LoraLearner:
         return {"loss": loss, "grad_norm": grad_norm, "skipped": float(not is_finite), **measured}
 
     def _accumulate(
-        self, adapter: str, parts: Sequence[Part], starts: dict[Sample, Tensor]
+        self, adapter: str, parts: Sequence[RolePart], starts: dict[TrainingSample, Tensor]
     ) -> tuple[float, dict[str, float]]:
         """Gradients of the whole step; when the device runs out of memory, again in smaller batches."""
         samples = chain.from_iterable(part.samples for part in parts)
@@ -237,7 +239,7 @@ class LoraLearner:
             self._policy.model.eval()
 
 
-def _make_engine(policy: Policy, config: SettledLearner) -> Engine:
+def _make_engine(policy: Policy, config: SettledLearner) -> LossEngine:
     builtin = BuiltinEngine(policy, config)
     if config.engine == "builtin":
         return builtin

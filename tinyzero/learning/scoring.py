@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tinyzero.learning.batch import Batch, Sample, micro_batches
+from tinyzero.learning.batch import MicroBatch, TrainingSample, micro_batches
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion
 
@@ -13,7 +13,7 @@ _SCORED_TOKENS = 2048
 """Padded tokens of one forward pass that only looks."""
 
 
-def score_tokens(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
+def score_tokens(policy: Policy, batch: MicroBatch) -> tuple[Tensor, Tensor]:
     """Logprobs and entropies of the completion tokens under the policy as it is worn, [N] each, nats.
 
     The fused head never builds the [B, S, V] logits. Hidden states that predict nothing are dropped before
@@ -54,8 +54,8 @@ def score_completions(policy: Policy, completions: Sequence[Completion]) -> list
     return [scored[place] for place in range(len(completions))]
 
 
-def _unweighted(completion: Completion) -> Sample:
-    return Sample(
+def _unweighted(completion: Completion) -> TrainingSample:
+    return TrainingSample(
         prompt_ids=completion.prompt_ids,
         token_ids=completion.token_ids,
         sampler_logprobs=completion.sampler_logprobs,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SettledLearner
-from tinyzero.learning.batch import Sample
-from tinyzero.learning.engine import Part
+from tinyzero.learning.batch import TrainingSample
+from tinyzero.learning.engine import RolePart
 from tinyzero.learning.trl_loss import TrlLoss
 from tinyzero.learning.unsloth_loss import UnslothLoss
 from tinyzero.policy.policy import Policy
@@ -21,14 +21,14 @@ from tinyzero.policy.policy import Policy
 class TrainerLoss(Protocol):
     """The loss of a trainer that is not ours; rows of logprobs are nats, one per completion token."""
 
-    def logprobs(self, samples: Sequence[Sample]) -> list[Tensor]:
+    def logprobs(self, samples: Sequence[TrainingSample]) -> list[Tensor]:
         """A row per sample, of the policy as it is worn, without gradients."""
         ...
 
     def backward(
         self,
-        part: Part,
-        samples: Sequence[Sample],
+        part: RolePart,
+        samples: Sequence[TrainingSample],
         starts: Sequence[Tensor],
         references: Sequence[Tensor] | None,
         scale: Callable[[Tensor], Tensor],
@@ -61,13 +61,13 @@ class TrlEngine:
 
     def accumulate(
         self,
-        parts: Sequence[Part],
-        starts: dict[Sample, Tensor],
+        parts: Sequence[RolePart],
+        starts: dict[TrainingSample, Tensor],
         *,
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """See `Engine`."""
+        """See `LossEngine`."""
         loss, measured = 0.0, _Means()
         for part in parts:
             for samples in _micro_batches(part.samples, max_tokens):
@@ -76,9 +76,9 @@ class TrlEngine:
 
     def _backward(
         self,
-        part: Part,
-        samples: Sequence[Sample],
-        starts: dict[Sample, Tensor],
+        part: RolePart,
+        samples: Sequence[TrainingSample],
+        starts: dict[TrainingSample, Tensor],
         scale: Callable[[Tensor], Tensor],
         measured: "_Means",
     ) -> float:
@@ -95,9 +95,9 @@ class TrlEngine:
         return loss
 
 
-def _micro_batches(samples: Sequence[Sample], max_tokens: int) -> Iterator[list[Sample]]:
+def _micro_batches(samples: Sequence[TrainingSample], max_tokens: int) -> Iterator[list[TrainingSample]]:
     """All samples, in batches of at most `max_tokens` padded tokens; more only where one sample has more."""
-    batch: list[Sample] = []
+    batch: list[TrainingSample] = []
     for sample in sorted(samples, key=lambda sample: len(sample.prompt_ids) + len(sample.token_ids)):
         if batch and _padded_tokens([*batch, sample]) > max_tokens:
             yield batch
@@ -106,7 +106,7 @@ def _micro_batches(samples: Sequence[Sample], max_tokens: int) -> Iterator[list[
     yield batch
 
 
-def _padded_tokens(samples: Sequence[Sample]) -> int:
+def _padded_tokens(samples: Sequence[TrainingSample]) -> int:
     width = max(len(sample.prompt_ids) for sample in samples) + max(
         len(sample.token_ids) for sample in samples
     )

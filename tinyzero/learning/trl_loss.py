@@ -15,8 +15,8 @@ from torch import Tensor
 
 from tinyzero.config import SettledLearner
 from tinyzero.errors import ConfigError
-from tinyzero.learning.batch import Sample
-from tinyzero.learning.engine import Part
+from tinyzero.learning.batch import TrainingSample
+from tinyzero.learning.engine import RolePart
 from tinyzero.policy.policy import Policy
 
 LOSS_TYPES = {"token": "dapo", "sequence": "grpo", "fixed": "dr_grpo"}
@@ -46,7 +46,7 @@ class TrlLoss:
         self._trainer = _make_trainer(self._model, config, policy)
 
     @torch.no_grad()
-    def logprobs(self, samples: Sequence[Sample]) -> list[Tensor]:
+    def logprobs(self, samples: Sequence[TrainingSample]) -> list[Tensor]:
         """See `TrainerLoss`."""
         inputs = self._inputs(samples)
         logprobs: Tensor = self._trainer._get_per_token_logps_and_entropies(
@@ -59,8 +59,8 @@ class TrlLoss:
 
     def backward(
         self,
-        part: Part,
-        samples: Sequence[Sample],
+        part: RolePart,
+        samples: Sequence[TrainingSample],
         starts: Sequence[Tensor],
         references: Sequence[Tensor] | None,
         scale: Callable[[Tensor], Tensor],
@@ -81,7 +81,7 @@ class TrlLoss:
         scale(loss).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), self._take_measures()
 
-    def _inputs(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    def _inputs(self, samples: Sequence[TrainingSample]) -> dict[str, Tensor]:
         """The samples as TRL has them."""
         prompts = [torch.tensor(sample.prompt_ids) for sample in samples]
         completions = [torch.tensor(sample.token_ids) for sample in samples]
@@ -129,7 +129,7 @@ def changed_method(trainer: Any, signatures: dict[str, list[str]]) -> str:  # no
     return ""
 
 
-def num_summands(part: Part, samples: Sequence[Sample], config: SettledLearner) -> float:
+def num_summands(part: RolePart, samples: Sequence[TrainingSample], config: SettledLearner) -> float:
     """How many micro-batches of this size make the step: TRL takes the mean over one, and divides by it.
 
     Only dapo divides by the tokens of the whole step instead, which it is told.

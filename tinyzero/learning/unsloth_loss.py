@@ -23,8 +23,8 @@ from torch import Tensor
 
 from tinyzero.config import SettledLearner
 from tinyzero.errors import ConfigError
-from tinyzero.learning.batch import Sample
-from tinyzero.learning.engine import Part
+from tinyzero.learning.batch import TrainingSample
+from tinyzero.learning.engine import RolePart
 from tinyzero.learning.trl_loss import (
     BUILTIN,
     LOSS_TYPES,
@@ -63,7 +63,7 @@ class UnslothLoss:
         self._model = policy.model.get_base_model()
         self._trainer = _make_trainer(GRPOTrainer, self._model, config, policy)
 
-    def logprobs(self, samples: Sequence[Sample]) -> list[Tensor]:
+    def logprobs(self, samples: Sequence[TrainingSample]) -> list[Tensor]:
         """See `TrainerLoss`."""
         inputs = self._inputs(samples)
         packed = getattr(self._trainer, _LOGPROBS)(
@@ -80,8 +80,8 @@ class UnslothLoss:
 
     def backward(
         self,
-        part: Part,
-        samples: Sequence[Sample],
+        part: RolePart,
+        samples: Sequence[TrainingSample],
         starts: Sequence[Tensor],
         references: Sequence[Tensor] | None,
         scale: Callable[[Tensor], Tensor],
@@ -102,7 +102,7 @@ class UnslothLoss:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), self._measures(starts)
 
-    def _inputs(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    def _inputs(self, samples: Sequence[TrainingSample]) -> dict[str, Tensor]:
         """The samples as the trainer has them, with the padding that it is told of."""
         pad = _unused_id(samples)
         self._trainer.processing_class.pad_token_id = pad
@@ -198,18 +198,18 @@ def _make_trainer(trainer_class: Any, model: Any, config: SettledLearner, policy
     return trainer
 
 
-def _unused_id(samples: Sequence[Sample]) -> int:
+def _unused_id(samples: Sequence[TrainingSample]) -> int:
     used = {id_ for sample in samples for id_ in (*sample.prompt_ids, *sample.token_ids)}
     return next(id_ for id_ in count() if id_ not in used)
 
 
-def _beginnings(samples: Sequence[Sample]) -> list[int]:
+def _beginnings(samples: Sequence[TrainingSample]) -> list[int]:
     """Where each completion begins among the T + L places."""
     shortest = min(len(sample.prompt_ids) for sample in samples)
     return [len(sample.prompt_ids) - shortest for sample in samples]
 
 
-def _packed(rows: Sequence[Tensor], samples: Sequence[Sample]) -> Tensor:
+def _packed(rows: Sequence[Tensor], samples: Sequence[TrainingSample]) -> Tensor:
     """[B, T + L], each row at its completion's beginning, and zeros around."""
     begins = _beginnings(samples)
     width = max(map(len, rows)) + max(begins)

@@ -16,7 +16,7 @@ from tinyzero.types import Sampler
 
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
-    from tinyzero.sampling.vllm.engine import Engine
+    from tinyzero.sampling.vllm.engine import VllmEngine
     from tinyzero.sampling.vllm.server import ServerEngine
 
 MakeSampler = Callable[["Policy", Settled], Sampler]
@@ -26,8 +26,8 @@ _OTHERWISE = "or set sampling.engine to builtin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a vLLM on this machine needs.
+class VllmSupport:
+    """What this machine has of what a vLLM needs.
 
     Attributes:
         version: of vllm, None where it is not installed.
@@ -64,28 +64,28 @@ def builtin_sampler(policy: "Policy", config: Settled) -> Sampler:
     return BuiltinSampler(policy, config.sampling, config.run.seed)
 
 
-def check_colocated(config: Settled, found: Found) -> None:
+def check_colocated(config: Settled, support: VllmSupport) -> None:
     """Raises ConfigError where a vLLM on this machine's card cannot be."""
-    if config.hardware.device == "cpu" or not found.has_cuda:
+    if config.hardware.device == "cpu" or not support.has_cuda:
         raise ConfigError(
             "sampling.engine is vllm, which needs a CUDA card of this machine or a server; set "
             f"sampling.server_url, {_OTHERWISE}"
         )
-    if found.version is None:
+    if support.version is None:
         raise ConfigError(f"sampling.engine is vllm, which is not installed; {_INSTALL}, {_OTHERWISE}")
-    if not f"{found.version}.".startswith(f"{VLLM_SERIES}."):
+    if not f"{support.version}.".startswith(f"{VLLM_SERIES}."):
         raise ConfigError(
-            f"vllm {found.version} is installed, and only {VLLM_SERIES} is known to have what is called; "
+            f"vllm {support.version} is installed, and only {VLLM_SERIES} is known to have what is called; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
-    if config.model.is_4_bit and not found.has_nf4:
+    if config.model.is_4_bit and not support.has_nf4:
         raise ConfigError(
             "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
 
 
-def _look() -> Found:
+def _look() -> VllmSupport:
     import torch
 
     try:
@@ -93,7 +93,7 @@ def _look() -> Found:
     except PackageNotFoundError:
         installed = None
     has_nf4 = find_spec("vllm_bnb_plugin") is not None
-    return Found(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
+    return VllmSupport(version=installed, has_nf4=has_nf4, has_cuda=torch.cuda.is_available())
 
 
 def _colocated_sampler(policy: "Policy", config: Settled) -> Sampler:
@@ -112,7 +112,7 @@ def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Settled) -
     return over_engine(engine, policy, config)
 
 
-def over_engine(engine: "Engine", policy: "Policy", config: Settled) -> Sampler:
+def over_engine(engine: "VllmEngine", policy: "Policy", config: Settled) -> Sampler:
     """A sampler that hands the policy's adapters over to an engine, and closes it in the end."""
     from tinyzero.sampling.vllm.adapters import Handover
     from tinyzero.sampling.vllm.sampler import VllmSampler

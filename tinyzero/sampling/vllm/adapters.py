@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyzero.errors import SamplerBroken
-from tinyzero.sampling.vllm.engine import Engine, HandedOver
+from tinyzero.sampling.vllm.engine import HandedOver, VllmEngine
 
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
@@ -30,7 +30,7 @@ class Handover:
     has changed gets all three anew, and the old one is forgotten and removed.
     """
 
-    def __init__(self, policy: "Policy", engine: Engine, folder: Path, *, mark: str) -> None:
+    def __init__(self, policy: "Policy", engine: VllmEngine, folder: Path, *, mark: str) -> None:
         """Nothing is handed over yet.
 
         Args:

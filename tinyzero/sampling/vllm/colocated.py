@@ -16,7 +16,7 @@ import torch
 from tinyzero.config import Settled, resolve_base
 from tinyzero.errors import OutOfMemory, SamplerBroken
 from tinyzero.policy.device import release_memory
-from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
+from tinyzero.sampling.vllm.engine import Drawn, HandedOver, SampleSpec, lora_rank_for
 
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
@@ -63,7 +63,7 @@ class ColocatedEngine:
 
     def generate(
         self,
-        asked: Sequence[Asked],
+        specs: Sequence[SampleSpec],
         *,
         adapter: HandedOver | None,
         temperature: float,
@@ -71,8 +71,8 @@ class ColocatedEngine:
     ) -> list[Drawn]:
         with self._awake():
             outputs = self._llm.generate(
-                [{"prompt_token_ids": list(one.prompt_ids)} for one in asked],
-                [_parameters(one, temperature, stop_ids) for one in asked],
+                [{"prompt_token_ids": list(spec.prompt_ids)} for spec in specs],
+                [_parameters(spec, temperature, stop_ids) for spec in specs],
                 use_tqdm=False,
                 lora_request=None if adapter is None else _request_of(adapter),
             )
@@ -177,7 +177,7 @@ def _request_of(adapter: HandedOver) -> Any:  # noqa: ANN401
     )
 
 
-def _parameters(asked: Asked, temperature: float, stop_ids: Collection[int]) -> Any:  # noqa: ANN401
+def _parameters(spec: SampleSpec, temperature: float, stop_ids: Collection[int]) -> Any:  # noqa: ANN401
     from vllm import SamplingParams
 
     return SamplingParams(
@@ -186,11 +186,11 @@ def _parameters(asked: Asked, temperature: float, stop_ids: Collection[int]) -> 
         top_p=1.0,
         top_k=0,
         min_p=0.0,
-        seed=asked.seed,
+        seed=spec.seed,
         # The model's own end tokens would come on top of these.
         ignore_eos=True,
         stop_token_ids=sorted(stop_ids),
-        max_tokens=asked.max_tokens,
+        max_tokens=spec.max_tokens,
         logprobs=0,  # that of the token drawn, and of no other
         detokenize=False,
         skip_special_tokens=False,

@@ -9,7 +9,7 @@ from tinyzero.config import VLLM_RANKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SampleSpec:
     """One sample of one prompt.
 
     Attributes:
@@ -49,7 +49,7 @@ class HandedOver:
     folder: Path
 
 
-class Engine(Protocol):
+class VllmEngine(Protocol):
     """A vLLM with the base model. All of it raises SamplerBroken where it does not answer as it should."""
 
     @property
@@ -67,13 +67,13 @@ class Engine(Protocol):
 
     def generate(
         self,
-        asked: Sequence[Asked],
+        specs: Sequence[SampleSpec],
         *,
         adapter: HandedOver | None,
         temperature: float,
         stop_ids: Collection[int],
     ) -> list[Drawn]:
-        """One for each that is asked, in order, sampled from the whole distribution (no top-p, no top-k).
+        """One for each spec, in order, sampled from the whole distribution (no top-p, no top-k).
 
         Args:
             adapter: None for the base model itself.

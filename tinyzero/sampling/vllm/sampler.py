@@ -7,7 +7,7 @@ from tinyzero.config import SettledSampling
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.vllm.adapters import Handover
-from tinyzero.sampling.vllm.engine import Asked, Drawn, Engine
+from tinyzero.sampling.vllm.engine import Drawn, SampleSpec, VllmEngine
 from tinyzero.types import Completion, Prompt, SamplingRequest
 
 
@@ -15,7 +15,7 @@ class VllmSampler:
     """Samples from the policy as it is at that moment, with the adapter of the request's role."""
 
     def __init__(
-        self, policy: Policy, config: SettledSampling, seed: int, *, engine: Engine, handover: Handover
+        self, policy: Policy, config: SettledSampling, seed: int, *, engine: VllmEngine, handover: Handover
     ) -> None:
         self._policy, self._config, self._seed = policy, config, seed
         self._engine, self._handover = engine, handover
@@ -32,23 +32,24 @@ class VllmSampler:
         adapter = self._policy.adapter_of(request.role)
         prompt_ids = [tuple(self._policy.encode(prompt)) for prompt in request.prompts]
         self._check_lengths(prompt_ids)
-        asked = [
-            self._asked(request, ids, prompt=prompt, sample=sample)
+        specs = [
+            self._spec(request, ids, prompt=prompt, sample=sample)
             for prompt, ids in enumerate(prompt_ids)
             for sample in range(request.num_samples)
         ]
         drawn = self._engine.generate(
-            asked,
+            specs,
             adapter=self._handover.current(adapter),
             temperature=request.temperature,
             stop_ids=self._stop_ids,
         )
-        made = [
+        completions = [
             self._completion(request, adapter, *pair)
-            for pair in zip(asked, drawn, strict=True)
+            for pair in zip(specs, drawn, strict=True)
         ]  # fmt: skip
         return [
-            made[start : start + request.num_samples] for start in range(0, len(made), request.num_samples)
+            completions[start : start + request.num_samples]
+            for start in range(0, len(completions), request.num_samples)
         ]
 
     def fits(self, prompt: Prompt) -> bool:
@@ -66,22 +67,24 @@ class VllmSampler:
         finally:
             self._engine.close()
 
-    def _asked(
+    def _spec(
         self, request: SamplingRequest, prompt_ids: tuple[int, ...], *, prompt: int, sample: int
-    ) -> Asked:
-        return Asked(
+    ) -> SampleSpec:
+        return SampleSpec(
             prompt_ids=prompt_ids,
             seed=sample_seed(self._seed, request.stream, prompt=prompt, sample=sample),
             max_tokens=min(request.max_tokens, self._context_tokens - len(prompt_ids)),
         )
 
-    def _completion(self, request: SamplingRequest, adapter: str, asked: Asked, drawn: Drawn) -> Completion:
+    def _completion(
+        self, request: SamplingRequest, adapter: str, spec: SampleSpec, drawn: Drawn
+    ) -> Completion:
         ids = drawn.token_ids
         is_stopped = bool(ids) and ids[-1] in self._policy.stop_ids
-        self._check(asked, drawn, is_stopped=is_stopped)
+        self._check(spec, drawn, is_stopped=is_stopped)
         return Completion(
             text=self._policy.decode(ids[:-1] if is_stopped else ids),
-            prompt_ids=asked.prompt_ids,
+            prompt_ids=spec.prompt_ids,
             token_ids=ids,
             sampler_logprobs=drawn.logprobs,
             temperature=request.temperature,
@@ -90,9 +93,9 @@ class VllmSampler:
             finish_reason="stop" if is_stopped else "length",
         )
 
-    def _check(self, asked: Asked, drawn: Drawn, *, is_stopped: bool) -> None:
+    def _check(self, spec: SampleSpec, drawn: Drawn, *, is_stopped: bool) -> None:
         """An answer cut short for a reason of the engine's own would be trained on like any other."""
-        count, budget = len(drawn.token_ids), asked.max_tokens
+        count, budget = len(drawn.token_ids), spec.max_tokens
         if len(drawn.logprobs) != count:
             raise SamplerBroken(
                 f"vLLM gave {len(drawn.logprobs)} logprobs for {count} tokens; set sampling.engine to builtin"

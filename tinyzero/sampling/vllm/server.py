@@ -13,7 +13,7 @@ from typing import Any
 from tinyzero.config import SamplingConfig, Settled
 from tinyzero.errors import ConfigError, SamplerBroken
 from tinyzero.sampling.vllm.address import Address, Refused, Unreachable
-from tinyzero.sampling.vllm.engine import Asked, Drawn, HandedOver, lora_rank_for
+from tinyzero.sampling.vllm.engine import Drawn, HandedOver, SampleSpec, lora_rank_for
 
 _OLDEST = (0, 31)
 _PROBE = "tinyzero-probe"
@@ -64,7 +64,7 @@ class ServerEngine:
 
     def generate(
         self,
-        asked: Sequence[Asked],
+        specs: Sequence[SampleSpec],
         *,
         adapter: HandedOver | None,
         temperature: float,
@@ -72,8 +72,8 @@ class ServerEngine:
     ) -> list[Drawn]:
         """A request per sample: the prompts of one request would share its seed."""
         model = self._base if adapter is None else adapter.name
-        bodies = [_completion_body(one, model, temperature, stop_ids) for one in asked]
-        with ThreadPoolExecutor(min(self._at_once, len(asked)), "vllm-request") as threads:
+        bodies = [_completion_body(spec, model, temperature, stop_ids) for spec in specs]
+        with ThreadPoolExecutor(min(self._at_once, len(specs)), "vllm-request") as threads:
             waiting = [threads.submit(self._complete, body) for body in bodies]
             try:
                 return [answer.result() for answer in waiting]
@@ -104,7 +104,7 @@ class ServerEngine:
 
 
 def _completion_body(
-    asked: Asked, model: str, temperature: float, stop_ids: Collection[int]
+    spec: SampleSpec, model: str, temperature: float, stop_ids: Collection[int]
 ) -> dict[str, Any]:
     """The body of a /v1/completions (vllm 0.31, entrypoints/openai/completion/protocol.py).
 
@@ -112,11 +112,11 @@ def _completion_body(
     """
     return {
         "model": model,
-        "prompt": list(asked.prompt_ids),
+        "prompt": list(spec.prompt_ids),
         "add_special_tokens": False,
         "n": 1,
-        "seed": asked.seed,
-        "max_tokens": asked.max_tokens,
+        "seed": spec.seed,
+        "max_tokens": spec.max_tokens,
         "temperature": temperature,
         "top_p": 1.0,
         "top_k": 0,
