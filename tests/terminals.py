@@ -13,7 +13,8 @@ from contextlib import suppress
 
 import pyte
 
-DEADLINE_S = 60
+DEADLINE_S = 600
+_LAST = b"\0"  # what no program writes, and no terminal shows
 
 
 class Seat:
@@ -72,7 +73,12 @@ class Seat:
     def leave(self, timeout=DEADLINE_S):
         """The exit code, when the program has ended."""
         code = self.process.wait(timeout)
-        time.sleep(0.2)  # for the last of its output
+        os.write(self._theirs, _LAST)  # comes after all that the program wrote
+        deadline = time.monotonic() + timeout
+        while not self.raw.endswith(_LAST):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        self.raw = self.raw.removesuffix(_LAST)
         return code
 
     def is_as_before(self):

@@ -18,7 +18,6 @@ def run_example(name, *settings, typed=""):
         input=typed,
         capture_output=True,
         text=True,
-        timeout=240,
         env=environment,
     )
     assert finished.returncode == 0, finished.stderr

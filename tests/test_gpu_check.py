@@ -22,7 +22,7 @@ def check(output, *arguments):
 
 @pytest.mark.slow
 def test_a_dry_run_goes_through_every_section(tmp_path):
-    code, found, text = check(tmp_path, "--dry-run")
+    code, found, text = check(tmp_path, "--dry-run", "--minutes", "600")
     sections = found["sections"]
     assert {name for name, section in sections.items() if section["status"] == "skipped"} == ON_CUDA_ONLY
     assert {section["status"] for name, section in sections.items() if name not in ON_CUDA_ONLY} == {"ok"}, (

@@ -99,7 +99,7 @@ class Heard:
     def on_step(self, report):
         self.metrics |= report.metrics
 
-    def on_event(self, name, detail):
+    def on_event(self, event):
         pass
 
     def on_end(self, summary):

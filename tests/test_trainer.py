@@ -10,6 +10,7 @@ from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.runs.collapse import RULES
 from tinyzero.runs.control import Request, ask, take
+from tinyzero.runs.events import Checkpointed, Paused, Preparing
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import StopReason
 from tinyzero.trainer import Trainer
@@ -72,8 +73,8 @@ class Listener:
         self.heard.append(("step", report.step))
         self.reports.append(report)
 
-    def on_event(self, name, detail):
-        self.heard.append((name, detail["step"]))
+    def on_event(self, event):
+        self.heard.append((event.name, event.step))
 
     def on_end(self, summary):
         self.heard.append(("end", summary.step, summary.reason))
@@ -298,9 +299,9 @@ def test_a_pause_gives_memory_back_and_lasts_until_its_file_is_gone(make_trainer
     trainer.release_memory = lambda: listener.heard.append(("release", 0))
     hear = listener.on_event
 
-    def go_on_when_paused(name, detail):
-        hear(name, detail)
-        if name == "paused":
+    def go_on_when_paused(event):
+        hear(event)
+        if isinstance(event, Paused):
             threading.Timer(0.05, take, (trainer.run, Request.PAUSE)).start()
 
     listener.on_event = go_on_when_paused
@@ -324,11 +325,11 @@ def test_a_paused_run_saves_and_stops_when_asked(make_trainer, listener):
     trainer = make_trainer()
     hear = listener.on_event
 
-    def save_and_stop(name, detail):
-        hear(name, detail)
-        if name == "paused":
+    def save_and_stop(event):
+        hear(event)
+        if isinstance(event, Paused):
             ask(trainer.run, Request.SAVE)
-        if name == "checkpoint":
+        if isinstance(event, Checkpointed):
             trainer.request_stop()
 
     listener.on_event = save_and_stop
@@ -341,8 +342,8 @@ def test_time_in_a_pause_is_no_part_of_the_minutes(make_trainer, listener):
     trainer = make_trainer(max_steps=3, max_minutes=1)
     listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
 
-    def sleep_through_the_pause(name, detail):
-        if name == "paused":
+    def sleep_through_the_pause(event):
+        if isinstance(event, Paused):
             trainer.clock.now += 3600
             take(trainer.run, Request.PAUSE)
 
@@ -386,10 +387,10 @@ def on_round(listener, number, act):
     hear = listener.on_event
     rounds = []
 
-    def on_event(name, detail):
-        hear(name, detail)
-        if name == "seeding":
-            rounds.append(detail["tasks"])
+    def on_event(event):
+        hear(event)
+        if isinstance(event, Preparing):
+            rounds.append(event.done)
             if rounds[-1] == number:
                 act()
 
@@ -453,9 +454,9 @@ def test_minutes_end_preparing_and_a_pause_in_it_does_not_count(make_trainer, li
     on_round(listener, 2, lambda: ask(paused.run, Request.PAUSE))
     hear = listener.on_event
 
-    def sleep_through_the_pause(name, detail):
-        hear(name, detail)
-        if name == "paused":
+    def sleep_through_the_pause(event):
+        hear(event)
+        if isinstance(event, Paused):
             paused.clock.now += 3600
             take(paused.run, Request.PAUSE)
 

@@ -18,6 +18,16 @@ from tinyzero.runs.checkpoints import Stateful
 from tinyzero.runs.collapse import CollapseWatch, Turn
 from tinyzero.runs.control import Request
 from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.events import (
+    Checkpointed,
+    Event,
+    Measured,
+    Measuring,
+    Paused,
+    Prepared,
+    Preparing,
+    Resumed,
+)
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.lines import steps_of
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
@@ -118,7 +128,9 @@ class Trainer:
         state, paused_s, began = None, 0.0, self.clock()
         for state in self.game.prepare(self.steps_done):
             self._has_changed = True
-            self._tell_event("seeding", _progress(self.steps_done, state) | {"wanted": state.total})
+            self._tell_event(
+                Preparing(step=self.steps_done, what=state.what, done=state.done, total=state.total)
+            )
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
             paused_s += self._pause_while_asked()
@@ -126,7 +138,7 @@ class Trainer:
                 break
         if state is None:
             return paused_s, None
-        self._tell_event("seeded", _progress(self.steps_done, state))
+        self._tell_event(Prepared(step=self.steps_done, what=state.what, done=state.done))
         self.checkpoint()  # it may have taken as long as many steps
         return paused_s, self.clock() - began - paused_s
 
@@ -165,7 +177,7 @@ class Trainer:
         folder = checkpoints.write(self.run, self.steps_done, self._parts(), replace=self._has_changed)
         self._checkpoint, self._has_changed = folder, False
         checkpoints.prune(self.run, self.config.run.keep_checkpoints)
-        self._tell_event("checkpoint", {"step": self.steps_done, "path": str(folder)})
+        self._tell_event(Checkpointed(step=self.steps_done, path=str(folder)))
         return folder
 
     def restore(self) -> None:
@@ -186,9 +198,9 @@ class Trainer:
         """Solve rates on held-out tasks as of now, which takes a while; told before and after."""
         if self.probe is None:
             return {}
-        self._tell_event("measuring", {"step": self.steps_done, "tasks": self.probe.num_tasks})
+        self._tell_event(Measuring(step=self.steps_done, tasks=self.probe.num_tasks))
         measured = self.probe.measure(self.steps_done)
-        self._tell_event("measured", {"step": self.steps_done, **measured})
+        self._tell_event(Measured(step=self.steps_done, metrics=measured))
         return measured
 
     def _reason_to_stop(self, started: float) -> StopReason | None:
@@ -211,12 +223,12 @@ class Trainer:
             return 0.0
         began = self.clock()
         self.release_memory()
-        self._tell_event("paused", {"step": self.steps_done})
+        self._tell_event(Paused(step=self.steps_done))
         while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
             if control.take(self.run, Request.SAVE):
                 self.checkpoint()
             time.sleep(_POLL_EVERY_S)
-        self._tell_event("resumed", {"step": self.steps_done})
+        self._tell_event(Resumed(step=self.steps_done))
         return self.clock() - began
 
     def _tell_step(self, report: StepReport, alarms: Iterable[Turn]) -> None:
@@ -224,8 +236,7 @@ class Trainer:
         for observer in self.observers:
             observer.on_step(report)
         for alarm in alarms:
-            name, detail = alarm.event
-            self._tell_event(name, {"step": report.step, **detail})
+            self._tell_event(alarm.event(report.step))
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
         if reason is StopReason.MAX_MINUTES and not self._is_probe_due():
@@ -256,10 +267,6 @@ class Trainer:
         for observer in self.observers:
             observer.on_start(start)
 
-    def _tell_event(self, name: str, detail: Mapping[str, object]) -> None:
+    def _tell_event(self, event: Event) -> None:
         for observer in self.observers:
-            observer.on_event(name, detail)
-
-
-def _progress(step: int, state: Preparation) -> dict[str, object]:
-    return {"step": step, "tasks": state.done, "what": state.what}
+            observer.on_event(event)

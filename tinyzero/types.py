@@ -370,6 +370,10 @@ class Round:
     replayed_tasks: Sequence[Task] = ()
 
 
+Preparable = Literal["tasks", "questions"]
+"""What a game prepares before it can play a step."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """How far a game has come with what has to be there before its next step.
@@ -379,7 +383,7 @@ class Preparation:
         done, total: how many of these are there, and how many there shall be.
     """
 
-    what: Literal["tasks", "questions"]
+    what: Preparable
     done: int
     total: int
 

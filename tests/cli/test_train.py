@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import runpy
 import signal
 import subprocess
@@ -80,7 +81,7 @@ def metrics(folder):
 
 
 def wait_for_step(folder, step):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not any(line["step"] >= step for line in read(folder / "metrics.jsonl")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -121,7 +122,7 @@ def test_kill_9_and_resume_equals_an_uninterrupted_run(start, train, resume, tmp
     every_two = ("--set", "run.checkpoint_every_steps=2")
     train("--max-steps", "7", "--name", "whole", *every_two)
     process = start(
-        "train", "--preset", "nano-cpu", "--max-steps", "7", "--name", "killed", *every_two, STEP_S="0,0,0,60"
+        "train", "--preset", "nano-cpu", "--max-steps", "7", "--name", "killed", *every_two, STEP_S="0,0,0,99"
     )
     wait_for_step(tmp_path / "runs" / "killed", 3)
     process.kill()
@@ -133,7 +134,7 @@ def test_kill_9_and_resume_equals_an_uninterrupted_run(start, train, resume, tmp
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(start, resume, tmp_path):
-    process = start("train", "--preset", "nano-cpu", "--max-steps", "4", "--name", "x", STEP_S="0,60")
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "4", "--name", "x", STEP_S="0,600")
     wait_for_step(tmp_path / "runs" / "x", 1)
     process.kill()
     process.wait()
@@ -144,10 +145,10 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(start, resume, tm
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_saves_after_the_step_in_progress(start, resume, tmp_path, number):
     folder = tmp_path / "runs" / "x"
-    process = start("train", "--preset", "nano-cpu", "--max-steps", "50", "--name", "x", STEP_S="0.2")
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "5000", "--name", "x", STEP_S="0.2")
     wait_for_step(folder, 1)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     made = metrics(folder)[-1]["step"]
     assert process.returncode == 0
     assert f"{number.name}: saving after this step; again to leave at once" in err
@@ -165,19 +166,19 @@ def test_a_run_under_nohup_outlives_its_terminal(start, tmp_path):
     )
     wait_for_step(tmp_path / "runs" / "x", 1)
     process.send_signal(signal.SIGHUP)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0
     assert "SIGHUP" not in err
     assert len(metrics(tmp_path / "runs" / "x")) == 9
 
 
 def test_the_second_signal_leaves_at_once(start, tmp_path):
-    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0,60")
+    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0,600")
     wait_for_step(tmp_path / "runs" / "x", 1)
     process.send_signal(signal.SIGINT)
     assert "again to leave" in _line_with(process.stderr, "SIGINT")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not list((tmp_path / "runs" / "x" / "checkpoints").iterdir())
@@ -187,10 +188,10 @@ def test_the_second_signal_leaves_at_once(start, tmp_path):
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
 def test_a_signal_while_loading_leaves_no_folder_and_no_traceback(start, tmp_path, number, code):
-    process = start("train", "--preset", "nano-cpu", "--name", "x", LOAD_S="20")
+    process = start("train", "--preset", "nano-cpu", "--name", "x", LOAD_S="600")
     _line_with(process.stderr, "loading")
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == code
     assert "Traceback" not in err
     assert list((tmp_path / "runs").iterdir()) == []
@@ -226,7 +227,7 @@ def test_resuming_what_does_not_exist_names_the_nearest(train, resume):
 
 
 def test_two_processes_cannot_train_one_run(start, resume, tmp_path):
-    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0,60")
+    process = start("train", "--preset", "nano-cpu", "--name", "x", STEP_S="0,600")
     wait_for_step(tmp_path / "runs" / "x", 1)
     code, _, err = resume("x")
     assert code == 2
@@ -269,7 +270,7 @@ def test_a_name_that_no_terminal_can_show_does_not_end_the_training(start, tmp_p
     process = start(
         "train", "--preset", "nano-cpu", "--max-steps", "1", "--name", name, PYTHONIOENCODING="ascii"
     )
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0
     assert "\x1b" not in err
     assert "Traceback" not in err
@@ -304,7 +305,7 @@ def test_a_users_error_while_loading_is_one_line_and_leaves_no_folder(train, tmp
 
 def test_our_own_error_shows_its_traceback_and_keeps_the_run(start, tmp_path):
     process = start("train", "--preset", "nano-cpu", "--name", "x", FAIL="bug")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "Traceback" in err
     assert err.splitlines()[-1] == "ZeroDivisionError"
@@ -316,7 +317,7 @@ def test_a_reader_that_leaves_does_not_end_the_training(start, tmp_path):
     process.stdout.readline()
     process.stdout.close()
     err = process.stderr.read()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=600) == 0
     assert "Error" not in err
     assert len(metrics(tmp_path / "runs" / "x")) == 4
 
@@ -334,7 +335,7 @@ def test_a_terminal_shows_what_is_waited_for_and_keeps_the_table_clean(tmp_path)
         os.close(theirs)
         seen = _read_all(ours)
     assert process.returncode == 0
-    assert "\x1b[2Kstep 1 ... 1 s" in seen
+    assert re.search(r"\x1b\[2Kstep 1 \.\.\. \d+ s", seen)
     rows = [line.rpartition("\x1b[2K")[2] for line in seen.split("\r\n")]
     assert [row.split()[0] for row in rows if "0.50" in row] == ["1/2", "2/2"]
     assert rows[-2].startswith("step 2 after 0 min ")

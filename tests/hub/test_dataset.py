@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from made import task
 
 from tinyzero.errors import ExportError
 from tinyzero.hub.dataset import export_tasks
+
+TASK = json.dumps(task(1))
 
 
 def test_the_data_set_holds_every_task_and_says_how_it_was_made(nano_run, tmp_path):
@@ -42,7 +45,20 @@ def test_an_earlier_export_is_taken_again(nano_run):
     assert export_tasks(nano_run, reuse=True)[2] is False
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "x"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"kind": "x"}',
+        TASK.replace('"step": 1', '"step": "1"'),
+        TASK.replace('"inputs": [', '"inputs": [3, '),
+        TASK.replace('"attempts": 8', '"attempts": -8'),
+        TASK.replace('"solve_rate": 0.25', '"solve_rate": 25'),
+        TASK.replace('"kind": "deduction"', '"kind": "a | b"'),
+        TASK.replace('"program"', '"programme"'),
+    ],
+)
 def test_a_line_that_is_no_task_is_named(nano_run, tmp_path, line):
     with nano_run.tasks.open("a") as file:
         file.write(line + "\n")

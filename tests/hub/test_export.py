@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from tinyzero.config import SamplingConfig
 from tinyzero.errors import CheckpointError, ExportError
-from tinyzero.hub import curves
 from tinyzero.hub import export as exporting
-from tinyzero.hub.export import Request, export
+from tinyzero.hub.export import NO_CURVES, Request, export
+from tinyzero.observers.report import png
 from tinyzero.runs.trained import choose_snapshot, load_trained
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Prompt, Role, SamplingRequest
@@ -277,8 +277,8 @@ def test_what_a_kill_left_is_cleared_away_by_the_next_try(tmp_path):
 
 
 def test_without_matplotlib_there_is_a_card_without_curves(nano_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(curves, "can_draw", lambda: False)
+    monkeypatch.setattr(png, "can_draw", lambda: False)
     (exported,) = export(nano_run, Request(what="adapter"), tmp_path / "out")
-    assert curves.HOW_TO_GET in exported.remarks
+    assert NO_CURVES in exported.remarks
     assert not (tmp_path / "out" / "curves.png").exists()
     assert "curves.png" not in (tmp_path / "out" / "README.md").read_text()

@@ -10,16 +10,18 @@ from settled import defaults
 
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
-from tinyzero.hub import curves
 from tinyzero.hub.adapters import Adapter
 from tinyzero.hub.base import Base
 from tinyzero.hub.card import eval_results, write_card
-from tinyzero.hub.facts import Facts, public_config, record
+from tinyzero.hub.facts import Facts
 from tinyzero.hub.licence import Licence, licence_of
+from tinyzero.hub.manifest import public_config, record
 from tinyzero.hub.merge import Merged, Survival
-from tinyzero.hub.results import Evaluation, read_evaluation
+from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.selftest import Agreement
+from tinyzero.runs.figures import Chart
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_of
 from tinyzero.runs.records import RecordWriter
 from tinyzero.runs.trained import Snapshot
 
@@ -55,8 +57,8 @@ def facts(tmp_path):
                 name="shared", rank=16, alpha=32, scale=2.0, target_modules=("q_proj",), halves={}
             ),
             "roles": "proposes tasks and solves them",
-            "evaluation": Evaluation.model_validate(TABLE),
-            "has_curves": True,
+            "evaluation": comparison_of(TABLE),
+            "charts": (Chart(key="accuracy", title="solver accuracy", series=()),),
         }  # fmt: skip
         return Facts(**(given | changes))
 
@@ -200,14 +202,14 @@ def test_a_licence_link_is_a_web_address_or_nothing(tmp_path):
 
 def test_results_are_read_and_written_in_the_hubs_newer_form(tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps(TABLE))
-    entries = eval_results(read_evaluation(tmp_path))
+    entries = eval_results(read_evaluation(RunFolder(tmp_path)))
     assert entries[0]["dataset"] == {"id": "nano-heldout", "task_id": "deduction"}
     assert entries[0]["value"] == 0.2
     assert yaml.safe_load(yaml.safe_dump(entries)) == entries
 
 
 def test_a_run_without_results(tmp_path):
-    assert read_evaluation(tmp_path) is None
+    assert read_evaluation(RunFolder(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -221,34 +223,12 @@ def test_a_run_without_results(tmp_path):
         {"rows": [{**ROW, "before": float("nan")}]},
         {"set": "<script>"},
         {"attempts": 0},
+        {"rows": [ROW, {**ROW, "after": None}]},
+        {"rows": [{**ROW, "tasks": "many"}]},
     ],
 )
 def test_what_is_no_table_of_results_is_one_clear_error(tmp_path, change):
     (tmp_path / "evaluation.json").write_text(json.dumps(TABLE | change))
     with pytest.raises(ExportError, match="is no table of results: ") as caught:
-        read_evaluation(tmp_path)
+        read_evaluation(RunFolder(tmp_path))
     assert "\n" not in str(caught.value)
-
-
-def test_curves_are_read_from_the_lines_that_have_them(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(
-        '{"step": 1, "solver/deduction/accuracy": 0.5, "heldout/mean/sampled": 0.1}\n'
-        '{"step": 2, "solver/deduction/accuracy": null}\n{"step": 3, "solver/deduction/accuracy": "x"}\n'
-        '{"step": 4, "solver/deduction/accuracy": 0.75}\n'
-    )
-    assert curves.read_curves(path) == {
-        "solved, share of attempts": {"deduction": ([1, 4], [0.5, 0.75]), "held out": ([1], [0.1])}
-    }
-
-
-def test_a_picture_is_a_png_and_the_same_for_the_same_run(tmp_path):
-    pytest.importorskip("matplotlib")
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1, "solver/accuracy": 1, "proposer/valid_share": 0.5}\n')
-    assert curves.draw_curves(path, tmp_path / "a.png")
-    assert curves.draw_curves(path, tmp_path / "b.png")
-    picture = (tmp_path / "a.png").read_bytes()
-    assert picture.startswith(b"\x89PNG\r\n")
-    assert picture == (tmp_path / "b.png").read_bytes()
-    assert not curves.draw_curves(tmp_path / "nothing", tmp_path / "c.png")

@@ -80,17 +80,17 @@ def test_ctrl_c_leaves_a_checkpoint_that_resume_goes_on_from_all_without_network
     chosen = [*SMALL, f"evaluation.heldout={held_out}", "evaluation.attempts=2"]
     settings = [part for setting in chosen for part in ("--set", setting)]
     process = start("train", "--preset", "nano-cpu", "--output", str(tmp_path), "--name", "run", *settings)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while not (run.metrics.exists() and run.metrics.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=120)
+    printed, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, printed
     steps = len(run.metrics.read_text().splitlines())
     assert (run.checkpoints / f"step-{steps:06d}").is_dir(), printed
 
     resumed = start("train", "--resume", str(run.path), "--max-steps", str(steps + 1), "--ui", "json")
-    printed, _ = resumed.communicate(timeout=120)
+    printed, _ = resumed.communicate(timeout=1200)
     assert resumed.returncode == 0, printed
     table = json.loads([line for line in printed.splitlines() if line.startswith("{")][-1])
     assert table["adapter"] == str(run.adapter)

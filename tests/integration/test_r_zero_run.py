@@ -7,6 +7,7 @@ from forced import ForcedSampler, r_zero_config, script
 
 from tinyzero.assembly import assemble
 from tinyzero.observers.recorder import Recorder
+from tinyzero.runs.events import Preparing
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.records import read
 
@@ -111,10 +112,11 @@ class Listener:
     def on_step(self, report):
         pass
 
-    def on_event(self, name, detail):
-        if name == "seeding":
-            self.told.append((detail["tasks"], detail["wanted"]))
-            if detail["tasks"] == self.stop_at:
+    def on_event(self, event):
+        if isinstance(event, Preparing):
+            assert event.what == "questions"
+            self.told.append((event.done, event.total))
+            if event.done == self.stop_at:
                 self.trainer.request_stop()
 
     def on_end(self, summary):

@@ -3,7 +3,8 @@
 import json
 
 from tinyzero.comparison import Comparison, Row
-from tinyzero.observers.comparison import as_record, comparison_lines, in_words
+from tinyzero.observers.comparison import comparison_lines, in_words
+from tinyzero.runs.lines import comparison_record
 
 
 def row(name, decoding="sampled", *, before=0.125, after=0.25, low=0.05, high=0.2, tasks=100):
@@ -57,7 +58,7 @@ def test_the_last_lines_say_what_it_comes_to():
 
 
 def test_the_record_is_json_with_every_row():
-    record = json.loads(json.dumps(as_record(COMPARISON)))
+    record = json.loads(json.dumps(comparison_record(COMPARISON)))
     assert {key: record[key] for key in ("set", "attempts", "step")} == {
         "set": "mine",
         "attempts": 8,

@@ -7,6 +7,7 @@ from pathlib import Path
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
 from tinyzero.observers.json import JsonObserver
+from tinyzero.runs.events import Checkpointed
 from tinyzero.runs.observer import RunStart, RunSummary, StopReason
 from tinyzero.types import Round, StepReport
 
@@ -21,7 +22,7 @@ def test_every_line_is_an_object_that_names_its_event():
     observer.on_step(
         StepReport(step=21, metrics={"solver/accuracy": 0.5, "learner/grad_norm": math.nan}, round=empty)
     )
-    observer.on_event("checkpoint", {"step": 21, "path": "runs/x/checkpoints/step-000021"})
+    observer.on_event(Checkpointed(step=21, path="runs/x/checkpoints/step-000021"))
     observer.on_end(RunSummary(step=21, reason=StopReason.REQUESTED, seconds=1.5, checkpoint=None))
     assert [json.loads(line) for line in lines] == [
         {

@@ -7,6 +7,7 @@ from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config
 from tinyzero.observers.comparison import comparison_lines
 from tinyzero.observers.plain import PlainObserver
+from tinyzero.runs.events import AlarmBegan, AlarmOver, Checkpointed, Paused
 from tinyzero.runs.observer import RunStart, RunSummary, StopReason
 from tinyzero.types import Round, StepReport
 
@@ -113,16 +114,16 @@ def test_a_kind_of_ones_own_gets_its_column():
 def test_expected_checkpoints_are_silent_and_other_events_are_a_line():
     lines = []
     observer = PlainObserver(lines.append)
-    observer.on_event("checkpoint", {"step": 20})
-    observer.on_event("out_of_memory", {"step": 3, "micro_batch_tokens": 2048})
-    assert lines == ["out_of_memory: step 3, micro_batch_tokens 2048"]
+    observer.on_event(Checkpointed(step=20, path="x"))
+    observer.on_event(Paused(step=3))
+    assert lines == ["paused: step 3"]
 
 
 def test_an_alarm_is_a_line_when_it_begins_and_one_when_it_is_over():
     lines = []
     observer = PlainObserver(lines.append)
-    observer.on_event("duplicates", {"step": 5, "value": 0.61, "threshold": 0.5, "advice": "do this"})
-    observer.on_event("alarm_over", {"step": 9, "alarm": "duplicates", "value": 0.4, "threshold": 0.5})
+    observer.on_event(AlarmBegan(step=5, alarm="duplicates", value=0.61, threshold=0.5, advice="do this"))
+    observer.on_event(AlarmOver(step=9, alarm="duplicates", value=0.4, threshold=0.5))
     assert lines == [
         "duplicates: step 5, value 0.61, threshold 0.5, advice do this",
         "alarm_over: step 9, alarm duplicates, value 0.4, threshold 0.5",

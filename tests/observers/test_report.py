@@ -1,5 +1,7 @@
 """The report: one file that needs nothing else, and in which nothing that a model wrote is markup."""
 
+import math
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -116,7 +118,10 @@ def test_runs_of_every_length_can_be_reported(steps):
 @given(values=st.lists(st.floats() | st.integers(), min_size=1, max_size=6), step=st.integers())
 def test_whatever_the_figures_are_they_are_reported(values, step):
     lines = [dict.fromkeys(metrics(1), value) | {"step": step + at} for at, value in enumerate(values)]
-    Page(report([fold(RunState(name="x"), News(metrics=lines))], made_at="now"))
+    html = report([fold(RunState(name="x"), News(metrics=lines))], made_at="now")
+    Page(html)
+    places = re.findall(r' (?:points|c[xy]|[xy][12]?)="([^"]*)"', html)
+    assert all(math.isfinite(float(place)) for place in re.findall(r"[^\s,]+", " ".join(places)))
 
 
 def test_several_runs_are_compared_curve_by_curve():
@@ -165,6 +170,8 @@ def test_curves_become_a_png(tmp_path):
     write_png(figures.charts(hostile_state()), tmp_path / "curves.png")
     content = (tmp_path / "curves.png").read_bytes()
     assert content.startswith(b"\x89PNG")
+    write_png(figures.charts(hostile_state()), tmp_path / "again.png")
+    assert content == (tmp_path / "again.png").read_bytes()  # an export is known again by its bytes
     assert len(content) > 10_000
     with pytest.raises(ConfigError, match="no step"):
         write_png([], tmp_path / "none.png")

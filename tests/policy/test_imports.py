@@ -41,7 +41,7 @@ def run_beside_unsloth(tmp_path, monkeypatch):
         (tmp_path / "unsloth" / "__init__.py").write_text(source)
         monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(filter(None, sys.path))}")
         found = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=1200
         )
         return found.stdout.splitlines()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tinyzero.config import Config, WatchConfig
-from tinyzero.runs.collapse import ALARM_OVER, RULES, CollapseWatch
+from tinyzero.runs.collapse import RULES, CollapseWatch
+from tinyzero.runs.events import AlarmBegan, AlarmOver
 from tinyzero.runs.lines import Step
 
 MEASURED = Path(__file__).parents[2] / "docs" / "measurements" / "nano-learning.json"
@@ -22,7 +23,7 @@ def only(name, threshold, window=2):
 
 def events(watch, *steps):
     """What is told after each of the steps, names only."""
-    return [[turn.event[0] for turn in watch.look(metrics)] for metrics in steps]
+    return [[turn.event(1).name for turn in watch.look(metrics)] for metrics in steps]
 
 
 def test_every_alarm_has_a_threshold_that_can_be_switched_off_and_every_threshold_an_alarm():
@@ -42,12 +43,12 @@ def test_advice_is_one_line_and_names_knobs_that_there_are(rule):
 def test_an_alarm_tells_figure_and_threshold_with_advice_and_its_end_without():
     watch = only("duplicates", 0.5)
     (begin,) = [turn for share in (0.6, 0.7) for turn in watch.look({"proposer/duplicate_share": share})]
-    name, detail = begin.event
-    assert name == "duplicates"
-    assert detail == {"value": 0.65, "threshold": 0.5, "advice": begin.rule.advice}
+    assert begin.event(7) == AlarmBegan(
+        step=7, alarm="duplicates", value=0.65, threshold=0.5, advice=begin.rule.advice
+    )
     assert watch.metrics() == {"watch/duplicates": 1.0}
     (over,) = watch.look({"proposer/duplicate_share": 0.1})
-    assert over.event == (ALARM_OVER, {"alarm": "duplicates", "value": 0.4, "threshold": 0.5})
+    assert over.event(8) == AlarmOver(step=8, alarm="duplicates", value=0.4, threshold=0.5)
     assert watch.metrics() == {"watch/duplicates": 0.0}
 
 
@@ -61,7 +62,7 @@ def test_steps_without_the_figure_are_no_part_of_its_mean_and_none_at_all_change
     watch = only("few_shapes", 0.5)
     assert events(watch, silent, silent, bad, silent, silent, silent) == [[], [], ["few_shapes"], [], [], []]
     assert watch.metrics() == {"watch/few_shapes": 1.0}
-    assert events(watch, good) == [[ALARM_OVER]]
+    assert events(watch, good) == [[AlarmOver.name]]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e16])

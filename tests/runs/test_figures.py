@@ -72,7 +72,7 @@ def test_smoothing_keeps_the_mean_and_the_number_of_points_bounded():
     assert figures.trailing_means(((1, 1.0), (2, 3.0), (3, 5.0)), 2) == [(1, 1.0), (2, 2.0), (3, 4.0)]
 
 
-def test_every_event_with_advice_is_an_alarm_once_and_the_newest_first():
+def test_every_line_with_advice_is_an_alarm_once_and_the_newest_first():
     events = [
         {"event": "one", "step": 2, "advice": "a"},
         {"event": "two", "step": 3, "advice": "b"},
@@ -80,7 +80,7 @@ def test_every_event_with_advice_is_an_alarm_once_and_the_newest_first():
         {"event": "checkpoint", "step": 9},
     ]
     found = figures.alarms(made_state(9, events=events))
-    assert [(event.name, event.step, event.advice) for event in found] == [("one", 9, "c"), ("two", 3, "b")]
+    assert [(event.alarm, event.step, event.advice) for event in found] == [("one", 9, "c"), ("two", 3, "b")]
 
 
 def alarm(name, step):
@@ -94,25 +94,25 @@ def over(name, step):
 def test_an_alarm_that_is_over_is_shown_no_more_and_is_a_spell_of_the_run():
     events = [alarm("one", 2), alarm("two", 3), over("one", 4), alarm("one", 6), over("two", 7), over("x", 8)]
     state = made_state(9, events=events)
-    assert [(event.name, event.step) for event in figures.alarms(state)] == [("one", 6)]
-    spells = [(spell.begin.name, spell.begin.step, spell.over_at) for spell in figures.alarm_spells(state)]
+    assert [(event.alarm, event.step) for event in figures.alarms(state)] == [("one", 6)]
+    spells = [(spell.begin.alarm, spell.begin.step, spell.over_at) for spell in figures.alarm_spells(state)]
     assert spells == [("one", 2, 4), ("two", 3, 7), ("one", 6, None)]
-    shown = [[event.name for event in figures.alarms(state.until(step))] for step in range(1, 8)]
+    shown = [[event.alarm for event in figures.alarms(state.until(step))] for step in range(1, 8)]
     assert shown == [[], ["one"], ["two", "one"], ["two"], ["two"], ["one", "two"], ["one"]]
 
 
 def test_alarms_of_steps_that_a_kill_undid_never_were():
     resumed = {"event": "start", "step": 5}
     begun = made_state(9, events=[alarm("kept", 4), alarm("undone", 7), resumed])
-    assert [event.name for event in figures.alarms(begun)] == ["kept"]
+    assert [event.alarm for event in figures.alarms(begun)] == ["kept"]
     ended = made_state(9, events=[alarm("kept", 4), over("kept", 7), resumed])
-    assert [event.name for event in figures.alarms(ended)] == ["kept"]
+    assert [event.alarm for event in figures.alarms(ended)] == ["kept"]
 
 
 def test_an_alarm_that_was_switched_off_since_is_not_shown():
     config = {"watch": {"one": None, "two": 0.5}}
     state = made_state(9, events=[alarm("one", 2), alarm("two", 3), alarm("three", 4)], config=config)
-    assert [event.name for event in figures.alarms(state)] == ["three", "two"]
+    assert [event.alarm for event in figures.alarms(state)] == ["three", "two"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,16 @@ def test_the_time_left_counts_what_later_turns_will_have_to_prepare(prepared, a_
     assert figures.left_s(state) == pytest.approx(80 * a_step)
 
 
-def test_what_is_prepared_is_told_in_the_words_of_the_game():
-    detail = {"tasks": 3, "wanted": 9}
-    assert figures.preparing_in_words("r-zero", detail) == "writing questions: 3 of 9"
-    assert figures.preparing_in_words("absolute-zero", detail) == "filling the pool: 3 of 9 tasks"
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"event": "seeding", "tasks": 3, "wanted": 9, "what": "questions"}, "writing questions: 3 of 9"),
+        ({"event": "seeding", "tasks": 3, "wanted": 9, "what": "tasks"}, "filling the pool: 3 of 9 tasks"),
+        ({"event": "seeding", "tasks": 3, "wanted": 9}, "filling the pool: 3 of 9 tasks"),  # an older run
+        ({"event": "measuring", "step": 4, "tasks": 9}, "measuring on held-out tasks, as of step 4"),
+        ({"event": "paused"}, ""),
+    ],
+)
+def test_a_run_says_what_it_does_before_it_plays_on(line, words):
+    state = fold(RunState(is_running=True), News(events=[line, {"event": "checkpoint"}]))
+    assert figures.waiting_in_words(state) == words

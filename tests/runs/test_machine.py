@@ -31,8 +31,8 @@ def test_this_machine_has_memory_and_processors(tmp_path, monkeypatch):
     assert 0 < usage.used_gib < usage.total_gib
     assert 0 <= usage.cpu_percent <= 100
     smi = tmp_path / "nvidia-smi"
-    smi.write_text('#!/bin/sh\necho "Card of $6$7, 5, 1024, 2048, 40, 30"\n')
+    smi.write_text('#!/bin/sh\necho "Card of $3 $4, 5, 1024, 2048, 40, 30"\n')
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     gpu = UsageProbe("1", has_gpu=True).look().gpu
-    assert gpu.used_gib == 1.0
+    assert (gpu.name, gpu.used_gib) == ("Card of -i 1", 1.0)

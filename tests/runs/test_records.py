@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.errors import CheckpointError
-from tinyzero.runs.records import RecordWriter, append_event, read, truncate_after
+from tinyzero.runs.records import RecordWriter, read, truncate_after
 
 
 def write(path, records):
@@ -84,14 +84,6 @@ def test_truncating_keeps_lines_without_a_step_and_a_damaged_line_in_the_middle(
     path.write_bytes(b'{"event": "x"}\nbroken\n{"step": 1}\n{"step": 2}\n')
     truncate_after(path, 1)
     assert path.read_bytes() == b'{"event": "x"}\nbroken\n{"step": 1}\n'
-
-
-def test_an_event_has_a_name_and_a_time(tmp_path):
-    append_event(tmp_path / "events.jsonl", "checkpoint", {"step": 3})
-    (event,) = read(tmp_path / "events.jsonl")
-    assert event["event"] == "checkpoint"
-    assert event["step"] == 3
-    assert event["time"] > 1.7e9
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

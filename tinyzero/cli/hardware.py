@@ -1,8 +1,6 @@
 """What this machine has, and whether a run would fit it."""
 
 import os
-import shutil
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,13 +9,13 @@ from tinyzero.planning.cards import Card, card_of, find_card
 from tinyzero.planning.fitting import MARGIN
 from tinyzero.planning.machine import Gpu, Machine
 from tinyzero.planning.memory import MemoryPlan, plan
+from tinyzero.planning.nvidia import ask, first_card, has_driver
 from tinyzero.planning.settling import decisions, settle
 from tinyzero.planning.shapes import shape_of
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024
-# Driver files of NVIDIA, AMD and WSL: without any, importing torch (seconds) to ask for a GPU is a waste.
-_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_CARD_FIELDS = ("name", "memory.total")
 _FALLBACK = "nano-cpu"
 # What is trained where no preset is named: the first of these that fits. The same model on every card, small
 # enough to sample much of, under a licence that allows everything, and to be had without an account.
@@ -42,10 +40,6 @@ def look() -> Machine:
     return Machine(memory_gib=memory_gib, gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
 
 
-def has_driver() -> bool:
-    return any(Path(driver).exists() for driver in _DRIVERS)
-
-
 def has_unsloth() -> bool:
     return find_spec("unsloth") is not None
 
@@ -57,22 +51,14 @@ def memory_here_gib() -> float:
 
 def card_here() -> Card | None:
     """The first card that NVIDIA's tool reports, without importing torch; None where there is none."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return parse_card(answer)
+    return parse_card(ask(_CARD_FIELDS))
 
 
 def parse_card(answer: str) -> Card | None:
     """From nvidia-smi's `NVIDIA GeForce RTX 4090, 24564`, MiB; None where that is not what it says."""
-    name, _, mebibytes = answer.partition("\n")[0].rpartition(",")
+    fields = first_card(answer, len(_CARD_FIELDS))
     try:
-        return card_of(name.strip(), float(mebibytes) / _MIB_PER_GIB) if name else None
+        return card_of(fields[0], float(fields[1]) / _MIB_PER_GIB) if fields else None
     except ValueError:
         return None
 

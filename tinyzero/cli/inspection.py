@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from tinyzero.cli.hardware import has_driver
+from tinyzero.planning.nvidia import ask, first_card, has_driver
 
 _GIB = 2**30
 
@@ -132,7 +131,9 @@ def installed_version(name: str) -> str | None:
 
 def ask_cuda() -> Cuda:
     """The first GPU, as torch sees it or does not."""
-    driver, files, visible = _driver_version(), has_driver(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    version_here = first_card(ask(["driver_version"]), 1)
+    driver, files = version_here[0] if version_here else None, has_driver()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a library beneath it does not load
@@ -185,15 +186,3 @@ def ask_disk(folder: Path) -> Disk:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(there)
     return Disk(folder=folder, free_gib=usage.free / _GIB, total_gib=usage.total / _GIB)
-
-
-def _driver_version() -> str | None:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.partition("\n")[0].strip() or None if result.returncode == 0 else None

@@ -2,12 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from tinyzero.cli.hardware import choose_preset, describe_numbers, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
@@ -21,6 +20,7 @@ from tinyzero.planning.machine import Machine
 from tinyzero.planning.settling import settle
 from tinyzero.rewards.bonuses import BONUSES, choose_bonuses
 from tinyzero.runs import checkpoints, figures
+from tinyzero.runs.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.runs.folder import RunFolder, find_run
 from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.tasks import KINDS
@@ -138,22 +138,20 @@ class _StepClock:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._game = ""
 
     def on_start(self, start: RunStart) -> None:
-        self._game = start.config.selfplay.game
         self._screen.wait_on_terminal(f"step {start.step + 1}")
 
     def on_step(self, report: StepReport) -> None:
         self._screen.wait_on_terminal(f"step {report.step + 1}")
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        if name == "measuring":
-            self._screen.wait(f"measuring on {detail['tasks']} held-out tasks, after {detail['step']} steps")
-        elif name == "seeding":
-            self._screen.wait(figures.preparing_in_words(self._game, detail))
-        elif name in ("measured", "seeded"):
-            self._screen.wait_on_terminal(f"step {detail['step'] + 1}")
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Measuring):
+            self._screen.wait(f"measuring on {event.tasks} held-out tasks, after {event.step} steps")
+        elif isinstance(event, Preparing):
+            self._screen.wait(figures.preparing_in_words(event))
+        elif isinstance(event, Measured | Prepared):
+            self._screen.wait_on_terminal(f"step {event.step + 1}")
 
     def on_end(self, summary: RunSummary) -> None:
         pass

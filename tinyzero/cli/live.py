@@ -4,9 +4,7 @@ import logging
 import os
 import termios
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from tinyzero.cli.screen import Screen
 from tinyzero.cli.terminal import Terminal, color_system, needs_ascii
@@ -16,6 +14,7 @@ from tinyzero.observers.painter import Painter
 from tinyzero.observers.plain import PlainObserver
 from tinyzero.observers.view import View
 from tinyzero.runs.control import Request, ask, is_asked, take
+from tinyzero.runs.events import Event
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.follow import Follower
 from tinyzero.runs.machine import UsageProbe
@@ -84,10 +83,10 @@ class LiveView:
         else:
             drawer.wake()
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+    def on_event(self, event: Event) -> None:
         drawer = self._drawer
         if drawer is None:
-            self._plain.on_event(name, detail)
+            self._plain.on_event(event)
         else:
             drawer.wake()
 

@@ -10,10 +10,12 @@ from tinyzero.cli.task_table import as_json
 from tinyzero.errors import ConfigError
 from tinyzero.runs import checkpoints
 from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.events import Imported
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.follow import state_of
 from tinyzero.runs.lines import TaskRecord
 from tinyzero.runs.records import RecordWriter, append_event, truncate_after
+from tinyzero.tasks.records import to_record
 from tinyzero.types import Rejection, Task
 
 
@@ -77,9 +79,9 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
     truncate_after(run.tasks, step)  # the steps beyond the checkpoint will be played again
     with closing(RecordWriter(run.tasks)) as writer:
         for task in tasks:
-            record = {name: getattr(task, name) for name in TaskRecord.__slots__ if hasattr(task, name)}
-            writer.append({**record, "attempts": 0, "solve_rate": None, "imported_from": source.name})
-    append_event(run.events, "imported", {"step": step, "tasks": len(tasks), "from": str(source.path)})
+            untried = {"attempts": 0, "solve_rate": None}
+            writer.append({"step": step, **to_record(task), **untried, "imported_from": source.name})
+    append_event(run.events, Imported(step=step, tasks=len(tasks), source=str(source.path)))
 
 
 def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> list[Task | Rejection]:

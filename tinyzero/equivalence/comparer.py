@@ -65,8 +65,6 @@ class AnswerComparer:
         self._remembered: OrderedDict[Pair, bool] = OrderedDict()
         self.num_judged = 0
         """Pairs that went to the worker, so far."""
-        self.num_undecided = 0
-        """Those of them on which it gave no verdict: they took too long, or broke math-verify."""
 
     @property
     def pids(self) -> list[int]:
@@ -74,7 +72,7 @@ class AnswerComparer:
         return self._judge.pids
 
     def same(self, pairs: Sequence[Pair]) -> list[bool]:
-        """One entry per pair. A pair that cannot be decided is not the same, and counted.
+        """One entry per pair. A pair that takes too long, or breaks math-verify, is not the same.
 
         Raises:
             ComparerBroken: the worker cannot do its work; that is never taken for "not the same".
@@ -107,7 +105,6 @@ class AnswerComparer:
         unknown = [pair for pair in pairs if pair not in known]
         for pair, verdict in zip(unknown, self._judge.verdicts(unknown), strict=True):
             self.num_judged += 1
-            self.num_undecided += verdict is None
             known[pair] = verdict is True
         for pair in pairs:
             self._remembered[pair] = known[pair]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config
-from tinyzero.hub.facts import Facts, count_lines
-from tinyzero.hub.results import Evaluation, Row
+from tinyzero.hub.facts import Facts
 from tinyzero.runs.records import read
 
 CURVES = "curves.png"
@@ -34,13 +34,16 @@ def write_card(facts: Facts) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def eval_results(evaluation: Evaluation) -> list[dict[str, Any]]:
+def eval_results(evaluation: Comparison) -> list[dict[str, Any]]:
     """The content of a file in .eval_results, the Hub's newer form of results."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     entries = [
         EvalResultEntry(
-            dataset_id=evaluation.set, task_id=row.name, value=row.after, notes=_in_words(row, evaluation)
+            dataset_id=evaluation.set_name,
+            task_id=row.name,
+            value=row.after,
+            notes=_in_words(row, evaluation),
         )
         for row in evaluation.rows
     ]
@@ -63,15 +66,15 @@ def _metadata(facts: Facts) -> str:
     return str(ModelCardData(**fields).to_yaml()).rstrip()
 
 
-def _model_index(evaluation: Evaluation) -> list[Any]:
+def _model_index(evaluation: Comparison) -> list[Any]:
     """Results as the Hub's older form has them, one for each row."""
     from huggingface_hub import EvalResult
 
     return [
         EvalResult(
             task_type="text-generation",
-            dataset_type=evaluation.set,
-            dataset_name=evaluation.set,
+            dataset_type=evaluation.set_name,
+            dataset_name=evaluation.set_name,
             dataset_config=f"{row.name}, {row.decoding}",
             metric_type="accuracy",
             metric_name="share solved",
@@ -112,12 +115,12 @@ def _how_trained(facts: Facts) -> str:
         "## Training",
         _METHOD[config.selfplay.game],
         f"- {facts.snapshot.step} steps {_one_step(config)}; "
-        f"{count_lines(facts.run.tasks)} tasks and {seconds / 3600:.1f} hours in the whole run\n"
+        f"{sum(1 for _ in read(facts.run.tasks))} tasks and {seconds / 3600:.1f} hours in the whole run\n"
         f"- LoRA of rank {facts.adapter.rank} (alpha {facts.adapter.alpha:g}) on all linear layers of the "
         f"{bits} base; learning rate {config.learner.lr:g}; seed {config.run.seed}\n"
         "- The whole configuration and all versions: `tinyzero.json`",
     ]
-    return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.has_curves else []))
+    return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.charts else []))
 
 
 def _one_step(config: Config) -> str:
@@ -139,8 +142,9 @@ def _results(facts: Facts) -> str:
         return "## Results\n\nNot measured."
     other = f" (this is step {facts.snapshot.step})" if facts.measured_here is None else ""
     head = (
-        f"Before and after, on the same tasks of `{evaluation.set}`, at step {evaluation.step}{other}, with "
-        f"{evaluation.attempts} sampled attempts a task. The interval is the paired one of the difference."
+        f"Before and after, on the same tasks of `{evaluation.set_name}`, at step {evaluation.step}{other}, "
+        f"with {evaluation.attempts} sampled attempts a task. The interval is the paired one of the "
+        "difference."
     )
     columns = ["", "decoding", "tasks", "before", "after", "difference", "95 % interval"]
     table = [_line(columns), _line(["---", "---", *["---:"] * 5]), *map(_table_row, evaluation.rows)]
@@ -149,7 +153,7 @@ def _results(facts: Facts) -> str:
 
 
 def _table_row(row: Row) -> str:
-    interval = f"{row.low:+.3f} to {row.high:+.3f}" + ("" if row.is_distinguishable else " (may be noise)")
+    interval = f"{row.low:+.3f} to {row.high:+.3f}" + ("" if row.is_beyond_noise else " (may be noise)")
     shares = [f"{row.before:.3f}", f"{row.after:.3f}", f"{row.difference:+.3f}"]
     return _line([row.name, row.decoding, str(row.tasks), *shares, interval])
 
@@ -177,7 +181,7 @@ def _merge(facts: Facts) -> str:
         )
     if agreement is not None:
         lines.append(
-            f"- Against the live adapter, on {agreement.num_prompts} held-out prompts "
+            f"- Against the live adapter, on {agreement.num_prompts} prompts of its kinds "
             f"({agreement.num_positions} tokens): mean KL {agreement.mean_kl:.2e} nats, the same "
             f"likeliest token at {agreement.greedy:.1%}."
         )
@@ -192,7 +196,7 @@ def _sampler(facts: Facts) -> str:
     )
 
 
-def _in_words(row: Row, evaluation: Evaluation) -> str:
+def _in_words(row: Row, evaluation: Comparison) -> str:
     return (
         f"{row.decoding}; before {row.before:.3f}; paired difference {row.difference:+.3f}, 95 % interval "
         f"{row.low:+.3f} to {row.high:+.3f}; {row.tasks} tasks, {evaluation.attempts} attempts"

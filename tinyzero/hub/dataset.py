@@ -1,41 +1,26 @@
 """The tasks that a run made up, as a data set: checked line by line, with a card."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from tinyzero.errors import ExportError
 from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base
-from tinyzero.hub.facts import public_config, public_environment
-from tinyzero.hub.manifest import is_same_export, write_record
+from tinyzero.hub.manifest import is_same_export, public_config, public_environment, write_record
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import Record, TaskRecord, tasks_of
+from tinyzero.runs.records import parse
 
 FILE = "tasks.jsonl"
+_KIND = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+_NEEDED = ("step", "id", "kind", "program", "inputs", "outputs", "attempts")
+_COLUMNS = (*_NEEDED[:-1], "message", "shape", "parents", "attempts", "solve_rate")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-
-
-class TaskRow(BaseModel):
-    """One verified task, as tasks.jsonl has it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
-
-    step: int
-    id: str
-    kind: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=60)
-    program: str
-    inputs: list[str]
-    outputs: list[str]
-    message: str = ""
-    shape: str = ""
-    parents: list[str] = []
-    attempts: int = Field(ge=0)
-    solve_rate: float | None = Field(default=None, ge=0, le=1)
 
 
 def export_tasks(
@@ -49,17 +34,17 @@ def export_tasks(
     Raises:
         ExportError: the run made no task, or a line of tasks.jsonl is none.
     """
-    rows = read_rows(run.tasks)
+    tasks = read_tasks(run.tasks)
     base = find_base(run.config().model, with_weights=False)
-    last = max(row.step for row in rows)
+    last = max(task.step for task in tasks)
     target = output or run.path / "export" / f"tasks-step-{last:06d}"
-    wanted = {"what": "tasks", "tasks": len(rows), "step": last}
+    wanted = {"what": "tasks", "tasks": len(tasks), "step": last}
     if reuse and is_same_export(target, wanted):
         return target, base, False
     with written_aside(target) as folder:
         with (folder / FILE).open("w", encoding="ascii") as file:
-            file.writelines(f"{json.dumps(row.model_dump())}\n" for row in rows)
-        (folder / "README.md").write_text(data_card(run, rows, base), encoding="utf-8")
+            file.writelines(f"{json.dumps(_columns(task))}\n" for task in tasks)
+        (folder / "README.md").write_text(data_card(run, tasks, base), encoding="utf-8")
         content = {
             "what": "tasks",
             "request": wanted,
@@ -71,25 +56,24 @@ def export_tasks(
     return target, base, True
 
 
-def read_rows(path: Path) -> list[TaskRow]:
+def read_tasks(path: Path) -> list[TaskRecord]:
     """All tasks. Raises ExportError, which names the line, where one is none."""
     if not path.is_file():
         raise ExportError(f"there is no {path}; the run has verified no task yet")
-    by_id = {row.id: row for row in (_row(path, number, line) for number, line in _lines(path))}
-    rows = list(by_id.values())
-    if not rows:
+    by_id = {task.id: task for task in (_task(path, number, line) for number, line in _lines(path))}
+    if not by_id:
         raise ExportError(f"{path} is empty; the run has verified no task yet")
-    return rows
+    return list(by_id.values())
 
 
-def data_card(run: RunFolder, rows: Sequence[TaskRow], base: Base) -> str:
+def data_card(run: RunFolder, tasks: Sequence[TaskRecord], base: Base) -> str:
     """The README.md of the data set."""
     warning = base.licence.warning
     parts = [
-        f"---\n{_metadata(len(rows), base)}\n---\n# Tasks of {_title(run)}",
+        f"---\n{_metadata(len(tasks), base)}\n---\n# Tasks of {_title(run)}",
         f"> **Licence.** {warning}." if warning else "",
-        ABOUT.format(count=len(rows), base=_quoted(base.name)),
-        _table(rows),
+        ABOUT.format(count=len(tasks), base=_quoted(base.name)),
+        _table(tasks),
         COLUMNS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -100,13 +84,31 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from ((number, line) for number, line in enumerate(file, start=1) if line.endswith(b"\n"))
 
 
-def _row(path: Path, number: int, line: bytes) -> TaskRow:
-    try:
-        return TaskRow.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the line"
-        raise ExportError(f"line {number} of {path} is no task: {where}: {first['msg']}") from error
+def _task(path: Path, number: int, line: bytes) -> TaskRecord:
+    record = parse(line) or {}
+    tasks = tasks_of([record])
+    fault = _fault(tasks[0], record) if tasks else "it has no id"
+    if fault:
+        raise ExportError(f"line {number} of {path} is no task: {fault}")
+    return tasks[0]
+
+
+def _fault(task: TaskRecord, record: Record) -> str:
+    """What is wrong with a line: what is read of it has to be what it says. Empty where nothing is."""
+    for name, value in _columns(task).items():
+        if name not in record and name in _NEEDED:
+            return f"it has no {name}"
+        if record.get(name, value) != value:
+            return f"its {name} is no such value"
+    if not _KIND.fullmatch(task.kind):
+        return "its kind is no plain name"
+    return "" if task.attempts >= 0 and 0 <= (task.solve_rate or 0) <= 1 else "its attempts cannot be"
+
+
+def _columns(task: TaskRecord) -> dict[str, Any]:
+    """The row of the data set, JSON values."""
+    values = ((name, getattr(task, name)) for name in _COLUMNS)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
 def _metadata(count: int, base: Base) -> str:
@@ -122,10 +124,10 @@ def _metadata(count: int, base: Base) -> str:
     return str(DatasetCardData(**fields).to_yaml()).rstrip()
 
 
-def _table(rows: Sequence[TaskRow]) -> str:
-    by_kind: dict[str, list[TaskRow]] = defaultdict(list)
-    for row in rows:
-        by_kind[row.kind].append(row)
+def _table(tasks: Sequence[TaskRecord]) -> str:
+    by_kind: dict[str, list[TaskRecord]] = defaultdict(list)
+    for task in tasks:
+        by_kind[task.kind].append(task)
     lines = [
         "| kind | tasks | shapes | mean solve rate | never solved | always solved |",
         "|---|---:|---:|---:|---:|---:|",
@@ -134,15 +136,15 @@ def _table(rows: Sequence[TaskRow]) -> str:
     return "\n".join(lines)
 
 
-def _kind_line(kind: str, rows: Sequence[TaskRow]) -> str:
-    rates = [row.solve_rate for row in rows if row.solve_rate is not None]
-    shapes = len({row.shape or row.id for row in rows})
+def _kind_line(kind: str, tasks: Sequence[TaskRecord]) -> str:
+    rates = [task.solve_rate for task in tasks if task.solve_rate is not None]
+    shapes = len({task.shape or task.id for task in tasks})
     shares: Mapping[str, Any] = {
         "mean": f"{fmean(rates):.2f}" if rates else "-",
         "never": f"{rates.count(0) / len(rates):.0%}" if rates else "-",
         "always": f"{rates.count(1) / len(rates):.0%}" if rates else "-",
     }
-    return f"| {kind} | {len(rows)} | {shapes} | {' | '.join(shares.values())} |"
+    return f"| {kind} | {len(tasks)} | {shapes} | {' | '.join(shares.values())} |"
 
 
 def _title(run: RunFolder) -> str:

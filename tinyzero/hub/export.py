@@ -7,20 +7,30 @@ from typing import Any, Literal
 
 from tinyzero.config import Config, Settled
 from tinyzero.errors import ExportError
-from tinyzero.hub import curves, gguf
+from tinyzero.hub import gguf
 from tinyzero.hub.adapters import Adapter, read_adapter, write_adapter
 from tinyzero.hub.aside import written_aside
 from tinyzero.hub.base import Base, find_base, refuse_outside_links
 from tinyzero.hub.card import CURVES, eval_results, write_card
-from tinyzero.hub.facts import Facts, What, record
-from tinyzero.hub.manifest import is_same_export, read_record, write_record
+from tinyzero.hub.facts import Facts, What
+from tinyzero.hub.manifest import is_same_export, read_record, record, write_record
 from tinyzero.hub.merge import Dtype, MergeBase
 from tinyzero.hub.merged_model import write_merged
 from tinyzero.hub.results import read_evaluation
 from tinyzero.hub.shards import SHARD_BYTES
+from tinyzero.observers.report import png
+from tinyzero.runs import figures
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.follow import state_of
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.trained import Snapshot, choose_snapshot
 from tinyzero.types import Role
+
+NO_CURVES = (
+    "no curves in the card: they are drawn with matplotlib, which is not installed (pip install matplotlib)"
+)
+_MOST_CHARTS = 6
+_CHARTED_LOGS = ("metrics", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +191,8 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         base=work.base,
         adapter=adapter,
         roles=roles_in_words(work.config, adapter.name),
-        evaluation=read_evaluation(work.run.path),
-        has_curves=curves.can_draw() and bool(curves.read_curves(work.run.metrics)),
+        evaluation=read_evaluation(work.run),
+        charts=figures.charts(state_of(work.run, _CHARTED_LOGS), _MOST_CHARTS) if png.can_draw() else (),
     )
 
 
@@ -191,8 +201,8 @@ def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
     import yaml
 
     (folder / "README.md").write_text(write_card(facts), encoding="utf-8")
-    if facts.has_curves:
-        curves.draw_curves(facts.run.metrics, folder / CURVES)
+    if facts.charts:
+        png.write_png(facts.charts, folder / CURVES)
     if facts.measured_here is not None:
         (folder / ".eval_results").mkdir()
         text = yaml.safe_dump(eval_results(facts.measured_here), sort_keys=False, allow_unicode=True)
@@ -203,8 +213,8 @@ def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
 def _remarks(facts: Facts) -> tuple[str, ...]:
     """What the owner should know, the gravest last, where it is read."""
     remarks = [f"step {facts.snapshot.step}: {facts.snapshot.why}"]
-    if not curves.can_draw():
-        remarks.append(curves.HOW_TO_GET)
+    if not png.can_draw():
+        remarks.append(NO_CURVES)
     if facts.evaluation is None:
         remarks.append("before and after: not measured, and the card says so")
     elif facts.measured_here is None:
@@ -221,7 +231,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
     if facts.agreement is not None:
         agreement = facts.agreement
         remarks.append(
-            f"against the live adapter on {agreement.num_prompts} held-out prompts: mean KL "
+            f"against the live adapter on {agreement.num_prompts} prompts of its kinds: mean KL "
             f"{agreement.mean_kl:.2e} nats, greedy agreement {agreement.greedy:.1%}"
         )
     if facts.merged is not None and facts.merged.warning:
@@ -233,8 +243,8 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
 
 def _stale_remark(target: Path, work: _Work) -> tuple[str, ...]:
     """The run may have been evaluated since."""
-    found = read_evaluation(work.run.path)
-    now = found.model_dump(mode="json") if found and found.step == work.snapshot.step else None
+    table = read_evaluation(work.run)
+    now = comparison_record(table) if table and table.step == work.snapshot.step else None
     if read_record(target).get("evaluation") == now:
         return ()
     return (f"warning: the card does not have the newest results; remove {target} to write it again",)

@@ -14,7 +14,7 @@ from tinyzero.hub.checking import check_opened, reopen
 from tinyzero.hub.facts import Facts
 from tinyzero.hub.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.hub.model_files import write_model_files
-from tinyzero.hub.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, heldout_prompts
+from tinyzero.hub.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, prompts_of
 from tinyzero.runs.trained import load_trained
 from tinyzero.types import Role
 
@@ -77,7 +77,7 @@ def _ask_live(facts: Facts) -> Live:
     policy = load_trained(facts.run, facts.snapshot)
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
     live = Live(
-        reference=ask(policy, role, heldout_prompts(facts.config, role, NUM_PROMPTS), facts.config.sampling),
+        reference=ask(policy, role, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
         tokenizer=policy.tokenizer,
         device=policy.device,
         stop_ids=policy.stop_ids,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyzero.hub.facts import RECORD
+from tinyzero.hub.manifest import RECORD
 from tinyzero.hub.plan import PushPlan
 
 if TYPE_CHECKING:

@@ -1,81 +1,49 @@
-"""The before/after table of a run, `evaluation.json`, as far as it is there and makes sense."""
+"""The before/after table of a run, `evaluation.json`, where it is there and fit to be published."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+import re
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-
+from tinyzero.comparison import Comparison, Row
 from tinyzero.errors import ExportError
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import Record, comparison_of
 
-FILE = "evaluation.json"
-_MAX_BYTES = 1 << 20
-
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _./+-]*$", max_length=60)]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Difference = Annotated[float, Field(ge=-1, le=1)]
+_MAX_ROWS = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./+-]{0,59}")
 
 
-class Row(BaseModel):
-    """One line: solve rates before and after training on the same tasks.
-
-    `low` and `high` bound the 95 % paired interval of the difference.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    name: _Name
-    decoding: Literal["sampled", "greedy"]
-    tasks: int = Field(ge=1)
-    before: _Share
-    after: _Share
-    difference: _Difference
-    low: _Difference
-    high: _Difference
-
-    @model_validator(mode="after")
-    def _check_order(self) -> "Row":
-        if not self.low <= self.high:
-            raise ValueError(f"the interval of {self.name} ends before it begins")
-        return self
-
-    @property
-    def is_distinguishable(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
-
-
-class Evaluation(BaseModel):
-    """The whole table.
-
-    `set` names the tasks, `attempts` counts the answers sampled per task, `step` is the checkpoint's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    set: _Name
-    attempts: int = Field(ge=1)
-    step: int = Field(ge=0)
-    rows: tuple[Row, ...] = Field(min_length=1, max_length=1000)
-
-
-def read_evaluation(run: Path) -> Evaluation | None:
+def read_evaluation(run: RunFolder) -> Comparison | None:
     """What a run measured; None where it measured nothing.
 
     Raises:
-        ExportError: the file is there and is not such a table.
+        ExportError: the file is there and is no such table, or holds what may not be published.
     """
-    path = run / FILE
-    if not path.exists():
+    if not run.evaluation.exists():
         return None
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ExportError(f"{path} is larger than any table of results; remove it, or evaluate again")
-        return Evaluation.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ExportError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ExportError(
-            f"{path} is no table of results: {where}: {first['msg']}; evaluate again"
-        ) from error
+    record = run.read_evaluation() or {}
+    table = comparison_of(record)
+    fault = "it has no rows" if table is None else _fault(table, record)
+    if fault:
+        raise ExportError(f"{run.evaluation} is no table of results: {fault}; evaluate again")
+    return table
+
+
+def _fault(table: Comparison, record: Record) -> str:
+    """What is wrong with a table, empty where nothing is."""
+    if not len(table.rows) == len(record["rows"]) <= _MAX_ROWS:
+        return f"of {len(record['rows'])} rows, {len(table.rows)} are whole, and {_MAX_ROWS} are allowed"
+    if not _NAME.fullmatch(table.set_name):
+        return "the name of its set is no plain name"
+    if table.attempts < 1 or table.step < 0:
+        return f"it is of {table.attempts} attempts at step {table.step}"
+    return next((fault for row in table.rows if (fault := _row_fault(row))), "")
+
+
+def _row_fault(row: Row) -> str:
+    if not _NAME.fullmatch(row.name) or row.decoding not in ("sampled", "greedy"):
+        return "a row has another name than a kind and its decoding"
+    shares, differences = (row.before, row.after), (row.difference, row.low, row.high)
+    if not all(0 <= share <= 1 for share in shares) or not all(-1 <= each <= 1 for each in differences):
+        return f"{row.name} has a figure that is no share"
+    if row.low > row.high:
+        return f"the interval of {row.name} ends before it begins"
+    return "" if row.tasks >= 1 else f"{row.name} is of {row.tasks} tasks"

@@ -1,19 +1,26 @@
-"""How far a merged model is from the adapter it was made of, on prompts that no run is trained on.
+"""How far a merged model is from the adapter it was made of, on prompts of the kinds that the run played.
 
 The policy as it was trained (4-bit base, adapter worn) answers greedily; then both say, at every token of
 these answers, what they would have written.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tinyzero
-from tinyzero.config import Config, SettledSampling
+from tinyzero.config import SettledSampling
 from tinyzero.errors import ExportError
 from tinyzero.evaluation.heldout import read_set
-from tinyzero.tasks import KINDS
+from tinyzero.games.choice import ALL_KINDS
+from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import samples_of
+from tinyzero.runs.records import read
+from tinyzero.tasks.base import Kind, Style
+from tinyzero.tasks.records import from_record
 from tinyzero.types import Prompt, Role, SamplingRequest, Task
 
 if TYPE_CHECKING:
@@ -57,26 +64,49 @@ class Reference:
     logprobs: "Tensor"
 
 
-def heldout_tasks() -> list[Task]:
-    """The held-out tasks that ship with the package."""
-    path = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
-    return [item.task for item in read_set(path, KINDS).tasks]
-
-
-def heldout_prompts(config: Config, role: Role, count: int) -> list[Prompt]:
-    """Prompts of the role in the run's style, its kinds in turn."""
+def prompts_of(run: RunFolder, role: Role, count: int) -> list[Prompt]:
+    """At most `count` prompts of the role, in the run's style, of the kinds that it played in turn."""
+    config = run.config()
+    recorded = _recorded_prompts(run, role)
     by_kind = [
-        [task for task in heldout_tasks() if task.kind == name]
-        for name in config.selfplay.kinds
-        if name in KINDS
+        _prompts(ALL_KINDS[name], role, run, config.prompts.style)
+        if name in ALL_KINDS
+        else [prompt for prompt in recorded if prompt.kind == name]
+        for name in config.selfplay.kinds_played
     ]
-    in_turn = [
-        tasks[turn]
-        for turn in range(max(map(len, by_kind), default=0))
-        for tasks in by_kind
-        if turn < len(tasks)
+    in_turn = (prompt for turn in zip_longest(*by_kind) for prompt in turn if prompt is not None)
+    return list(dict.fromkeys(in_turn))[:count]
+
+
+def _prompts(kind: Kind, role: Role, run: RunFolder, style: Style) -> list[Prompt]:
+    """About held-out tasks where there are some of the kind, else about the run's own, else about seeds."""
+    tasks = _heldout_tasks(kind.name) or _own_tasks(run, kind.name) or kind.seeds()
+    if role is Role.SOLVER:
+        return [kind.solve_prompt(task, style) for task in tasks]
+    return [kind.propose_prompt([task], style) for task in tasks] or [kind.propose_prompt([], style)]
+
+
+def _heldout_tasks(kind: str) -> list[Task]:
+    """Those that ship with the package."""
+    path = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
+    return [item.task for item in read_set(path, ALL_KINDS).tasks if item.task.kind == kind]
+
+
+def _own_tasks(run: RunFolder, kind: str) -> list[Task]:
+    tasks = []
+    for record in read(run.tasks):
+        with suppress(ValueError):  # a damaged line
+            tasks.append(from_record(record))
+    return [task for task in tasks if task.kind == kind]
+
+
+def _recorded_prompts(run: RunFolder, role: Role) -> list[Prompt]:
+    """As samples.jsonl has them: for kinds of one's own, which nothing here can ask about."""
+    return [
+        Prompt(kind=sample.kind, text=sample.prompt, prefill=sample.prefill)
+        for sample in samples_of(read(run.samples))
+        if sample.role == role
     ]
-    return [_prompt(task, role, config) for task in in_turn[:count]]
 
 
 def ask(policy: "Policy", role: Role, prompts: Sequence[Prompt], sampling: SettledSampling) -> Reference:
@@ -86,7 +116,10 @@ def ask(policy: "Policy", role: Role, prompts: Sequence[Prompt], sampling: Settl
     sampler = BuiltinSampler(policy, sampling, seed=0)
     fitting = [prompt for prompt in prompts if sampler.fits(prompt)]
     if not fitting:
-        raise ExportError("no held-out prompt fits sampling.max_prompt_tokens, so the merge cannot be tested")
+        raise ExportError(
+            f"the merge cannot be tested: {_why_none(len(prompts), sampling.max_prompt_tokens)}, or export "
+            "the adapter: --what adapter"
+        )
     request = SamplingRequest(
         role=role,
         prompts=tuple(fitting),
@@ -103,6 +136,15 @@ def ask(policy: "Policy", role: Role, prompts: Sequence[Prompt], sampling: Settl
         sequences=sequences,
         starts=starts,
         logprobs=score(policy.model, sequences, starts, policy.device),
+    )
+
+
+def _why_none(num_prompts: int, most_tokens: int) -> str:
+    if num_prompts == 0:
+        return "the run has no task and no sample yet that it could be asked about; train it on"
+    return (
+        f"none of {num_prompts} prompts of what the run played fits sampling.max_prompt_tokens "
+        f"({most_tokens}); raise it"
     )
 
 
@@ -133,8 +175,3 @@ def compare(reference: Reference, model: Any, device: Any) -> Agreement:  # noqa
         max_kl=float(kl.max()),
         greedy=float((live.argmax(-1) == merged.argmax(-1)).float().mean()),
     )
-
-
-def _prompt(task: Task, role: Role, config: Config) -> Prompt:
-    kind, style = KINDS[task.kind], config.prompts.style
-    return kind.solve_prompt(task, style) if role is Role.SOLVER else kind.propose_prompt([task], style)

@@ -1,8 +1,6 @@
-"""The before/after table in plain text, 80 columns, and as JSON values."""
+"""The before/after table in plain text, 80 columns."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from tinyzero.comparison import Comparison, Row
 
@@ -28,16 +26,6 @@ def in_words(row: Row) -> str:
         return f"not distinguishable from noise ({row.tasks} tasks)"
     way = "better" if row.difference > 0 else "worse"
     return f"{way} by {100 * abs(row.difference):.1f} points ({row.tasks} tasks)"
-
-
-def as_record(comparison: Comparison) -> dict[str, Any]:
-    """What evaluation.json holds."""
-    return {
-        "set": comparison.set_name,
-        "attempts": comparison.attempts,
-        "step": comparison.step,
-        "rows": [asdict(row) for row in comparison.rows],
-    }
 
 
 def _cell(row: Row) -> str:

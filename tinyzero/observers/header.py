@@ -8,6 +8,7 @@ from tinyzero.observers.curves import number
 from tinyzero.observers.text import one_line
 from tinyzero.observers.view import ACCENT, BAD, GOOD, WARN, View, duration
 from tinyzero.runs import figures
+from tinyzero.runs.events import Checkpointed
 from tinyzero.runs.machine import GpuUsage
 from tinyzero.runs.state import RunState
 
@@ -124,11 +125,8 @@ def how_good(state: RunState, view: View, width: int) -> Text:
             break
         text.append_text(piece)
         text.append("   ")
-    if figures.phase_of_life(state) == "measuring":
-        text.append(f"measuring on held-out tasks, as of step {state.events[-1].step}", style=ACCENT)
-    elif figures.phase_of_life(state) == "seeding":
-        words = figures.preparing_in_words(state.knob("selfplay", "game"), state.events[-1].detail)
-        text.append(words, style=ACCENT)
+    if waiting := figures.waiting_in_words(state):
+        text.append(waiting, style=ACCENT)
     elif not state.steps:
         text.append("waiting for the first step", style="dim")
     return fitted(text, width)
@@ -150,7 +148,7 @@ def how_busy(state: RunState, view: View, width: int) -> Text:
             _add(text, one_line(usage.gpu.name, is_ascii=view.is_ascii)[:28], gpu_in_words(usage.gpu))
     if (pool := state.metrics.get("pool/size")) is not None:
         _add(text, "pool", f"{pool:.0f} tasks")
-    saved = [event.step for event in state.events if event.name == "checkpoint"]
+    saved = [event.step for event in state.events if isinstance(event, Checkpointed)]
     if saved:
         _add(text, "saved", f"step {saved[-1]}")
     return fitted(text, width)

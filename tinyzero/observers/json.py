@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinyzero.observers.comparison import as_record
+from tinyzero.runs.events import Event, details_of
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.runs.records import to_json
 from tinyzero.types import StepReport
@@ -37,8 +38,8 @@ class JsonObserver:
     def on_step(self, report: StepReport) -> None:
         self._write("step", {"step": report.step, "metrics": dict(report.metrics)})
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        self._write(name, detail)
+    def on_event(self, event: Event) -> None:
+        self._write(event.name, details_of(event))
 
     def on_end(self, summary: RunSummary) -> None:
         checkpoint = str(summary.checkpoint) if summary.checkpoint else None
@@ -53,7 +54,7 @@ class JsonObserver:
         )
         if summary.comparison is not None and self._run is not None:
             paths = {"run": str(self._run.path), "adapter": str(self._run.adapter)}
-            self._write("evaluation", {**as_record(summary.comparison), **paths})
+            self._write("evaluation", {**comparison_record(summary.comparison), **paths})
 
     def close(self) -> None:
         """Every view can be closed; there is nothing to give back here."""

@@ -72,8 +72,7 @@ def comparison_panel(state: RunState, view: View, *, width: int, height: int) ->
 
 
 def comparison_line(row: Row, view: View) -> Text:
-    is_clear = row.low > 0 or row.high < 0
-    style = (GOOD if row.difference > 0 else BAD) if is_clear else "dim"
+    style = (GOOD if row.difference > 0 else BAD) if row.is_beyond_noise else "dim"
     name = one_line(f"{row.name} {row.decoding}", is_ascii=view.is_ascii)[:19]
     return Text.assemble(
         f"{name:<20}{row.before:6.3f} {row.after:6.3f} ",
@@ -86,7 +85,7 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
     lines = [
         fitted(
             Text.assemble(
-                (f" {view.glyph('▲', '!')} {one_line(event.name, is_ascii=view.is_ascii)}", f"bold {WARN}"),
+                (f" {view.glyph('▲', '!')} {one_line(event.alarm, is_ascii=view.is_ascii)}", f"bold {WARN}"),
                 (f" at step {event.step}: ", "dim"),
                 one_line(event.advice, is_ascii=view.is_ascii),
             ),
@@ -96,7 +95,7 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
     ]
     if len(lines) > most:
         names = ", ".join(
-            one_line(event.name, is_ascii=view.is_ascii) for event in figures.alarms(state)[most - 1 :]
+            one_line(event.alarm, is_ascii=view.is_ascii) for event in figures.alarms(state)[most - 1 :]
         )
         lead = f" {view.glyph('▲', '!')} {'and ' if most > 1 else ''}"
         lines[most - 1 :] = [fitted(Text(lead + names, style=WARN), width)]

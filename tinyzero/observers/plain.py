@@ -3,15 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
 from tinyzero.observers.comparison import comparison_lines
+from tinyzero.runs.events import (
+    Checkpointed,
+    Event,
+    Measured,
+    Measuring,
+    Prepared,
+    Preparing,
+    details_of,
+)
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
 
 _STEPS_BETWEEN_HEADERS = 20
-_QUIET_EVENTS = {"checkpoint", "measuring", "measured", "seeding", "seeded"}  # expected, and no news
+_QUIET_EVENTS = (Checkpointed, Measuring, Measured, Preparing, Prepared)  # expected, and no news
 _FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
 
 Metrics = Mapping[str, float]
@@ -63,9 +71,10 @@ class PlainObserver:
             align(self._columns, f"{report.step}/{self._max_steps}".rjust(self._step_width), cells)
         )
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        if name not in _QUIET_EVENTS:
-            self._write_line(f"{name}: " + ", ".join(f"{key} {value}" for key, value in detail.items()))
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, _QUIET_EVENTS):
+            details = ", ".join(f"{key} {value}" for key, value in details_of(event).items())
+            self._write_line(f"{event.name}: {details}")
 
     def on_end(self, summary: RunSummary) -> None:
         if summary.comparison is not None:

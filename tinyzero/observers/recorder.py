@@ -1,17 +1,19 @@
 """Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 from typing import Any
 
-from tinyzero.observers.comparison import as_record
 from tinyzero.runs.environment import describe_environment, what_changed
+from tinyzero.runs.events import Ended, Event, Started
 from tinyzero.runs.folder import RunFolder
+from tinyzero.runs.lines import comparison_record
 from tinyzero.runs.observer import RunStart, RunSummary
-from tinyzero.runs.records import RecordWriter, truncate_after
+from tinyzero.runs.records import RecordWriter, event_record, truncate_after
+from tinyzero.tasks.records import to_record
 from tinyzero.types import (
     AttemptRollout,
     ProposalRollout,
@@ -54,13 +56,13 @@ class Recorder:
             self._writers["samples"].append(record)
         self._writers["metrics"].append({"step": report.step, **report.metrics})
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        self._writers["events"].append({"event": name, "time": time.time(), **detail})
+    def on_event(self, event: Event) -> None:
+        self._writers["events"].append(event_record(event))
 
     def on_end(self, summary: RunSummary) -> None:
         if summary.comparison is not None:
-            self._run.write_evaluation(as_record(summary.comparison))
-        self.on_event("end", {"step": summary.step, "reason": summary.reason, "seconds": summary.seconds})
+            self._run.write_evaluation(comparison_record(summary.comparison))
+        self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
         for writer in self._writers.values():
             writer.close()
 
@@ -70,27 +72,15 @@ class Recorder:
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
         self._run.write_environment(environment)
-        changes = {"changed": changed} if (changed := what_changed(before, environment)) else {}
-        self.on_event("start", {"step": start.step, **changes})
+        self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
 
 
 def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
     """Every new task of the step, with its provenance and what the solver made of it."""
     verdicts = verdicts_by_task(report.round)
     for task in report.round.new_tasks:
-        yield {
-            "step": report.step,
-            "id": task.id,
-            "kind": task.kind,
-            "program": task.program,
-            "inputs": task.inputs,
-            "outputs": task.outputs,
-            "message": task.message,
-            "shape": task.shape,
-            "parents": task.parents,
-            "author": task.author,
-            **in_numbers(verdicts[task.id]),
-        }
+        record = to_record(replace(task, step=report.step))
+        yield {"step": report.step, **record, **in_numbers(verdicts[task.id])}
 
 
 def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:

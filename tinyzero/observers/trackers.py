@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tinyzero.config import TrackersConfig
 from tinyzero.errors import ConfigError
+from tinyzero.runs.events import Event
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
 
@@ -41,7 +42,7 @@ class TrackerObserver:
             with _Surviving(self):
                 self._tracker.log(dict(report.metrics), report.step)
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
+    def on_event(self, event: Event) -> None:
         """Events stay in events.jsonl."""
 
     def on_end(self, summary: RunSummary) -> None:

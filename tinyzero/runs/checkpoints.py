@@ -4,7 +4,6 @@ A checkpoint is written aside, synced and renamed. progress.json holds the step,
 of every file, so that a damaged checkpoint is recognised before any of it is loaded.
 """
 
-import hashlib
 import json
 import logging
 import shutil
@@ -13,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tinyzero.errors import CheckpointError
-from tinyzero.runs.durable import explaining_failures, sync_tree
+from tinyzero.runs.durable import explaining_failures, fingerprints, sync_tree
+from tinyzero.runs.events import CheckpointDamaged
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.records import append_event
 
@@ -80,7 +80,7 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
     folder, damages = _newest_intact(run_folder)
     for damaged, damage in damages.items():
         logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
-        append_event(run_folder.events, "checkpoint_damaged", {"checkpoint": damaged, "damage": damage})
+        append_event(run_folder.events, CheckpointDamaged(checkpoint=damaged, damage=damage))
     if folder is None:
         return 0
     for name, part in parts.items():
@@ -109,7 +109,7 @@ def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
             shutil.rmtree(leftover)
         shutil.copytree(target, aside)
         change(aside)
-        content["files"] = _fingerprints(aside)
+        content["files"] = fingerprints(aside, without=(_PROGRESS,))
         (aside / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         sync_tree(aside)
         _put_in_place(aside, target)
@@ -181,26 +181,16 @@ def _fill(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
     for name, part in parts.items():
         (folder / name).mkdir()
         part.save(folder / name)
-    content = {"step": step, "files": _fingerprints(folder)}
+    content = {"step": step, "files": fingerprints(folder, without=(_PROGRESS,))}
     (folder / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     sync_tree(folder)
-
-
-def _fingerprints(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / _PROGRESS)
-    return {path.relative_to(folder).as_posix(): _fingerprint(path) for path in files}
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def find_damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint, None where nothing is."""
     try:
         expected = _read_progress(folder)["files"]
-        found = _fingerprints(folder)
+        found = fingerprints(folder, without=(_PROGRESS,))
     except (OSError, ValueError, KeyError) as error:
         return f"{_PROGRESS}: {error}"
     return next(

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from operator import gt, lt
 from statistics import fmean
-from typing import Any, Final
+from typing import Final
 
 from tinyzero.config import WatchConfig
+from tinyzero.runs.events import AlarmBegan, AlarmOver
 from tinyzero.runs.lines import Step
-
-ALARM_OVER: Final = "alarm_over"
-"""The event that ends an alarm; `alarm` in it is the alarm's name, which is the name of its first event."""
 
 Metrics = Mapping[str, float]
 _LARGEST = 1e15  # what a resumed run finds in its log: no larger numbers, no infinity, no NaN
@@ -179,13 +177,14 @@ class Turn:
     figure: float
     threshold: float
 
-    @property
-    def event(self) -> tuple[str, dict[str, Any]]:
-        """Its name, and what it says; one that begins carries advice."""
-        numbers = {"value": round(self.figure, 4), "threshold": self.threshold}
+    def event(self, step: int) -> AlarmBegan | AlarmOver:
+        """As it is told after `step` steps."""
+        name, value = self.rule.name, round(self.figure, 4)
         if self.has_begun:
-            return self.rule.name, {**numbers, "advice": self.rule.advice}
-        return ALARM_OVER, {"alarm": self.rule.name, **numbers}
+            return AlarmBegan(
+                step=step, alarm=name, value=value, threshold=self.threshold, advice=self.rule.advice
+            )
+        return AlarmOver(step=step, alarm=name, value=value, threshold=self.threshold)
 
 
 class CollapseWatch:

@@ -1,10 +1,11 @@
 """Writing files so that a kill or a power cut leaves the old state or the new one, never half of each."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fingerprints(folder: Path, *, without: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Path in the folder -> bytes and SHA-256 of every file, but for those `without`."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: _fingerprint(files[name]) for name in sorted(files) if name not in without}
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 @contextmanager

@@ -5,10 +5,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from statistics import fmean, median
-from typing import Any, Final
+from typing import Final
 
-from tinyzero.runs.collapse import ALARM_OVER
-from tinyzero.runs.lines import Event, Step, finite
+from tinyzero.runs.events import (
+    AlarmBegan,
+    AlarmOver,
+    Ended,
+    Event,
+    Measured,
+    Measuring,
+    Paused,
+    Prepared,
+    Preparing,
+    Resumed,
+    Started,
+)
+from tinyzero.runs.lines import Step
 from tinyzero.runs.state import RunState
 
 FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
@@ -55,11 +67,11 @@ class Spell:
         over_at: the step with which it was over, or was raised anew; None while it lasts.
     """
 
-    begin: Event
+    begin: AlarmBegan
     over_at: int | None = None
 
 
-_TURNS = ("start", "end", "paused", "resumed", "measuring", "measured", "seeding", "seeded")
+_TURNS = (Started, Ended, Paused, Resumed, Measuring, Measured, Preparing, Prepared)
 """Events after which a run does something else."""
 
 
@@ -105,10 +117,9 @@ def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
 def _points(state: RunState, metric: str) -> tuple[Point, ...]:
     """A metric over the steps; what was measured before the first one stands in the events alone."""
     base = [
-        (0, value)
+        (0, event.metrics[metric])
         for event in state.events
-        if event.name == "measured" and event.step == 0
-        if (value := finite(event.detail.get(metric))) is not None
+        if isinstance(event, Measured) and event.step == 0 and metric in event.metrics
     ]
     return (*base[:1], *points_of(state.steps, metric))
 
@@ -225,10 +236,9 @@ def left_s(state: RunState) -> float | None:
 def _minutes_left_s(state: RunState) -> float | None:
     """Seconds until `run.max_minutes` are over, as of the newest step; None where there is no such limit."""
     minutes = state.knob("run", "max_minutes")
-    starts = [event.time for event in state.events if event.name == "start"]
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not starts:
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or state.started_at is None:
         return None
-    return max(0.0, minutes * 60 - max(0.0, state.last_step_at - starts[-1]))
+    return max(0.0, minutes * 60 - max(0.0, state.last_step_at - state.started_at))
 
 
 def best(state: RunState, metric: str, choose: Callable[[Iterable[float]], float] = max) -> float | None:
@@ -240,27 +250,27 @@ def best_heldout(state: RunState) -> float | None:
     return best(state, "heldout/mean/sampled")
 
 
-def alarms(state: RunState) -> list[Event]:
+def alarms(state: RunState) -> list[AlarmBegan]:
     """What is wrong now, the newest first: alarms that are not over, nor switched off since."""
     on = [spell.begin for spell in alarm_spells(state) if spell.over_at is None]
-    asked = [event for event in on if state.knob("watch", event.name, default=0) is not None]
-    return sorted(asked, key=lambda event: event.step, reverse=True)
+    watched = [event for event in on if state.knob("watch", event.alarm, default=0) is not None]
+    return sorted(watched, key=lambda event: event.step, reverse=True)
 
 
 def alarm_spells(state: RunState) -> list[Spell]:
-    """Every alarm of the run, in order: an event that carries advice begins one, `alarm_over` ends it."""
+    """Every alarm of the run, in order."""
     spells: list[Spell] = []
     for event in _that_held(state.events):
-        if event.advice:
-            spells = [*_closed(spells, event.name, event.step), Spell(begin=event)]
-        elif event.name == ALARM_OVER:
-            spells = _closed(spells, event.detail.get("alarm"), event.step)
+        if isinstance(event, AlarmBegan):
+            spells = [*_closed(spells, event.alarm, event.step), Spell(begin=event)]
+        elif isinstance(event, AlarmOver):
+            spells = _closed(spells, event.alarm, event.step)
     return spells
 
 
-def _closed(spells: Sequence[Spell], name: object, step: int) -> list[Spell]:
+def _closed(spells: Sequence[Spell], alarm: str, step: int) -> list[Spell]:
     return [
-        replace(spell, over_at=step) if spell.begin.name == name and spell.over_at is None else spell
+        replace(spell, over_at=step) if spell.begin.alarm == alarm and spell.over_at is None else spell
         for spell in spells
     ]
 
@@ -271,28 +281,40 @@ def _that_held(events: Sequence[Event]) -> list[Event]:
     for event in reversed(events):
         if event.step <= resumed_at:
             held.append(event)
-        if event.name == "start":
+        if isinstance(event, Started):
             resumed_at = min(resumed_at, event.step)
     return held[::-1]
 
 
 def phase_of_life(state: RunState) -> str:
     """What the run does: loading, seeding, training, measuring, paused; or how it ended."""
-    names = [event.name for event in state.events if event.name in _TURNS]
-    last = names[-1] if names else ""
-    if last == "end":
+    last = _last_turn(state)
+    if isinstance(last, Ended):
         return "finished" if state.step >= state.max_steps > 0 else "stopped"
     if not state.is_running:
-        return "interrupted" if names else "never started"
-    if last in ("paused", "measuring", "seeding"):
-        return last
-    return "training" if names else "loading"
+        return "interrupted" if last else "never started"
+    if isinstance(last, Paused | Measuring | Preparing):
+        return last.name
+    return "training" if last else "loading"
 
 
-def preparing_in_words(game: object, detail: Mapping[str, Any]) -> str:
-    """What a run is waiting for before it plays a step."""
-    counts = f"{detail.get('tasks')} of {detail.get('wanted')}"
-    return f"writing questions: {counts}" if game == "r-zero" else f"filling the pool: {counts} tasks"
+def waiting_in_words(state: RunState) -> str:
+    """What a run is doing before it plays on; empty where it plays, or a person holds it."""
+    last = _last_turn(state) if state.is_running else None
+    if isinstance(last, Measuring):
+        return f"measuring on held-out tasks, as of step {last.step}"
+    return preparing_in_words(last) if isinstance(last, Preparing) else ""
+
+
+def preparing_in_words(event: Preparing) -> str:
+    counts = f"{event.done} of {event.total}"
+    return (
+        f"writing questions: {counts}" if event.what == "questions" else f"filling the pool: {counts} tasks"
+    )
+
+
+def _last_turn(state: RunState) -> Event | None:
+    return next((event for event in reversed(state.events) if isinstance(event, _TURNS)), None)
 
 
 def _mean_of(steps: Sequence[Step], metric: str) -> float:

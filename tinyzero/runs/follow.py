@@ -36,7 +36,7 @@ class Follower:
         """The run as of now; the very same object where nothing has changed."""
         looks = {name: tail.read() for name, tail in self._tails.items()}
         if any(is_void for _, is_void in looks.values()):
-            self._state = replace(self._state, steps=(), samples=(), tasks={}, events=())
+            self._state = replace(self._state, steps=(), samples=(), tasks={}, events=(), started_at=None)
             self._tails = self._open()
             looks = {name: tail.read() for name, tail in self._tails.items()}
         news = News(**{name: records for name, (records, _) in looks.items()})

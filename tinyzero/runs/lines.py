@@ -5,7 +5,7 @@ Lines come from outside: whatever is not of the expected type is left out, and n
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tinyzero.comparison import Comparison, Row
@@ -29,7 +29,8 @@ class Sample:
     Attributes:
         status: of the verdict ("correct", ...), or the funnel stage that a proposal failed; "task" for one
             that became a task.
-        answer: the whole answer, prefill included. read: what was read from it, empty where nothing was.
+        prefill: the beginning of the answer, which the model was given. answer: all of it, prefill included.
+        read: what was read from the answer, empty where nothing was.
         detail: why, in a few words.
     """
 
@@ -38,6 +39,7 @@ class Sample:
     kind: str
     task_id: str
     prompt: str
+    prefill: str
     answer: str
     status: str
     read: str
@@ -82,21 +84,6 @@ class TaskRecord:
         return self.message if self.program else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of events.jsonl. `time`: seconds since 1970."""
-
-    name: str
-    time: float
-    step: int
-    detail: Record
-
-    @property
-    def advice(self) -> str:
-        """What to do about it; an event that has advice is an alarm."""
-        return _text(self.detail.get("advice"))
-
-
 def steps_of(records: Iterable[Record]) -> list[Step]:
     return [
         Step(
@@ -120,29 +107,27 @@ def tasks_of(records: Iterable[Record]) -> list[TaskRecord]:
     return [_task(record) for record in records if isinstance(record.get("id"), str)]
 
 
-def events_of(records: Iterable[Record]) -> list[Event]:
-    return [
-        Event(
-            name=_text(record.get("event")),
-            time=finite(record.get("time")) or 0.0,
-            step=whole(record.get("step")),
-            detail={key: value for key, value in record.items() if key not in ("event", "time", "step")},
-        )
-        for record in records
-    ]
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """What evaluation.json holds."""
+    return {
+        "set": comparison.set_name,
+        "attempts": comparison.attempts,
+        "step": comparison.step,
+        "rows": [asdict(row) for row in comparison.rows],
+    }
 
 
 def comparison_of(record: Record) -> Comparison | None:
     """The before/after table, None where it holds nothing that can be shown."""
-    rows = record.get("rows")
-    found = [row for item in rows if (row := _row(item))] if isinstance(rows, list) else []
-    if not found:
+    items = record.get("rows")
+    rows = [row for item in items if (row := _row(item))] if isinstance(items, list) else []
+    if not rows:
         return None
     return Comparison(
-        set_name=_text(record.get("set")),
+        set_name=text(record.get("set")),
         attempts=whole(record.get("attempts")),
         step=whole(record.get("step")),
-        rows=tuple(found),
+        rows=tuple(rows),
     )
 
 
@@ -153,8 +138,8 @@ def _row(item: object) -> Row | None:
     if any(number is None for number in numbers.values()):
         return None
     return Row(
-        name=_text(item.get("name")),
-        decoding=_text(item.get("decoding")),
+        name=text(item.get("name")),
+        decoding=text(item.get("decoding")),
         tasks=whole(item.get("tasks")),
         **{name: number or 0.0 for name, number in numbers.items()},
     )
@@ -164,17 +149,18 @@ def _sample(record: Record) -> Sample:
     verdict, rejection = _mapping(record.get("verdict")), _mapping(record.get("rejection"))
     return Sample(
         step=whole(record.get("step")),
-        role=_text(record.get("role")),
-        kind=_text(record.get("kind")),
-        task_id=_text(record.get("task_id")),
-        prompt=_text(record.get("prompt")),
-        answer=_text(record.get("prefill")) + _text(record.get("completion")),
-        status=_text(verdict.get("status")) or _text(rejection.get("stage")) or "task",
-        read=_text(verdict.get("answer")),
-        detail=_text(verdict.get("detail")) or _text(rejection.get("detail")),
+        role=text(record.get("role")),
+        kind=text(record.get("kind")),
+        task_id=text(record.get("task_id")),
+        prompt=text(record.get("prompt")),
+        prefill=text(record.get("prefill")),
+        answer=text(record.get("prefill")) + text(record.get("completion")),
+        status=text(verdict.get("status")) or text(rejection.get("stage")) or "task",
+        read=text(verdict.get("answer")),
+        detail=text(verdict.get("detail")) or text(rejection.get("detail")),
         tokens=whole(record.get("tokens")),
         reward=finite(record.get("reward")),
-        terms=_numbers(record.get("reward_terms")),
+        terms=numbers(record.get("reward_terms")),
         advantage=finite(record.get("advantage")),
     )
 
@@ -182,18 +168,18 @@ def _sample(record: Record) -> Sample:
 def _task(record: Record) -> TaskRecord:
     return TaskRecord(
         step=whole(record.get("step")),
-        id=_text(record.get("id")),
-        kind=_text(record.get("kind")),
-        program=_text(record.get("program")),
-        inputs=_texts(record.get("inputs")),
-        outputs=_texts(record.get("outputs")),
-        message=_text(record.get("message")),
-        shape=_text(record.get("shape")),
-        parents=_texts(record.get("parents")),
+        id=text(record.get("id")),
+        kind=text(record.get("kind")),
+        program=text(record.get("program")),
+        inputs=texts(record.get("inputs")),
+        outputs=texts(record.get("outputs")),
+        message=text(record.get("message")),
+        shape=text(record.get("shape")),
+        parents=texts(record.get("parents")),
         attempts=whole(record.get("attempts")),
         solve_rate=finite(record.get("solve_rate")),
-        author=_text(record.get("author")),
-        verdicts=_numbers(record.get("verdicts")),
+        author=text(record.get("author")),
+        verdicts=numbers(record.get("verdicts")),
     )
 
 
@@ -212,17 +198,17 @@ def whole(value: object) -> int:
     return int(finite(value) or 0)
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(map(_text, value)) if isinstance(value, list | tuple) else ()
+def texts(value: object) -> tuple[str, ...]:
+    return tuple(map(text, value)) if isinstance(value, list | tuple) else ()
 
 
 def _mapping(value: object) -> Record:
     return value if isinstance(value, Mapping) else {}
 
 
-def _numbers(value: object) -> dict[str, float]:
+def numbers(value: object) -> dict[str, float]:
     return {name: number for name, item in _mapping(value).items() if (number := finite(item)) is not None}

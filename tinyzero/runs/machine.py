@@ -1,19 +1,17 @@
 """How busy this machine is, as a view shows it. A machine that does not say is no error."""
 
-import os
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
+from tinyzero.planning.nvidia import ask, first_card, has_nvidia_driver
+
 _GIB = 2**30
 _MIB_PER_GIB = 1024
-_QUERY = "name,utilization.gpu,memory.used,memory.total,temperature.gpu,power.draw"
+_FIELDS = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
 _GPU_EVERY_S = 5.0  # asking is a process of its own, some 30 ms
-_DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
+_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +42,7 @@ class UsageProbe:
     def __init__(self, gpu: str = "0", *, has_gpu: bool | None = None) -> None:
         """`gpu`: index or UUID of the card to ask about, as nvidia-smi takes it."""
         self._gpu = gpu
-        self._has_gpu = _has_nvidia() if has_gpu is None else has_gpu
+        self._has_gpu = has_nvidia_driver() if has_gpu is None else has_gpu
         self._asked_at = -_GPU_EVERY_S
         self._gpu_usage: GpuUsage | None = None
         psutil.cpu_percent()  # means since this call
@@ -61,14 +59,14 @@ class UsageProbe:
     def _look_at_gpu(self) -> GpuUsage | None:
         if time.monotonic() - self._asked_at >= _GPU_EVERY_S:
             self._asked_at = time.monotonic()
-            self._gpu_usage = parse_gpu(_ask_nvidia(self._gpu))
+            self._gpu_usage = parse_gpu(ask(_FIELDS, gpu=self._gpu, timeout_s=_TIMEOUT_S))
         return self._gpu_usage
 
 
 def parse_gpu(answer: str) -> GpuUsage | None:
     """From nvidia-smi's line of values; `[N/A]` and the like are None."""
-    cells = [cell.strip() for cell in answer.partition("\n")[0].split(",")]
-    if len(cells) != len(_QUERY.split(",")):
+    cells = first_card(answer, len(_FIELDS))
+    if cells is None:
         return None
     percent, used, total, celsius, watts = map(_number, cells[1:])
     return GpuUsage(
@@ -79,21 +77,6 @@ def parse_gpu(answer: str) -> GpuUsage | None:
         celsius=celsius,
         watts=watts,
     )
-
-
-def _ask_nvidia(gpu: str) -> str:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
-    command = [program, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits", "-i", gpu]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=3, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _has_nvidia() -> bool:
-    return any(Path(driver).exists() for driver in _DRIVERS) and os.name == "posix"
 
 
 def _number(cell: str) -> float | None:

@@ -3,14 +3,14 @@
 Observers live above the trainer; this is the floor that both can see.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tinyzero.comparison import Comparison
 from tinyzero.config import Config
+from tinyzero.runs.events import Event
 from tinyzero.types import StepReport
 
 
@@ -68,8 +68,8 @@ class Observer(Protocol):
         """After each step."""
         ...
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        """Something that happened besides: a checkpoint, a measurement that begins (`measuring`) or ended."""
+    def on_event(self, event: Event) -> None:
+        """Something that happened besides: a checkpoint, a measurement that begins or ended."""
         ...
 
     def on_end(self, summary: RunSummary) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyzero.runs.durable import explaining_failures
+from tinyzero.runs.events import Event, details_of
 
 
 class RecordWriter:
@@ -43,10 +44,15 @@ def to_json(record: Mapping[str, Any]) -> str:
     return json.dumps(_finite(record), allow_nan=False)
 
 
-def append_event(path: Path, name: str, detail: Mapping[str, Any]) -> None:
+def event_record(event: Event) -> dict[str, Any]:
+    """The line of an event that happens now."""
+    return {"event": event.name, "time": time.time(), **details_of(event)}
+
+
+def append_event(path: Path, event: Event) -> None:
     """Add one line to an events.jsonl that may have no open writer."""
     with closing(RecordWriter(path)) as writer:
-        writer.append({"event": name, "time": time.time(), **detail})
+        writer.append(event_record(event))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinyzero.comparison import Comparison
+from tinyzero.runs.events import Ended, Event, events_of, start_times
 from tinyzero.runs.lines import (
-    Event,
     Record,
     Sample,
     Step,
     TaskRecord,
-    events_of,
     samples_of,
     steps_of,
     tasks_of,
@@ -30,6 +29,7 @@ class RunState:
     Attributes:
         config, environment: as the files of these names have them.
         steps: in order, without gaps of our making. samples, tasks, events: oldest first.
+        started_at: when the newest process began to train, seconds since 1970; None where none did.
         last_step_at: when the newest step was written, seconds since 1970; 0 where there is none.
         is_running: a process is training it on this machine.
     """
@@ -43,6 +43,7 @@ class RunState:
     tasks: Mapping[str, TaskRecord] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     comparison: Comparison | None = None
+    started_at: float | None = None
     last_step_at: float = 0.0
     is_running: bool = False
 
@@ -84,7 +85,9 @@ class RunState:
             self,
             steps=tuple(item for item in self.steps if item.number <= step),
             samples=tuple(sample for sample in self.samples if sample.step <= step),
-            events=tuple(event for event in self.events if event.step <= step and event.name != "end"),
+            events=tuple(
+                event for event in self.events if event.step <= step and not isinstance(event, Ended)
+            ),
             comparison=self.comparison if step >= self.step else None,
         )
 
@@ -117,4 +120,5 @@ def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
         samples=samples,
         tasks=tasks,
         events=(*state.events, *events_of(news.events)),
+        started_at=max(start_times(news.events), default=state.started_at),
     )

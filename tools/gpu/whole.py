@@ -20,6 +20,7 @@ from tinyzero.learning.scoring import score_completions
 from tinyzero.planning.settling import settle
 from tinyzero.policy.policy import Policy
 from tinyzero.runs.environment import describe_environment
+from tinyzero.runs.events import Event, Measured
 from tinyzero.runs.folder import RunFolder
 from tinyzero.runs.observer import RunStart, RunSummary
 from tinyzero.sampling.builtin import BuiltinSampler
@@ -137,7 +138,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self._steps: list[Mapping[str, float]] = []
-        self._measured: list[Mapping[str, Any]] = []
+        self._measured: list[Mapping[str, float]] = []
 
     def on_start(self, start: RunStart) -> None:
         pass
@@ -145,9 +146,9 @@ class Watcher:
     def on_step(self, report: StepReport) -> None:
         self._steps.append(report.metrics)
 
-    def on_event(self, name: str, detail: Mapping[str, Any]) -> None:
-        if name == "measured":
-            self._measured.append(detail)
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Measured):
+            self._measured.append(event.metrics)
 
     def on_end(self, summary: RunSummary) -> None:
         pass

@@ -122,7 +122,7 @@ def _alarms(state: RunState) -> str:
     if not spells:
         return '<section class="calm"><p>No alarm was raised.</p></section>'
     items = (
-        f"<li><b>{words(spell.begin.name)}</b> {_when(spell)}: {words(spell.begin.advice)}</li>"
+        f"<li><b>{words(spell.begin.alarm)}</b> {_when(spell)}: {words(spell.begin.advice)}</li>"
         for spell in spells
     )
     return f'<section class="alarms"><h3>Alarms</h3><ul>{"".join(items)}</ul></section>'
@@ -146,7 +146,7 @@ def _before_and_after(comparison: Comparison | None) -> str:
             f"{row.after:.3f}",
             f"{row.difference:+.3f}",
             f"{row.low:+.3f} to {row.high:+.3f}",
-            "" if row.low > 0 or row.high < 0 else "not distinguishable from noise",
+            "" if row.is_beyond_noise else "not distinguishable from noise",
         )
         for row in comparison.rows
     ]

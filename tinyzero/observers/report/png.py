@@ -1,6 +1,7 @@
-"""Curves as a PNG file, for a README; needs matplotlib (`pip install 'tinyzero[report]'`)."""
+"""Curves as a PNG file, for a README or a model card; needs matplotlib (`pip install 'tinyzero[report]'`)."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ from tinyzero.runs.figures import Chart, trailing_means
 _COLUMNS, _WIDTH_IN, _HEIGHT_IN, _DPI = 2, 5.0, 2.8, 150
 
 
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
 def write_png(charts: Sequence[Chart], target: Path) -> None:
-    """All charts in one picture, two a row. Raises ConfigError where there is no matplotlib, or no chart."""
+    """All charts in one picture, two a row; the same bytes for the same charts.
+
+    Raises:
+        ConfigError: there is no matplotlib, or no chart.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -24,7 +34,7 @@ def write_png(charts: Sequence[Chart], target: Path) -> None:
     figure = Figure(figsize=(_COLUMNS * _WIDTH_IN, rows * _HEIGHT_IN), layout="constrained")
     for place, chart in enumerate(charts):
         _draw(figure.add_subplot(rows, _COLUMNS, place + 1), chart)
-    figure.savefig(target, dpi=_DPI, format="png")
+    figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
 
 
 def _draw(axes: Any, chart: Chart) -> None:  # noqa: ANN401  matplotlib's axes
