@@ -9,7 +9,7 @@ import sys
 
 from training import train
 
-from tinyzero.rewards.bonuses import BONUSES, Proposed
+from tinyzero.games.absolute_zero.bonuses import BONUSES, Proposed
 from tinyzero.tasks.similarity import skeleton
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tinyzero.config import load_config
 from tinyzero.execution import Executor
-from tinyzero.games.absolute_zero import AbsoluteZero
+from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.tasks import KINDS
 from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest, Task
 

@@ -4,12 +4,12 @@ from datetime import date
 from pathlib import Path
 
 from tinyzero.assembly import assemble
-from tinyzero.cli.hardware import look
 from tinyzero.config import load_config
-from tinyzero.observers.plain import PlainObserver
-from tinyzero.observers.recorder import Recorder
-from tinyzero.planning.settling import settle
-from tinyzero.runs.folder import RunFolder
+from tinyzero.machine.hardware import look
+from tinyzero.machine.settling import settle
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.recorder import Recorder
+from tinyzero.watch.plain import PlainObserver
 
 
 def train(*settings: str) -> RunFolder:

@@ -95,9 +95,9 @@ def make_run(
 
     from tinyzero.config import load_config
     from tinyzero.policy.loading import load_policy
-    from tinyzero.runs import checkpoints
-    from tinyzero.runs.folder import RunFolder
-    from tinyzero.runs.records import RecordWriter
+    from tinyzero.run import checkpoints
+    from tinyzero.run.folder import RunFolder
+    from tinyzero.run.records import RecordWriter
 
     config = defaults(
         **load_config("nano-cpu").model_dump()
@@ -137,7 +137,7 @@ def nano_original(tmp_path_factory):
 @pytest.fixture
 def nano_run(nano_original, tmp_path):
     """A run of nano that a test may change."""
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.run.folder import RunFolder
 
     return RunFolder(Path(shutil.copytree(nano_original.path, tmp_path / "runs" / nano_original.name)))
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tinyzero.runs.state import News, RunState, fold
+from tinyzero.watch.state import News, RunState, fold
 
 KINDS = ("deduction", "abduction", "induction")
 CONFIG = {

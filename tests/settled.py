@@ -1,8 +1,8 @@
 """Settled configurations, as everything below the command line gets them."""
 
 from tinyzero.config import Config, load_config
-from tinyzero.planning.machine import Gpu, Machine
-from tinyzero.planning.settling import settle
+from tinyzero.machine.hardware import Gpu, Machine
+from tinyzero.machine.settling import settle
 
 CPU = Machine(memory_gib=16)
 CARD = Machine(memory_gib=64, gpu=Gpu(name="a card", memory_gib=23.5), has_driver=True)

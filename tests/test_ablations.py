@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tinyzero.config import Config
-from tinyzero.runs import checkpoints
-from tinyzero.runs.folder import RunFolder
+from tinyzero.run import checkpoints
+from tinyzero.run.folder import RunFolder
 
 TOOLS = Path(__file__).parents[1] / "tools"
 

@@ -36,7 +36,7 @@ def test_a_dry_run_goes_through_every_section(tmp_path):
 
 
 def test_what_a_report_shows_is_what_the_doctor_asks_for(monkeypatch):
-    from tinyzero.cli.evidence import CLAIMS, never_run
+    from tinyzero.machine.evidence import CLAIMS, never_run
 
     monkeypatch.syspath_prepend(str(TOOL.parent))
     import gpu_check

@@ -14,10 +14,10 @@ from settled import settled
 import tinyzero
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config
+from tinyzero.games.absolute_zero.bonuses import BONUSES
 from tinyzero.games.choice import ALL_KINDS
-from tinyzero.rewards.bonuses import BONUSES
-from tinyzero.runs.collapse import RULES
-from tinyzero.runs.folder import RunFolder
+from tinyzero.run.alarms import RULES
+from tinyzero.run.folder import RunFolder
 from tinyzero.types import Role
 
 DOCS = Path(__file__).parents[1] / "docs"

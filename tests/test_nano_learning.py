@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rollouts import rollout_of
 
-from tinyzero.comparison import Comparison, Row
 from tinyzero.config import Config, load_config
-from tinyzero.runs.folder import RunFolder
+from tinyzero.evaluation.comparison import Comparison, Row
+from tinyzero.run.folder import RunFolder
 from tinyzero.types import Prompt, Role, Round
 
 TOOLS = Path(__file__).parents[1] / "tools"

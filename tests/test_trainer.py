@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tinyzero.comparison import Comparison
 from tinyzero.config import Config
-from tinyzero.runs.collapse import RULES
-from tinyzero.runs.control import Request, ask, take
-from tinyzero.runs.events import Checkpointed, Paused, Preparing
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.observer import StopReason
+from tinyzero.evaluation.comparison import Comparison
+from tinyzero.run.alarms import RULES
+from tinyzero.run.control import Request, ask, take
+from tinyzero.run.events import Checkpointed, Paused, Preparing
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.observer import StopReason
 from tinyzero.trainer import Trainer
 from tinyzero.types import Preparation, Round
 

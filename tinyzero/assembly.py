@@ -6,13 +6,13 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from tinyzero.config import Settled
-from tinyzero.equivalence.comparer import AnswerComparer
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.evaluation.probe import HeldOutProbe
 from tinyzero.execution import Executor
 from tinyzero.games.choice import ALL_KINDS, choose_game
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.observer import Observer
+from tinyzero.games.r_zero.equivalence.comparer import AnswerComparer
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.observer import Observer
 from tinyzero.sampling.choice import MakeSampler, choose_sampler
 from tinyzero.trainer import Trainer
 from tinyzero.types import Resident, Role, Sampler

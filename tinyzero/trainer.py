@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from tinyzero.comparison import Comparison
 from tinyzero.config import Config
+from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
-from tinyzero.runs import checkpoints, control, records
-from tinyzero.runs.checkpoints import Stateful
-from tinyzero.runs.collapse import CollapseWatch, Turn
-from tinyzero.runs.control import Request
-from tinyzero.runs.durable import explaining_failures
-from tinyzero.runs.events import (
+from tinyzero.run import checkpoints, control, records
+from tinyzero.run.alarms import CollapseWatch, Turn
+from tinyzero.run.checkpoints import Stateful
+from tinyzero.run.control import Request
+from tinyzero.run.durable import explaining_failures
+from tinyzero.run.events import (
     Checkpointed,
     Event,
     Measured,
@@ -28,9 +28,9 @@ from tinyzero.runs.events import (
     Preparing,
     Resumed,
 )
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.lines import steps_of
-from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import steps_of
+from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import Preparation, Rollout, Round, StepReport
 
 _POLL_EVERY_S = 0.1  # while paused, for the request to resume

@@ -197,7 +197,7 @@ class Runner(Protocol):
 
 
 class Comparer(Protocol):
-    """Says which short answers mean the same; `tinyzero.equivalence.AnswerComparer` is the real one."""
+    """Says which short answers mean the same: `tinyzero.games.r_zero.equivalence.comparer.AnswerComparer`."""
 
     def same(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """One verdict per pair."""

@@ -144,7 +144,7 @@ def _import_unsloth_first() -> None:
     """It rewrites transformers, trl and peft, and only what it comes before."""
     import torch
 
-    from tinyzero.cli.hardware import has_unsloth
+    from tinyzero.machine.hardware import has_unsloth
     from tinyzero.policy.imports import import_stack
 
     if torch.cuda.is_available() and has_unsloth():

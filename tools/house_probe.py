@@ -42,10 +42,10 @@ def knobs() -> list[str]:
 def step(folder: Path) -> list[str]:
     """Modules of `trainer.step()`; leaves a run that can be exported."""
     from tinyzero.assembly import assemble
-    from tinyzero.cli.hardware import look
     from tinyzero.config import load_config
-    from tinyzero.planning.settling import settle
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.machine.hardware import look
+    from tinyzero.machine.settling import settle
+    from tinyzero.run.folder import RunFolder
 
     overrides = [*_SMALL, "run.max_steps=1", f"run.output={folder}"]
     config = settle(load_config("nano-cpu", overrides), look())

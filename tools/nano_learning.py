@@ -17,9 +17,9 @@ from learning.arms import ARMS, LEARNING
 from learning.report import write_report
 from learning.runs import RUNS, SEEDS, open_trainer, run_all, train
 
-from tinyzero.comparison import Comparison
-from tinyzero.observers.comparison import comparison_lines
+from tinyzero.evaluation.comparison import Comparison
 from tinyzero.trainer import Trainer
+from tinyzero.watch.comparison import comparison_lines
 
 CHECK_STEPS = 20
 """A check is the beginning of a whole run, so that the curves of whole runs say how often it errs."""

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from tinyzero.cli.bench import bench
 from tinyzero.cli.doctor import doctor
-from tinyzero.cli.evidence import never_run
-from tinyzero.cli.inspection import Sandbox
-from tinyzero.cli.kernels import Trial
+from tinyzero.machine.evidence import never_run
+from tinyzero.machine.inspection import Sandbox
+from tinyzero.machine.kernels import Trial
 
 ITEM = {
     "name": "one", "kind": "benign", "code": "def f(x): return x", "input": "1", "expect": "ok", "also": [],
@@ -101,7 +101,7 @@ def test_the_report_fits_a_small_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_something_broken_is_exit_code_1_and_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinyzero.cli import inspection
+    from tinyzero.machine import inspection
 
     monkeypatch.setattr(inspection, "ask_sandbox", lambda: Sandbox(error="no processes"))
     code, output = run(doctor)

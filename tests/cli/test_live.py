@@ -15,7 +15,7 @@ from made import sample, task, write_run
 from terminals import Seat
 
 from tinyzero.cli.screen import Screen
-from tinyzero.runs.records import read
+from tinyzero.run.records import read
 
 SCRIPT = Path(__file__).with_name("scripted.py")
 TRAIN = [sys.executable, str(SCRIPT), "train", "--preset", "nano-cpu", "--name", "x"]
@@ -98,7 +98,7 @@ def test_closing_the_view_goes_on_in_plain_lines(sit):
 
 
 def test_a_view_that_dies_does_not_end_the_training(sit, tmp_path):
-    broken = "import tinyzero.observers.drawer as drawer; drawer.render = None; "
+    broken = "import tinyzero.watch.drawer as drawer; drawer.render = None; "
     arguments = [*TRAIN[1:], "--max-steps", "8"]
     run = f"import runpy, sys; sys.argv = {arguments!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
     seat = sit([sys.executable, "-c", broken + run], STEP_S="0.2")

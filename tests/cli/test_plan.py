@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from tinyzero.cli import run
-from tinyzero.cli.forecast import Target, forecast
-from tinyzero.cli.hardware import machine_of_card
 from tinyzero.cli.plan_table import as_table
 from tinyzero.config import find_presets, load_config
-from tinyzero.planning.cards import Card
+from tinyzero.machine.cards import Card
+from tinyzero.machine.forecast import Target, forecast
+from tinyzero.machine.hardware import machine_of_card
 
 
 @pytest.fixture(autouse=True)

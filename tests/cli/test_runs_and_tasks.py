@@ -9,12 +9,12 @@ from made import KINDS, metrics, sample, task, write_run
 
 from tinyzero.cli import run
 from tinyzero.config import load_config
-from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.pool.pool import IMPORTS, Pool
-from tinyzero.runs import checkpoints
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.records import read
+from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.run import checkpoints
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.records import read
 from tinyzero.tasks import KINDS as REAL_KINDS
+from tinyzero.tasks.pool.pool import IMPORTS, Pool
 
 HOSTILE = "\x1b[2J[red]x\x07"
 TASKS = [

@@ -18,8 +18,8 @@ from settled import settled
 import tinyzero.assembly
 from tinyzero.cli import run
 from tinyzero.config import load_config
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.records import read
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.records import read
 
 SCRIPT = Path(__file__).with_name("scripted.py")
 

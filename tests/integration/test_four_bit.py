@@ -15,9 +15,9 @@ from settled import learner_section, model_section
 from transformers import AutoModelForCausalLM
 
 from tinyzero.config import PolicyConfig, SamplingConfig, resolve_base
-from tinyzero.hub.adapters import read_adapter
-from tinyzero.hub.merge import merge
-from tinyzero.hub.weights import weight_files
+from tinyzero.export.adapters import read_adapter
+from tinyzero.export.merge import merge
+from tinyzero.export.weights import weight_files
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.loading import load_policy
 from tinyzero.sampling.builtin import BuiltinSampler

@@ -13,7 +13,7 @@ from settled import settled
 
 import tinyzero
 from tinyzero.assembly import assemble
-from tinyzero.runs.folder import RunFolder
+from tinyzero.run.folder import RunFolder
 
 NANO_SET = Path(tinyzero.__file__).parent / "nano" / "heldout.jsonl"
 SMALL = [

@@ -6,10 +6,10 @@ import pytest
 from forced import ForcedSampler, r_zero_config, script
 
 from tinyzero.assembly import assemble
-from tinyzero.observers.recorder import Recorder
-from tinyzero.runs.events import Preparing
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.records import read
+from tinyzero.run.events import Preparing
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.recorder import Recorder
+from tinyzero.run.records import read
 
 
 def play(config, run, *, steps):

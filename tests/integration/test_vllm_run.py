@@ -15,7 +15,7 @@ from tinyzero.config import resolve_base
 from tinyzero.errors import SamplerBroken
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.policy.loading import load_policy
-from tinyzero.runs.folder import RunFolder
+from tinyzero.run.folder import RunFolder
 from tinyzero.sampling.choice import over_engine
 from tinyzero.types import Prompt, Role, SamplingRequest
 

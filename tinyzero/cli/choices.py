@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.run.folder import RunFolder
     from tinyzero.types import Role
 
 RunName = Annotated[str, typer.Argument(help="The run's folder, or its name in `runs`.", metavar="RUN")]
@@ -39,7 +39,7 @@ DtypeOption = Annotated[
 
 def open_run(name: str) -> "RunFolder":
     """A run by its path, or by its name in `runs`. Raises CheckpointError."""
-    from tinyzero.runs.folder import find_run
+    from tinyzero.run.folder import find_run
 
     return find_run(name, Path("runs"))
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tinyzero.cli.checkup import Check
-    from tinyzero.cli.inspection import Cuda
     from tinyzero.execution.attack import AttackReport
+    from tinyzero.machine.checkup import Check
+    from tinyzero.machine.inspection import Cuda
 
 _UNPROVEN = "Never run on a GPU, as far as the reports of this version say (docs/gpu.md):"
 
@@ -79,9 +79,9 @@ def _attack_table(report: "AttackReport") -> str:
 
 
 def _look(*, json: bool) -> None:
-    from tinyzero.cli.checkup import Status
-    from tinyzero.cli.evidence import never_run
     from tinyzero.cli.screen import printable, waiting
+    from tinyzero.machine.checkup import Status
+    from tinyzero.machine.evidence import never_run
 
     with waiting("looking at this machine"):
         checks, unproven = _checks(), never_run()
@@ -98,14 +98,14 @@ def _look(*, json: bool) -> None:
 
 def _checks() -> "list[Check]":
     """Everything there is to say, about this machine and the preset that it would train."""
-    from tinyzero.cli.checkup import check_all
-    from tinyzero.cli.hardware import choose_preset, memory_here_gib
-    from tinyzero.cli.inspection import inspect
     from tinyzero.config import load_config
-    from tinyzero.planning.disk import disk_plan
-    from tinyzero.planning.machine import Gpu, Machine
-    from tinyzero.planning.settling import settle
-    from tinyzero.planning.shapes import shape_of
+    from tinyzero.machine.checkup import check_all
+    from tinyzero.machine.disk import disk_plan
+    from tinyzero.machine.hardware import Gpu, Machine, memory_here_gib
+    from tinyzero.machine.inspection import inspect
+    from tinyzero.machine.settling import settle
+    from tinyzero.machine.shapes import shape_of
+    from tinyzero.machine.suitability import choose_preset
 
     seen = inspect()
     cuda = seen.cuda
@@ -131,7 +131,7 @@ def _kernel_faults(cuda: "Cuda") -> list[str]:
         return ["torch does not import"]
     import torch
 
-    from tinyzero.cli.kernels import try_kernels
+    from tinyzero.machine.kernels import try_kernels
 
     dtype = torch.float32
     if cuda.card:
@@ -144,8 +144,8 @@ def _kernel_faults(cuda: "Cuda") -> list[str]:
 
 def _head_fault(cuda: "Cuda") -> str:
     """Why trl's fused LM head would not work here; "" where it does, or where the packages are at fault."""
-    from tinyzero.cli.inspection import installed_version
     from tinyzero.errors import HardwareError
+    from tinyzero.machine.inspection import installed_version
 
     version = installed_version("trl")
     if cuda.torch is None or version is None:
@@ -163,7 +163,7 @@ def _head_fault(cuda: "Cuda") -> str:
 
 def _report(checks: "Sequence[Check]", unproven: Mapping[str, str], width: int) -> str:
     """A line for each check, its remedy under it, and what nobody can promise; the last line sums up."""
-    from tinyzero.cli.checkup import Status
+    from tinyzero.machine.checkup import Status
 
     lines = []
     for check in checks:

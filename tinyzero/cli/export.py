@@ -22,8 +22,8 @@ from tinyzero.cli.choices import (
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
-    from tinyzero.hub.export import Exported
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.export.folders import Exported
+    from tinyzero.run.folder import RunFolder
 
 
 def export(
@@ -78,11 +78,11 @@ def take_home(
     reuse: bool = False,
 ) -> "list[Exported]":
     """Export what was asked for; `reuse` takes an earlier export that is still as it was written."""
-    from tinyzero.hub.export import Exported, Request, export
+    from tinyzero.export.folders import Exported, Request, export
 
     _refuse_meaningless(what, role, merge_base, dtype)
     if what == "tasks":
-        from tinyzero.hub.dataset import export_tasks
+        from tinyzero.export.dataset import export_tasks
 
         folder, base, is_new = export_tasks(run, output, reuse=reuse)
         warning = base.licence.warning

@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from tinyzero.cli.hardware import choose_preset, describe_numbers, why_not
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Settled, load_config, locate, override, parse_overrides
 from tinyzero.errors import ConfigError, HardwareError
-from tinyzero.games.absolute_zero import choose_kinds
-from tinyzero.observers.recorder import Recorder
-from tinyzero.observers.trackers import trackers
-from tinyzero.planning.machine import Machine
-from tinyzero.planning.settling import settle
-from tinyzero.rewards.bonuses import BONUSES, choose_bonuses
-from tinyzero.runs import checkpoints, figures
-from tinyzero.runs.events import Event, Measured, Measuring, Prepared, Preparing
-from tinyzero.runs.folder import RunFolder, find_run
-from tinyzero.runs.observer import Observer, RunStart, RunSummary, StopReason
+from tinyzero.games.absolute_zero.bonuses import BONUSES, choose_bonuses
+from tinyzero.games.absolute_zero.game import choose_kinds
+from tinyzero.machine.hardware import Machine
+from tinyzero.machine.settling import settle
+from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
+from tinyzero.run import checkpoints
+from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
+from tinyzero.run.folder import RunFolder, find_run
+from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
+from tinyzero.run.recorder import Recorder
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
+from tinyzero.watch import figures
+from tinyzero.watch.trackers import trackers
 
 # What a resumed run may be told anew; anything else would make it another run.
 _RESUMABLE = (

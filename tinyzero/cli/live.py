@@ -8,18 +8,18 @@ from dataclasses import replace
 
 from tinyzero.cli.screen import Screen
 from tinyzero.cli.terminal import Terminal, color_system, needs_ascii
-from tinyzero.observers.drawer import Drawer
-from tinyzero.observers.keys import COMMON_HELP, LEGEND_HELP, press
-from tinyzero.observers.painter import Painter
-from tinyzero.observers.plain import PlainObserver
-from tinyzero.observers.view import View
-from tinyzero.runs.control import Request, ask, is_asked, take
-from tinyzero.runs.events import Event
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.follow import Follower
-from tinyzero.runs.machine import UsageProbe
-from tinyzero.runs.observer import RunStart, RunSummary
+from tinyzero.machine.usage import UsageProbe
+from tinyzero.run.control import Request, ask, is_asked, take
+from tinyzero.run.events import Event
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.observer import RunStart, RunSummary
 from tinyzero.types import StepReport
+from tinyzero.watch.drawer import Drawer
+from tinyzero.watch.follow import Follower
+from tinyzero.watch.keys import COMMON_HELP, LEGEND_HELP, press
+from tinyzero.watch.painter import Painter
+from tinyzero.watch.plain import PlainObserver
+from tinyzero.watch.view import View
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from tinyzero.execution.values import (
     same,
 )
 from tinyzero.games.choice import ALL_KINDS
+from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.error_prediction import ErrorPrediction, end_of
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.programs import BadProgram, tidy
-from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Execution, Job, Runner, Task, Verdict
 
 EXAMPLES = (

@@ -8,8 +8,8 @@ import typer
 from tinyzero.cli.presets import complete_preset
 
 if TYPE_CHECKING:
-    from tinyzero.cli.forecast import Target
     from tinyzero.config import Config
+    from tinyzero.machine.forecast import Target
 
 
 def plan(
@@ -32,10 +32,10 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
-    from tinyzero.cli.forecast import forecast
     from tinyzero.cli.plan_table import as_json, as_table
     from tinyzero.cli.screen import printable
     from tinyzero.config import load_config, locate
+    from tinyzero.machine.forecast import forecast
 
     chosen = preset or _preset_for(gpu)
     config = load_config(chosen, settings or [])
@@ -45,9 +45,9 @@ def plan(
 
 def _preset_for(gpu: str | None) -> str:
     """What `train` would choose on a machine with this card, or with this machine's."""
-    from tinyzero.cli.hardware import card_here, choose_preset, machine_of_card, memory_here_gib
-    from tinyzero.planning.cards import find_card
-    from tinyzero.planning.machine import Machine
+    from tinyzero.machine.cards import find_card
+    from tinyzero.machine.hardware import Machine, card_here, machine_of_card, memory_here_gib
+    from tinyzero.machine.suitability import choose_preset
 
     card = find_card(gpu) if gpu else card_here()
     return choose_preset(machine_of_card(card) if card else Machine(memory_gib=memory_here_gib()))
@@ -55,11 +55,11 @@ def _preset_for(gpu: str | None) -> str:
 
 def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     """Where the run would be: the card that is asked for, this machine's, the preset's, or main memory."""
-    from tinyzero.cli.forecast import Target
-    from tinyzero.cli.hardware import card_here, card_of_preset, machine_of_card, memory_here_gib
     from tinyzero.errors import ConfigError
-    from tinyzero.planning.cards import find_card
-    from tinyzero.planning.machine import Machine
+    from tinyzero.machine.cards import find_card
+    from tinyzero.machine.forecast import Target
+    from tinyzero.machine.hardware import Machine, card_here, machine_of_card, memory_here_gib
+    from tinyzero.machine.suitability import card_of_preset
 
     hardware = config.hardware
     if hardware.device == "cpu" and gpu is not None:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from tinyzero.cli.forecast import Forecast, Target
-from tinyzero.planning import timing
-from tinyzero.planning.memory import (
+from tinyzero.machine import timing
+from tinyzero.machine.forecast import Forecast, Target
+from tinyzero.machine.memory import (
     FRAGMENTATION,
     number_bytes,
     offloaded_gib,
 )
-from tinyzero.planning.workload import FILLED_SHARE, VALID_SHARE, Workload, workload
+from tinyzero.machine.workload import FILLED_SHARE, VALID_SHARE, Workload, workload
 
 _WIDTH = 80
 

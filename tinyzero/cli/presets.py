@@ -76,7 +76,7 @@ def hardware_in_words(hardware: "HardwareConfig") -> str:
 
 def _card_gib(hardware: "HardwareConfig") -> float:
     """Memory of the card that a preset names; 0 where it names none."""
-    from tinyzero.cli.hardware import card_of_preset
+    from tinyzero.machine.suitability import card_of_preset
 
     card = card_of_preset(hardware)
     return 0.0 if card is None else card.memory_gib
@@ -100,12 +100,12 @@ def _rows() -> list[dict[str, Any]]:
 
 def _planned(config: "Config") -> dict[str, float | None]:
     """The peak of its memory, and the time of its step on the card that it names; None where not known."""
-    from tinyzero.cli.hardware import card_of_preset, machine_of_card, memory_here_gib
-    from tinyzero.planning.machine import Machine
-    from tinyzero.planning.memory import plan
-    from tinyzero.planning.settling import settle
-    from tinyzero.planning.shapes import shape_of
-    from tinyzero.planning.timing import step_time
+    from tinyzero.machine.hardware import Machine, machine_of_card, memory_here_gib
+    from tinyzero.machine.memory import plan
+    from tinyzero.machine.settling import settle
+    from tinyzero.machine.shapes import shape_of
+    from tinyzero.machine.suitability import card_of_preset
+    from tinyzero.machine.timing import step_time
 
     shape, card = shape_of(config.model.base), card_of_preset(config.hardware)
     if shape is None:

@@ -53,11 +53,11 @@ def prompts(name: str | None, *, as_json: bool) -> str:
 
 def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", "Prompt"]]:
     """For each kind that is played, one prompt to the proposer and one to the solver."""
-    from tinyzero.games.absolute_zero import choose_kinds
-    from tinyzero.pool.pool import Pool
+    from tinyzero.games.absolute_zero.game import choose_kinds
+    from tinyzero.games.r_zero.question import QUESTION, example_question
     from tinyzero.tasks import KINDS
-    from tinyzero.tasks.examples import example_question, example_tasks
-    from tinyzero.tasks.question import QUESTION
+    from tinyzero.tasks.examples import example_tasks
+    from tinyzero.tasks.pool.pool import Pool
     from tinyzero.types import Role
 
     style = config.prompts.style

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinyzero.cli.screen import Screen
-    from tinyzero.hub.plan import PushPlan
+    from tinyzero.export.hub.plan import PushPlan
 
 
 def push(
@@ -42,8 +42,8 @@ def push(
 ) -> None:
     """Export, and send the folder to the Hub in one commit. The token: HF_TOKEN, or `hf auth login`."""
     from tinyzero.cli.screen import Screen
-    from tinyzero.hub.plan import check_names, preview
-    from tinyzero.hub.push import find_token
+    from tinyzero.export.hub.plan import check_names, preview
+    from tinyzero.export.hub.push import find_token
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
@@ -90,8 +90,8 @@ def _one_role(adapters: str, role: RoleName | None, what: What) -> RoleName | No
 
 
 def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str) -> "PushPlan":
-    from tinyzero.hub.licence import licence_of
-    from tinyzero.hub.plan import make_plan
+    from tinyzero.export.hub.plan import make_plan
+    from tinyzero.export.licence import licence_of
 
     return make_plan(
         folder,
@@ -104,7 +104,7 @@ def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str
 
 
 def _send(plan: "PushPlan", screen: "Screen") -> None:
-    from tinyzero.hub.push import make_pusher
+    from tinyzero.export.hub.push import make_pusher
 
     if not sys.stderr.isatty():
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]

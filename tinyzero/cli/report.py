@@ -20,12 +20,12 @@ def report(
     ] = None,
 ) -> None:
     """Write a page that needs nothing else: curves, funnel, alarms, before and after, tasks, settings."""
-    from tinyzero.observers.report.page import report as page
-    from tinyzero.observers.report.png import write_png
-    from tinyzero.runs import figures
-    from tinyzero.runs.durable import explaining_failures
-    from tinyzero.runs.folder import find_run
-    from tinyzero.runs.follow import state_of
+    from tinyzero.run.durable import explaining_failures
+    from tinyzero.run.folder import find_run
+    from tinyzero.watch import figures
+    from tinyzero.watch.follow import state_of
+    from tinyzero.watch.report.page import report as page
+    from tinyzero.watch.report.png import write_png
 
     folders = [find_run(run, output.expanduser()) for run in runs]
     with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):

@@ -10,7 +10,7 @@ import typer
 from tinyzero.cli.screen import printable, waiting
 
 if TYPE_CHECKING:
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.run.folder import RunFolder
 
 _COLUMNS = ("name", "preset", "model", "steps", "accuracy", "held-out", "state", "age")
 
@@ -20,7 +20,7 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List the runs: how far they came, their best held-out accuracy, and what they are doing now."""
-    from tinyzero.runs.folder import runs_in
+    from tinyzero.run.folder import runs_in
 
     with waiting(f"reading the runs in {output}"):
         rows = [_row(run) for run in runs_in(output.expanduser())]
@@ -34,8 +34,8 @@ def runs(
 
 
 def _row(run: "RunFolder") -> dict[str, Any]:
-    from tinyzero.runs import figures
-    from tinyzero.runs.follow import age_s, state_of
+    from tinyzero.watch import figures
+    from tinyzero.watch.follow import age_s, state_of
 
     state = state_of(run, logs=("metrics", "events"))
     return {
@@ -63,7 +63,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    from tinyzero.observers.view import duration
+    from tinyzero.watch.view import duration
 
     alarms = f", {len(row['alarms'])} alarm(s)" if row["alarms"] else ""
     texts = (

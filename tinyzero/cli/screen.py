@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from tinyzero.observers.text import printable
+from tinyzero.watch.text import printable
 
 _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25

@@ -13,9 +13,10 @@ from itertools import count, cycle, islice
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from tinyzero.cli.hardware import choose_preset, look
 from tinyzero.config import Settled, load_config, resolve_base
-from tinyzero.planning.settling import settle
+from tinyzero.machine.hardware import look
+from tinyzero.machine.settling import settle
+from tinyzero.machine.suitability import choose_preset
 from tinyzero.types import (
     Answer,
     AttemptRollout,

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
     from tinyzero.config import Config
     from tinyzero.policy.policy import Policy
-    from tinyzero.runs.folder import RunFolder
+    from tinyzero.run.folder import RunFolder
     from tinyzero.sampling.builtin import BuiltinSampler
     from tinyzero.types import Role
 
@@ -64,7 +64,7 @@ def open_talk(
         CheckpointError: no such checkpoint. ModelLoadError: the base model. ConfigError: a value cannot be.
     """
     from tinyzero.errors import ConfigError
-    from tinyzero.runs.trained import choose_snapshot, load_trained
+    from tinyzero.run.trained import choose_snapshot, load_trained
     from tinyzero.sampling.builtin import BuiltinSampler
     from tinyzero.types import Role
 

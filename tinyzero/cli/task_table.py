@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from tinyzero.errors import ConfigError
-from tinyzero.observers.text import inert, one_line
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.lines import TaskRecord, tasks_of
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import TaskRecord, tasks_of
+from tinyzero.watch.text import inert, one_line
 
 _ANCESTORS = 12
 
@@ -131,8 +131,8 @@ def as_json(task: TaskRecord) -> dict[str, Any]:
 def _program(program: str, *, color: bool) -> str:
     if not color:
         return inert(program)
-    from tinyzero.observers.painter import Painter
-    from tinyzero.observers.samples import highlighted
+    from tinyzero.watch.painter import Painter
+    from tinyzero.watch.samples import highlighted
 
     text = highlighted(program, is_ascii=False)
     lines = Painter().lines(text, 100, len(program.splitlines()) + len(program) // 90 + 1)

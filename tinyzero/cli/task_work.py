@@ -8,20 +8,20 @@ from pathlib import Path
 from tinyzero.cli.screen import waiting
 from tinyzero.cli.task_table import as_json
 from tinyzero.errors import ConfigError
-from tinyzero.runs import checkpoints
-from tinyzero.runs.durable import explaining_failures
-from tinyzero.runs.events import Imported
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.follow import state_of
-from tinyzero.runs.lines import TaskRecord
-from tinyzero.runs.records import RecordWriter, append_event, truncate_after
+from tinyzero.run import checkpoints
+from tinyzero.run.durable import explaining_failures
+from tinyzero.run.events import Imported
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import TaskRecord
+from tinyzero.run.records import RecordWriter, append_event, truncate_after
 from tinyzero.tasks.records import to_record
 from tinyzero.types import Rejection, Task
+from tinyzero.watch.follow import state_of
 
 
 def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
     """What is different now for each task, under the run's own limits; empty where nothing is."""
-    from tinyzero.runs.verification import difference
+    from tinyzero.run.verification import difference
 
     outcomes = _outcomes(run, records, step=0)
     return [difference(record, outcome) for record, outcome in zip(records, outcomes, strict=True)]
@@ -52,7 +52,7 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
 
     They join the pool when the run is resumed. Raises CheckpointError while the run is being trained.
     """
-    from tinyzero.pool.pool import add_imports
+    from tinyzero.tasks.pool.pool import add_imports
 
     if run.config().selfplay.game == "r-zero":
         raise ConfigError(f"{run.path} is a run of R-Zero, which has no pool to import into")
@@ -86,7 +86,7 @@ def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int)
 
 def _outcomes(run: RunFolder, records: Sequence[TaskRecord], *, step: int) -> list[Task | Rejection]:
     from tinyzero.execution import Executor
-    from tinyzero.runs.verification import verify_again
+    from tinyzero.run.verification import verify_again
     from tinyzero.tasks import KINDS
 
     config = run.config()

@@ -10,8 +10,8 @@ import typer
 from tinyzero.cli.screen import waiting
 
 if TYPE_CHECKING:
-    from tinyzero.runs.folder import RunFolder
-    from tinyzero.runs.lines import TaskRecord
+    from tinyzero.run.folder import RunFolder
+    from tinyzero.run.lines import TaskRecord
 
 _SHOWN = 40
 
@@ -54,9 +54,9 @@ def tasks(
 ) -> None:
     """List the tasks of a run, newest first; with a TASK, show it, its origin and its verification."""
     from tinyzero.cli import task_table, task_work
-    from tinyzero.runs.folder import find_run
-    from tinyzero.runs.follow import state_of
-    from tinyzero.runs.records import read as read_records
+    from tinyzero.run.folder import find_run
+    from tinyzero.run.records import read as read_records
+    from tinyzero.watch.follow import state_of
 
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
@@ -88,7 +88,7 @@ def tasks(
 def _verify(folder: "RunFolder", chosen: "list[TaskRecord]", *, as_json: bool) -> None:
     """A line for each task; exits 1 where one is no longer what was recorded."""
     from tinyzero.cli import task_work
-    from tinyzero.observers.text import one_line
+    from tinyzero.watch.text import one_line
 
     differences = task_work.verify(folder, chosen)
     for record, difference in zip(chosen, differences, strict=True):

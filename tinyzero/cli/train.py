@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tinyzero.cli.launch import Job
     from tinyzero.cli.live import LiveView
     from tinyzero.cli.screen import Screen
-    from tinyzero.observers.json import JsonObserver
-    from tinyzero.observers.plain import PlainObserver
-    from tinyzero.planning.machine import Machine
+    from tinyzero.machine.hardware import Machine
+    from tinyzero.watch.json import JsonObserver
+    from tinyzero.watch.plain import PlainObserver
 
 
 Ui = Literal["auto", "live", "plain", "json"]
@@ -70,8 +70,8 @@ def train(
 ) -> None:
     """Let a model improve itself: propose tasks, verify them by running programs, solve them, learn."""
     from tinyzero.cli import launch
-    from tinyzero.cli.hardware import look
     from tinyzero.cli.screen import Screen
+    from tinyzero.machine.hardware import look
 
     overrides = [
         *(settings or []),
@@ -130,8 +130,8 @@ def _why_this_preset(job: "Job", machine: "Machine") -> str:
 
 def _describe(job: "Job", machine: "Machine") -> str:
     """The settled configuration, a TOML file that `--preset` takes, under what it needs."""
-    from tinyzero.cli.hardware import describe_fit, why_not
     from tinyzero.config import to_toml
+    from tinyzero.machine.suitability import describe_fit, why_not
 
     fit = why_not(job.preset, job.config, machine) or describe_fit(job.config, machine)
     return f"# {job.preset}: {fit}\n{to_toml(job.config)}".rstrip()
@@ -140,8 +140,8 @@ def _describe(job: "Job", machine: "Machine") -> str:
 def _view(ui: Ui, screen: "Screen", *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
     from tinyzero.cli.terminal import can_be_live, is_terminal
     from tinyzero.errors import ConfigError
-    from tinyzero.observers.json import JsonObserver
-    from tinyzero.observers.plain import PlainObserver
+    from tinyzero.watch.json import JsonObserver
+    from tinyzero.watch.plain import PlainObserver
 
     if ui == "json":
         return JsonObserver(screen.line)

@@ -16,10 +16,10 @@ import typer
 from tinyzero.cli.screen import waiting
 
 if TYPE_CHECKING:
-    from tinyzero.observers.replay import Replay
-    from tinyzero.observers.view import View
-    from tinyzero.runs.folder import RunFolder
-    from tinyzero.runs.state import RunState
+    from tinyzero.run.folder import RunFolder
+    from tinyzero.watch.replay import Replay
+    from tinyzero.watch.state import RunState
+    from tinyzero.watch.view import View
 
 _SHARE = 0.1  # of one core, at most; what is drawn is not in this process
 _FRAME_S = 0.05
@@ -47,8 +47,8 @@ def watch(
 ) -> None:
     """Look at a run as `train` shows it; changes nothing, and may be started and left at any time."""
     from tinyzero.cli.terminal import can_be_live, color_system, needs_ascii
-    from tinyzero.observers.view import View
-    from tinyzero.runs.folder import find_run
+    from tinyzero.run.folder import find_run
+    from tinyzero.watch.view import View
 
     folder = find_run(run, output.expanduser())
     colors = color_system(os.environ)
@@ -70,10 +70,10 @@ def watch(
 def _print_frame(
     folder: "RunFolder", view: "View", colors: str | None, size: str | None, svg: Path | None
 ) -> None:
-    from tinyzero.observers.painter import Painter
-    from tinyzero.observers.picture import as_svg, as_text
-    from tinyzero.runs.durable import explaining_failures
-    from tinyzero.runs.follow import Follower
+    from tinyzero.run.durable import explaining_failures
+    from tinyzero.watch.follow import Follower
+    from tinyzero.watch.painter import Painter
+    from tinyzero.watch.picture import as_svg, as_text
 
     width, height = _size(size, is_file=svg is not None)
     state = Follower(folder).look()
@@ -111,11 +111,11 @@ class _Watch:
 
     def __init__(self, folder: "RunFolder", view: "View", colors: str | None, speed: float | None) -> None:
         from tinyzero.cli.terminal import Terminal
-        from tinyzero.observers.drawer import Drawer
-        from tinyzero.observers.painter import Painter
-        from tinyzero.observers.replay import Replay
-        from tinyzero.runs.follow import Follower, state_of
-        from tinyzero.runs.machine import UsageProbe
+        from tinyzero.machine.usage import UsageProbe
+        from tinyzero.watch.drawer import Drawer
+        from tinyzero.watch.follow import Follower, state_of
+        from tinyzero.watch.painter import Painter
+        from tinyzero.watch.replay import Replay
 
         self._terminal = Terminal()
         self._replay: Replay | None = None if speed is None else Replay(state_of(folder), speed)
@@ -143,7 +143,7 @@ class _Watch:
             self._terminal.leave()
 
     def _on_key(self, key: str) -> None:
-        from tinyzero.observers.keys import press
+        from tinyzero.watch.keys import press
 
         view = self._drawer.view
         if view.help or key in ("h", "?"):
@@ -156,7 +156,7 @@ class _Watch:
         self._drawer.choose(self._with_keys(view))
 
     def _help(self) -> tuple[str, ...]:
-        from tinyzero.observers.keys import COMMON_HELP, LEGEND_HELP
+        from tinyzero.watch.keys import COMMON_HELP, LEGEND_HELP
 
         leave = "q         leave; the run is not touched"
         return (*(_REPLAY_HELP if self._replay else ()), *COMMON_HELP, leave, "", *LEGEND_HELP)

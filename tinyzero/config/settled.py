@@ -1,6 +1,6 @@
 """The settled configuration: no knob says auto any more. Everything below the command line gets this one.
 
-`tinyzero.planning.settle` makes it, once, when a run is started; the run's config.json keeps it.
+`tinyzero.machine.settle` makes it, once, when a run is started; the run's config.json keeps it.
 """
 
 from typing import Annotated

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from tinyzero.comparison import MEAN, Comparison, Rates, Row, compare
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError
+from tinyzero.evaluation.comparison import MEAN, Comparison, Rates, Row, compare
 from tinyzero.evaluation.heldout import HeldOutSet
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers

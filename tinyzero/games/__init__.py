@@ -1,1 +1,1 @@
-"""Games: what one round of a method is."""
+"""Games: what one step of a method is; a folder for each."""

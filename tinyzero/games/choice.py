@@ -1,11 +1,11 @@
 """Which game is played, and with which kinds of task."""
 
 from tinyzero.config import Config
-from tinyzero.games.absolute_zero import AbsoluteZero
-from tinyzero.games.r_zero import RZero
+from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.games.r_zero.game import RZero
+from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.base import Kind
-from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Comparer, Runner, Sampler
 
 ALL_KINDS: dict[str, Kind] = {**KINDS, QUESTION.name: QUESTION}

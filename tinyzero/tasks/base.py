@@ -32,7 +32,7 @@ class Check(Generic[Decision]):
 
 
 class TaskSource(Protocol):
-    """Where references come from; `tinyzero.pool.Pool` is the real one."""
+    """Where references come from; `tinyzero.tasks.pool.Pool` is the real one."""
 
     def references(self, kind: str, count: int, rng: Random) -> list[Task]:
         """At most `count` different tasks of a kind."""

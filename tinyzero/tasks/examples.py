@@ -1,10 +1,8 @@
 """Verified tasks to show prompts with; a test sends each through the funnel. No run starts from them."""
 
-from dataclasses import replace
 from typing import Any
 
 from tinyzero.tasks.funnel import make_task
-from tinyzero.tasks.question import QUESTION
 from tinyzero.types import Proposal, Task
 
 _LONG_WORDS = """\
@@ -75,18 +73,6 @@ _PAIRS = {
     "'mississippi'": "i4",
     "'Anna'": "n3",
 }
-
-
-_QUESTION = (
-    "Two dice are thrown until their sum is 7 or 8. What is the probability that it is 8? Give a fraction in "
-    "lowest terms."
-)
-
-
-def example_question() -> Task:
-    """A question with its answer."""
-    proposal = Proposal(kind=QUESTION.name, program="", inputs=(), message=_QUESTION)
-    return replace(QUESTION.verify(proposal, step=0), outputs=("5/11",))
 
 
 def example_tasks() -> list[Task]:

@@ -53,8 +53,8 @@ def memory(setup: Setup) -> dict[str, Any]:
 
 def planned(config: Settled) -> dict[str, float]:
     """What the memory plan says; its runtime is what the card holds beside torch's tensors."""
-    from tinyzero.planning.memory import plan
-    from tinyzero.planning.shapes import shape_of
+    from tinyzero.machine.memory import plan
+    from tinyzero.machine.shapes import shape_of
 
     shape = shape_of(config.model.base)
     if shape is None:

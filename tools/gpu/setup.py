@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from tinyzero.cli.hardware import look
 from tinyzero.config import Settled, load_config, resolve_base
-from tinyzero.planning.settling import settle
+from tinyzero.machine.hardware import look
+from tinyzero.machine.settling import settle
 from tinyzero.policy.loading import load_policy
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Prompt, Role, SamplingRequest
@@ -81,7 +81,9 @@ def make_model(setup: Setup) -> Path:
 
     if setup.model_folder.exists():
         return setup.model_folder
-    shape: dict[str, Any] = json.loads((files("tinyzero") / "model_shapes.json").read_text(encoding="utf-8"))
+    shape: dict[str, Any] = json.loads(
+        (files("tinyzero") / "machine" / "model_shapes.json").read_text(encoding="utf-8")
+    )
     nano = Path(resolve_base("nano"))
     vocabulary = json.loads((nano / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     chosen = {**_TOY, "vocab_size": vocabulary} if setup.is_small else shape[SHAPE]

@@ -12,17 +12,17 @@ import torch
 
 from gpu.setup import Failed, Setup, load, request
 from tinyzero.assembly import assemble
-from tinyzero.cli.hardware import look
 from tinyzero.cli.speed import as_rollouts, mixed_advantages
 from tinyzero.config import load_config
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
-from tinyzero.planning.settling import settle
+from tinyzero.machine.hardware import look
+from tinyzero.machine.settling import settle
 from tinyzero.policy.policy import Policy
-from tinyzero.runs.environment import describe_environment
-from tinyzero.runs.events import Event, Measured
-from tinyzero.runs.folder import RunFolder
-from tinyzero.runs.observer import RunStart, RunSummary
+from tinyzero.run.environment import describe_environment
+from tinyzero.run.events import Event, Measured
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.observer import RunStart, RunSummary
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler
 from tinyzero.types import Completion, StepReport

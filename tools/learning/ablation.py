@@ -9,12 +9,12 @@ from typing import Any
 from learning.arms import Question
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
-from tinyzero.comparison import bootstrap_interval
 from tinyzero.config import resolve_base
+from tinyzero.evaluation.comparison import bootstrap_interval
 from tinyzero.evaluation.heldout import read_set
-from tinyzero.runs import checkpoints
-from tinyzero.runs.folder import RunFolder, runs_in
-from tinyzero.runs.records import read
+from tinyzero.run import checkpoints
+from tinyzero.run.folder import RunFolder, runs_in
+from tinyzero.run.records import read
 from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tinyzero.runs.folder import RunFolder, runs_in
-from tinyzero.runs.records import read
+from tinyzero.run.folder import RunFolder, runs_in
+from tinyzero.run.records import read
 
 DOCS = Path(__file__).parents[2] / "docs"
 LAST_STEPS = 20

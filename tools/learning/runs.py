@@ -11,16 +11,16 @@ from pathlib import Path
 from random import Random
 
 from learning.arms import ARMS
-from tinyzero import advantages
 from tinyzero.assembly import assemble
-from tinyzero.cli.hardware import look
 from tinyzero.config import Config, load_config
-from tinyzero.observers.plain import PlainObserver
-from tinyzero.observers.recorder import Recorder
-from tinyzero.planning.settling import settle
-from tinyzero.runs.folder import RunFolder, is_run
+from tinyzero.games import advantages
+from tinyzero.machine.hardware import look
+from tinyzero.machine.settling import settle
+from tinyzero.run.folder import RunFolder, is_run
+from tinyzero.run.recorder import Recorder
 from tinyzero.trainer import Game, Trainer
 from tinyzero.types import Preparation, Role, Rollout, Round
+from tinyzero.watch.plain import PlainObserver
 
 PROBE_EVERY = 20
 RUNS = Path("runs/nano-learning")

@@ -1,0 +1,77 @@
+"""Before against after: differences and intervals worked out by hand or by another road."""
+
+from random import Random
+from statistics import NormalDist, fmean, stdev
+
+import pytest
+
+from tinyzero.evaluation.comparison import Comparison, Row, bootstrap_interval, compare
+
+
+def rows_of(groups, before, after):
+    return {row.name: row for row in compare(groups, before, after, "sampled")}
+
+
+def test_rows_hold_means_per_group_and_the_mean_counts_groups_alike():
+    before = {"a": 0.0, "b": 0.5, "c": 1.0}
+    after = {"a": 0.5, "b": 1.0, "c": 0.5}
+    rows = rows_of({"deduction": ["a", "b"], "abduction": ["c"]}, before, after)
+    assert list(rows) == ["deduction", "abduction", "mean"]
+    assert (rows["deduction"].before, rows["deduction"].after, rows["deduction"].tasks) == (0.25, 0.75, 2)
+    assert (rows["abduction"].before, rows["abduction"].after) == (1.0, 0.5)
+    # (0.25 + 1) / 2 and (0.75 + 0.5) / 2: not the mean over tasks, which is 0.5 before.
+    assert (rows["mean"].before, rows["mean"].after, rows["mean"].tasks) == (0.625, 0.625, 3)
+    assert rows["mean"].difference == 0.0
+
+
+def test_a_lone_group_is_its_own_mean():
+    rows = rows_of({"deduction": ["a"]}, {"a": 0.0}, {"a": 1.0})
+    assert list(rows) == ["deduction"]
+    comparison = Comparison(set_name="x", attempts=1, step=1, rows=tuple(rows.values()))
+    assert comparison.overall("sampled") is rows["deduction"]
+
+
+def test_equal_differences_have_an_interval_without_width():
+    row = rows_of({"deduction": ["a", "b"]}, {"a": 0.1, "b": 0.6}, {"a": 0.3, "b": 0.8})["deduction"]
+    assert (row.low, row.high) == pytest.approx((0.2, 0.2))
+    assert row.is_beyond_noise
+
+
+def test_the_interval_is_that_of_the_normal_approximation_where_there_are_many_tasks():
+    rng = Random(0)
+    groups = [[rng.gauss(0.1, 0.3) for _ in range(400)], [rng.gauss(-0.1, 0.5) for _ in range(300)]]
+    centre = fmean(map(fmean, groups))
+    error = sum((stdev(values) ** 2 / len(values)) for values in groups) ** 0.5 / 2
+    half = NormalDist().inv_cdf(0.975) * error
+    low, high = bootstrap_interval(groups)
+    assert low == pytest.approx(centre - half, abs=0.05 * half)
+    assert high == pytest.approx(centre + half, abs=0.05 * half)
+
+
+def test_the_interval_is_paired_so_tasks_of_different_difficulty_do_not_widen_it():
+    before = {str(index): index / 100 for index in range(80)}
+    after = {name: rate + 0.1 for name, rate in before.items()}
+    row = rows_of({"deduction": list(before)}, before, after)["deduction"]
+    assert row.high - row.low < 1e-9
+
+
+def test_95_of_100_intervals_hold_the_truth():
+    rng = Random(1)
+    hits = 0
+    for seed in range(400):
+        low, high = bootstrap_interval([[rng.gauss(0.0, 1.0) for _ in range(60)]], seed=seed)
+        hits += low <= 0.0 <= high
+    assert 0.91 <= hits / 400 <= 0.98  # 0.945 for the percentile interval at 60 values, standard error 0.011
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_beyond"), [(-0.1, 0.2, False), (0.01, 0.2, True), (-0.2, -0.01, True)]
+)
+def test_noise_is_an_interval_that_holds_zero(low, high, is_beyond):
+    row = Row(name="x", decoding="greedy", tasks=1, before=0, after=0, difference=0, low=low, high=high)
+    assert row.is_beyond_noise is is_beyond
+
+
+def test_a_row_that_is_not_there_is_an_error():
+    with pytest.raises(KeyError, match="abduction, greedy"):
+        Comparison(set_name="x", attempts=1, step=1, rows=()).row("abduction", "greedy")

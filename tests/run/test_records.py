@@ -1,0 +1,133 @@
+"""Append-only logs: whole lines only, whatever a kill leaves behind."""
+
+import json
+import math
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyzero.errors import CheckpointError
+from tinyzero.run.records import RecordWriter, read, truncate_after
+
+
+def write(path, records):
+    with closing(RecordWriter(path)) as writer:
+        for record in records:
+            writer.append(record)
+
+
+def test_a_line_can_be_read_as_soon_as_append_returns(tmp_path):
+    writer = RecordWriter(tmp_path / "log.jsonl")
+    writer.append({"step": 1, "text": "a\nb\u2028c\x00"})
+    assert list(read(tmp_path / "log.jsonl")) == [{"step": 1, "text": "a\nb\u2028c\x00"}]
+    assert (tmp_path / "log.jsonl").read_bytes().count(b"\n") == 1
+    writer.close()
+
+
+def test_half_a_surrogate_pair_of_a_model_survives(tmp_path):
+    write(tmp_path / "log.jsonl", [{"text": "\ud83d"}])
+    assert list(read(tmp_path / "log.jsonl")) == [{"text": "\ud83d"}]
+
+
+def test_numbers_that_json_cannot_say_become_null(tmp_path):
+    write(tmp_path / "log.jsonl", [{"a": math.nan, "b": [math.inf, 1.5], "c": {"d": -math.inf}}])
+    assert list(read(tmp_path / "log.jsonl")) == [{"a": None, "b": [None, 1.5], "c": {"d": None}}]
+
+
+@given(cut=st.integers(0, 200))
+def test_a_log_cut_anywhere_reads_as_its_whole_lines_and_can_be_continued(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "log.jsonl"
+    records = [{"step": step, "text": "x" * 20} for step in range(1, 6)]
+    write(path, records)
+    content = path.read_bytes()[:cut]
+    path.write_bytes(content)
+    whole = records[: content.count(b"\n")]
+    assert list(read(path)) == whole
+    write(path, [{"step": 9}])
+    assert list(read(path)) == [*whole, {"step": 9}]
+
+
+def test_a_reader_passes_over_lines_that_are_no_objects(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1}\n\xff\xfe\n[1]\n{"step": \n{"step": 2}\n{"step": 3')
+    assert [record["step"] for record in read(path)] == [1, 2]
+
+
+def test_a_missing_log_is_an_empty_one(tmp_path):
+    assert list(read(tmp_path / "log.jsonl")) == []
+    truncate_after(tmp_path / "log.jsonl", 3)
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_truncating_forgets_the_steps_that_are_played_again(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write(path, [{"step": step, "n": n} for step in (1, 2, 3) for n in (0, 1)])
+    with path.open("ab") as file:
+        file.write(b'{"step": 4, "n"')
+    truncate_after(path, 2)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"step": step, "n": n} for step in (1, 2) for n in (0, 1)
+    ]
+    truncate_after(path, 0)
+    assert path.read_bytes() == b""
+
+
+def test_truncating_keeps_lines_without_a_step_and_a_damaged_line_in_the_middle(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"event": "x"}\nbroken\n{"step": 1}\n{"step": 2}\n')
+    truncate_after(path, 1)
+    assert path.read_bytes() == b'{"event": "x"}\nbroken\n{"step": 1}\n'
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line(tmp_path):
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(
+        CheckpointError, match=r"cannot write .*log.jsonl: No space left on device .*make room"
+    ):
+        write(tmp_path / "log.jsonl", [{"step": 1}])
+
+
+def test_a_disk_that_takes_a_part_is_asked_for_the_rest(tmp_path):
+    path = tmp_path / "log.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="File too large"):
+            write(path, [{"step": 1}, {"text": "x" * 2000}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(read(path)) == [{"step": 1}]
+
+
+LOG_FOREVER = """
+import itertools, sys
+from pathlib import Path
+from tinyzero.run.records import RecordWriter
+writer = RecordWriter(Path(sys.argv[1]))
+for step in itertools.count(1):
+    writer.append({"step": step, "text": "x" * 5000})
+    print(step, flush=True)
+"""
+
+
+def test_kill_9_in_mid_log_loses_no_acknowledged_line(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with subprocess.Popen(
+        [sys.executable, "-c", LOG_FOREVER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        acknowledged = [process.stdout.readline() for _ in range(20)]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    steps = [record["step"] for record in read(path)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) >= int(acknowledged[-1])

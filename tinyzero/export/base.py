@@ -1,0 +1,112 @@
+"""The base model's folder: where its files lie, what it is called in public, and what may be copied of it."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyzero.config import ModelConfig, resolve_base
+from tinyzero.errors import ExportError, ModelLoadError
+from tinyzero.export.licence import Licence, licence_files, licence_of
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+)
+_WORDS = ("README.md", "LICEN[CS]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
+_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A base model on disk.
+
+    Attributes:
+        name: what it is called in public: a Hub id, or the last part of a local folder's path.
+        hub_id: None where it did not come from the Hub. revision: the commit that lies in `folder`.
+    """
+
+    name: str
+    folder: Path
+    licence: Licence
+    hub_id: str | None = None
+    revision: str | None = None
+
+    def copy_tokenizer(self, target: Path) -> None:
+        """Tokenizer and chat template, byte for byte."""
+        for name in _TOKENIZER_FILES:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, target / name)
+
+    def copy_licence(self, target: Path) -> None:
+        for path in licence_files(self.folder):
+            shutil.copyfile(path, target / path.name)
+
+
+def find_base(model: ModelConfig, *, with_weights: bool) -> Base:
+    """The base model's folder; what the Hub's cache lacks of it is downloaded.
+
+    Args:
+        with_weights: a merge needs them, an adapter's folder does not.
+
+    Raises:
+        ModelLoadError: it is neither here nor to be had.
+        ExportError: the folder links to files outside of it.
+    """
+    source = resolve_base(model.base)
+    if Path(source).is_dir():
+        folder = Path(source)
+        if model.base == "nano":
+            return Base(name="nano", folder=folder, licence=licence_of(folder))
+        refuse_outside_links(folder, _root(folder))
+        return Base(name=folder.resolve().name, folder=folder, licence=licence_of(folder))
+    folder = _snapshot(source, model.revision or "main", with_weights=with_weights)
+    refuse_outside_links(folder, _root(folder))
+    revision = folder.name if _COMMIT.fullmatch(folder.name) else None
+    return Base(name=source, folder=folder, licence=licence_of(folder), hub_id=source, revision=revision)
+
+
+def refuse_outside_links(folder: Path, root: Path) -> None:
+    """Files that are copied and published must not be links to somebody's keys.
+
+    Raises:
+        ExportError: a file of `folder` leads out of `root`.
+    """
+    allowed = root.resolve()
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(allowed):
+            raise ExportError(f"{path} is a link to a place outside of its folder; it will not be exported")
+
+
+def _root(folder: Path) -> Path:
+    """Where a model folder's files may lie: a snapshot of the Hub's cache is made of links to its blobs."""
+    return folder.parents[1] if folder.parent.name == "snapshots" else folder
+
+
+def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
+    """The cached commit where there is one, which is what the run was trained on, else the newest."""
+    from huggingface_hub import snapshot_download
+
+    patterns = [pattern for pattern in _WANTED if with_weights or pattern != "*.safetensors"]
+    try:
+        return Path(
+            snapshot_download(hub_id, revision=_cached_commit(hub_id, revision), allow_patterns=patterns)
+        )
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelLoadError(f"cannot get the base model {hub_id}: {reason}") from error
+
+
+def _cached_commit(hub_id: str, revision: str) -> str:
+    """The commit that lies in the cache under this revision; the revision itself where none does."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else revision

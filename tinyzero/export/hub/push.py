@@ -1,0 +1,187 @@
+"""One folder to one repository of the Hub, in one commit: checked before, repeated where the network fails.
+
+Uploaded files stay on the Hub when a push fails, so that running it again goes on. The library does not
+repeat the commit itself; we do, after looking whether the one whose answer was lost has arrived.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tinyzero.errors import HubError
+from tinyzero.export.hub.errors import client_errors, in_words, is_passing, status_of
+from tinyzero.export.hub.plan import PushPlan, refuse_token_in_files
+from tinyzero.export.hub.remote_files import have_arrived, remote_files, stale
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+T = TypeVar("T")
+
+WAITS_S = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before the second try, the third, and so on; then it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """Where it is now. `commit` is the head of the branch that holds exactly the folder's files."""
+
+    repo: str
+    url: str
+    commit: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Pusher:
+    """A push in progress.
+
+    Attributes:
+        sleep: waits some seconds. tell: is told what happens.
+    """
+
+    api: "HfApi"
+    plan: PushPlan
+    token: str
+    tell: Callable[[str], None] = lambda _: None
+    sleep: Callable[[float], None] = time.sleep
+
+    def push(self) -> Pushed:
+        """Send the folder.
+
+        Raises:
+            HubError: it could not be sent; the repository is as it was, but for files that no commit names.
+        """
+        refuse_token_in_files(self.plan, self.token)
+        repo = self._full_name()
+        self._settle_repository(repo)
+        self._settle_branch(repo)
+        head = self._commit(repo)
+        prefix = "datasets/" if self.plan.repo_type == "dataset" else ""
+        url = f"{self.api.endpoint}/{prefix}{repo}"
+        return Pushed(repo=repo, url=url, commit=head)
+
+    def _full_name(self) -> str:
+        """The repository with its owner; also the first use of the token."""
+        user = self._patiently(self.api.whoami)
+        role = user.get("auth", {}).get("accessToken", {}).get("role")
+        if role == "read":
+            raise HubError(
+                "your Hub token may only read; make one that may write: https://hf.co/settings/tokens"
+            )
+        return self.plan.repo if "/" in self.plan.repo else f"{user['name']}/{self.plan.repo}"
+
+    def _settle_repository(self, repo: str) -> None:
+        """Find the repository as visible as it was asked for, or make it."""
+        is_private = self._is_private(repo)
+        if is_private is None:
+            self.tell(f"making the {self.plan.visibility} repository {repo}")
+            self._create(repo)
+            is_private = self._is_private(repo)
+        if is_private is None or is_private is self.plan.is_public:
+            found = "not to be found" if is_private is None else "private" if is_private else "public"
+            wish = "drop --public" if is_private else "say --public"
+            raise HubError(
+                f"{repo} is {found}, this push is to be {self.plan.visibility}; {wish}, or take another name"
+            )
+
+    def _is_private(self, repo: str) -> bool | None:
+        """Whether the repository is private; None where there is none."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        def look() -> bool | None:
+            try:
+                return bool(self.api.repo_info(repo, repo_type=self.plan.repo_type).private)
+            except RepositoryNotFoundError:
+                return None
+
+        return self._patiently(look)
+
+    def _create(self, repo: str) -> None:
+        """A request whose answer was lost may have made it already; how visible it is, is looked at later."""
+        self._patiently(
+            lambda: self.api.create_repo(
+                repo, private=not self.plan.is_public, repo_type=self.plan.repo_type, exist_ok=True
+            )
+        )
+
+    def _settle_branch(self, repo: str) -> None:
+        if self.plan.branch != "main":
+            self._patiently(
+                lambda: self.api.create_branch(
+                    repo, branch=self.plan.branch, repo_type=self.plan.repo_type, exist_ok=True
+                )
+            )
+
+    def _commit(self, repo: str) -> str:
+        """Send what is new in one commit; returns the head that holds it."""
+        self.tell(f"sending {len(self.plan.files)} files to {repo}")
+        gone = stale(self.plan, self._patiently(lambda: self._files(repo)))
+        self._patiently(lambda: self._commit_once(repo, gone))
+        if not have_arrived(self.plan, self._files(repo), gone):
+            raise HubError(f"{repo} holds other files than {self.plan.folder} after the push; run it again")
+        return self._head(repo)
+
+    def _commit_once(self, repo: str, gone: Sequence[str]) -> None:
+        """Do nothing where everything is there: an earlier try arrived, and only its answer was lost."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        head = self._head(repo)
+        there = self._files(repo)
+        if have_arrived(self.plan, there, gone):
+            return
+        names = {entry.path for entry in there}
+        operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in gone if name in names]
+        operations += [
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(self.plan.folder / name))
+            for name in self.plan.files
+        ]
+        self.api.create_commit(
+            repo,
+            operations,
+            commit_message="Upload with TinyZero",
+            repo_type=self.plan.repo_type,
+            revision=self.plan.branch,
+            parent_commit=head,
+        )
+
+    def _head(self, repo: str) -> str:
+        info = self.api.repo_info(repo, repo_type=self.plan.repo_type, revision=self.plan.branch)
+        return str(info.sha)
+
+    def _files(self, repo: str) -> Sequence[Any]:
+        return remote_files(self.api, repo, self.plan)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Repeat a call while what fails may pass. Raises HubError, in words, where it does not."""
+        for wait_s in (*WAITS_S, None):
+            try:
+                return call()
+            except client_errors() as error:
+                if wait_s is None or not is_passing(error):
+                    raise HubError(in_words(error, self.plan.repo, self.token)) from None
+                self.tell(
+                    f"the Hub failed ({status_of(error) or type(error).__name__}); again in {wait_s:g} s"
+                )
+                self.sleep(wait_s)
+        raise AssertionError("the last try returns or raises")
+
+
+def find_token() -> str:
+    """The token of the environment or the login store. Raises HubError where there is none."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if not token:
+        raise HubError("no Hub token: run `hf auth login`, or set the environment variable HF_TOKEN")
+    return token
+
+
+def make_pusher(
+    plan: PushPlan, tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> Pusher:
+    """A pusher for the Hub that the environment names."""
+    from huggingface_hub import HfApi
+
+    token = find_token()
+    return Pusher(api=HfApi(token=token), plan=plan, token=token, tell=tell, sleep=sleep)

@@ -1,0 +1,135 @@
+"""A merged model's folder: weights, the files around them, and the proof that it is what was trained."""
+
+import gc
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tinyzero.config import SettledModel
+from tinyzero.export import gguf
+from tinyzero.export.aside import check_room
+from tinyzero.export.checking import check_opened, reopen
+from tinyzero.export.facts import Facts
+from tinyzero.export.merge import Dtype, MergeBase, Merged, merge
+from tinyzero.export.model_files import write_model_files
+from tinyzero.export.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, prompts_of
+from tinyzero.run.trained import load_trained
+from tinyzero.types import Role
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What the live policy said, kept when the policy itself is gone from memory."""
+
+    reference: Reference
+    tokenizer: Any
+    device: "torch.device"
+    stop_ids: frozenset[int]
+    pad_id: int
+
+
+def write_merged(
+    facts: Facts,
+    folder: Path,
+    *,
+    merge_base: MergeBase | Literal["auto"],
+    dtype: Dtype | None,
+    tell: Callable[[str], None],
+    shard_bytes: int,
+) -> Facts:
+    """Fill `folder` with the merged model, or a GGUF file of it; returns the facts with what was measured."""
+    tell("asking the live adapter")
+    live = _ask_live(facts)
+    tries = []
+    for number, into in enumerate(_merge_bases(facts, merge_base)):
+        attempt = folder / f".try-{number}"
+        attempt.mkdir()
+        tell(f"merging into the {into} base")
+        merged = _merge(facts, attempt, into, dtype, live, shard_bytes)
+        tell("comparing the merged model with the live adapter")
+        tries.append((_compare(attempt, live), merged, attempt))
+    agreement, merged, chosen = min(tries, key=lambda found: found[0].mean_kl)
+    for _, _, attempt in tries:
+        if attempt != chosen:
+            shutil.rmtree(attempt)
+    if facts.what == "gguf":
+        tell("converting to GGUF")
+        gguf.convert(chosen, folder, dtype=merged.dtype, temperature=facts.config.sampling.temperature)
+        shutil.rmtree(chosen)
+    else:
+        _move_up(chosen)
+    return replace(facts, merged=merged, agreement=agreement)
+
+
+def _merge_bases(facts: Facts, wanted: MergeBase | Literal["auto"]) -> Sequence[MergeBase]:
+    """`auto` tries both where training saw a 4-bit base, and needs no try where it did not."""
+    if wanted != "auto":
+        return (wanted,)
+    return ("bf16", "dequant") if facts.config.model.is_4_bit else ("bf16",)
+
+
+def _ask_live(facts: Facts) -> Live:
+    policy = load_trained(facts.run, facts.snapshot)
+    role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
+    live = Live(
+        reference=ask(policy, role, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
+        tokenizer=policy.tokenizer,
+        device=policy.device,
+        stop_ids=policy.stop_ids,
+        pad_id=policy.pad_id,
+    )
+    del policy  # two models side by side may not fit
+    gc.collect()
+    return live
+
+
+def _merge(
+    facts: Facts, folder: Path, into: MergeBase, dtype: Dtype | None, live: Live, shard_bytes: int
+) -> Merged:
+    merged = merge(
+        facts.base.folder,
+        facts.adapter,
+        folder,
+        merge_base=into,
+        dtype=dtype,
+        trained_dtype=_trained_dtype(facts.config.model),
+        shard_bytes=shard_bytes,
+        check_room=lambda num_bytes: check_room(folder, num_bytes),
+    )
+    write_model_files(
+        facts.base,
+        folder,
+        dtype=merged.dtype,
+        stop_ids=live.stop_ids,
+        pad_id=live.pad_id,
+        temperature=facts.config.sampling.temperature,
+    )
+    return merged
+
+
+def _trained_dtype(model: SettledModel) -> "torch.dtype":
+    """Of the weights that training quantised."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, model.dtype)
+    return dtype
+
+
+def _compare(folder: Path, live: Live) -> Agreement:
+    opened = reopen(folder, live.device)
+    check_opened(opened, live.tokenizer, [prompt.text for prompt in live.reference.prompts], live.stop_ids)
+    agreement = compare(live.reference, opened.model, live.device)
+    del opened
+    gc.collect()
+    return agreement
+
+
+def _move_up(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.rename(folder.parent / path.name)
+    folder.rmdir()

@@ -1,0 +1,1 @@
+"""R-Zero (arXiv:2508.05004): all that is this game's alone."""

@@ -1,0 +1,204 @@
+"""The parent's end of the worker: start it, hand it pairs, replace it when it dies, at last give up."""
+
+import logging
+import marshal
+import os
+import selectors
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import ComparerBroken, ExecutorBroken
+from tinyzero.execution import nursery, zygote
+from tinyzero.execution.answers import Ended, has_waited
+from tinyzero.execution.child import SETUP_FAILED_SIGNAL
+from tinyzero.execution.link import Link, LinkLost, Run, launch
+from tinyzero.games.r_zero.equivalence import worker
+
+GRADER = Path(__file__).with_name("grader.py")
+PACKAGES = ("math_verify", "latex2sympy2_extended", "sympy", "mpmath", "antlr4")
+"""That the grader needs; their folders are all that the worker can import from."""
+SEED = 1
+"""Of the worker's hashes; sympy's choices depend on the order of sets."""
+_WALL_FACTOR = 1.0
+_QUEUED_PER_CHILD = 3
+_MAX_FAILURES = 3
+"""In a row; a pair that was judged ends the row."""
+_STUCK_S = 60.0
+"""Beyond the time that all pairs under way may take: then the worker itself is stuck."""
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """What a worker is started with; the arguments of `AnswerComparer`."""
+
+    workers: int
+    timeout_s: float
+    memory_mib: int
+    allow_weak_sandbox: bool
+    grader: Path
+
+
+@dataclass(eq=False, slots=True)
+class Judge:
+    """Judges pairs in the worker, which is started when the first pair comes."""
+
+    settings: JudgeSettings
+    _link: Link | None = None
+    _num_failures: int = 0
+    _missed: set[str] = field(default_factory=set)
+    _pid: int = field(default_factory=os.getpid)
+    _is_closed: bool = False
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the worker, while there is one."""
+        return [self._link.process.pid] if self._link else []
+
+    def verdicts(self, pairs: Sequence[Pair]) -> list[bool | None]:
+        """Whether the answers of each pair are the same; None where that could not be decided in time.
+
+        Raises:
+            ComparerBroken: the worker cannot start or cannot confine itself, or dies again and again.
+        """
+        runs = [self._run(pair) for pair in pairs]
+        try:
+            self._judge(runs)
+        except BaseException:  # what was under way must not answer the next call
+            if self._link is not None:
+                self._drop(self._link)
+            raise
+        return [self._verdict(run.ended) for run in runs]
+
+    def close(self) -> None:
+        """End the worker and its children. Running twice is harmless."""
+        self._is_closed = True
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def _judge(self, runs: Sequence[Run]) -> None:
+        waiting, num_left = deque(runs), len(runs)
+        while num_left:
+            link = self._running_link()
+            try:
+                while waiting and len(link.given) < self.settings.workers * (1 + _QUEUED_PER_CHILD):
+                    link.give(waiting.popleft())
+                self._wait(link)
+                for run in link.receive():
+                    if self._has_to_run_again(run):
+                        waiting.append(run)
+                    else:
+                        num_left -= 1
+            except LinkLost:
+                waiting.extendleft(link.given.values())
+                self._failed(f"its process died: {self._drop(link)}")
+
+    def _run(self, pair: Pair) -> Run:
+        return Run(program=b"", arguments=marshal.dumps(pair), cpu_s=self.settings.timeout_s)
+
+    def _running_link(self) -> Link:
+        if self._is_closed:
+            raise ComparerBroken("the comparer is closed; compare inside of its `with` block")
+        if self._pid != os.getpid():
+            raise ComparerBroken("a forked process cannot use its parent's comparer; make one in it")
+        while self._link is None:
+            try:
+                self._link = self._started()
+            except ExecutorBroken as error:
+                self._failed(str(error))
+        return self._link
+
+    def _started(self) -> Link:
+        link = launch(Path(worker.__file__), self._told(), python=sys.executable, seed=SEED)
+        try:
+            link.wait_until_ready()
+            self._check_confinement(link.report)
+        except BaseException:
+            link.close(0)
+            raise
+        return link
+
+    def _check_confinement(self, report: Mapping[str, Any]) -> None:
+        if not report["has_filter"] and not self.settings.allow_weak_sandbox:
+            raise ComparerBroken(
+                "this system cannot confine the process that compares answers; use Linux with seccomp, or a "
+                "virtual machine, or accept the risk with --allow-weak-sandbox"
+            )
+
+    def _told(self) -> dict[str, Any]:
+        return {
+            "zygote": str(Path(zygote.__file__).resolve()),
+            "grader": str(self.settings.grader.resolve()),
+            "folders": _folders(),
+            "parent_pid": os.getpid(),
+            "slots": self.settings.workers,
+            "wall_factor": _WALL_FACTOR,
+            "memory_mib": self.settings.memory_mib,
+        }
+
+    def _wait(self, link: Link) -> None:
+        """Until something has come, or can be sent."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_unsent else 0)
+        longest_s = nursery.MOST_WALL_CAPS * self.settings.timeout_s * (1 + _QUEUED_PER_CHILD) + _STUCK_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(link.socket, events)
+            ready = selector.select(longest_s)
+        if not ready:
+            raise LinkLost
+        if ready[0][1] & selectors.EVENT_WRITE:
+            link.flush()
+
+    def _has_to_run_again(self, run: Run) -> bool:
+        """Take a report; whether it says nothing about its pair. Raises as `verdicts` does."""
+        ended = run.ended
+        was_killed_by = os.WTERMSIG(ended.status) if os.WIFSIGNALED(ended.status) else 0
+        if ended.reason == nursery.NOT_FORKED or was_killed_by == SETUP_FAILED_SIGNAL:
+            self._failed(f"no confined child: {ended.answer[:200].decode('utf-8', 'replace')}")
+            return True
+        self._num_failures = 0
+        if has_waited(ended) and not run.attempts:  # the machine was busy, perhaps; not believed at once
+            run.attempts += 1
+            return True
+        return False
+
+    def _failed(self, why: str) -> None:
+        self._num_failures += 1
+        if self._num_failures >= _MAX_FAILURES:
+            raise ComparerBroken(
+                f"answers cannot be compared: {self._num_failures} attempts in a row failed, the last one: "
+                f"{why}; see that memory and processes are free and that math-verify is installed "
+                "(pip install math-verify), and resume the run"
+            )
+        log.warning("comparing answers failed and is repeated: %s", why)
+
+    def _drop(self, link: Link) -> str:
+        self._link = None
+        words = link.last_words()
+        link.close()
+        return words[-200:] or "it said nothing"
+
+    def _verdict(self, ended: Ended) -> bool | None:
+        if ended.reason != nursery.FINISHED or ended.status != 0:
+            return None
+        if ended.answer in (worker.SAME, worker.DIFFERENT):
+            return ended.answer == worker.SAME
+        words = ended.answer[:100].decode("ascii", "replace")
+        if "import" in words and words not in self._missed:
+            self._missed.add(words)
+            log.warning("two answers are undecided, since their process, without files, %s", words)
+        return None
+
+
+def _folders() -> list[str]:
+    """Where the packages lie. One that is missing is found missing by the worker, which says so."""
+    specs = [find_spec(name) for name in PACKAGES]
+    return list(dict.fromkeys(str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin))

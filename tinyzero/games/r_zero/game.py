@@ -1,0 +1,262 @@
+"""R-Zero: a challenger writes questions of which the solver is unsure, the solver learns from its majority.
+
+They take turns on one frozen base model. In its turn the challenger is paid for questions whose most frequent
+answer has a share near one half; then it writes a set of questions, of which those of middling difficulty are
+kept with that answer as their label, and in its own turn the solver learns from them.
+Source: arXiv:2508.05004, which trains two full models on eight cards. Its code differs from it in places:
+docs/r-zero.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinyzero.config import Config
+from tinyzero.games import advantages
+from tinyzero.games.absolute_zero.pool_metrics import term_metrics
+from tinyzero.games.absolute_zero.scoring import join_attempts
+from tinyzero.games.asking import Stopwatch, ask
+from tinyzero.games.metrics import length_metrics, solver_metrics
+from tinyzero.games.r_zero.metrics import challenge_metrics, set_metrics
+from tinyzero.games.r_zero.question import QUESTION
+from tinyzero.games.r_zero.question_set import QuestionSet, labelled
+from tinyzero.games.r_zero.scoring import repetition, score_answers, score_questions
+from tinyzero.games.r_zero.survey import Survey, against_labels, survey, survey_metrics
+from tinyzero.types import (
+    Answer,
+    AttemptRollout,
+    Comparer,
+    Preparation,
+    Rejection,
+    RewardBreakdown,
+    Role,
+    Round,
+    Sampler,
+    Stage,
+    Task,
+)
+
+_ROUNDING = 1e-9  # 8 of 10 are as far from one half as 2 of 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a step stands.
+
+    Attributes:
+        turn: how many solver's turns came before. step_of_turn: from 0.
+    """
+
+    is_challenger: bool
+    turn: int
+    step_of_turn: int
+
+
+class RZero:
+    """Plays steps, and keeps the questions of the solver's turn between them."""
+
+    def __init__(self, config: Config, *, sampler: Sampler, comparer: Comparer) -> None:
+        self.config = config
+        self.sampler = sampler
+        self.comparer = comparer
+        self.questions = QuestionSet()
+
+    def place_of(self, step: int) -> Place:
+        """Whose turn it is: first the challenger's, then the solver's, and so on."""
+        r_zero = self.config.r_zero
+        first = r_zero.challenger_steps if self.config.selfplay.train_proposer else 0
+        turn, rest = divmod(step, first + r_zero.solver_steps)
+        is_challenger = rest < first
+        return Place(
+            is_challenger=is_challenger, turn=turn, step_of_turn=rest if is_challenger else rest - first
+        )
+
+    def prepare(self, step: int) -> Iterator[Preparation]:
+        """Before a solver's step: let the challenger write, until the turn has its set of questions.
+
+        Where too few questions were fit for the batch of one step, every step writes another round.
+
+        Yields:
+            Before and after every round of writing, how many questions are written and how many shall be.
+        """
+        place = self.place_of(step)
+        if place.is_challenger:
+            return
+        self.questions.begin(place.turn)
+        if self.questions.num_written < self.config.r_zero.questions:
+            yield from self._write(step, self.config.r_zero.questions)
+        is_short = len(self.questions.kept) < self.config.r_zero.questions_per_step
+        if is_short and self.questions.extended_at != step:
+            yield from self._write(
+                step, self.questions.num_written + self.config.selfplay.proposals_per_step, is_extra=True
+            )
+
+    def _write(self, step: int, total: int, *, is_extra: bool = False) -> Iterator[Preparation]:
+        yield Preparation(what="questions", done=self.questions.num_written, total=total)
+        while self.questions.num_written < total:
+            if is_extra:
+                self.questions.extended_at = step
+            self._write_round(step, total - self.questions.num_written)
+            yield Preparation(what="questions", done=self.questions.num_written, total=total)
+
+    def _write_round(self, step: int, max_count: int) -> None:
+        """Write some questions, label them, and keep those that teach."""
+        stream = f"questions/{self.questions.turn}/{self.questions.rounds}"
+        count = min(self.config.selfplay.proposals_per_step, max_count)
+        outcomes = self.read(self.write(count, stream), step)
+        surveys = self.survey(_distinct(outcomes), f"{stream}/label")
+        kept = answered([survey for survey in surveys if self.teaches(survey)])
+        self.questions.add(kept, num_written=count)
+
+    def play(self, step: int) -> Round:
+        """The challenger's step or the solver's, by turn; the challenger's while no question is kept."""
+        place = self.place_of(step)
+        if place.is_challenger or not self.questions.kept:
+            return self.challenge(step)
+        return self.solve(step, place)
+
+    def challenge(self, step: int) -> Round:
+        """Write P questions, answer each m times, and pay for those of which the solver is unsure."""
+        watch = Stopwatch()
+        with watch("propose"):
+            answers = self.write(self.config.selfplay.proposals_per_step, f"{step}/propose")  # [P]
+            outcomes = self.read(answers, step)  # [P]
+        with watch("solve"):
+            tasks = _distinct(outcomes)
+            attempts = self.ask_solver(tasks, self.config.r_zero.label_attempts, f"{step}/survey")
+        with watch("judge"):
+            surveys = survey(tasks, attempts, self.comparer)
+            penalties = repetition(outcomes)
+        proposed = score_questions(
+            answers, outcomes, surveys, penalties, weight=self.config.r_zero.repetition_weight
+        )
+        measured, tasks_answered = _attempts(surveys), answered(surveys)
+        new_tasks = self.questions.unreported(tasks_answered)
+        return Round(
+            rollouts=proposed,
+            advantages=advantages.estimate(proposed, self.config.advantages),
+            untrained=measured,
+            new_tasks=new_tasks,
+            replayed_tasks=[task for task in tasks_answered if task not in new_tasks],
+            metrics={
+                **challenge_metrics(proposed, outcomes, penalties),
+                **survey_metrics(Role.PROPOSER, surveys),
+                **length_metrics(Role.SOLVER, measured),
+                **term_metrics(proposed),
+            },
+            seconds=watch.seconds,
+        )
+
+    def solve(self, step: int, place: Place) -> Round:
+        """Answer some of the turn's questions G times; an answer is right if it says what the label says."""
+        watch = Stopwatch()
+        tasks = self.questions.draw(
+            self.config.r_zero.questions_per_step, place.step_of_turn, self.config.run.seed
+        )
+        with watch("solve"):
+            answers = self.ask_solver(tasks, self.config.selfplay.attempts, f"{step}/solve")
+        with watch("judge"):
+            verdicts = against_labels(tasks, answers, self.comparer)
+            attempted = join_attempts(tasks, answers, verdicts)
+            surveys = survey(tasks, answers, self.comparer)
+        rollouts = score_answers(
+            attempted, surveys, self.config.rewards, confidence_weight=self.config.r_zero.confidence_weight
+        )
+        new_tasks = self.questions.unreported(tasks)
+        return Round(
+            rollouts=rollouts,
+            advantages=advantages.estimate(rollouts, self.config.advantages),
+            new_tasks=new_tasks,
+            replayed_tasks=[task for task in tasks if task not in new_tasks],
+            metrics={
+                **solver_metrics(rollouts),
+                **survey_metrics(Role.SOLVER, surveys),
+                **set_metrics(self.questions),
+                **length_metrics(Role.SOLVER, rollouts),
+                **term_metrics(rollouts),
+            },
+            seconds=watch.seconds,
+        )
+
+    def write(self, count: int, stream: str) -> list[Answer]:
+        """That many questions of the challenger, all to the same prompt."""
+        prompt = QUESTION.propose_prompt([], self.config.prompts.style)
+        (answers,) = ask(
+            self.sampler,
+            Role.PROPOSER,
+            [prompt],
+            num_samples=count,
+            max_tokens=self.config.selfplay.proposal_tokens,
+            stream=stream,
+            temperature=self.config.sampling.temperature,
+        )
+        return answers
+
+    def read(self, answers: Sequence[Answer], step: int) -> list[Task | Rejection]:
+        """What was written: questions that can be asked, or why they cannot."""
+        return [self._read(answer, step) for answer in answers]
+
+    def _read(self, answer: Answer, step: int) -> Task | Rejection:
+        proposal = QUESTION.parse_proposal(
+            answer.text,
+            [],
+            max_program_chars=self.config.pool.max_program_chars,
+            is_begun=bool(answer.prompt.prefill),
+        )
+        if isinstance(proposal, Rejection):
+            return proposal
+        task = replace(QUESTION.verify(proposal, step), author=answer.completion.policy)
+        if not self.sampler.fits(QUESTION.solve_prompt(task, self.config.prompts.style)):
+            return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
+        return task
+
+    def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
+        """Answer each question m times, and compare."""
+        answers = self.ask_solver(tasks, self.config.r_zero.label_attempts, stream)
+        return survey(tasks, answers, self.comparer)
+
+    def ask_solver(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
+        return ask(
+            self.sampler,
+            Role.SOLVER,
+            [QUESTION.solve_prompt(task, self.config.prompts.style) for task in tasks],
+            num_samples=attempts,
+            max_tokens=self.config.selfplay.answer_tokens,
+            stream=stream,
+            temperature=self.config.sampling.temperature,
+        )
+
+    def teaches(self, survey: Survey) -> bool:
+        """Whether a question is neither too easy nor too hard, and its label more than a guess."""
+        r_zero = self.config.r_zero
+        return (
+            bool(survey.label)
+            and abs(survey.share - 0.5) <= r_zero.max_distance + _ROUNDING
+            and survey.confidence >= r_zero.min_confidence
+        )
+
+    def save(self, folder: Path) -> None:
+        self.questions.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """The saved questions. Raises CheckpointError."""
+        self.questions.load(folder)
+
+
+def answered(surveys: Sequence[Survey]) -> list[Task]:
+    """The questions that have an answer, with it."""
+    return [labelled(survey.task, survey.label) for survey in surveys if survey.label]
+
+
+def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:
+    """Each question once, in the order written."""
+    return list({outcome.id: outcome for outcome in outcomes if isinstance(outcome, Task)}.values())
+
+
+def _attempts(surveys: Sequence[Survey]) -> list[AttemptRollout]:
+    """Answers that only measured: no reward, since nothing is learned from them."""
+    return [
+        AttemptRollout(answer=answer, reward=RewardBreakdown(), task_id=survey.task.id, verdict=verdict)
+        for survey in surveys
+        for answer, verdict in zip(survey.answers, survey.verdicts, strict=True)
+    ]

@@ -1,0 +1,192 @@
+"""Questions: texts with a short answer that nobody knows; the majority of the attempts stands for it.
+
+R-Zero's kind. No program can verify such a task, so it is not among `KINDS`: the game compares answers with
+each other (`tinyzero.games.r_zero.equivalence`). The answers of held-out questions are known and judged here.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from tinyzero.games.r_zero.equivalence.comparer import same_by_form
+from tinyzero.games.r_zero.equivalence.forms import normal_form
+from tinyzero.tasks.answers import boxed, final_part
+from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.funnel import malformed
+from tinyzero.tasks.programs import digest
+from tinyzero.types import (
+    Prompt,
+    Proposal,
+    Rejection,
+    Stage,
+    Task,
+    Verdict,
+    VerdictStatus,
+)
+
+_QUESTION = re.compile(r"<question>((?:(?!<question>).)*?)(?:</question>|(?=<question>)|\Z)", re.DOTALL)
+_PROOF = re.compile(r"\b(?:prove|proof|show that|explain why|justify)\b", re.IGNORECASE)
+_SOLUTION = re.compile(r"^\W*(?:answer|solution)\b", re.IGNORECASE | re.MULTILINE)
+_LEAST_CHARS = 12
+_BEGUN = "Problem:"
+MAX_ANSWER_CHARS = 200
+"""Longer answers are essays, and no two of them alike."""
+
+
+class Question:
+    """Prompts, reading and judging of questions; programs play no part."""
+
+    name = "question"
+
+    def seeds(self) -> tuple[Task, ...]:
+        return ()
+
+    def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
+        """None are shown: a challenger invents from nothing."""
+        return []
+
+    def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
+        if style == "compact":
+            return Prompt(kind=self.name, text="propose question")
+        if style == "direct":
+            return Prompt(kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
+        return Prompt(kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
+
+    def parse_proposal(
+        self,
+        answer: str,
+        references: Sequence[Task],
+        *,
+        max_program_chars: int = 2000,
+        is_begun: bool = False,
+    ) -> Proposal | Rejection:
+        """The last question of an answer. The challenger's own solution has to follow, and is not used.
+
+        Args:
+            is_begun: the question was begun for the model: it is the first paragraph, and no solution has to
+                follow.
+        """
+        question = _begun(answer) if is_begun else _tagged(answer)
+        if isinstance(question, Rejection):
+            return question
+        reason = refuse_question(question, max_program_chars)
+        if reason:
+            return Rejection(stage=Stage.ALLOWED, detail=reason)
+        return Proposal(kind=self.name, program="", inputs=(), message=question)
+
+    def verify(self, proposal: Proposal, step: int) -> Task:
+        """A task whose answer is not known yet: its outputs are empty."""
+        return Task(
+            id=digest(self.name, proposal.message),
+            kind=self.name,
+            program="",
+            inputs=(),
+            outputs=(),
+            message=proposal.message,
+            step=step,
+        )
+
+    def solve_prompt(self, task: Task, style: Style) -> Prompt:
+        if style == "compact":
+            return Prompt(kind=self.name, text=f"solve question\n{task.message}")
+        text = f"{task.message}\n\n{SOLVE}"
+        if style == "direct":
+            return Prompt(kind=self.name, text=text, prefill="\\boxed{")
+        return Prompt(kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
+
+    def grade(self, task: Task, answer: str) -> Verdict:
+        """Normal forms are compared, and nothing is run or evaluated."""
+        text = read_answer(answer)
+        if not text:
+            return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
+        is_right = same_by_form(normal_form(text), normal_form(task.outputs[0])) is True
+        return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
+
+    def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
+        if style == "direct":
+            return f"{_BEGUN} {proposal.message}"
+        return f"<question>{proposal.message}</question>\n\\boxed{{0}}"
+
+    def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        return f"\\boxed{{{answer}}}"
+
+
+def _begun(answer: str) -> str:
+    paragraph = answer.removeprefix(_BEGUN).strip().partition("\n\n")[0]
+    return " ".join(_SOLUTION.split(paragraph)[0].split())
+
+
+def _tagged(answer: str) -> str | Rejection:
+    text = final_part(answer)
+    matches = list(_QUESTION.finditer(text))
+    if not matches:
+        return malformed("no <question> in the answer")
+    if not boxed(text[matches[-1].end() :]):
+        return malformed("no \\boxed answer after the question")
+    return " ".join(matches[-1][1].split())
+
+
+def read_answer(answer: str) -> str:
+    """The last boxed answer of a text, in one line; empty where there is none, nothing in it, or an essay."""
+    if answer.rfind("<think>") > answer.rfind("</think>"):  # cut off in mid-thought: a draft
+        return ""
+    text = " ".join(boxed(final_part(answer)).split())
+    return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
+
+
+def refuse_question(question: str, max_chars: int) -> str:
+    """Why a question cannot be asked, or an empty string."""
+    if len(question) < _LEAST_CHARS:
+        return "the question is too short to ask anything"
+    if len(question) > max_chars:
+        return f"the question has {len(question)} characters, {max_chars} are allowed"
+    if "\\boxed" in question:
+        return "the question holds a boxed answer"
+    if _PROOF.search(question):
+        return "it asks for a proof, and proofs cannot be compared"
+    return ""
+
+
+QUESTION = Question()
+
+PROPOSE = """\
+Invent one new mathematics problem. It may come from any field: arithmetic, algebra, number theory, \
+geometry, combinatorics, probability, and so on. Make it hard enough that a good student gets it wrong more \
+often than right, and solvable all the same. Avoid the well-known textbook problems.
+
+- It can be understood on its own, without a picture or a table.
+- It has exactly one answer, which is short: a number, an expression, or a few words.
+- It asks for an answer, not for a proof, and for one thing only.
+
+Write it in exactly this form, the problem first and its final answer after it:
+
+<question>
+The whole problem.
+</question>
+\\boxed{the final answer}"""
+
+PROPOSE_DIRECT = """\
+Write one short word problem for a mathematics test. Its answer is a number. For example:
+
+Problem: Anna has 12 pencils, gives 5 of them away, and then buys twice as many as she has left. How many \
+pencils does she have now?
+
+Write another problem in the same form, about something else. It should take several steps to solve."""
+
+REASON_FIRST = "You set problems for a mathematics competition. Think about a problem and its solution first."
+
+SOLVE = "Give the final answer, and nothing but the answer, within \\boxed{}."
+STEP_BY_STEP = "Reason step by step before that."
+
+
+_EXAMPLE = (
+    "Two dice are thrown until their sum is 7 or 8. What is the probability that it is 8? Give a fraction in "
+    "lowest terms."
+)
+
+
+def example_question() -> Task:
+    """A question with its answer."""
+    proposal = Proposal(kind=QUESTION.name, program="", inputs=(), message=_EXAMPLE)
+    return replace(QUESTION.verify(proposal, step=0), outputs=("5/11",))

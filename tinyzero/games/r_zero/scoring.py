@@ -1,0 +1,74 @@
+"""What R-Zero pays: a challenger for uncertain and new questions, a solver for agreeing with the label."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tinyzero.config import RewardsConfig
+from tinyzero.games.absolute_zero.scoring import Attempted, score_attempts
+from tinyzero.games.r_zero.repetition import repetition_penalties
+from tinyzero.games.r_zero.survey import Survey
+from tinyzero.games.r_zero.uncertainty import challenger_reward
+from tinyzero.types import Answer, AttemptRollout, ProposalRollout, Rejection, RewardBreakdown, Task
+
+
+def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
+    """Share of the batch that is like each question; 0 for what is none."""
+    questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
+    return repetition_penalties(questions)
+
+
+def score_questions(
+    answers: Sequence[Answer],
+    outcomes: Sequence[Task | Rejection],
+    surveys: Sequence[Survey],
+    penalties: Sequence[float],
+    *,
+    weight: float,
+) -> list[ProposalRollout]:
+    """One rollout per proposal; unreadable ones earn 0.
+
+    Args:
+        surveys: of each different question among the outcomes.
+        penalties: as `repetition` gives them. weight: of these.
+    """
+    shares = {survey.task.id: survey.share for survey in surveys}
+    return [
+        ProposalRollout(
+            answer=answer,
+            reward=challenger_reward(None, 0.0)
+            if isinstance(outcome, Rejection)
+            else challenger_reward(shares[outcome.id], penalty, repetition_weight=weight),
+            outcome=outcome,
+        )
+        for answer, outcome, penalty in zip(answers, outcomes, penalties, strict=True)
+    ]
+
+
+def score_answers(
+    attempted: Sequence[Attempted],
+    surveys: Sequence[Survey],
+    config: RewardsConfig,
+    *,
+    confidence_weight: float,
+) -> list[AttemptRollout]:
+    """One rollout per attempt; with a `confidence_weight`, a little more for what was sure.
+
+    Only where some attempts are right and some are not: the differences in confidence alone, divided by their
+    standard deviation, would weigh as much as a verdict.
+
+    Args:
+        surveys: of the same answers, in the same order.
+    """
+    rollouts = score_attempts(attempted, config)
+    if not confidence_weight:
+        return rollouts
+    extra = [confidence * confidence_weight for survey in surveys for confidence in survey.confidences]
+    mixed = {item.task.id for item in attempted if 0 < item.num_correct < len(item.verdicts)}
+    return [
+        _with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
+        for rollout, value in zip(rollouts, extra, strict=True)
+    ]
+
+
+def _with_term(rollout: AttemptRollout, name: str, value: float) -> AttemptRollout:
+    return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))

@@ -1,0 +1,106 @@
+"""Many answers to a question, compared among themselves: the majority, its share, and its confidence."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tinyzero.games.r_zero.equivalence.comparer import cluster, majority
+from tinyzero.games.r_zero.question import read_answer
+from tinyzero.games.r_zero.uncertainty import confidence, consistency
+from tinyzero.types import Answer, Comparer, Role, Task, Verdict, VerdictStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """A question and its answers.
+
+    Attributes:
+        texts: what was read from each answer, empty where nothing was.
+        clusters: a number per answer, the same for answers that mean the same; -1 where nothing was read.
+        label: the majority's answer, as its first member wrote it; empty where no answer could be read.
+        share: of the majority among all answers.
+    """
+
+    task: Task
+    answers: Sequence[Answer]
+    texts: Sequence[str]
+    clusters: Sequence[int]
+    label: str
+    share: float
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Answers of the majority count as right, since nobody knows what is."""
+        largest, _ = majority(self.clusters) or (None, 0.0)
+        pairs = zip(self.texts, self.clusters, strict=True)
+        return [judge(text, is_right=number == largest) for text, number in pairs]
+
+    @property
+    def consistency(self) -> float:
+        """1 where all answers are the same, 0 where no two are; unreadable answers are like no other."""
+        sizes = Counter(number for number in self.clusters if number >= 0)
+        return consistency([*sizes.values(), *[1] * self.clusters.count(-1)])
+
+    @property
+    def confidence(self) -> float:
+        """Mean over the answers that agree with the majority; 0 where there are none."""
+        pairs = zip(self.confidences, self.verdicts, strict=True)
+        agreeing = [confidence for confidence, verdict in pairs if verdict.is_correct]
+        return fmean(agreeing) if agreeing else 0.0
+
+    @property
+    def confidences(self) -> list[float]:
+        """exp(mean logprob) of each answer; 0 where nothing was read."""
+        return [
+            confidence(answer.completion.sampler_logprobs) if text else 0.0
+            for answer, text in zip(self.answers, self.texts, strict=True)
+        ]
+
+
+def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer) -> list[Survey]:
+    """Compare the answers to each question."""
+    texts = [[read_answer(answer.text) for answer in group] for group in answers]
+    columns = zip(tasks, answers, texts, cluster(texts, comparer), strict=True)
+    return [_survey(*column) for column in columns]
+
+
+def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], clusters: Sequence[int]) -> Survey:
+    largest, share = majority(clusters) or (-1, 0.0)
+    label = texts[clusters.index(largest)] if largest >= 0 else ""
+    return Survey(task=task, answers=answers, texts=texts, clusters=clusters, label=label, share=share)
+
+
+def against_labels(
+    tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer
+) -> list[list[Verdict]]:
+    """Verdicts on answers to questions that have a label, the only output of their task."""
+    texts = [[read_answer(answer.text) for answer in group] for group in answers]
+    pairs = [
+        (text, task.outputs[0]) for task, group in zip(tasks, texts, strict=True) for text in group if text
+    ]
+    same = iter(comparer.same(pairs))
+    return [[judge(text, is_right=bool(text) and next(same)) for text in group] for group in texts]
+
+
+def judge(text: str, *, is_right: bool) -> Verdict:
+    if not text:
+        return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
+    return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
+
+
+def survey_metrics(role: Role, surveys: Iterable[Survey]) -> dict[str, float]:
+    """How confident and how consistent the solver is; means over the questions with an answer.
+
+    Args:
+        role: whose step it is. The figures of the two mean different things: a challenger's questions were
+            just written, a solver's were chosen for their difficulty.
+    """
+    labelled = [survey for survey in surveys if survey.label]
+    if not labelled:
+        return {}
+    return {
+        f"{role}/question/majority_share": fmean(survey.share for survey in labelled),
+        f"{role}/question/consistency": fmean(survey.consistency for survey in labelled),
+        f"{role}/question/confidence": fmean(survey.confidence for survey in labelled),
+    }

@@ -1,1 +1,0 @@
-"""Takes a run home: adapters, merged models, GGUF files and data sets, whole and checked, and the Hub."""

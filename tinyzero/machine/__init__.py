@@ -1,0 +1,1 @@
+"""What this machine has, what a run needs, whether it fits, and what doctor checks."""

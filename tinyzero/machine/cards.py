@@ -1,0 +1,112 @@
+"""GPUs by name: how much they hold, how fast they read it, how fast they multiply.
+
+The package's cards.json has, for every card, the vendor's figures:
+
+    memory_gib      as it is sold
+    bandwidth_gb_s  of its memory, 10^9 bytes
+    tflops          dense 16-bit matrix products with float32 accumulation: on GeForce cards twice the float32
+                    rate, four times on Turing (NVIDIA's whitepapers on Turing, Ampere GA102, Ada and
+                    Blackwell), on the others the data sheet's dense tensor figure
+    has_bf16        false before Ampere
+    has_inline_ecc  GDDR6 with error correction switched on, as data-centre cards come
+
+Less than what is sold can be used. Inline ECC takes a sixteenth, and driver and firmware keep about a
+fiftieth: torch reports 23.5 to 23.6 GiB of an RTX 4090, 11.76 of an RTX 3060, 14.6 to 14.7 of a T4.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import HardwareError
+
+_FILE = Path(__file__).with_name("cards.json")
+_VISIBLE = 0.98
+_BESIDE_ECC = 15 / 16
+_SAME_SIZE = 0.15  # drivers and clouds show sizes that differ by some per cent
+_VENDOR_WORDS = ("nvidia", "geforce", "quadro", "tesla")
+_SIZE = re.compile(r"\d+gb|sxm\d?|pcie|hbm\d?e?")  # and the form that goes with it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A GPU as it is sold.
+
+    Attributes:
+        bandwidth_gb_s, tflops: None for a card that is not in the table; there is no estimate of time then.
+    """
+
+    name: str
+    memory_gib: float
+    bandwidth_gb_s: float | None = None
+    tflops: float | None = None
+    has_bf16: bool = True
+    has_inline_ecc: bool = False
+
+    @property
+    def usable_gib(self) -> float:
+        """What a process may have of it. A desktop on the card takes 0.3 to 1.5 GiB more."""
+        return self.memory_gib * _VISIBLE * (_BESIDE_ECC if self.has_inline_ecc else 1)
+
+
+def cards() -> dict[str, Card]:
+    """All cards of the table, by name."""
+    return {
+        name: Card(name=name, **{key: value for key, value in facts.items() if key != "aliases"})
+        for name, facts in _table().items()
+    }
+
+
+def find_card(name: str) -> Card:
+    """The card that a person means: `4090`, `rtx-4060-ti-16gb`, `NVIDIA GeForce RTX 3060`.
+
+    Raises:
+        HardwareError: no card in the table is called so; the message has the nearest one.
+    """
+    spellings = _spellings()
+    plain = _plain(name)
+    if plain not in spellings:
+        raise HardwareError(f"no card {name!r} in the table{_nearest(plain, spellings)}")
+    return spellings[plain]
+
+
+def card_of(name: str, visible_gib: float) -> Card:
+    """The card that a driver reports, by its name and memory; of unknown speed if it is not in the table."""
+    exact = _spellings().get(_plain(name))
+    kin = [card for card in cards().values() if _plain(card.name, is_bare=True) == _plain(name, is_bare=True)]
+    near = [
+        card
+        for card in ([exact] if exact else []) + kin
+        if abs(card.usable_gib - visible_gib) < _SAME_SIZE * visible_gib
+    ]
+    return near[0] if near else Card(name=name, memory_gib=visible_gib / _VISIBLE)
+
+
+def _table() -> dict[str, dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))
+    return table
+
+
+def _spellings() -> dict[str, Card]:
+    known = cards()
+    return {
+        _plain(spelling): known[name]
+        for name, facts in _table().items()
+        for spelling in (name, *facts.get("aliases", ()))
+    }
+
+
+def _plain(name: str, *, is_bare: bool = False) -> str:
+    """`NVIDIA GeForce RTX 4070 Ti SUPER` and `rtx4070-ti-super` to `4070tisuper`; bare: without its size."""
+    words = re.sub(r"[-_ ]+", " ", name.lower().replace("rtx", " ")).replace(" gb", "gb").split()
+    kept = [word for word in words if word not in _VENDOR_WORDS]
+    return "".join(word for word in kept if not (is_bare and _SIZE.fullmatch(word)))
+
+
+def _nearest(plain: str, spellings: Mapping[str, Card]) -> str:
+    matches = get_close_matches(plain, spellings, n=1, cutoff=0.5)
+    return f"; did you mean {spellings[matches[0]].name}?" if matches else "; try one like 3060, 4090 or t4"

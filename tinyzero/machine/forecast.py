@@ -1,0 +1,116 @@
+"""All that is planned of one run in one place, for a table or for JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinyzero.config import Config, Device, Settled
+from tinyzero.errors import ConfigError
+from tinyzero.machine.cards import Card
+from tinyzero.machine.disk import DiskPlan, disk_plan
+from tinyzero.machine.hardware import Machine
+from tinyzero.machine.memory import MemoryPlan, plan
+from tinyzero.machine.settling import decisions, settle
+from tinyzero.machine.shapes import ModelShape, shape_of
+from tinyzero.machine.suitability import why_too_large
+from tinyzero.machine.timing import StepTime, step_time
+
+TIGHT = 0.08
+"""Margin below which a plan that is good to 15 % had better not be trusted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a run would be.
+
+    Attributes:
+        card: that of the machine, None for the CPU.
+    """
+
+    machine: Machine
+    card: Card | None = None
+
+    @property
+    def device(self) -> Device:
+        return "cpu" if self.card is None else "cuda"
+
+    @property
+    def place(self) -> str:
+        return self.machine.memory_for(self.device)[0]
+
+    @property
+    def available_gib(self) -> float:
+        return self.machine.memory_for(self.device)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run would need there.
+
+    Attributes:
+        decided: dotted key -> value, of the knobs that said auto.
+        time: None where the speed of the place is not known.
+    """
+
+    preset: str
+    config: Settled
+    decided: Mapping[str, Any]
+    shape: ModelShape
+    target: Target
+    memory: MemoryPlan
+    disk: DiskPlan
+    time: StepTime | None
+
+    @property
+    def margin(self) -> float:
+        """Share of the memory that is left at the peak; negative if it does not fit."""
+        return 1 - self.memory.peak_gib / self.target.available_gib
+
+    @property
+    def lacks_bf16(self) -> bool:
+        """The card cannot compute in the type that is asked for."""
+        card = self.target.card
+        return self.config.model.dtype == "bfloat16" and card is not None and not card.has_bf16
+
+    @property
+    def fits(self) -> bool:
+        return self.margin >= 0 and not self.lacks_bf16 and not self.memory.starves_vllm
+
+    @property
+    def verdict(self) -> str:
+        """Whether it fits, in one line."""
+        if self.lacks_bf16:
+            return f"does not run: {self.target.place} has no bfloat16; set model.dtype to float16"
+        target, peak = self.target, f"{self.memory.peak_gib:.1f} (+-15 %)"
+        reason = why_too_large(self.preset, self.config, self.memory, target.available_gib, target.place)
+        if reason is not None:
+            return f"does not fit: {reason}"
+        room = f"{peak} of {target.available_gib:.1f} GiB at the peak, {100 * self.margin:.0f} % to spare"
+        if self.margin < TIGHT:
+            return f"fits, barely: {room}; better lower {self.memory.knob}"
+        return f"fits: {room}"
+
+
+def forecast(preset: str, config: Config, target: Target) -> Forecast:
+    """Plan memory, time and disk of `config` on `target`.
+
+    Raises:
+        ConfigError: nothing is known about the model's shape.
+    """
+    shape = shape_of(config.model.base)
+    if shape is None:
+        raise ConfigError(
+            f"the shape of {config.model.base} is not known: it is in no preset, and no local folder with a "
+            "config.json; download it, and --set model.base=FOLDER"
+        )
+    settled = settle(config, target.machine)
+    return Forecast(
+        preset=preset,
+        config=settled,
+        decided=decisions(config, settled),
+        shape=shape,
+        target=target,
+        memory=plan(settled, shape),
+        disk=disk_plan(settled, shape),
+        time=step_time(settled, shape, target.card) if target.card else None,
+    )

@@ -1,0 +1,110 @@
+"""What this machine has, and what a run could use of a machine, as plain values."""
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tinyzero.config import Device, HardwareConfig
+from tinyzero.machine.cards import Card, card_of
+from tinyzero.machine.nvidia import ask, first_card, has_driver
+
+_GIB = 2**30
+_MIB_PER_GIB = 1024
+_CARD_FIELDS = ("name", "memory.total")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """A CUDA card."""
+
+    name: str
+    memory_gib: float
+    has_bf16: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine, this one or another.
+
+    Attributes:
+        memory_gib: main memory that a process may use.
+        has_driver: a GPU driver is here, even if torch sees no GPU.
+        has_unsloth: the package unsloth is installed.
+    """
+
+    memory_gib: float
+    gpu: Gpu | None = None
+    has_driver: bool = False
+    has_unsloth: bool = False
+
+    def device_for(self, hardware: HardwareConfig) -> Device:
+        """Where the model of a run lives here."""
+        if hardware.device == "auto":
+            return "cpu" if self.gpu is None else "cuda"
+        return hardware.device
+
+    def memory_for(self, device: Device) -> tuple[str, float]:
+        """What holds the model, in words, and its GiB."""
+        if device == "cuda" and self.gpu is not None:
+            return self.gpu.name, self.gpu.memory_gib
+        return "this machine", self.memory_gib
+
+
+def look() -> Machine:
+    """Ask the machine; imports torch only where there is a driver."""
+    memory_gib = memory_here_gib()
+    if not has_driver():
+        return Machine(memory_gib=memory_gib)
+    import torch
+
+    if not torch.cuda.is_available():
+        return Machine(memory_gib=memory_gib, has_driver=True)
+    card = torch.cuda.get_device_properties(0)
+    gpu = Gpu(
+        name=card.name,
+        memory_gib=card.total_memory / _GIB,
+        has_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
+    )
+    return Machine(memory_gib=memory_gib, gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
+
+
+def has_unsloth() -> bool:
+    return find_spec("unsloth") is not None
+
+
+def memory_here_gib() -> float:
+    """The main memory that this process may use."""
+    return min(_physical_memory(), _cgroup_limit()) / _GIB
+
+
+def card_here() -> Card | None:
+    """The first card that NVIDIA's tool reports, without importing torch; None where there is none."""
+    return parse_card(ask(_CARD_FIELDS))
+
+
+def parse_card(answer: str) -> Card | None:
+    """From nvidia-smi's `NVIDIA GeForce RTX 4090, 24564`, MiB; None where that is not what it says."""
+    fields = first_card(answer, len(_CARD_FIELDS))
+    try:
+        return card_of(fields[0], float(fields[1]) / _MIB_PER_GIB) if fields else None
+    except ValueError:
+        return None
+
+
+def machine_of_card(card: Card) -> Machine:
+    """The machine here with another card in it."""
+    gpu = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16)
+    return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
+
+
+def _physical_memory() -> float:
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _cgroup_limit() -> float:
+    """The memory limit of a container, infinite where there is none."""
+    try:
+        return float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no cgroups, or "max"
+        return float("inf")

@@ -1,0 +1,214 @@
+"""The memory plan: what a run will need, term by term, from the model's shape alone; pure arithmetic.
+
+Nothing is loaded and no device is asked. The figures are estimates of the peak, good to about 15 %.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinyzero.config import Device, SamplingConfig, Settled, SettledModel
+from tinyzero.machine.shapes import ModelShape
+
+_GIB = 2**30
+
+# bitsandbytes NF4: half a byte a weight, an 8-bit scale per 64 weights, and a 32-bit one per 256 of those.
+NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
+# In vLLM the scales are 32-bit: its loader undoes the second quantisation (vllm-bnb-plugin 0.0.3).
+_VLLM_NF4_BYTES = 0.5 + 4 / 64
+_ADAPTER_BYTES = 4  # float32, and so are its gradients
+# Two moments: 8 bit, with a float32 scale per block of 256, or float32. Paged ones count in full: a page is
+# moved to the machine's memory only when the card's runs out.
+_8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
+# The fused LM head works on tiles of 4096 tokens x 32768 vocabulary entries (trl.kernels.chunked_logprob):
+# one tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
+_TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
+_KEPT_BYTES = 2 * 2**20
+_PREFILL_TOKENS = 8192  # as in tinyzero.sampling.builtin
+FRAGMENTATION = 1.08
+_RUNTIME_GIB: dict[Device, float] = {
+    "cuda": 0.9,
+    "cpu": 0.6,
+}  # CUDA context and kernels; a process with torch and transformers in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """What is held at once while sampling and while learning; every term in GiB."""
+
+    always: Mapping[str, float]
+    sampling: Mapping[str, float]
+    learning: Mapping[str, float]
+    runtime: float
+
+    @property
+    def starves_vllm(self) -> bool:
+        """VLLM on this card has no memory left for keys and values, beside its weights."""
+        return self.sampling.get("vllm_cache", 1.0) <= 0
+
+    @property
+    def sampling_gib(self) -> float:
+        return FRAGMENTATION * (sum(self.always.values()) + sum(self.sampling.values())) + self.runtime
+
+    @property
+    def learning_gib(self) -> float:
+        return FRAGMENTATION * (sum(self.always.values()) + sum(self.learning.values())) + self.runtime
+
+    @property
+    def peak_gib(self) -> float:
+        return max(self.sampling_gib, self.learning_gib)
+
+    @property
+    def floor_gib(self) -> float:
+        """What no setting of the sampler or the learner lowers: the model, its adapters, the runtime."""
+        return FRAGMENTATION * sum(self.always.values()) + self.runtime
+
+    @property
+    def knob(self) -> str:
+        """The setting that lowers the peak."""
+        if self.sampling_gib <= self.learning_gib:
+            return "learner.micro_batch_tokens"
+        return "sampling.vllm_gib" if "vllm_cache" in self.sampling else "sampling.batch_rows"
+
+
+def plan(config: Settled, shape: ModelShape) -> MemoryPlan:
+    """The peak of a run, term by term. A term that is too small to see is left in: nothing is hidden.
+
+    Weights, adapters and cache follow from the shapes of the matrices. One adapter learns at a time, so only
+    one has gradients. A divergence from the reference (`learner.kl_coef`) costs time, but no memory: its pass
+    keeps nothing for a backward one.
+    """
+    return MemoryPlan(
+        always=_always(config, shape),
+        sampling=_sampling(config, shape),
+        learning=_learning(config, shape),
+        runtime=_RUNTIME_GIB[config.hardware.device],
+    )
+
+
+def number_bytes(model: SettledModel) -> int:
+    """Bytes of a number of the compute type."""
+    return 4 if model.dtype == "float32" else 2
+
+
+def offloaded_gib(config: Settled, shape: ModelShape) -> float:
+    """Activations that are in main memory instead, where unsloth has loaded the model; part of the plan's.
+
+    Its checkpointing moves each layer's input there, but for the last layer's and what has at most 2 MiB
+    (unsloth_zoo 2026.10.6, gradient_checkpointing.py; read, not measured).
+    """
+    if config.model.loader != "unsloth" or not config.model.gradient_checkpointing:
+        return 0.0
+    micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
+    of_layer = micro_batch * shape.hidden * number_bytes(config.model)
+    return 0.0 if of_layer <= _KEPT_BYTES else (shape.layers - 1) * of_layer / _GIB
+
+
+def adapter_gib(config: Settled, shape: ModelShape) -> Mapping[str, float]:
+    """All adapters, and the moments that their optimizers keep of them."""
+    num_adapters = 2 if config.policy.adapters == "per-role" else 1
+    weights = num_adapters * shape.lora_weights(config.policy.rank)
+    moments = _FLOAT_MOMENTS if config.learner.optimizer == "adamw" else _8_BIT_MOMENTS
+    return _in_gib(adapters=weights * _ADAPTER_BYTES, optimizer=weights * moments)
+
+
+def _longest_row(config: Settled) -> int:
+    """Tokens of a prompt with all attempts at it behind each other."""
+    selfplay = config.selfplay
+    completions = selfplay.attempts * selfplay.answer_tokens
+    if selfplay.game == "r-zero":  # all of a step's questions answer the same prompt
+        completions = max(completions, selfplay.proposals_per_step * selfplay.proposal_tokens)
+    return max(config.sampling.max_prompt_tokens + completions, config.longest_sequence)
+
+
+def _always(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size = number_bytes(config.model)
+    linear = NF4_BYTES if config.model.is_4_bit else size
+    other_weights = shape.embedding_weights + shape.small_weights
+    weights = _in_gib(weights=shape.linear_weights * linear + other_weights * size)
+    process = {"vllm_process": _RUNTIME_GIB[config.hardware.device]} if _has_own_vllm(config.sampling) else {}
+    return weights | dict(adapter_gib(config, shape)) | process
+
+
+def _has_own_vllm(sampling: SamplingConfig) -> bool:
+    """Whether vLLM samples, and on the card that trains."""
+    return sampling.engine == "vllm" and sampling.server_url is None
+
+
+def _sampling(config: Settled, shape: ModelShape) -> dict[str, float]:
+    if _has_own_vllm(config.sampling):
+        return _vllm(config, shape)
+    return {} if config.sampling.engine == "vllm" else _builtin(config, shape)
+
+
+def _vllm(config: Settled, shape: ModelShape) -> dict[str, float]:
+    """What vLLM has while it is awake: a base of its own, and the rest of what it is given.
+
+    Asleep it keeps its process on the card, and its weights are in main memory.
+    """
+    size = number_bytes(config.model)
+    linear = _VLLM_NF4_BYTES if config.model.is_4_bit else size
+    other_weights = shape.embedding_weights + shape.small_weights
+    weights = _in_gib(
+        vllm_weights=shape.linear_weights * linear
+        + (other_weights + shape.lora_weights(config.policy.rank)) * size
+    )
+    return weights | {"vllm_cache": config.sampling.vllm_gib - weights["vllm_weights"]}
+
+
+def _builtin(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size, rows = number_bytes(config.model), config.sampling.batch_rows
+    longest_prompt = config.sampling.max_prompt_tokens
+    prefilled = max(min(_PREFILL_TOKENS, config.selfplay.proposals_per_step * longest_prompt), longest_prompt)
+    # The prompts' keys and values, and what one layer has alive: the MLP's inner values in both types.
+    per_token = shape.kv_numbers_per_token * size + (shape.intermediate + shape.hidden) * (2 * size + 8)
+    return _in_gib(
+        kv_cache=rows * config.longest_sequence * shape.kv_numbers_per_token * size,
+        prefill=prefilled * per_token,
+        # Logits, and three float32 copies: over the temperature, shifted, exponentiated.
+        sampler=rows * shape.vocabulary * (size + 3 * 4),
+        dequantised_layer=_dequantised_bytes(config, shape),
+    )
+
+
+def _learning(config: Settled, shape: ModelShape) -> dict[str, float]:
+    size = number_bytes(config.model)
+    micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
+    tile = min(micro_batch, _TILE_TOKENS) * min(shape.vocabulary, _TILE_VOCABULARY)
+    return _in_gib(
+        gradients=shape.lora_weights(config.policy.rank) * _ADAPTER_BYTES,
+        activations=micro_batch
+        * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
+        # The attempts at a task share rows, and a mask of bools and of numbers keeps them apart.
+        attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + size),
+        dequantised_layer=_dequantised_bytes(config, shape),
+        logits=tile * (size if config.hardware.device == "cuda" else _TORCH_TILE_BYTES),
+    )
+
+
+def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: bool) -> int:
+    """Bytes that one token costs between forward and backward: of all layers, or each layer's input and one.
+
+    Counted on what autograd saves of a Llama layer under LoRA (tests/planning/test_measured.py), with flash
+    or memory-efficient attention, which keeps no scores. Adapters compute in float32, so that 16-bit inputs
+    of all seven linear maps are saved a second time, in float32.
+
+    Args:
+        size: bytes of a number of the compute type.
+    """
+    hidden, queries, inner = shape.hidden, shape.queries, shape.intermediate
+    if size == _ADAPTER_BYTES:
+        saved = size * (4 * hidden + 4 * queries + 4 * inner)
+    else:
+        saved = size * (4 * queries + 3 * inner) + _ADAPTER_BYTES * (7 * hidden + queries + inner)
+    passing = 2 * _ADAPTER_BYTES * inner  # alive in the backward pass of one MLP
+    return passing + (shape.layers * hidden * size + saved if is_recomputed else shape.layers * saved)
+
+
+def _dequantised_bytes(config: Settled, shape: ModelShape) -> int:
+    """The largest linear map in the compute type: what 4-bit weights are multiplied as in large batches."""
+    size = number_bytes(config.model)
+    return shape.hidden * shape.intermediate * size if config.model.is_4_bit else 0
+
+
+def _in_gib(**terms: float) -> dict[str, float]:
+    return {name: size / _GIB for name, size in terms.items()}

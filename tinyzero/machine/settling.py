@@ -1,0 +1,109 @@
+"""From a configuration as it is written to the settled one: every knob that says auto is decided here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinyzero.config import (
+    Config,
+    Device,
+    Dtype,
+    LearnerConfig,
+    Loader,
+    Optimizer,
+    Settled,
+    local_folder,
+)
+from tinyzero.config.base_model import HELDOUT_FILE
+from tinyzero.machine.fitting import SAFE_ROWS, SAFE_TOKENS, fitted
+from tinyzero.machine.hardware import Gpu, Machine
+
+_AUTO = "auto"
+
+
+def settle(config: Config, machine: Machine) -> Settled:
+    """The configuration of a run on `machine`. Knobs that do not say auto keep their values."""
+    device = machine.device_for(config.hardware)
+    rows, tokens = config.sampling.batch_rows, config.learner.micro_batch_tokens
+    decided: dict[str, dict[str, Any]] = {
+        "hardware": {"device": device},
+        "model": {
+            "loader": _loader(config, device, machine),
+            "quantization": _quantization(config, device),
+            "dtype": _dtype(config, device, machine),
+        },
+        "learner": {
+            "optimizer": _optimizer(config.learner, device),
+            "micro_batch_tokens": SAFE_TOKENS if tokens == _AUTO else tokens,
+        },
+        "sampling": {"batch_rows": SAFE_ROWS if rows == _AUTO else rows},
+        "evaluation": {"heldout": _heldout(config)},
+    }
+    written = config.model_dump()
+    settled = Settled.model_validate(
+        written | {section: written[section] | values for section, values in decided.items()}
+    )
+    _, memory_gib = machine.memory_for(device)
+    return fitted(settled, memory_gib, has_open_rows=rows == _AUTO, has_open_tokens=tokens == _AUTO)
+
+
+def decisions(config: Config, settled: Settled) -> dict[str, Any]:
+    """Dotted key -> value, of the knobs that said auto."""
+    before, after = config.model_dump(mode="json"), settled.model_dump(mode="json")
+    return {
+        f"{section}.{key}": after[section][key]
+        for section, values in before.items()
+        for key, value in values.items()
+        if value == _AUTO and after[section][key] != _AUTO
+    }
+
+
+def settle_recorded(config: Config, environment: Mapping[str, Any]) -> Settled:
+    """The configuration in a run's config.json, which says auto where an earlier version wrote it.
+
+    The device in environment.json tells what auto meant. Two things were never recorded and are assumed: the
+    card computes in bfloat16, and transformers read the model.
+    """
+    is_on_cuda = str(environment.get("device", "cpu")).startswith("cuda")
+    gpu = Gpu(name="the card of the run", memory_gib=0.0) if is_on_cuda else None
+    return settle(config, Machine(memory_gib=0.0, gpu=gpu))
+
+
+def _loader(config: Config, device: Device, machine: Machine) -> Loader:
+    """Two adapters under unsloth were never seen to keep their gradients apart on a GPU."""
+    if config.model.loader != "auto":
+        return config.model.loader
+    is_possible = device == "cuda" and machine.has_unsloth and config.policy.adapters == "shared"
+    return "unsloth" if is_possible else "transformers"
+
+
+def _quantization(config: Config, device: Device) -> str:
+    if config.model.quantization != "auto":
+        return config.model.quantization
+    return "nf4" if device == "cuda" else "none"
+
+
+def _dtype(config: Config, device: Device, machine: Machine) -> Dtype:
+    if config.model.dtype != "auto":
+        return config.model.dtype
+    if device == "cpu":
+        return "float32"  # bfloat16 matmuls are a hundred times slower on CPUs without the instructions
+    return "bfloat16" if machine.gpu is None or machine.gpu.has_bf16 else "float16"
+
+
+def _optimizer(learner: LearnerConfig, device: Device) -> Optimizer:
+    """A CPU has no other memory to page to."""
+    if learner.optimizer == "auto":
+        return "adamw8bit" if device == "cuda" else "adamw"
+    if learner.optimizer == "paged_adamw8bit" and device == "cpu":
+        return "adamw8bit"
+    return learner.optimizer
+
+
+def _heldout(config: Config) -> str | None:
+    """The set beside the base model, where there is one."""
+    if config.evaluation.heldout != _AUTO:
+        return config.evaluation.heldout
+    folder = local_folder(config.model.base)
+    if folder is None or not (folder / HELDOUT_FILE).is_file():
+        return None
+    return "nano" if config.model.base == "nano" else str(folder / HELDOUT_FILE)

@@ -1,0 +1,127 @@
+"""A decoder's dimensions, and what follows from them: how many weights there are, and of which sort."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tinyzero.config import local_folder
+
+_FILE = Path(__file__).with_name("model_shapes.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """A decoder's dimensions, as the Hub's config.json names them in longer words.
+
+    Attributes:
+        kv_heads: heads of keys and values; fewer than `heads` under grouped-query attention.
+        intermediate: width of the gated MLP.
+        is_tied: the LM head is the embedding matrix.
+        has_qkv_bias: as in Qwen2.
+        has_qk_norm: queries and keys are normalised per head, as in Qwen3.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocabulary: int
+    is_tied: bool
+    has_qkv_bias: bool = False
+    has_qk_norm: bool = False
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family.
+
+        Raises:
+            KeyError: the file lacks a dimension.
+        """
+        heads = config["num_attention_heads"]
+        return cls(
+            layers=config["num_hidden_layers"],
+            hidden=config["hidden_size"],
+            heads=heads,
+            kv_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            intermediate=config["intermediate_size"],
+            vocabulary=config["vocab_size"],
+            is_tied=config.get("tie_word_embeddings", False),
+            has_qkv_bias=config.get("model_type") == "qwen2",
+            has_qk_norm=config.get("model_type") == "qwen3",
+        )
+
+    @property
+    def queries(self) -> int:
+        """Width of all query heads together."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        """Width of all key heads together, and that of the value heads."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def linear_weights(self) -> int:
+        """Weights of the layers' linear maps: what NF4 shrinks and LoRA adapts."""
+        return self.layers * self.hidden * (2 * self.queries + 2 * self.keys + 3 * self.intermediate)
+
+    @property
+    def embedding_weights(self) -> int:
+        return self.head_weights * (1 if self.is_tied else 2)
+
+    @property
+    def head_weights(self) -> int:
+        """The LM head: a matrix that every decoded token goes through."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def small_weights(self) -> int:
+        """Norms and biases."""
+        biases = self.queries + 2 * self.keys if self.has_qkv_bias else 0
+        head_norms = 2 * self.head_dim if self.has_qk_norm else 0
+        return self.layers * (2 * self.hidden + biases + head_norms) + self.hidden
+
+    @property
+    def weights(self) -> int:
+        return self.linear_weights + self.embedding_weights + self.small_weights
+
+    @property
+    def kv_numbers_per_token(self) -> int:
+        """Numbers that the KV cache keeps of one token, over all layers."""
+        return 2 * self.layers * self.keys
+
+    def lora_weights(self, rank: int) -> int:
+        """Weights of one adapter on all linear maps: rank x (inputs + outputs) each."""
+        attention = 2 * (self.hidden + self.queries) + 2 * (self.hidden + self.keys)
+        return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
+
+
+def shape_of(base: str) -> ModelShape | None:
+    """The shape of a model that ships, is a local folder, or is known by its Hub id; None of any other."""
+    known = known_shapes()
+    if base in known:
+        return known[base]
+    folder = local_folder(base)
+    if folder is None:
+        return None
+    try:
+        return ModelShape.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # loading the model will say what is wrong with it
+
+
+def known_shapes() -> dict[str, ModelShape]:
+    """Hub id -> shape, of every model that a preset trains, and of its siblings.
+
+    The package's file has the lines of the models' config.json; a string means "as that one".
+    """
+    entries = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {
+        name: ModelShape.from_config(entries[entry] if isinstance(entry, str) else entry)
+        for name, entry in entries.items()
+    }

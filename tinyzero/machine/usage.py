@@ -1,0 +1,86 @@
+"""How busy this machine is, as a view shows it. A machine that does not say is no error."""
+
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from tinyzero.machine.nvidia import ask, first_card, has_nvidia_driver
+
+_GIB = 2**30
+_MIB_PER_GIB = 1024
+_FIELDS = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
+_GPU_EVERY_S = 5.0  # asking is a process of its own, some 30 ms
+_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """One card. Percent, GiB, degrees Celsius, watts; None for what the driver does not say."""
+
+    name: str
+    percent: float | None
+    used_gib: float | None
+    total_gib: float | None
+    celsius: float | None
+    watts: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The whole machine, not only the run. `cpu_percent` is of all cores together, 0 to 100."""
+
+    cpu_percent: float
+    used_gib: float
+    total_gib: float
+    gpu: GpuUsage | None = None
+
+
+class UsageProbe:
+    """Asks the machine; CPU figures are means since the last look."""
+
+    def __init__(self, gpu: str = "0", *, has_gpu: bool | None = None) -> None:
+        """`gpu`: index or UUID of the card to ask about, as nvidia-smi takes it."""
+        self._gpu = gpu
+        self._has_gpu = has_nvidia_driver() if has_gpu is None else has_gpu
+        self._asked_at = -_GPU_EVERY_S
+        self._gpu_usage: GpuUsage | None = None
+        psutil.cpu_percent()  # means since this call
+
+    def look(self) -> Usage:
+        memory = psutil.virtual_memory()
+        return Usage(
+            cpu_percent=psutil.cpu_percent(),
+            used_gib=(memory.total - memory.available) / _GIB,
+            total_gib=memory.total / _GIB,
+            gpu=self._look_at_gpu() if self._has_gpu else None,
+        )
+
+    def _look_at_gpu(self) -> GpuUsage | None:
+        if time.monotonic() - self._asked_at >= _GPU_EVERY_S:
+            self._asked_at = time.monotonic()
+            self._gpu_usage = parse_gpu(ask(_FIELDS, gpu=self._gpu, timeout_s=_TIMEOUT_S))
+        return self._gpu_usage
+
+
+def parse_gpu(answer: str) -> GpuUsage | None:
+    """From nvidia-smi's line of values; `[N/A]` and the like are None."""
+    cells = first_card(answer, len(_FIELDS))
+    if cells is None:
+        return None
+    percent, used, total, celsius, watts = map(_number, cells[1:])
+    return GpuUsage(
+        name=cells[0],
+        percent=percent,
+        used_gib=None if used is None else used / _MIB_PER_GIB,
+        total_gib=None if total is None else total / _MIB_PER_GIB,
+        celsius=celsius,
+        watts=watts,
+    )
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None

@@ -1,1 +1,0 @@
-"""What watches a run: dashboard, plain lines, JSON lines, trackers, reports, and the logs in its folder."""

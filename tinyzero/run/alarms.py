@@ -1,0 +1,254 @@
+"""Watches a run's metrics for the ways in which self-play collapses, and says when one begins and is over.
+
+It acts on nothing: the alarms are shown, logged, and written into the metrics as `watch/<name>`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from operator import gt, lt
+from statistics import fmean
+from typing import Final
+
+from tinyzero.config import WatchConfig
+from tinyzero.run.events import AlarmBegan, AlarmOver
+from tinyzero.run.lines import Step
+
+Metrics = Mapping[str, float]
+_LARGEST = 1e15  # what a resumed run finds in its log: no larger numbers, no infinity, no NaN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """What an alarm looks at, oldest step first: the run's first steps, and its newest, as many of each."""
+
+    first: Sequence[Metrics]
+    recent: Sequence[Metrics]
+
+    def mean(self, metric: str) -> float | None:
+        """Over the recent steps that have the metric; None where none has."""
+        return _mean(self.recent, metric)
+
+    def ratio(self, metric: str) -> float | None:
+        """The recent mean by that of the first steps; None where one is lacking, or the first is 0."""
+        first, recent = _mean(self.first, metric), self.mean(metric)
+        return recent / first if recent is not None and first else None
+
+    def fall(self, metric: str) -> float | None:
+        """The first mean less the recent one; None where one is lacking."""
+        first, recent = _mean(self.first, metric), self.mean(metric)
+        return first - recent if first is not None and recent is not None else None
+
+    def has_risen(self, metric: str) -> bool:
+        ratio = self.ratio(metric)
+        return ratio is not None and ratio > 1
+
+    def matching(self, pattern: str) -> list[str]:
+        """Names of the recent metrics that a pattern with `*` fits, each once."""
+        names = dict.fromkeys(name for step in self.recent for name in step)
+        return [name for name in names if fnmatchcase(name, pattern)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When one alarm is on. Its name is that of its threshold in `WatchConfig`.
+
+    Attributes:
+        figure: what is compared with the threshold; None where the windows do not say.
+        is_beyond: of (figure, threshold): what is on the wrong side.
+        unless: a reason why it is no alarm all the same.
+        advice: what it means, and the knob that helps; one line.
+    """
+
+    name: str
+    figure: Callable[[Windows], float | None]
+    is_beyond: Callable[[float, float], bool]
+    unless: Callable[[Windows], bool] = lambda _: False
+    advice: str
+
+
+def mean_of(
+    pattern: str, choose: Callable[[Iterable[float]], float] = max
+) -> Callable[[Windows], float | None]:
+    """The recent mean of a metric; of several that fit the pattern, the worst as `choose` has it."""
+    return lambda windows: _worst(map(windows.mean, windows.matching(pattern)), choose)
+
+
+def ratio_of(
+    pattern: str, choose: Callable[[Iterable[float]], float] = max
+) -> Callable[[Windows], float | None]:
+    """The recent mean as a share of what it was in the first window."""
+    return lambda windows: _worst(map(windows.ratio, windows.matching(pattern)), choose)
+
+
+_INTRINSIC = ("solver/question/confidence", "solver/question/consistency")
+
+RULES: Final = (
+    Rule(
+        name="nothing_to_learn",
+        figure=mean_of("advantages/nonzero_share"),
+        is_beyond=lt,
+        advice="nearly all rewards are equal, so no answer has an advantage; read samples.jsonl to see why",
+    ),
+    Rule(
+        name="duplicates",
+        figure=mean_of("proposer/duplicate_share"),
+        is_beyond=gt,
+        advice="the proposer repeats itself; raise sampling.temperature or lower learner.lr",
+    ),
+    Rule(
+        name="few_shapes",
+        figure=mean_of("proposer/distinct_shapes"),
+        is_beyond=lt,
+        advice='new tasks are alike; pool.reference_sampling = "novel", r_zero.repetition_weight, learner.lr',
+    ),
+    Rule(
+        name="one_kind",
+        figure=mean_of("proposer/kind_entropy"),
+        is_beyond=lt,
+        advice="some kinds hardly give tasks any more; look at the funnel, drop them from selfplay.kinds",
+    ),
+    Rule(
+        name="trivial",
+        figure=mean_of("proposer/trivial_share"),
+        is_beyond=gt,
+        advice="programs ignore or echo their input; lower rewards.failing_proposal or learner.lr",
+    ),
+    Rule(
+        name="unanimous",
+        figure=mean_of("solver/unanimous_share"),
+        is_beyond=gt,
+        advice="all attempts at a task say the same, which teaches nothing; raise sampling.temperature",
+    ),
+    Rule(
+        name="short_answers",
+        figure=ratio_of("length/solver"),
+        is_beyond=lt,
+        advice="answers have become short, and may be guesses; raise learner.kl_coef or lower learner.lr",
+    ),
+    Rule(
+        name="long_answers",
+        figure=ratio_of("length/solver"),
+        is_beyond=gt,
+        advice="answers have become long, which costs time; lower selfplay.answer_tokens or learner.lr",
+    ),
+    Rule(
+        name="low_entropy",
+        figure=ratio_of("learner/*/entropy", min),
+        is_beyond=lt,
+        advice="the policy has lost most of its choices; raise learner.clip_high or lower learner.lr",
+    ),
+    Rule(
+        name="no_entropy",
+        figure=mean_of("learner/*/entropy", min),
+        is_beyond=lt,
+        advice="the policy has next to no choice left; raise sampling.temperature",
+    ),
+    Rule(
+        name="truncated",
+        figure=mean_of("truncated/*"),
+        is_beyond=gt,
+        advice="completions are cut off before they end; raise selfplay.answer_tokens or proposal_tokens",
+    ),
+    Rule(
+        name="false_confidence",
+        figure=lambda windows: windows.fall("heldout/mean/sampled"),
+        is_beyond=gt,
+        unless=lambda windows: not any(map(windows.has_risen, _INTRINSIC)),
+        advice="the solver agrees with itself more, and is right less; lower learner.lr, or stop the run",
+    ),
+    Rule(
+        name="easier_programs",
+        figure=ratio_of("proposer/program_nodes"),
+        is_beyond=lt,
+        unless=lambda windows: not windows.has_risen("solver/accuracy"),
+        advice='the solver wins because programs shrink; try policy.adapters = "per-role"',
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """An alarm that began with a step, or was over with it."""
+
+    rule: Rule
+    has_begun: bool
+    figure: float
+    threshold: float
+
+    def event(self, step: int) -> AlarmBegan | AlarmOver:
+        """As it is told after `step` steps."""
+        name, value = self.rule.name, round(self.figure, 4)
+        if self.has_begun:
+            return AlarmBegan(
+                step=step, alarm=name, value=value, threshold=self.threshold, advice=self.rule.advice
+            )
+        return AlarmOver(step=step, alarm=name, value=value, threshold=self.threshold)
+
+
+class CollapseWatch:
+    """Which alarms are on, and the two windows of metrics that say so."""
+
+    def __init__(self, config: WatchConfig) -> None:
+        thresholds = {rule: getattr(config, rule.name) for rule in RULES}
+        self._thresholds: dict[Rule, float] = {
+            rule: threshold for rule, threshold in thresholds.items() if threshold is not None
+        }
+        self._size = config.window_steps
+        self._first: list[Metrics] = []
+        self._recent: deque[Metrics] = deque(maxlen=self._size)
+        self._on: set[str] = set()
+
+    def look(self, metrics: Metrics) -> list[Turn]:
+        """Take in a step's metrics; returns the alarms that began or are over with it.
+
+        Before there is a whole window, and for a figure that has no data, everything stays as it is.
+        """
+        self._take({name: value for name, value in metrics.items() if abs(value) <= _LARGEST})
+        if len(self._recent) < self._size:
+            return []
+        windows = Windows(first=self._first, recent=self._recent)
+        turns = [turn for rule in self._thresholds if (turn := self._turn(rule, windows)) is not None]
+        for turn in turns:
+            (self._on.add if turn.has_begun else self._on.discard)(turn.rule.name)
+        return turns
+
+    def metrics(self) -> dict[str, float]:
+        """`watch/<name>` of every alarm that is not switched off: 1 while it is on, else 0."""
+        return {f"watch/{rule.name}": float(rule.name in self._on) for rule in self._thresholds}
+
+    def catch_up(self, steps: Iterable[Step]) -> None:
+        """Know what a run did before it was resumed: its steps so far, as its log has them.
+
+        What was told stays told: the alarms that are on are those that the last step had on.
+        """
+        last: Metrics = {}
+        for step in steps:
+            self._take(step.metrics)
+            last = step.metrics
+        self._on = {rule.name for rule in self._thresholds if last.get(f"watch/{rule.name}") == 1}
+
+    def _take(self, metrics: Metrics) -> None:
+        if len(self._first) < self._size:
+            self._first.append(metrics)
+        self._recent.append(metrics)
+
+    def _turn(self, rule: Rule, windows: Windows) -> Turn | None:
+        figure, threshold = rule.figure(windows), self._thresholds[rule]
+        if figure is None:
+            return None
+        is_on = rule.is_beyond(figure, threshold) and not rule.unless(windows)
+        if is_on == (rule.name in self._on):
+            return None
+        return Turn(rule=rule, has_begun=is_on, figure=figure, threshold=threshold)
+
+
+def _mean(steps: Iterable[Metrics], metric: str) -> float | None:
+    values = [step[metric] for step in steps if metric in step]
+    return fmean(values) if values else None
+
+
+def _worst(figures: Iterable[float | None], choose: Callable[[Iterable[float]], float]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return choose(known) if known else None

@@ -1,0 +1,246 @@
+"""One run on disk: names, the settled configuration, and the lock that keeps a second trainer out."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+from tinyzero.config import Config, Settled, without_dropped
+from tinyzero.errors import CheckpointError, nearest
+from tinyzero.machine.settling import settle_recorded
+from tinyzero.run.durable import explaining_failures, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's folder and the paths in it.
+
+    Attributes:
+        path: the folder itself; its last part is the run's name.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, output: Path, name: str, config: Settled) -> Self:
+        """Make the folder of a new run.
+
+        Raises:
+            CheckpointError: a run of that name exists (it is never overwritten), or the disk refuses.
+        """
+        folder = cls(output / name)
+        if not folder._claim():
+            raise CheckpointError(
+                f"{folder.path} exists; choose another --name, or continue it: "
+                f"tinyzero train --resume {folder.path}"
+            )
+        folder.write_config(config)
+        return folder
+
+    @classmethod
+    def create_numbered(cls, output: Path, stem: str, config: Settled, *, today: date) -> Self:
+        """Make a new run's folder, named `<stem>-<date>-<n>` with the first n that is free."""
+        folders = (cls(output / f"{stem}-{today}-{number}") for number in count(1))
+        folder = next(folder for folder in folders if folder._claim())
+        folder.write_config(config)
+        return folder
+
+    def _claim(self) -> bool:
+        """Make the folder; False where it is there. Of several processes at once, one gets True."""
+        with explaining_failures(self.path):
+            try:
+                self.path.mkdir(parents=True)
+            except FileExistsError:
+                return False
+            self.checkpoints.mkdir()
+        return True
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The folder of an existing run.
+
+        Raises:
+            CheckpointError: there is no run; the message names the nearest one.
+        """
+        if not is_run(path):
+            names = [folder.name for folder in runs_in(path.parent)]
+            raise CheckpointError(f"no run at {path} (no config.json there){nearest(path.name, names)}")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def tasks(self) -> Path:
+        return self.path / "tasks.jsonl"
+
+    @property
+    def replays(self) -> Path:
+        return self.path / "replays.jsonl"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "run.log"
+
+    @property
+    def adapter(self) -> Path:
+        """Where the trained adapters lie when the run has ended."""
+        return self.path / "adapter"
+
+    def config(self) -> Settled:
+        """The settled configuration that the run was started with, or last resumed with."""
+        path = self.path / "config.json"
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
+            return settle_recorded(Config.model_validate(known), self.environment())
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
+            ) from error
+
+    def write_config(self, config: Settled) -> None:
+        write_json(self.path / "config.json", config.model_dump(mode="json"))
+
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says; empty where the run never got that far."""
+        return _read_object(self.path / "environment.json") or {}
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        write_json(self.path / "environment.json", environment)
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.json"
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """The before/after table as evaluation.json has it; None where the run has not come to its end."""
+        return _read_object(self.evaluation)
+
+    def write_evaluation(self, evaluation: Mapping[str, Any]) -> None:
+        """The before/after table of the run's end, for whoever reports or exports it."""
+        write_json(self.evaluation, evaluation)
+
+    @property
+    def control(self) -> Path:
+        """Where a person asks a running trainer for something, by files: see `tinyzero.run.control`."""
+        return self.path / "control"
+
+    def holder(self) -> int | None:
+        """The process that trains this run on this machine, None where there is none."""
+        try:
+            with (self.path / "lock").open("rb") as file:
+                process = int(file.read(32))
+                return process if _is_alive(process) and _is_locked(file.fileno()) else None
+        except (OSError, ValueError, OverflowError):
+            return None
+
+    def is_held(self) -> bool:
+        return self.holder() is not None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go of it even after kill -9.
+
+        Raises:
+            CheckpointError: another process is training in this folder.
+        """
+        with explaining_failures(self.path):
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _take(descriptor, self.path)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def is_run(path: Path) -> bool:
+    try:
+        return (path / "config.json").is_file()
+    except OSError:  # a name too long, a folder that is closed to us
+        return False
+
+
+def runs_in(output: Path) -> list[RunFolder]:
+    """All runs in a folder, by name."""
+    if not output.is_dir():
+        return []
+    return [RunFolder(path) for path in sorted(output.iterdir()) if is_run(path)]
+
+
+def find_run(run: str, output: Path) -> RunFolder:
+    """A run by its path, or by its name in the output folder.
+
+    Raises:
+        CheckpointError: there is none; the message names the nearest one.
+    """
+    for path in (output / run, Path(run).expanduser()):
+        if is_run(path):
+            return RunFolder(path)
+    names = [folder.name for folder in runs_in(output)]
+    raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except OSError:
+        return False
+    return process > 0
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Ask only while the holder that the file names is alive: for a moment, asking keeps a trainer out."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _take(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        raise CheckpointError(f"{path} is being trained by process {holder or '?'}; stop it first") from error
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+
+
+def _first_line(error: ValueError) -> str:
+    return " ".join(str(error).split())[:160]

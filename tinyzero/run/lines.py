@@ -1,0 +1,214 @@
+"""What the lines of a run's logs hold, as nouns. Pure; knows no files.
+
+Lines come from outside: whatever is not of the expected type is left out, and nothing here raises.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tinyzero.evaluation.comparison import Comparison, Row
+
+Record = Mapping[str, Any]
+_LARGEST = 1e15  # sums and axes of larger numbers overflow, and none has a meaning here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of metrics.jsonl; figures that are no finite number are left out."""
+
+    number: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One line of samples.jsonl.
+
+    Attributes:
+        status: of the verdict ("correct", ...), or the funnel stage that a proposal failed; "task" for one
+            that became a task.
+        prefill: the beginning of the answer, which the model was given. answer: all of it, prefill included.
+        read: what was read from the answer, empty where nothing was.
+        detail: why, in a few words.
+    """
+
+    step: int
+    role: str
+    kind: str
+    task_id: str
+    prompt: str
+    prefill: str
+    answer: str
+    status: str
+    read: str
+    detail: str
+    tokens: int
+    reward: float | None
+    terms: Mapping[str, float]
+    advantage: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """One line of tasks.jsonl.
+
+    Attributes:
+        author: the policy that proposed it, `adapter@version`.
+        verdicts: status -> attempts. solve_rate: None for a task that was never attempted.
+    """
+
+    step: int
+    id: str
+    kind: str
+    program: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    message: str
+    shape: str
+    parents: tuple[str, ...]
+    attempts: int
+    solve_rate: float | None
+    author: str = ""
+    verdicts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """What it is about: its program, or the question that it asks."""
+        return self.program or self.message
+
+    @property
+    def hint(self) -> str:
+        """What is said besides its program."""
+        return self.message if self.program else ""
+
+
+def steps_of(records: Iterable[Record]) -> list[Step]:
+    return [
+        Step(
+            number=whole(record["step"]),
+            metrics={
+                name: number
+                for name, value in record.items()
+                if name != "step" and (number := finite(value)) is not None
+            },
+        )
+        for record in records
+        if finite(record.get("step")) is not None
+    ]
+
+
+def samples_of(records: Iterable[Record]) -> list[Sample]:
+    return [_sample(record) for record in records]
+
+
+def tasks_of(records: Iterable[Record]) -> list[TaskRecord]:
+    return [_task(record) for record in records if isinstance(record.get("id"), str)]
+
+
+def comparison_record(comparison: Comparison) -> dict[str, Any]:
+    """What evaluation.json holds."""
+    return {
+        "set": comparison.set_name,
+        "attempts": comparison.attempts,
+        "step": comparison.step,
+        "rows": [asdict(row) for row in comparison.rows],
+    }
+
+
+def comparison_of(record: Record) -> Comparison | None:
+    """The before/after table, None where it holds nothing that can be shown."""
+    items = record.get("rows")
+    rows = [row for item in items if (row := _row(item))] if isinstance(items, list) else []
+    if not rows:
+        return None
+    return Comparison(
+        set_name=text(record.get("set")),
+        attempts=whole(record.get("attempts")),
+        step=whole(record.get("step")),
+        rows=tuple(rows),
+    )
+
+
+def _row(item: object) -> Row | None:
+    if not isinstance(item, Mapping):
+        return None
+    numbers = {name: finite(item.get(name)) for name in ("before", "after", "difference", "low", "high")}
+    if any(number is None for number in numbers.values()):
+        return None
+    return Row(
+        name=text(item.get("name")),
+        decoding=text(item.get("decoding")),
+        tasks=whole(item.get("tasks")),
+        **{name: number or 0.0 for name, number in numbers.items()},
+    )
+
+
+def _sample(record: Record) -> Sample:
+    verdict, rejection = _mapping(record.get("verdict")), _mapping(record.get("rejection"))
+    return Sample(
+        step=whole(record.get("step")),
+        role=text(record.get("role")),
+        kind=text(record.get("kind")),
+        task_id=text(record.get("task_id")),
+        prompt=text(record.get("prompt")),
+        prefill=text(record.get("prefill")),
+        answer=text(record.get("prefill")) + text(record.get("completion")),
+        status=text(verdict.get("status")) or text(rejection.get("stage")) or "task",
+        read=text(verdict.get("answer")),
+        detail=text(verdict.get("detail")) or text(rejection.get("detail")),
+        tokens=whole(record.get("tokens")),
+        reward=finite(record.get("reward")),
+        terms=numbers(record.get("reward_terms")),
+        advantage=finite(record.get("advantage")),
+    )
+
+
+def _task(record: Record) -> TaskRecord:
+    return TaskRecord(
+        step=whole(record.get("step")),
+        id=text(record.get("id")),
+        kind=text(record.get("kind")),
+        program=text(record.get("program")),
+        inputs=texts(record.get("inputs")),
+        outputs=texts(record.get("outputs")),
+        message=text(record.get("message")),
+        shape=text(record.get("shape")),
+        parents=texts(record.get("parents")),
+        attempts=whole(record.get("attempts")),
+        solve_rate=finite(record.get("solve_rate")),
+        author=text(record.get("author")),
+        verdicts=numbers(record.get("verdicts")),
+    )
+
+
+def finite(value: object) -> float | None:
+    """A number that can be drawn, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) and abs(value) <= _LARGEST else None
+    except OverflowError:
+        return None
+
+
+def whole(value: object) -> int:
+    """A whole number, 0 where there is none."""
+    return int(finite(value) or 0)
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def texts(value: object) -> tuple[str, ...]:
+    return tuple(map(text, value)) if isinstance(value, list | tuple) else ()
+
+
+def _mapping(value: object) -> Record:
+    return value if isinstance(value, Mapping) else {}
+
+
+def numbers(value: object) -> dict[str, float]:
+    return {name: number for name, item in _mapping(value).items() if (number := finite(item)) is not None}

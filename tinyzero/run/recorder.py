@@ -1,0 +1,163 @@
+"""Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from statistics import fmean
+from typing import Any
+
+from tinyzero.run.environment import describe_environment, what_changed
+from tinyzero.run.events import Ended, Event, Started
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import comparison_record
+from tinyzero.run.observer import RunStart, RunSummary
+from tinyzero.run.records import RecordWriter, event_record, truncate_after
+from tinyzero.tasks.records import to_record
+from tinyzero.types import (
+    AttemptRollout,
+    ProposalRollout,
+    Rejection,
+    Rollout,
+    Round,
+    StepReport,
+    Task,
+    Verdict,
+)
+
+
+class Recorder:
+    """The observer that a run cannot do without: what it does not write down is gone."""
+
+    def __init__(self, run: RunFolder, *, preset: str) -> None:
+        self._run = run
+        self._preset = preset
+        self._seed = 0
+        self._samples_per_step = 0
+        self._writers: dict[str, RecordWriter] = {}
+
+    def on_start(self, start: RunStart) -> None:
+        self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
+        for path in (self._run.metrics, self._run.samples, self._run.tasks, self._run.replays):
+            truncate_after(path, start.step)  # steps beyond the checkpoint are played again
+            self._writers[path.stem] = RecordWriter(path)
+        self._writers["events"] = RecordWriter(self._run.events)
+        self._record_environment(start)
+
+    def on_step(self, report: StepReport) -> None:
+        # The metrics come last: a step that has its line there has all of its lines.
+        for record in task_records(report):
+            self._writers["tasks"].append(record)
+        for record in replay_records(report):
+            self._writers["replays"].append(record)
+        for record in sample_records(
+            report, self._samples_per_step, Random(f"{self._seed}/{report.step}/samples")
+        ):
+            self._writers["samples"].append(record)
+        self._writers["metrics"].append({"step": report.step, **report.metrics})
+
+    def on_event(self, event: Event) -> None:
+        self._writers["events"].append(event_record(event))
+
+    def on_end(self, summary: RunSummary) -> None:
+        if summary.comparison is not None:
+            self._run.write_evaluation(comparison_record(summary.comparison))
+        self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
+        for writer in self._writers.values():
+            writer.close()
+
+    def _record_environment(self, start: RunStart) -> None:
+        before = self._run.environment()
+        environment = describe_environment(
+            preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
+        )
+        self._run.write_environment(environment)
+        self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
+
+
+def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
+    """Every new task of the step, with its provenance and what the solver made of it."""
+    verdicts = verdicts_by_task(report.round)
+    for task in report.round.new_tasks:
+        record = to_record(replace(task, step=report.step))
+        yield {"step": report.step, **record, **in_numbers(verdicts[task.id])}
+
+
+def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
+    """What the solver made of earlier tasks in this step."""
+    verdicts = verdicts_by_task(report.round)
+    for task in report.round.replayed_tasks:
+        yield {"step": report.step, "id": task.id, **in_numbers(verdicts[task.id])}
+
+
+def verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
+    verdicts: dict[str, list[Verdict]] = defaultdict(list)
+    for rollout in (*played.rollouts, *played.untrained):
+        if isinstance(rollout, AttemptRollout):
+            verdicts[rollout.task_id].append(rollout.verdict)
+    return verdicts
+
+
+def in_numbers(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Attempts, how many got which verdict, and the solve rate: null for a task that was not attempted."""
+    return {
+        "attempts": len(verdicts),
+        "verdicts": dict(Counter(verdict.status.value for verdict in verdicts)),
+        "solve_rate": fmean(verdict.is_correct for verdict in verdicts) if verdicts else None,
+    }
+
+
+def sample_records(report: StepReport, count: int, random: Random) -> Iterator[dict[str, Any]]:
+    """A few rollouts of the step, drawn in turn from every role and kind."""
+    for index in spread(report.round, count, random):
+        rollout, advantage = report.round.rollouts[index], report.round.advantages[index]
+        yield {"step": report.step, **_describe(rollout), "advantage": advantage}
+
+
+def spread(played: Round, count: int, random: Random) -> list[int]:
+    """Indices of `count` rollouts: one of each role and kind in turn, at random within."""
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, rollout in enumerate(played.rollouts):
+        groups[rollout.role, rollout.prompt.kind].append(index)
+    for group in groups.values():
+        random.shuffle(group)
+    longest = max(map(len, groups.values()), default=0)
+    in_turn = [group[turn] for turn in range(longest) for group in groups.values() if turn < len(group)]
+    return in_turn[:count]
+
+
+def _describe(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "role": rollout.role,
+        "kind": rollout.prompt.kind,
+        "task_id": _task_id(rollout),
+        "prompt": rollout.prompt.text,
+        "prefill": rollout.prompt.prefill,
+        "completion": rollout.completion.text,
+        "tokens": len(rollout.completion.token_ids),
+        "finish_reason": rollout.completion.finish_reason,
+        "verdict": _verdict(rollout),
+        "rejection": _rejection(rollout),
+        "reward": rollout.reward.total,
+        "reward_terms": rollout.reward.terms,
+    }
+
+
+def _task_id(rollout: Rollout) -> str:
+    """Of the task attempted, or of the one proposed; empty for a rejected proposal."""
+    if isinstance(rollout, AttemptRollout):
+        return rollout.task_id
+    return rollout.outcome.id if isinstance(rollout.outcome, Task) else ""
+
+
+def _verdict(rollout: Rollout) -> dict[str, str] | None:
+    if isinstance(rollout, ProposalRollout):
+        return None
+    verdict = rollout.verdict
+    return {"status": verdict.status, "answer": verdict.answer, "detail": verdict.detail}
+
+
+def _rejection(rollout: Rollout) -> dict[str, str] | None:
+    if isinstance(rollout, ProposalRollout) and isinstance(rollout.outcome, Rejection):
+        return {"stage": rollout.outcome.stage, "detail": rollout.outcome.detail}
+    return None

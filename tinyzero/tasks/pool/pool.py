@@ -1,0 +1,184 @@
+"""The pool itself: what comes in, what is drawn, what goes, and how it is saved."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from tinyzero.config import PoolConfig
+from tinyzero.errors import CheckpointError
+from tinyzero.tasks.error_prediction import ErrorPrediction
+from tinyzero.tasks.pool.choice import choose
+from tinyzero.tasks.pool.entries import Entry, StepAttempts, entry_from_record, entry_to_record
+from tinyzero.tasks.records import to_record
+from tinyzero.tasks.similarity import novelty
+from tinyzero.types import Task
+
+_FILE = "pool.jsonl"
+IMPORTS = "imports.jsonl"
+"""Tasks that a person added to a saved pool; they join it where they fit the run."""
+_COMPARED = 1000
+"""Tasks of its kind, the newest, that a new one is compared with for its novelty."""
+
+
+class Pool:
+    """Tasks in the order they came in, no two alike; seeds (`step` -1) are never dropped.
+
+    Alike are tasks of one kind whose programs differ in names and constants only (`pool.dedup = "shape"`), or
+    in names only, with the same inputs ("program"). A task with several inputs is about a program that its
+    proposer was given: it is always known by program and inputs.
+
+    Attributes:
+        num_dropped: tasks that had to make room, since this object was made.
+    """
+
+    def __init__(self, config: PoolConfig, seeds: Iterable[Task] = ()) -> None:
+        self._config = config
+        self._entries: dict[str, Entry] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self.num_dropped = 0
+        for seed in seeds:
+            self.add(seed)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._entries
+
+    def entry(self, task_id: str) -> Entry:
+        """Raises KeyError."""
+        return self._entries[task_id]
+
+    def tasks(self, kind: str) -> list[Task]:
+        """All of one kind, oldest first."""
+        return [entry.task for entry in self._entries.values() if entry.task.kind == kind]
+
+    def add(self, task: Task) -> bool:
+        """Keep a task; False where there is one like it. Over capacity the oldest goes."""
+        if task.id in self._entries or self._key(task) in self._keys:
+            return False
+        self._put(Entry(task=task, novelty=novelty(task.program, self._compared(task.kind))))
+        if len(self._entries) > self._config.capacity:
+            self._make_room(task.id)
+        return True
+
+    def remove(self, task_id: str) -> None:
+        """Forget a task; one like it may come again. Raises KeyError."""
+        entry = self._entries.pop(task_id)
+        self._keys.pop(self._key(entry.task), None)
+
+    def note_attempts(self, task_id: str, *, step: int, correct: int, attempts: int) -> None:
+        """Remember how the attempts at a task ended; tasks that are no longer here are passed over."""
+        if task_id in self._entries and attempts:
+            measurement = StepAttempts(step=step, correct=correct, attempts=attempts)
+            self._entries[task_id] = self._entries[task_id].measured(measurement)
+
+    def grown(self, kinds: Collection[str] | None = None) -> list[Task]:
+        """All tasks, of these kinds if any are named, that are no seeds; oldest first."""
+        return [entry.task for entry in self._grown(kinds)]
+
+    def references(self, kind: str, count: int, rng: Random) -> list[Task]:
+        """At most `count` different tasks of a kind, by `pool.reference_sampling`."""
+        candidates = [entry for entry in self._entries.values() if entry.task.kind == kind]
+        return [entry.task for entry in choose(candidates, count, self._config, rng)]
+
+    def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
+        """At most `count` tasks with different programs that run on their inputs, no seeds.
+
+        Args:
+            new_to: a kind; programs of which it has no task yet come first.
+        """
+        grown = (entry for entry in self._grown(None) if entry.task.kind != ErrorPrediction.name)
+        candidates = list({entry.task.program: entry for entry in grown}.values())
+        known = {_form(task) for task in self.tasks(new_to)}
+        fresh = [entry for entry in candidates if _form(entry.task) not in known]
+        return [entry.task for entry in choose(fresh or candidates, count, self._config, rng)]
+
+    def mixed(self, count: int, rng: Random, *, kinds: Collection[str]) -> list[Task]:
+        """At most `count` tasks, uniformly, whose newest solve rate lies between 0 and 1."""
+        candidates = [entry.task for entry in self._grown(kinds) if entry.is_mixed]
+        return rng.sample(candidates, min(count, len(candidates)))
+
+    def newest(self, count: int, rng: Random, *, kinds: Collection[str], since: int) -> list[Task]:
+        """At most `count` tasks: those of step `since` and later first, then others, uniformly each."""
+        tasks = self.grown(kinds)
+        recent = [task for task in tasks if task.step >= since]
+        earlier = [task for task in tasks if task.step < since]
+        chosen = rng.sample(recent, min(count, len(recent)))
+        return chosen + rng.sample(earlier, min(count - len(chosen), len(earlier)))
+
+    def any(self, count: int, rng: Random) -> list[Task]:
+        """At most `count` tasks that are no seeds, uniformly."""
+        tasks = self.grown()
+        return rng.sample(tasks, min(count, len(tasks)))
+
+    def counts(self) -> dict[str, int]:
+        """Number of tasks per kind."""
+        return dict(Counter(entry.task.kind for entry in self._entries.values()))
+
+    def save(self, folder: Path) -> None:
+        """Write all tasks and what is known of them, a JSON object a line, oldest first."""
+        lines = (json.dumps(entry_to_record(entry)) + "\n" for entry in self._entries.values())
+        (folder / _FILE).write_text("".join(lines), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Replace all tasks by the saved ones. Raises CheckpointError."""
+        entries = _read_entries(folder / _FILE)
+        self._entries, self._keys = {}, {}
+        for entry in entries:
+            self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.task.id] = entry
+        self._keys[self._key(entry.task)] = entry.task.id
+
+    def _key(self, task: Task) -> tuple[str, str]:
+        """Equal for tasks that are alike."""
+        is_known_by_shape = self._config.dedup == "shape" and task.shape and len(task.inputs) == 1
+        return (task.kind, task.shape if is_known_by_shape else task.id)
+
+    def _compared(self, kind: str) -> Iterable[str]:
+        newest_first = (entry.task for entry in reversed(self._entries.values()))
+        return islice((task.program for task in newest_first if task.kind == kind), _COMPARED)
+
+    def _grown(self, kinds: Collection[str] | None) -> list[Entry]:
+        return [
+            entry
+            for entry in self._entries.values()
+            if entry.task.step >= 0 and (kinds is None or entry.task.kind in kinds)
+        ]
+
+    def _make_room(self, newest: str) -> None:
+        """Drop the oldest task: never a seed, never the one that just came."""
+        droppable = (
+            task_id for task_id, entry in self._entries.items() if entry.task.step >= 0 and task_id != newest
+        )
+        oldest = next(droppable, None)
+        if oldest is not None:
+            self.remove(oldest)
+            self.num_dropped += 1
+
+
+def _form(task: Task) -> str:
+    return task.shape or task.program
+
+
+def add_imports(folder: Path, tasks: Iterable[Task]) -> None:
+    """Put tasks beside a saved pool; see `IMPORTS`."""
+    with (folder / IMPORTS).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(to_record(task)) + "\n" for task in tasks)
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """Tasks that `save` or `add_imports` wrote. Raises CheckpointError."""
+    return [entry.task for entry in _read_entries(path)]
+
+
+def _read_entries(path: Path) -> list[Entry]:
+    try:
+        return [entry_from_record(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"cannot read the task pool {path}: {error}") from error

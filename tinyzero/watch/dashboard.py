@@ -1,0 +1,163 @@
+"""The whole screen as one pure function of a run's state and of what a person has chosen to see."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tinyzero.watch import figures
+from tinyzero.watch.curves import chart_panel, no_curves
+from tinyzero.watch.header import fitted, header
+from tinyzero.watch.panels import (
+    alarm_lines,
+    comparison_panel,
+    funnel_line,
+    funnel_panel,
+    phases_line,
+    phases_panel,
+)
+from tinyzero.watch.samples import chosen, no_sample, samples_panel, tasks_panel
+from tinyzero.watch.state import RunState
+from tinyzero.watch.text import inert
+from tinyzero.watch.tiles import Row, Rows, Tile, whole_row
+from tinyzero.watch.view import View, panel
+
+HEADER_LINES = 4
+_FULL_FROM = (100, 34)  # columns and lines that the full layout needs to be of use
+_CHART_WIDTH = 58
+_LEAST_CHART = 38
+_COMPARISON_WIDTH = 62
+_FUNNEL_WIDTH, _PHASES_WIDTH, _MIDDLE_HEIGHT = 40, 36, 9
+
+
+def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
+    """`height` lines of exactly `width` columns, for any size from 1 x 1 upwards."""
+    if view.help:
+        return _help(view, width, height)
+    top = [whole_row(line, width, 1) for line in header(state, view, width)]
+    bottom = whole_row(bottom_line(view, width), width, 1)
+    left = height - len(top) - 1
+    if left < 3:
+        return Rows([*top, bottom][:height], width, height)
+    body = (
+        _full(state, view, width, left)
+        if is_full(view, width, height)
+        else _compact(state, view, width, left)
+    )
+    return Rows([*top, whole_row(Rows(body, width, left), width, left), bottom], width, height)
+
+
+def is_full(view: View, width: int, height: int) -> bool:
+    if view.layout == "auto":
+        return width >= _FULL_FROM[0] and height >= _FULL_FROM[1]
+    return view.layout == "full"
+
+
+def bottom_line(view: View, width: int) -> Text:
+    text = view.notice or view.keys  # both may name kinds and files
+    style = "bold reverse" if view.notice else "dim"
+    return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
+
+
+def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
+    """Alarms; charts; funnel, times and more; samples."""
+    alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
+    left = height - len(alarms)
+    rows_of_table = len(state.comparison.rows) + 3 if state.comparison else 0
+    middle = min(max(_MIDDLE_HEIGHT, rows_of_table), left // 3)
+    top = min(max(8, (left - middle) // 2), 22)
+    on_top = max(1, width // _CHART_WIDTH)
+    charts = figures.charts(state, most=on_top + width // _LEAST_CHART)
+    middle_row = _middle(state, view, charts[on_top:], width, middle)
+    rows = [*alarms, _charts(charts[:on_top], view, width, top), middle_row]
+    return [*rows, _invented(state, view, width, max(3, left - top - middle))]
+
+
+def _invented(state: RunState, view: View, width: int, height: int) -> Row:
+    """Samples, and the newest tasks where both have room."""
+    size = min(70, width * 2 // 5) if width >= 100 else 0
+    samples = _samples(state, view, width - size, height)
+    if size == 0:
+        return samples
+    return Row([*samples.tiles, Tile(tasks_panel(state, view, width=size, height=height), size)], height)
+
+
+def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
+    """An alarm, two charts, funnel and times in a line each, one sample."""
+    alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
+    left = height - len(alarms)
+    charts = figures.charts(state, most=max(1, width // 40))
+    top = min(9, max(4, left // 2))
+    rows = [*alarms, _charts(charts, view, width, top)]
+    if left - top >= 5:
+        rows += [whole_row(line(state, view, width), width, 1) for line in (funnel_line, phases_line)]
+        top += 2
+    return [*rows, _samples(state, view, width, max(3, left - top))]
+
+
+def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> Row:
+    if not charts:
+        return whole_row(no_curves(view, width=width, height=height), width, height)
+    widths = shares(width, len(charts))
+    return Row(
+        [
+            Tile(chart_panel(chart, view, width=size, height=height), size)
+            for chart, size in zip(charts, widths, strict=True)
+        ],
+        height,
+    )
+
+
+def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> Row:
+    """Funnel; times, but for the table before and after where there is no room for both; charts."""
+    draw = [funnel_panel, phases_panel]
+    sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH]
+    if state.comparison is not None:
+        draw.append(comparison_panel)
+        sizes.append(_COMPARISON_WIDTH)
+        if sum(sizes) > width:
+            del draw[1], sizes[1]
+    left = width - sum(sizes)
+    count = max(0, left // _LEAST_CHART) if charts else 0
+    if count == 0:  # what is left, or lacking, is made up for
+        sizes, left = _stretched(sizes, width), 0
+    tiles = [
+        Tile(one(state, view, width=size, height=height), size) for one, size in zip(draw, sizes, strict=True)
+    ]
+    for chart, size in zip(charts, shares(left, min(count, len(charts))), strict=False):
+        tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
+    return Row(tiles, height)
+
+
+def _stretched(sizes: list[int], width: int) -> list[int]:
+    """Sizes that add up to `width`: the last one keeps at least what it asks for, if that is possible."""
+    *others, last = sizes
+    left = width - last
+    if left < 2 * sum(others) // 3:
+        return shares(width, len(sizes))
+    return [*shares(min(left, sum(others)), len(others)), max(last, width - sum(others))]
+
+
+def _samples(state: RunState, view: View, width: int, height: int) -> Row:
+    samples = chosen(state, view)
+    if not samples:
+        return whole_row(no_sample(view, width=width, height=height), width, height)
+    sizes = shares(width, min(len(samples), max(1, width // 64)))
+    return Row(
+        [
+            Tile(samples_panel(samples[at :: len(sizes)], state, view, width=size, height=height), size)
+            for at, size in enumerate(sizes)
+        ],
+        height,
+    )
+
+
+def shares(width: int, count: int) -> list[int]:
+    """A width in `count` parts as equal as can be."""
+    return [width * (index + 1) // count - width * index // count for index in range(count)]
+
+
+def _help(view: View, width: int, height: int) -> Rows:
+    body: RenderableType = Group(*(fitted(Text(line), width - 4) for line in view.help))
+    page = panel(body, Text("help", style="bold"), view, width=width, height=max(1, height - 1))
+    return Rows(
+        [whole_row(page, width, height - 1), whole_row(bottom_line(view, width), width, 1)], width, height
+    )

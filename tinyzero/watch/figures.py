@@ -1,0 +1,322 @@
+"""Figures that every view shows, from a run's state: curves, funnel, phases, speed, time left. Pure."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
+from statistics import fmean, median
+from typing import Final
+
+from tinyzero.run.events import (
+    AlarmBegan,
+    AlarmOver,
+    Ended,
+    Event,
+    Measured,
+    Measuring,
+    Paused,
+    Prepared,
+    Preparing,
+    Resumed,
+    Started,
+)
+from tinyzero.run.lines import Step
+from tinyzero.watch.state import RunState
+
+FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
+"""Stages of a proposal, in order, as in the metrics."""
+PHASES: Final = ("propose", "verify", "solve", "judge", "learn")
+_RECENT = 10
+"""Steps that a figure "of late" is the mean of."""
+
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One curve: (step, value) in step order; a mean of several steps stands between them."""
+
+    name: str
+    points: tuple[Point, ...]
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Curves that share an axis.
+
+    Attributes:
+        bounds: of the axis where they are known; None where the data says.
+    """
+
+    key: str
+    title: str
+    series: tuple[Series, ...]
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """One alarm from its begin to its end.
+
+    Attributes:
+        over_at: the step with which it was over, or was raised anew; None while it lasts.
+    """
+
+    begin: AlarmBegan
+    over_at: int | None = None
+
+
+_TURNS = (Started, Ended, Paused, Resumed, Measuring, Measured, Preparing, Prepared)
+"""Events after which a run does something else."""
+
+
+def charts(state: RunState, most: int | None = None) -> list[Chart]:
+    """The charts that have data, the most telling first; the first `most` of them."""
+    with_data = (chart for chart in _all_charts(state) if chart.series)
+    return list(islice(with_data, most))
+
+
+def _all_charts(state: RunState) -> Iterator[Chart]:
+    kinds = state.kinds
+    yield _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
+    yield _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
+    yield _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None)
+    yield _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None)
+    yield _chart(state, "valid", "shares", _SHARES, (0, 1))
+    yield _chart(state, "entropy", "policy entropy (nats a token)", _learner(state, "entropy"), None)
+    yield _chart(state, "length", "tokens a completion", _LENGTHS, None)
+    yield _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in PHASES}, None)
+    yield _chart(state, "gradient", "gradient norm", _learner(state, "grad_norm"), None)
+
+
+_LENGTHS = {"proposer": "length/proposer", "solver": "length/solver"}
+_SHARES = {
+    "valid": "proposer/valid_share",
+    "mixed": "solver/mixed_share",
+    "malformed": "solver/malformed_share",
+    "cut off": "truncated/solver",
+}
+
+
+def _chart(
+    state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
+) -> Chart:
+    series = (Series(name=name, points=_points(state, metric)) for name, metric in metrics.items())
+    return Chart(key=key, title=title, series=tuple(one for one in series if one.points), bounds=bounds)
+
+
+def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
+    return tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
+
+
+def _points(state: RunState, metric: str) -> tuple[Point, ...]:
+    """A metric over the steps; what was measured before the first one stands in the events alone."""
+    base = [
+        (0, event.metrics[metric])
+        for event in state.events
+        if isinstance(event, Measured) and event.step == 0 and metric in event.metrics
+    ]
+    return (*base[:1], *points_of(state.steps, metric))
+
+
+def _per_kind(kinds: Sequence[str], pattern: str) -> dict[str, str]:
+    return {kind: pattern.format(kind) for kind in kinds}
+
+
+def _heldout(state: RunState) -> dict[str, str]:
+    """Sampled accuracy by kind, and the means; they are measured on some steps only."""
+    kinds = {kind: f"heldout/{kind}/sampled" for kind in state.kinds}
+    return {**kinds, "mean": "heldout/mean/sampled", "greedy mean": "heldout/mean/greedy"}
+
+
+def _learner(state: RunState, figure: str) -> dict[str, str]:
+    """A figure of every adapter that learns: learner/<adapter>/<figure>."""
+    return {
+        name.split("/")[1]: name
+        for name in state.metrics
+        if name.startswith("learner/") and name.endswith(f"/{figure}") and name.count("/") == 2
+    }
+
+
+def smoothed(points: Sequence[Point], buckets: int) -> list[Point]:
+    """At most `buckets` points: means of neighbours, so that noise falls as a run grows."""
+    if len(points) <= buckets:
+        return [(float(step), value) for step, value in points]
+    size = len(points) / buckets
+    groups = (points[round(i * size) : round((i + 1) * size)] for i in range(buckets))
+    return [(fmean(s for s, _ in group), fmean(v for _, v in group)) for group in groups if group]
+
+
+def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
+    """Each value as the mean of itself and up to `window` - 1 before it."""
+    sums = [0.0, *accumulate(value for _, value in points)]
+    firsts = (max(0, at - window + 1) for at in range(len(points)))
+    return [
+        (step, (sums[at + 1] - sums[first]) / (at + 1 - first))
+        for at, ((step, _), first) in enumerate(zip(points, firsts, strict=True))
+    ]
+
+
+def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
+    """Proposals that got through each stage, means over the last steps that had any.
+
+    All kinds together without `kind`. What is no stage of the game, since no step has it, is left out.
+    """
+    names = state.kinds if kind is None else (kind,)
+    metrics = {stage: [f"proposer/{name}/{stage}" for name in names] for stage in FUNNEL}
+    steps = [
+        step for step in state.steps[-_RECENT:] if any(name in step.metrics for name in metrics["proposed"])
+    ]
+    played = [
+        stage for stage in FUNNEL if any(name in step.metrics for step in steps for name in metrics[stage])
+    ]
+    return {
+        stage: fmean(sum(step.metrics.get(name, 0.0) for name in metrics[stage]) for step in steps)
+        for stage in played
+    } or dict.fromkeys(FUNNEL, 0.0)
+
+
+def phase_seconds(state: RunState) -> dict[str, float]:
+    """Seconds of each phase of a step, means over the last steps; what is not in a phase is `other`."""
+    steps = state.steps[-_RECENT:]
+    seconds = {phase: _mean_of(steps, f"time/{phase}_s") for phase in PHASES}
+    other = step_seconds(state) - sum(seconds.values())
+    return {**seconds, "other": other} if other > 0.05 * step_seconds(state) else seconds
+
+
+def step_seconds(state: RunState) -> float:
+    return _mean_of(state.steps[-_RECENT:], "time/step_s")
+
+
+def tokens_per_s(state: RunState) -> float | None:
+    """Sampled tokens by the seconds of sampling them, over the last steps."""
+    steps = state.steps[-_RECENT:]
+    tokens = sum(_mean_of(steps, f"tokens/{name}") for name in ("proposer", "solver", "replay"))
+    seconds = _mean_of(steps, "time/propose_s") + _mean_of(steps, "time/solve_s")
+    return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+def of_late(state: RunState, metric: str) -> float | None:
+    """A metric's mean over the last steps."""
+    values = [step.metrics[metric] for step in state.steps[-_RECENT:] if metric in step.metrics]
+    return fmean(values) if values else None
+
+
+def change(state: RunState, metric: str) -> float | None:
+    """How far the mean of the last steps is above that of the first ones; None while they overlap."""
+    values = [step.metrics[metric] for step in state.steps if metric in step.metrics]
+    count = min(_RECENT, len(values) // 2)
+    return fmean(values[-count:]) - fmean(values[:count]) if count >= 3 else None
+
+
+def elapsed_s(state: RunState) -> float:
+    """Seconds spent in steps and in preparing for them, over all resumes."""
+    return sum(
+        step.metrics.get(f"time/{name}_s", 0.0) for step in state.steps for name in ("step", "prepare")
+    )
+
+
+def left_s(state: RunState) -> float | None:
+    """Seconds until the last step, at the speed of late; None where that cannot be said."""
+    recent = [step.metrics["time/step_s"] for step in state.steps[-_RECENT:] if "time/step_s" in step.metrics]
+    if not recent or state.max_steps <= 0:
+        return None
+    takes_turns = any("time/prepare_s" in step.metrics for step in state.steps[1:])
+    a_step = elapsed_s(state) / len(state.steps) if takes_turns else median(recent)
+    left = max(0, state.max_steps - state.step) * a_step
+    minutes = _minutes_left_s(state)
+    return left if minutes is None else min(left, minutes)
+
+
+def _minutes_left_s(state: RunState) -> float | None:
+    """Seconds until `run.max_minutes` are over, as of the newest step; None where there is no such limit."""
+    minutes = state.knob("run", "max_minutes")
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or state.started_at is None:
+        return None
+    return max(0.0, minutes * 60 - max(0.0, state.last_step_at - state.started_at))
+
+
+def best(state: RunState, metric: str, choose: Callable[[Iterable[float]], float] = max) -> float | None:
+    values = [step.metrics[metric] for step in state.steps if metric in step.metrics]
+    return choose(values) if values else None
+
+
+def best_heldout(state: RunState) -> float | None:
+    return best(state, "heldout/mean/sampled")
+
+
+def alarms(state: RunState) -> list[AlarmBegan]:
+    """What is wrong now, the newest first: alarms that are not over, nor switched off since."""
+    on = [spell.begin for spell in alarm_spells(state) if spell.over_at is None]
+    watched = [event for event in on if state.knob("watch", event.alarm, default=0) is not None]
+    return sorted(watched, key=lambda event: event.step, reverse=True)
+
+
+def alarm_spells(state: RunState) -> list[Spell]:
+    """Every alarm of the run, in order."""
+    spells: list[Spell] = []
+    for event in _that_held(state.events):
+        if isinstance(event, AlarmBegan):
+            spells = [*_closed(spells, event.alarm, event.step), Spell(begin=event)]
+        elif isinstance(event, AlarmOver):
+            spells = _closed(spells, event.alarm, event.step)
+    return spells
+
+
+def _closed(spells: Sequence[Spell], alarm: str, step: int) -> list[Spell]:
+    return [
+        replace(spell, over_at=step) if spell.begin.alarm == alarm and spell.over_at is None else spell
+        for spell in spells
+    ]
+
+
+def _that_held(events: Sequence[Event]) -> list[Event]:
+    """Without those of steps that were lost with a killed process, and played again after a resume."""
+    held, resumed_at = list[Event](), math.inf
+    for event in reversed(events):
+        if event.step <= resumed_at:
+            held.append(event)
+        if isinstance(event, Started):
+            resumed_at = min(resumed_at, event.step)
+    return held[::-1]
+
+
+def phase_of_life(state: RunState) -> str:
+    """What the run does: loading, seeding, training, measuring, paused; or how it ended."""
+    last = _last_turn(state)
+    if isinstance(last, Ended):
+        return "finished" if state.step >= state.max_steps > 0 else "stopped"
+    if not state.is_running:
+        return "interrupted" if last else "never started"
+    if isinstance(last, Paused | Measuring | Preparing):
+        return last.name
+    return "training" if last else "loading"
+
+
+def waiting_in_words(state: RunState) -> str:
+    """What a run is doing before it plays on; empty where it plays, or a person holds it."""
+    last = _last_turn(state) if state.is_running else None
+    if isinstance(last, Measuring):
+        return f"measuring on held-out tasks, as of step {last.step}"
+    return preparing_in_words(last) if isinstance(last, Preparing) else ""
+
+
+def preparing_in_words(event: Preparing) -> str:
+    counts = f"{event.done} of {event.total}"
+    return (
+        f"writing questions: {counts}" if event.what == "questions" else f"filling the pool: {counts} tasks"
+    )
+
+
+def _last_turn(state: RunState) -> Event | None:
+    return next((event for event in reversed(state.events) if isinstance(event, _TURNS)), None)
+
+
+def _mean_of(steps: Sequence[Step], metric: str) -> float:
+    """Of an amount: steps without it had none of it."""
+    return fmean(step.metrics.get(metric, 0.0) for step in steps) if steps else 0.0

@@ -1,0 +1,102 @@
+"""From a run's folder to its state, again and again; reads only what is new. Never writes."""
+
+import json
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import comparison_of
+from tinyzero.watch.state import News, RunState, fold
+from tinyzero.watch.tail import Tail
+
+LOGS = ("metrics", "samples", "tasks", "events")
+_LOOK_BACK_BYTES = 4 * 2**20  # of the two logs that hold texts; the last pages are all that a live view shows
+
+
+class Follower:
+    """Looks at a run that may be in training.
+
+    A look costs a few system calls when nothing happened. Damaged files and half lines are passed over.
+    """
+
+    def __init__(self, run: RunFolder, *, whole: bool = False, logs: Collection[str] = LOGS) -> None:
+        """Without `whole`, samples and tasks of long ago are not read; `logs`: which are read at all."""
+        self.run = run
+        self._whole = whole
+        self._logs = logs
+        self._state = RunState(name=run.name, path=str(run.path))
+        self._tails = self._open()
+        self._files_read: dict[str, tuple[int, int]] = {}
+
+    def look(self) -> RunState:
+        """The run as of now; the very same object where nothing has changed."""
+        looks = {name: tail.read() for name, tail in self._tails.items()}
+        if any(is_void for _, is_void in looks.values()):
+            self._state = replace(self._state, steps=(), samples=(), tasks={}, events=(), started_at=None)
+            self._tails = self._open()
+            looks = {name: tail.read() for name, tail in self._tails.items()}
+        news = News(**{name: records for name, (records, _) in looks.items()})
+        if news:
+            self._state = fold(self._state, news, keep_all=self._whole)
+        self._look_around(has_news=bool(news))
+        return self._state
+
+    def _open(self) -> dict[str, Tail]:
+        back = None if self._whole else _LOOK_BACK_BYTES
+        tails = {
+            "metrics": Tail(self.run.metrics),
+            "samples": Tail(self.run.samples, last_bytes=back),
+            "tasks": Tail(self.run.tasks, last_bytes=back),
+            "events": Tail(self.run.events),
+        }
+        return {name: tail for name, tail in tails.items() if name in self._logs}
+
+    def _look_around(self, *, has_news: bool) -> None:
+        """The small files, where they have changed, and whether somebody trains."""
+        changes: dict[str, Any] = {}
+        if (config := self._changed("config.json")) is not None:
+            changes["config"] = config
+        if (environment := self._changed("environment.json")) is not None:
+            changes["environment"] = environment
+        if (evaluation := self._changed("evaluation.json")) is not None:
+            changes["comparison"] = comparison_of(evaluation)
+        if has_news:
+            with suppress(OSError):
+                changes["last_step_at"] = self.run.metrics.stat().st_mtime
+        if (is_running := self.run.is_held()) != self._state.is_running:
+            changes["is_running"] = is_running
+        if changes:
+            self._state = replace(self._state, **changes)
+
+    def _changed(self, name: str) -> dict[str, Any] | None:
+        """The object in a file of the folder; None where it is as it was, absent or damaged."""
+        path = self.run.path / name
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if self._files_read.get(name) == stamp:
+                return None
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        self._files_read[name] = stamp
+        return content if isinstance(content, dict) else None
+
+
+def state_of(run: RunFolder, logs: Collection[str] = LOGS) -> RunState:
+    """The whole run, as of now."""
+    return Follower(run, whole=True, logs=logs).look()
+
+
+def age_s(path: Path, now: float) -> float:
+    """Seconds since the newest file of a run was written."""
+    try:
+        with os.scandir(path) as entries:
+            times = [entry.stat().st_mtime for entry in entries if entry.is_file()]
+    except OSError:
+        return 0.0
+    return max(0.0, now - max(times, default=now))

@@ -1,0 +1,164 @@
+"""One aligned line a step, for terminals and log files; no colour, no cursor movement."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from tinyzero.run.events import (
+    Checkpointed,
+    Event,
+    Measured,
+    Measuring,
+    Prepared,
+    Preparing,
+    details_of,
+)
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.observer import RunStart, RunSummary
+from tinyzero.types import StepReport
+from tinyzero.watch.comparison import comparison_lines
+
+_STEPS_BETWEEN_HEADERS = 20
+_QUIET_EVENTS = (Checkpointed, Measuring, Measured, Preparing, Prepared)  # expected, and no news
+_FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One figure of the table.
+
+    Attributes:
+        group: the heading's upper line, at the first column of several that belong together.
+        read: from a step's metrics to the cell.
+    """
+
+    group: str = ""
+    title: str
+    width: int = 5
+    read: Callable[[Metrics], str]
+
+
+class PlainObserver:
+    """Writes the table, a heading every 20 steps, and what happens in between."""
+
+    def __init__(self, write_line: Callable[[str], None], width: int = _FULL_WIDTH) -> None:
+        """A table for screens of `width` characters; it wraps below 80."""
+        self._write_line = write_line
+        self._width = width
+        self._run: RunFolder | None = None
+        self._columns: Sequence[Column] = ()
+        self._max_steps = 0
+        self._step_width = 0
+        self._rows = 0
+
+    def on_start(self, start: RunStart) -> None:
+        self._run = RunFolder(start.path)
+        columns = table_columns(start.config.selfplay.kinds_played)
+        self._columns = columns if self._width >= _FULL_WIDTH else without_phases(columns)
+        self._max_steps = start.config.run.max_steps
+        self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
+        self._rows = 0
+
+    def on_step(self, report: StepReport) -> None:
+        if self._rows % _STEPS_BETWEEN_HEADERS == 0:
+            for line in headings(self._columns, self._step_width):
+                self._write_line(line)
+        self._rows += 1
+        cells = [column.read(report.metrics) for column in self._columns]
+        self._write_line(
+            align(self._columns, f"{report.step}/{self._max_steps}".rjust(self._step_width), cells)
+        )
+
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, _QUIET_EVENTS):
+            details = ", ".join(f"{key} {value}" for key, value in details_of(event).items())
+            self._write_line(f"{event.name}: {details}")
+
+    def on_end(self, summary: RunSummary) -> None:
+        if summary.comparison is not None:
+            self._write_line("")
+            for line in comparison_lines(summary.comparison):
+                self._write_line(line)
+        if self._run is not None:
+            self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
+
+    def close(self) -> None:
+        """Every view can be closed; there is nothing to give back here."""
+
+
+def table_columns(kinds: Sequence[str]) -> list[Column]:
+    """The figures that matter; under 100 characters with the three kinds of Absolute Zero."""
+    solved = [Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
+    return [
+        Column(group="valid", title="tasks", read=_valid),
+        replace(solved[0], group="solved"),
+        *solved[1:],
+        Column(title="mixed", read=_number("solver/mixed_share")),
+        Column(group="reward", title="prop", read=_number("proposer/reward")),
+        Column(title="solv", read=_number("solver/reward")),
+        Column(group="policy", title="entropy", width=7, read=_entropy),
+        Column(group="tokens", title="per s", read=_tokens_per_s),
+        Column(group="seconds", title="prop", read=_seconds("propose")),
+        Column(title="solv", read=_seconds("solve")),
+        Column(title="check", read=_seconds("verify", "judge")),
+        Column(title="learn", read=_seconds("learn")),
+        Column(title="step", read=_seconds("step")),
+    ]
+
+
+def without_phases(columns: Sequence[Column]) -> list[Column]:
+    """The same table with the step's seconds alone."""
+    first = next(place for place, column in enumerate(columns) if column.group == "seconds")
+    return [*columns[:first], replace(columns[-1], group="seconds", width=len("seconds"))]
+
+
+def headings(columns: Sequence[Column], step_width: int) -> tuple[str, str]:
+    groups = align(columns, " " * step_width, [column.group.ljust(column.width) for column in columns])
+    titles = align(columns, "step".rjust(step_width), [column.title for column in columns])
+    return groups.rstrip(), titles
+
+
+def align(columns: Sequence[Column], first: str, cells: Sequence[str]) -> str:
+    """One line; a group stands off by one more space."""
+    placed = (
+        f"{'  ' if column.group else ' '}{cell:>{column.width}}"
+        for column, cell in zip(columns, cells, strict=True)
+    )
+    return first + "".join(placed)
+
+
+def _number(name: str) -> Callable[[Metrics], str]:
+    return lambda metrics: f"{metrics[name]:.2f}" if name in metrics else "-"
+
+
+def _seconds(*phases: str) -> Callable[[Metrics], str]:
+    def read(metrics: Metrics) -> str:
+        seconds = sum(metrics.get(f"time/{phase}_s", 0.0) for phase in phases)
+        return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+    return read
+
+
+def _valid(metrics: Metrics) -> str:
+    """Proposals that became tasks, of all proposals."""
+    proposed = sum(
+        value
+        for name, value in metrics.items()
+        if name.startswith("proposer/") and name.endswith("/proposed")
+    )
+    return f"{proposed * metrics.get('proposer/valid_share', 0.0):.0f}/{proposed:.0f}" if proposed else "-"
+
+
+def _entropy(metrics: Metrics) -> str:
+    found = [
+        value for name, value in metrics.items() if name.startswith("learner/") and name.endswith("/entropy")
+    ]
+    return f"{fmean(found):.2f}" if found else "-"
+
+
+def _tokens_per_s(metrics: Metrics) -> str:
+    tokens = sum(metrics.get(f"tokens/{name}", 0.0) for name in ("proposer", "solver", "replay"))
+    seconds = metrics.get("time/propose_s", 0.0) + metrics.get("time/solve_s", 0.0)
+    return f"{tokens / seconds:.0f}" if seconds > 0 else "-"

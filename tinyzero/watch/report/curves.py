@@ -1,0 +1,113 @@
+"""Charts as inline SVG. Every text is escaped; colours come from the page's style sheet."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
+from tinyzero.watch.text import inert
+
+WIDTH, HEIGHT = 460, 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 24
+_MOST_POINTS = 400
+Point = tuple[float, float]
+
+
+def chart_svg(chart: Chart) -> str:
+    """One chart with axes; each curve as it was, faint, and its trailing mean."""
+    low, high = limits(chart)
+    steps = [step for series in chart.series for step, _ in series.points]
+    first, last = min(steps), max(*steps, min(steps) + 1)
+    parts = [_grid(low, high), _x_labels(first, last)]
+    for index, series in enumerate(chart.series):
+        window = max(1, len(series.points) // 15)
+        raw = smoothed(series.points, _MOST_POINTS)
+        mean = smoothed(trailing_means(series.points, window), _MOST_POINTS)
+        name = _words(series.name)
+        if window > 1:
+            parts.append(_line(raw, (first, last), (low, high), f"c{index % 6} raw"))
+        line = _line(mean, (first, last), (low, high), f"c{index % 6}")
+        parts.append(f"<g><title>{name}: {series.last:.3g} at step {series.points[-1][0]}</title>{line}</g>")
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_words(chart.title)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def legend_html(chart: Chart) -> str:
+    items = (
+        f'<li><span class="dot c{index % 6}"></span>{_words(series.name)} <b>{series.last:.3g}</b></li>'
+        for index, series in enumerate(chart.series)
+    )
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def limits(chart: Chart) -> Point:
+    """Of the vertical axis: around the data; from 0 where the chart says so."""
+    values = [value for series in chart.series for _, value in series.points]
+    low, high = min(values), max(values)
+    if chart.bounds is not None:
+        low, high = chart.bounds[0], min(chart.bounds[1], max(high, chart.bounds[0]) * 1.1)
+    room = (high - low) * 0.05 or max(abs(high), 1.0) * 0.1
+    return (low if chart.bounds else low - room), high + room
+
+
+def _line(points: Sequence[Point], steps: Point, values: Point, classes: str) -> str:
+    placed = [_place(point, steps, values) for point in points]
+    if len(placed) == 1:
+        return f'<circle class="{classes}" cx="{placed[0][0]:.1f}" cy="{placed[0][1]:.1f}" r="2.5"/>'
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+    return f'<polyline class="{classes}" points="{path}"/>'
+
+
+def _place(point: Point, steps: Point, values: Point) -> Point:
+    x = _LEFT + (point[0] - steps[0]) / (steps[1] - steps[0]) * (WIDTH - _LEFT - _RIGHT)
+    y = HEIGHT - _BOTTOM - (point[1] - values[0]) / (values[1] - values[0]) * (HEIGHT - _TOP - _BOTTOM)
+    return x, y
+
+
+def _grid(low: float, high: float) -> str:
+    lines = []
+    for value in ticks(low, high):
+        _, y = _place((0.0, value), (0.0, 1.0), (low, high))
+        lines.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>'
+        )
+    return "".join(lines)
+
+
+def _x_labels(first: float, last: float) -> str:
+    y = HEIGHT - 6
+    middle = (first + last) / 2
+    return (
+        f'<text x="{_LEFT}" y="{y}">{first:.0f}</text>'
+        f'<text x="{(WIDTH + _LEFT - _RIGHT) / 2}" y="{y}" text-anchor="middle">step {middle:.0f}</text>'
+        f'<text x="{WIDTH - _RIGHT}" y="{y}" text-anchor="end">{last:.0f}</text>'
+    )
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Three to six round values within the limits."""
+    rough = (high - low) / 4
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+    count = math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
+    return [round((math.ceil(low / step - 1e-9) + index) * step, 10) for index in range(count)]
+
+
+def compared(charts: Sequence[tuple[str, Chart]]) -> Chart | None:
+    """One chart of the same key from several runs, its curves named by run; None where no run has it."""
+    series = tuple(
+        Series(name=run if len(chart.series) == 1 else f"{run} {one.name}", points=one.points)
+        for run, chart in charts
+        for one in chart.series
+    )
+    if not series:
+        return None
+    first = charts[0][1]
+    return Chart(key=first.key, title=first.title, series=series, bounds=first.bounds)
+
+
+def _words(text: str) -> str:
+    return escape(inert(text), quote=True)

@@ -1,0 +1,55 @@
+"""Curves as a PNG file, for a README or a model card; needs matplotlib (`pip install 'tinyzero[report]'`)."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tinyzero.errors import ConfigError
+from tinyzero.watch.figures import Chart, trailing_means
+from tinyzero.watch.text import inert
+from tinyzero.watch.view import series_color
+
+_COLUMNS, _WIDTH_IN, _HEIGHT_IN, _DPI = 2, 5.0, 2.8, 150
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def write_png(charts: Sequence[Chart], target: Path) -> None:
+    """All charts in one picture, two a row; the same bytes for the same charts.
+
+    Raises:
+        ConfigError: there is no matplotlib, or no chart.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("--png needs matplotlib; pip install 'tinyzero[report]'") from error
+    if not charts:
+        raise ConfigError("there is no step to draw yet")
+    rows = -(-len(charts) // _COLUMNS)
+    figure = Figure(figsize=(_COLUMNS * _WIDTH_IN, rows * _HEIGHT_IN), layout="constrained")
+    for place, chart in enumerate(charts):
+        _draw(figure.add_subplot(rows, _COLUMNS, place + 1), chart)
+    figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
+
+
+def _draw(axes: Any, chart: Chart) -> None:  # noqa: ANN401  matplotlib's axes
+    for index, series in enumerate(chart.series):
+        window = max(1, len(series.points) // 15)
+        steps = [step for step, _ in series.points]
+        mean = [value for _, value in trailing_means(series.points, window)]
+        axes.plot(steps, [value for _, value in series.points], color=series_color(index), alpha=0.25, lw=0.8)
+        axes.plot(
+            steps, mean, color=series_color(index), lw=1.6, label=inert(series.name).replace("$", r"\$")
+        )
+    axes.set_title(chart.title, fontsize=10, loc="left")
+    axes.grid(alpha=0.25)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    if chart.bounds:
+        axes.set_ylim(bottom=chart.bounds[0])
+    axes.legend(fontsize=8, frameon=False)

@@ -1,0 +1,124 @@
+"""One run as a view sees it, folded from the records in its folder. Pure; knows no files and no screen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tinyzero.evaluation.comparison import Comparison
+from tinyzero.run.events import Ended, Event, events_of, start_times
+from tinyzero.run.lines import (
+    Record,
+    Sample,
+    Step,
+    TaskRecord,
+    samples_of,
+    steps_of,
+    tasks_of,
+    whole,
+)
+
+KEPT_SAMPLES = 300
+KEPT_TASKS = 3000
+"""What a live view looks back on; a view of the whole run reads without limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """One run as of now.
+
+    Attributes:
+        config, environment: as the files of these names have them.
+        steps: in order, without gaps of our making. samples, tasks, events: oldest first.
+        started_at: when the newest process began to train, seconds since 1970; None where none did.
+        last_step_at: when the newest step was written, seconds since 1970; 0 where there is none.
+        is_running: a process is training it on this machine.
+    """
+
+    name: str = ""
+    path: str = ""
+    config: Record = field(default_factory=dict)
+    environment: Record = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    tasks: Mapping[str, TaskRecord] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    comparison: Comparison | None = None
+    started_at: float | None = None
+    last_step_at: float = 0.0
+    is_running: bool = False
+
+    @property
+    def step(self) -> int:
+        return self.steps[-1].number if self.steps else 0
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The newest step's."""
+        return self.steps[-1].metrics if self.steps else {}
+
+    def knob(self, section: str, key: str, default: Any = None) -> Any:  # noqa: ANN401  a JSON value
+        """A configuration value; the default where the file has none."""
+        values = self.config.get(section)
+        return values.get(key, default) if isinstance(values, Mapping) else default
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Task kinds: those that were asked for, then any other that was played; R-Zero has but one."""
+        if self.knob("selfplay", "game") == "r-zero":
+            return ("question",)
+        named = self.knob("selfplay", "kinds", ())
+        asked = [kind for kind in named if isinstance(kind, str)] if isinstance(named, list | tuple) else []
+        played = sorted(
+            name.split("/")[1]
+            for name in self.metrics
+            if name.endswith(("/accuracy", "/proposed")) and name.count("/") == 2
+        )
+        return tuple(dict.fromkeys([*asked, *played]))
+
+    @property
+    def max_steps(self) -> int:
+        return whole(self.knob("run", "max_steps", 0))
+
+    def until(self, step: int) -> "RunState":
+        """The run as it was after `step` steps; a replay shows these one after another."""
+        return replace(
+            self,
+            steps=tuple(item for item in self.steps if item.number <= step),
+            samples=tuple(sample for sample in self.samples if sample.step <= step),
+            events=tuple(
+                event for event in self.events if event.step <= step and not isinstance(event, Ended)
+            ),
+            comparison=self.comparison if step >= self.step else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """Records that were added to a run's logs."""
+
+    metrics: Sequence[Record] = ()
+    samples: Sequence[Record] = ()
+    tasks: Sequence[Record] = ()
+    events: Sequence[Record] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.metrics or self.samples or self.tasks or self.events)
+
+
+def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
+    """The state after the news; without `keep_all`, old samples and tasks are forgotten."""
+    first = min((step.number for step in steps_of(news.metrics)), default=None)
+    kept = state.steps if first is None else tuple(step for step in state.steps if step.number < first)
+    samples = (*state.samples, *samples_of(news.samples))
+    tasks = {**state.tasks, **{task.id: task for task in tasks_of(news.tasks)}} if news.tasks else state.tasks
+    if not keep_all:
+        samples = samples[-KEPT_SAMPLES:]
+        tasks = dict(list(tasks.items())[-KEPT_TASKS:]) if len(tasks) > 2 * KEPT_TASKS else tasks
+    return replace(
+        state,
+        steps=(*kept, *steps_of(news.metrics)),
+        samples=samples,
+        tasks=tasks,
+        events=(*state.events, *events_of(news.events)),
+        started_at=max(start_times(news.events), default=state.started_at),
+    )

@@ -1,0 +1,88 @@
+"""What a person has chosen to see, apart from the run itself; and how it is painted."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from rich import box
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from tinyzero.machine.usage import Usage
+
+Layout = Literal["auto", "compact", "full"]
+LAYOUTS: Final[tuple[Layout, ...]] = ("auto", "compact", "full")
+
+# Calm colours of middle brightness: they read on dark and on light terminals.
+SERIES_COLORS: Final = ("#5b8def", "#d08a2e", "#4fa45a", "#b065c8", "#2f9ea5", "#d9534f")
+GOOD: Final = "#4fa45a"
+BAD: Final = "#d9534f"
+WARN: Final = "#d08a2e"
+ACCENT: Final = "#5b8def"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The choices of whoever looks.
+
+    Attributes:
+        kind: only samples of this kind; None for all. sample: how many samples back from the newest.
+        notice: a line at the bottom, for a while. keys: what the bottom line offers otherwise.
+        help: lines of the help page; empty where it is not shown.
+        now: seconds since 1970, for ages and clocks.
+        usage: of this machine; None where the run is not trained on it.
+    """
+
+    layout: Layout = "auto"
+    kind: str | None = None
+    sample: int = 0
+    notice: str = ""
+    keys: str = ""
+    help: tuple[str, ...] = ()
+    is_ascii: bool = False
+    has_color: bool = True
+    now: float = 0.0
+    usage: Usage | None = None
+
+    def glyph(self, fancy: str, plain: str) -> str:
+        return plain if self.is_ascii else fancy
+
+
+def panel(content: RenderableType, title: Text, view: View, *, width: int, height: int) -> Panel:
+    """A box of exactly this size around something that fits in it."""
+    title.style = f"{title.style} not dim"  # it would be as faint as the border
+    return Panel(
+        content,
+        title=title,
+        title_align="left",
+        border_style="dim",
+        box=box.ASCII if view.is_ascii else box.ROUNDED,
+        padding=(0, 1),
+        width=width,
+        height=height,
+    )
+
+
+def bar(share: float, width: int, view: View) -> str:
+    """`width` columns, filled in eighths of a character; in whole ones in ASCII."""
+    width = max(0, width)
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    if view.is_ascii:
+        return ("#" * round(eighths / 8)).ljust(width)
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()).ljust(width)
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 07 min`, `3 d 4 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def series_color(index: int) -> str:
+    return SERIES_COLORS[index % len(SERIES_COLORS)]
