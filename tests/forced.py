@@ -39,7 +39,8 @@ def script(request, prompt, index):
         number = sum(map(ord, request.stream)) % 7 + index
         return "no idea" if index == 3 else f"<question>What is {number} x {number}?</question>\\boxed{{1}}"
     number = len(prompt.text) + index
-    return f"\\boxed{{{number % 2}}}" if index < 3 else ""
+    thought = "<think>even or odd?</think>" if index == 0 else ""
+    return f"{thought}\\boxed{{{number % 2}}}" if index < 3 else ""
 
 
 class ForcedSampler:

@@ -33,7 +33,7 @@ PLACEHOLDERS = {
     "<decoding>": "sampled|greedy",
 }
 NOT_HERE: set[str] = set()
-"""Rows whose metrics the steps of the run below does not emit."""
+"""Rows whose metrics the steps of the runs below do not emit."""
 SETTINGS = [
     "run.max_steps=2",
     "selfplay.replays_per_step=6",
@@ -69,6 +69,7 @@ def emitted(tmp_path_factory):
     few.write_text("".join(nano_set.splitlines(keepends=True)[::40]))
     config = settled("nano-cpu", [*SETTINGS, f"evaluation.heldout={few}"])
     with assemble(config, RunFolder.create(folder, "run", config)) as trainer:
+        trainer.probe.measure(0)
         played = {**trainer.step().metrics, **trainer.step().metrics}
     return {**played, **r_zero_metrics(folder)}
 

@@ -1,6 +1,8 @@
 """The base model that ships with the package, and the tool that makes it."""
 
 import re
+from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -37,6 +39,13 @@ def tokenizer() -> PreTrainedTokenizerBase:
 def executor():
     with Executor() as executor:
         yield executor
+
+
+def half():
+    """Half of the answers think, half of the others are wrong."""
+    from nano.tasks import Habits
+
+    return Habits(thinking=0.5, wrong=0.5)
 
 
 def held_out() -> list[Task]:
@@ -91,7 +100,7 @@ def test_a_lesson_is_tokenized_as_a_finished_conversation(tokenizer):
     from nano.tasks import lessons
     from nano.vocabulary import encode_answer, encode_prompt
 
-    for lesson in islice(lessons(0, 0, 0.5), 40):
+    for lesson in islice(lessons(0, 0, half()), 40):
         turns = [
             {"role": "user", "content": lesson.prompt.text},
             {"role": "assistant", "content": lesson.answer},
@@ -109,24 +118,25 @@ def test_a_lesson_begins_with_what_the_policy_will_read(tokenizer):
     from tinyzero.policy.loading import load_policy
 
     policy = load_policy(model_section(base="nano"), PolicyConfig(), device="cpu", temperature=1.0)
-    for lesson in islice(lessons(0, 0, 0.5), 40):
+    for lesson in islice(lessons(0, 0, half()), 40):
         assert encode_prompt(tokenizer, lesson.prompt) == policy.encode(lesson.prompt)
 
 
 def test_lessons_follow_from_seed_and_number():
     from nano.tasks import lessons
 
-    first = list(islice(lessons(3, 0, 0.5), 30))
-    assert list(islice(lessons(3, 10, 0.5), 20)) == first[10:]
-    assert list(islice(lessons(4, 0, 0.5), 30)) != first
+    first = list(islice(lessons(3, 0, half()), 30))
+    assert list(islice(lessons(3, 10, half()), 20)) == first[10:]
+    assert list(islice(lessons(4, 0, half()), 30)) != first
 
 
 def test_proposals_in_lessons_pass_the_funnel(executor):
     from nano.tasks import lessons
 
-    shown = [lesson for lesson in islice(lessons(0, 0, 0.0), 200) if lesson.role is Role.PROPOSER]
+    written = islice(lessons(0, 0, half()), 500)  # some 70 proposals
+    shown = [lesson for lesson in written if lesson.role is Role.PROPOSER]
     accepted = [lesson for lesson in shown if isinstance(verified(lesson, executor), Task)]
-    assert len(shown) > 25
+    assert len(shown) > 50
     assert len(accepted) >= 0.95 * len(shown)
 
 
@@ -143,15 +153,145 @@ def verified(lesson, executor):
 @pytest.mark.parametrize("kind", ["deduction", "abduction", "induction"])
 def test_right_answers_are_right_and_wrong_ones_wrong(kind, executor):
     from nano.examples import random_sample
-    from nano.tasks import solver_lesson, task_of
+    from nano.tasks import direct_lesson, task_of
 
     for number in range(12):
         sample = random_sample(Random(number))
         task = task_of(Random(number), kind, sample)
         for is_wrong in (False, True):
-            lesson = solver_lesson(Random(number), kind, sample, is_wrong=is_wrong)
+            lesson = direct_lesson(Random(number), kind, sample, is_wrong=is_wrong)
             assert lesson.prompt == KINDS[kind].solve_prompt(task, "compact")
             assert judged(task, lesson.answer, executor).is_correct is not is_wrong
+
+
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "induction"])
+def test_answers_behind_a_thought_are_right(kind, executor):
+    from nano.examples import random_sample
+    from nano.tasks import task_of, thinking_lesson
+
+    num_thoughts = 0
+    for number in range(40):
+        sample = random_sample(Random(number))
+        lesson = thinking_lesson(Random(number), kind, sample)
+        if lesson is None:
+            continue
+        num_thoughts += 1
+        assert lesson.answer.startswith("<think>\n")
+        assert lesson.answer.count("</think>\n") == 1
+        task = task_of(Random(number), kind, sample)
+        assert judged(task, lesson.answer, executor).is_correct
+    assert num_thoughts >= 20
+
+
+def test_every_comparison_in_a_thought_says_what_holds():
+    from nano.examples import literal, random_sample
+    from nano.tasks import thinking_lesson
+
+    results = []
+    for number in range(60):
+        lesson = thinking_lesson(Random(number), "abduction", random_sample(Random(number)))
+        for line in lesson.answer.splitlines() if lesson else ():
+            if line.startswith("in: "):
+                last = None
+            elif line.endswith((" -> True", " -> False")) and " == " in line:
+                last = line
+                left, right = line.rpartition(" -> ")[0].split(" == ")
+                assert (literal(left) == literal(right)) is line.endswith("True")
+                results.append(line.endswith("True"))
+        assert lesson is None or last is not None
+    assert set(results) == {True, False}
+
+
+def test_a_wrong_guess_is_shown_and_not_learned(tokenizer):
+    from nano.examples import random_sample
+    from nano.tasks import thinking_lesson
+    from nano.vocabulary import encode_answer, scored_tokens
+
+    num_guesses = 0
+    for number in range(60):
+        lesson = thinking_lesson(Random(number), "abduction", random_sample(Random(number)))
+        if lesson is None or not lesson.unscored:
+            continue
+        ids = encode_answer(tokenizer, lesson.answer)
+        scored = scored_tokens(tokenizer, lesson.answer, lesson.unscored)
+        hidden = tokenizer.decode(
+            [token for token, is_scored in zip(ids, scored, strict=True) if not is_scored]
+        )
+        assert hidden == "".join(lesson.answer[start:end] for start, end in lesson.unscored)
+        guesses = re.findall(r"^in: (.*\n)", lesson.answer, re.MULTILINE)
+        assert [lesson.answer[start:end] for start, end in lesson.unscored] == guesses[: len(lesson.unscored)]
+        num_guesses += len(lesson.unscored)
+    assert num_guesses > 10
+
+
+def test_traces_compute_what_python_computes():
+    from nano.examples import EXPECTED_ERRORS, compile_program
+    from nano.grammar import random_arguments, random_program
+    from nano.trace import trace
+
+    num_traces = 0
+    for number in range(3000):
+        rng = Random(f"trace/{number}")
+        program = random_program(rng, num_lines=rng.choice((1, 1, 2, 3, 4, 5, 7)))
+        arguments = random_arguments(rng, program.parameters)
+        try:
+            expected = compile_program(program.source)(*arguments)
+        except EXPECTED_ERRORS:
+            continue
+        traced = trace(program.source, arguments, max_chars=10_000)
+        assert traced is not None
+        assert repr(traced[1]) == repr(expected), program.source
+        num_traces += 1
+    assert num_traces > 2000
+
+
+def test_each_line_of_a_trace_holds():
+    from nano.examples import literal, random_sample
+    from nano.trace import trace
+
+    num_lines = 0
+    for number in range(150):
+        sample = random_sample(Random(number))
+        traced = trace(sample.program.source, literal(f"({sample.runs[0][0]},)"), max_chars=1000)
+        for line in traced[0] if traced else ():
+            *parts, result = re.sub(r"^[a-z]+ = ", "", line).split(" -> ")
+            assert all(repr(compiled(part)) == result for part in parts), line
+            num_lines += len(parts)
+    assert num_lines > 200
+
+
+def compiled(expression: str) -> object:
+    from nano.examples import compile_program
+
+    return compile_program(f"def f():\n    return {expression}")()
+
+
+def test_a_trace_names_the_variables_and_sums_step_by_step():
+    from nano.trace import trace
+
+    program = (
+        "def f(xs, k):\n    y = 0\n    for x in xs:\n        y += x * k\n    return y if y > 9 else sum(xs)"
+    )
+    assert trace(program, ([1, 2], 3), max_chars=200) == (
+        [
+            *("y = 0", "x = 1", "1 * 3 -> 3", "y = 0 + 3 -> 3", "x = 2", "2 * 3 -> 6", "y = 3 + 6 -> 9"),
+            *("9 > 9 -> False", "sum([1, 2]) -> 1 + 2 -> 3"),
+        ],
+        3,
+    )
+    assert trace(program, ([1, 2], 3), max_chars=40) is None
+
+
+def test_thoughts_are_short_enough_for_a_cpu(tokenizer):
+    from nano.tasks import Habits, lessons
+    from nano.vocabulary import encode_answer
+
+    habits = Habits(thinking=1.0, wrong=0.0)
+    thoughts = [lesson for lesson in islice(lessons(0, 0, habits), 300) if lesson.thinks]
+    lengths = sorted(len(encode_answer(tokenizer, lesson.answer)) for lesson in thoughts)
+    assert sum(lengths) / len(lengths) < 65
+    assert lengths[int(0.95 * len(lengths))] < 150
+    assert lengths[-1] < 200
 
 
 def judged(task, answer, executor):
@@ -162,7 +302,7 @@ def judged(task, answer, executor):
 def test_pretraining_shows_no_program_shape_of_the_held_out_set():
     from nano.examples import random_sample
 
-    kept_back = {task.shape for task in held_out()}
+    kept_back = {task.shape for task in [*held_out(), *ladder()]}
     assert all(int(name, 16) % 16 == 0 for name in kept_back)
     for number in range(500):
         sample = random_sample(Random(f"pretraining/{number}"))
@@ -170,31 +310,137 @@ def test_pretraining_shows_no_program_shape_of_the_held_out_set():
         assert sample.shape not in kept_back
 
 
-def test_the_held_out_set_is_what_the_tool_makes():
-    from nano.exam import held_out_tasks
+def test_no_wrong_program_of_a_lesson_has_a_held_out_shape():
+    from nano.examples import is_held_out, random_sample, wrong_program
 
-    assert list(islice(held_out_tasks(), 60)) == held_out()[:60]
+    num_others = 0
+    for number in range(40):
+        sample = random_sample(Random(number))
+        wrong = wrong_program(Random(number), sample, sample.runs)
+        assert not is_held_out(shape(wrong))
+        num_others += shape(wrong) != sample.shape
+    assert num_others > 10
+
+
+def test_the_held_out_sets_are_what_the_tool_makes():
+    from nano.heldout import held_out_tasks, ladder_tasks
+
+    assert list(islice(held_out_tasks(), 30)) == held_out()[:30]
+    assert list(islice(ladder_tasks(), 10)) == ladder()[:10]
 
 
 def test_the_held_out_set_is_stratified_by_kind_and_length():
     from nano.tasks import TAUGHT
 
-    counts: dict[tuple[str, int], int] = {}
-    for task in held_out():
-        key = task.kind, min(task.program.count("\n"), 5)
-        counts[key] = counts.get(key, 0) + 1
-    assert counts == {(kind, length): 25 for kind in TAUGHT for length in (1, 2, 3, 4, 5)}
+    lengths = {1: 85, 2: 85, 3: 85, 4: 85, 5: 40}
+    expected = {(kind, length): count for kind in TAUGHT for length, count in lengths.items()}
+    assert Counter(map(column_of, held_out())) == expected
     longer = [item.task for item in read_set(FOLDER / "heldout.jsonl", KINDS).tasks if item.stratum]
     assert longer == [task for task in held_out() if task.program.count("\n") > 4]
+
+
+def test_the_start_of_the_held_out_set_is_a_fair_sample():
+    counts = Counter(map(column_of, held_out()[:120]))
+    assert len(counts) == 15
+    assert set(counts.values()) == {8}
+
+
+def column_of(task: Task) -> tuple[str, int]:
+    return task.kind, min(task.program.count("\n"), 5)
+
+
+def test_the_ladder_has_twenty_tasks_a_rung():
+    items = read_set(FOLDER / "ladder.jsonl", KINDS).tasks
+    assert Counter(item.stratum for item in items) == {
+        "1 line": 20, **{f"{length} lines": 20 for length in range(2, 11)}
+    }  # fmt: skip
+    for item in items:
+        assert item.task.kind == "deduction"
+        assert item.task.program.count("\n") == int(item.stratum.split()[0])
+        assert int(item.task.shape, 16) % 16 == 0
+
+
+def ladder() -> list[Task]:
+    return [item.task for item in read_set(FOLDER / "ladder.jsonl", KINDS).tasks]
 
 
 def test_held_out_tasks_are_verified_and_different(executor):
     tasks = held_out()
     assert len({(task.kind, canonical(task.program)) for task in tasks}) == len(tasks)
-    some = tasks[::6]
+    some = [*tasks[::20], *ladder()[::5]]
     runs = executor.run_jobs([Job(program=task.program, inputs=task.inputs) for task in some])
     for task, executions in zip(some, runs, strict=True):
         assert tuple(repr(execution.value) for execution in executions) == task.outputs
+
+
+def test_the_lean_forward_pass_computes_what_transformers_computes():
+    from nano.forward import logits_of
+
+    model = AutoModelForCausalLM.from_pretrained(FOLDER, local_files_only=True)
+    ids = torch.randint(4, len(model.model.embed_tokens.weight), (3, 40))
+    with torch.no_grad():
+        expected = model(ids).logits
+        assert torch.allclose(logits_of(model, ids, torch.float32), expected, atol=1e-3)
+        assert (logits_of(model, ids) - expected).abs().mean() < 0.02 * expected.abs().mean()
+
+
+def test_interrupted_pretraining_ends_with_the_same_weights(tokenizer, tmp_path):
+    assert trained_weights(tokenizer, tmp_path / "stopped", stop_at=2) is None
+    resumed = trained_weights(tokenizer, tmp_path / "stopped")
+    straight = trained_weights(tokenizer, tmp_path / "straight")
+    assert resumed is not None
+    assert straight is not None
+    assert all(torch.equal(resumed[name], straight[name]) for name in straight)
+
+
+def test_a_state_of_another_recipe_is_refused(tokenizer, tmp_path):
+    trained_weights(tokenizer, tmp_path)
+    with pytest.raises(SystemExit, match="another recipe"):
+        trained_weights(tokenizer, tmp_path, seed=1)
+
+
+class Stopped(Exception):
+    pass
+
+
+def trained_weights(tokenizer, folder, *, stop_at=0, seed=0):
+    """The weights after three steps in two phases; None where the training stops at a report."""
+    from nano.recipe import recipe
+    from nano.training import Trainer, new_model
+
+    reports = []
+
+    def report(line: str) -> None:
+        reports.append(line)
+        if len(reports) == stop_at:
+            raise Stopped
+
+    plan = replace(recipe(seed, 2, 1), pool=16, passes=2, batch_tokens=256)
+    model = new_model(len(tokenizer), pad_id=0, eos_id=3, seed=0)
+    trainer = Trainer(
+        model=model,
+        tokenizer=tokenizer,
+        recipe=plan,
+        folder=folder,
+        report=report,
+        report_every=1,
+        save_every=0,
+    )
+    try:
+        trainer.train()
+    except Stopped:
+        return None
+    return model.state_dict()
+
+
+def test_the_rate_of_a_phase_warms_up_stays_and_falls():
+    from nano.recipe import recipe
+
+    phase = recipe(0, 1000, 10).phases[0]
+    assert phase.rate(50) == pytest.approx(phase.lr / 2)
+    assert phase.rate(500) == phase.lr
+    assert phase.rate(750) == pytest.approx(phase.lr * 0.525)
+    assert phase.rate(1000) == pytest.approx(phase.lr * 0.05)
 
 
 def test_muon_makes_updates_orthogonal():

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,16 @@ from rollouts import rollout_of
 
 from tinyzero.config import Config, load_config
 from tinyzero.evaluation.comparison import Comparison, Row
+from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask
 from tinyzero.run.folder import RunFolder
-from tinyzero.types import Prompt, Role, Round
+from tinyzero.types import (
+    Prompt,
+    Role,
+    Round,
+    Task,
+    Verdict,
+    VerdictStatus,
+)
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -20,9 +29,10 @@ def tools_on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
 
 
-def rollout(role, number, reward):
+def rollout(role, number, reward, *, task_id="t", verdict=None):
     prompt = Prompt(kind="deduction", text=str(number))
-    return rollout_of(role, prompt=prompt, terms={"x": reward}, task_id="t")
+    rollout = rollout_of(role, prompt=prompt, terms={"x": reward}, task_id=task_id)
+    return rollout if verdict is None else replace(rollout, verdict=verdict)
 
 
 class SameRound:
@@ -37,10 +47,10 @@ def rewards(played, role):
 
 
 def test_shuffled_rewards_are_the_same_rewards_of_each_role_in_another_order():
-    from learning import runs
+    from learning.controls import ChangedRewards, shuffled
 
     before = SameRound().play(0)
-    game = runs.ShuffledRewards(SameRound(), Config())
+    game = ChangedRewards(SameRound(), Config(), shuffled)
     after, again, later = game.play(0), game.play(0), game.play(1)
     for role in Role:
         assert Counter(rewards(after, role)) == Counter(rewards(before, role))
@@ -51,10 +61,10 @@ def test_shuffled_rewards_are_the_same_rewards_of_each_role_in_another_order():
 
 
 def test_advantages_follow_the_shuffled_rewards():
-    from learning import runs
+    from learning.controls import ChangedRewards, shuffled
 
     config = Config.model_validate({"advantages": {"scale": "none"}})
-    played = runs.ShuffledRewards(SameRound(), config).play(0)
+    played = ChangedRewards(SameRound(), config, shuffled).play(0)
     solver = [
         (item.reward.total, advantage)
         for item, advantage in zip(played.rollouts, played.advantages, strict=True)
@@ -63,21 +73,40 @@ def test_advantages_follow_the_shuffled_rewards():
     assert all(advantage == reward - 0.5 for reward, advantage in solver)
 
 
+def test_the_own_majority_is_paid_whether_it_is_right_or_not():
+    from learning.controls import majority
+
+    wrong, right, unreadable = VerdictStatus.WRONG, VerdictStatus.CORRECT, VerdictStatus.MALFORMED
+    said = [("a", wrong, "4"), ("a", right, "5"), ("a", wrong, "4"), ("a", unreadable, "")]
+    said += [("b", unreadable, ""), ("b", unreadable, ""), ("b", right, "7")]
+    attempts = [
+        rollout(Role.SOLVER, 0, 0.0, task_id=task, verdict=Verdict(status=status, answer=answer))
+        for task, status, answer in said
+    ]
+    proposal = rollout(Role.PROPOSER, 0, -0.5)
+    paid = [reward.total for reward in majority([proposal, *attempts], "0/0")]
+    assert paid == [-0.5, 1, 0, 1, 0, 0, 0, 1]
+
+
 @pytest.mark.parametrize(("gained", "code"), [(0.5, 0), (0.0, 1), (-0.5, 1)])
-def test_the_check_fails_where_too_little_was_gained(gained, code, capsys):
+def test_the_check_fails_where_greedy_accuracy_gained_too_little(gained, code, capsys):
+    """Whatever sampled accuracy gained: that much, a lower temperature could have done."""
     import nano_learning
 
-    row = Row(
-        name="mean",
-        decoding="sampled",
-        tasks=300,
-        before=0.2,
-        after=0.2 + gained,
-        difference=gained,
-        low=gained,
-        high=gained,
+    rows = tuple(
+        Row(
+            name="mean",
+            decoding=decoding,
+            tasks=300,
+            before=0.2,
+            after=0.2 + difference,
+            difference=difference,
+            low=difference,
+            high=difference,
+        )
+        for decoding, difference in (("sampled", 0.3), ("greedy", gained))
     )
-    comparison = Comparison(set_name="x", attempts=8, step=20, rows=(row,))
+    comparison = Comparison(set_name="x", attempts=8, step=20, rows=rows)
     assert nano_learning.judge(comparison) == code
     assert f"gained {gained:+.3f}" in capsys.readouterr().out
 
@@ -98,34 +127,88 @@ def test_every_arm_is_the_preset_with_as_little_changed_as_can_be():
         assert len(changed) <= 1 or "separate_solver_batch" in arm.settings[0]
 
 
-def test_the_report_has_a_line_a_run_and_the_curve_from_the_base_on(tmp_path, monkeypatch):
+@pytest.fixture
+def one_run(tmp_path, monkeypatch):
+    """A finished run of two steps, and docs to write into."""
     from learning import report
 
     monkeypatch.setattr(report, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
     run = RunFolder.create(tmp_path / "runs", "frozen_proposer-2", Config())
     write(run.events, [measured(0, 0.1), {"event": "checkpoint", "step": 1}, measured(1, 0.2)])
-    metrics = {"time/step_s": 30.0, "solver/accuracy": 0.5, "proposer/new_share": 0.9}
-    metrics |= {"proposer/valid_share": 0.8, "proposer/distinct_shapes": 0.7, "solver/mixed_share": 0.6}
-    write(run.metrics, [{"step": 1, **metrics, **held_out(0.2)}, {"step": 2, **metrics}])
-    rows = [
-        {"name": "mean", "decoding": decoding, "before": 0.1, "after": 0.2, "low": 0.05, "high": 0.15}
-        for decoding in ("sampled", "greedy")
-    ]
-    run.write_evaluation({"rows": rows})
+    metrics = dict.fromkeys(report.PLAYED.values(), 0.5) | {"time/step_s": 30.0}
+    nodes = "proposer/program_nodes"
+    first = {"step": 1, **metrics, nodes: 20.0, **held_out(0.2)}
+    silent = {"step": 2, "time/step_s": 0.0, nodes: 30.0}
+    write(run.metrics, [first, silent, {"step": 3, **metrics, nodes: 40.0}])
+    rungs = [(0, {"1 line": 0.0, "2 lines": 0.5}), (3, {"1 line": 1.0, "2 lines": 0.75})]
+    write(run.path / "ladder.jsonl", [{"step": step, "rates": rates} for step, rates in rungs])
+    run.write_evaluation(
+        {
+            "rows": [ended("sampled", 0.1, 0.2), ended("greedy", 0.25, 0.5)],
+            "others": [
+                ended("pass@8", 0.5, 0.5),
+                ended("majority", 0.2, 0.3),
+                ended("thinking_share", 0.2, 0.9),
+                ended("answer_tokens", 12, 45),
+            ],
+            "untrained": [ended("temperature 0.7", 0.125, 0.2), ended("temperature 0.3", 0.15, 0.2)],
+        }
+    )
+    return tmp_path
 
-    table = report.write_report(tmp_path / "runs", ["trained", "frozen proposer"])
-    assert table.splitlines()[2:] == [
-        "| frozen proposer | 2 | 2 | 0.100 to 0.200 | +0.050 +0.150 | 0.100 to 0.200 | +0.050 +0.150 "
-        "| 0.5 | 0.9 | 0.7 |"
+
+def test_the_report_has_a_line_an_arm_and_a_run_and_what_was_played(one_run):
+    from learning import report
+
+    tables = report.write_report(one_run / "runs", ["trained", "frozen proposer"]).split("\n\n")
+    assert [table.splitlines()[2:] for table in tables] == [
+        ["| frozen proposer | 1 | +25.0 | - | +10.0 | - | +5.0 | - | +0.0 | +10.0 |"],
+        [
+            "| frozen proposer | 2 | 0.250 to 0.500 | +0.050 +0.150 | 0.100 to 0.200 | +0.050 +0.150 "
+            "| 0.50 to 0.50 | 0.20 to 0.30 | 0.20 to 0.90 | 12 to 45 |"
+        ],
+        ["| frozen proposer | 30.0 to 30.0 | 0.50 to 0.50 | 0.50 to 0.50 | 0.50 to 0.50 | 0.50 to 0.50 |"],
+        ["| frozen proposer | 0.00 to 1.00 | 0.50 to 0.75 |"],
     ]
-    (result,) = json.loads((tmp_path / "docs" / "measurements" / "nano-learning.json").read_text())
+
+
+def test_the_figures_are_kept_with_the_curve_from_the_base_on(one_run):
+    from learning import report
+
+    report.write_report(one_run / "runs", ["frozen proposer"])
+    (result,) = json.loads((one_run / "docs" / "measurements" / "nano-learning.json").read_text())
     assert result["curve"] == [
         {"step": 0, "sampled": 0.1, "greedy": 0.1},
         {"step": 1, "sampled": 0.2, "greedy": 0.2},
     ]
+    assert result["played"]["program_nodes"] == [20.0, 30.0, 40.0]
+    assert result["played"]["own_accuracy"] == [0.5, None, 0.5]
+    assert result["ladder"]["3"] == {"1 line": 1.0, "2 lines": 0.75}
     assert (result["arm"], result["seed"], result["minutes"]) == ("frozen proposer", 2, 1.0)
-    assert "held-out accuracy" in (tmp_path / "docs" / "nano-learning.svg").read_text()
+    assert "held-out accuracy" in (one_run / "docs" / "nano-learning.svg").read_text()
+    assert "syntax nodes" in (one_run / "docs" / "nano-coevolution.svg").read_text()
+
+
+def test_a_ladder_has_a_rate_for_each_length():
+    from learning.lengths import by_stratum
+
+    tasks = [Task(id=name, kind="deduction", program="", inputs=(), outputs=()) for name in "abc"]
+    rungs = zip(tasks, ("1 line", "2 lines", "2 lines"), strict=True)
+    ladder = HeldOutSet(name="x", tasks=tuple(HeldOutTask(task=task, stratum=rung) for task, rung in rungs))
+    assert by_stratum(ladder, {"a": 0, "b": 1, "c": 0}) == {"1 line": 0, "2 lines": 0.5}
+
+
+def test_windows_are_means_of_what_is_there():
+    from learning.pictures import in_windows
+
+    assert in_windows([1.0, None, 3.0, 2.0, 2.0, 7.0]) == [(5, 2.0), (6, 7.0)]
+    assert in_windows([None] * 5) == []
+
+
+def ended(decoding, before, after):
+    row = {"name": "mean", "decoding": decoding, "before": before, "after": after, "low": 0.05, "high": 0.15}
+    return {**row, "difference": after - before}
 
 
 def held_out(rate):

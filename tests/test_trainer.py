@@ -53,9 +53,17 @@ class CountingProbe(Counter):
 
     num_tasks = 7
 
-    def measure(self, step):
+    def __init__(self):
+        super().__init__()
+        self.ends = []
+
+    def measure(self, step, *, is_end):
         self.seen.append(step)
+        self.ends.append(is_end)
         return {"heldout/mean/sampled": step / 10}
+
+    def shown(self):
+        return [{"answer": "42"}]
 
     def compare(self):
         return Comparison(set_name="x", attempts=1, step=self.seen[-1], rows=()) if self.seen else None
@@ -238,6 +246,7 @@ def test_held_out_tasks_are_measured_before_on_the_way_and_after(make_trainer, l
     probe = CountingProbe()
     summary = make_trainer(probe=probe, probe_every=2).train()
     assert probe.seen == [0, 2, 4, 5]
+    assert probe.ends == [True, False, False, True]
     assert [report.metrics.get("heldout/mean/sampled") for report in listener.reports] == [
         None,
         0.2,
@@ -245,8 +254,8 @@ def test_held_out_tasks_are_measured_before_on_the_way_and_after(make_trainer, l
         0.4,
         0.5,
     ]
-    assert [event for event in listener.heard if event[0] in ("measuring", "measured")] == [
-        (name, step) for step in (0, 2, 4, 5) for name in ("measuring", "measured")
+    assert [event for event in listener.heard if event[0] in ("measuring", "measured", "answered")] == [
+        (name, step) for step in (0, 2, 4, 5) for name in ("measuring", "measured", "answered")
     ]
     assert summary.comparison.step == 5
 
@@ -255,6 +264,7 @@ def test_a_run_out_of_minutes_is_measured_at_its_end(make_trainer):
     probe = CountingProbe()
     late = make_trainer(probe=probe, max_steps=1000, max_minutes=1, tick_s=10.0).train()
     assert probe.seen == [0, late.step]
+    assert probe.ends == [True, True]
     assert late.comparison.step == late.step
 
 

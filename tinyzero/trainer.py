@@ -19,6 +19,7 @@ from tinyzero.run.checkpoints import Stateful
 from tinyzero.run.control import Request
 from tinyzero.run.durable import explaining_failures
 from tinyzero.run.events import (
+    Answered,
     Checkpointed,
     Event,
     Measured,
@@ -61,7 +62,12 @@ class Probe(Protocol):
 
     @property
     def num_tasks(self) -> int: ...
-    def measure(self, step: int) -> Mapping[str, float]: ...
+    def measure(self, step: int, *, is_end: bool) -> Mapping[str, float]: ...
+
+    def shown(self) -> Sequence[Mapping[str, object]]:
+        """The newest greedy answers to a few tasks, for people to read."""
+        ...
+
     def compare(self) -> Comparison | None: ...
     def save(self, folder: Path) -> None: ...
     def load(self, folder: Path) -> None: ...
@@ -105,7 +111,7 @@ class Trainer:
         control.forget(self.run)
         self._tell_start()
         if self.steps_done == 0:
-            self._measure()
+            self._measure(is_end=True)
         while True:
             paused_s, prepare_s = self._prepare(started)
             started += paused_s
@@ -157,7 +163,8 @@ class Trainer:
         self._has_changed = True
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
         seconds |= {} if prepare_s is None else {"prepare": prepare_s}
-        measured = self._measure() if self._is_probe_due() else {}
+        is_last = self.steps_done == self.config.run.max_steps
+        measured = self._measure(is_end=is_last) if is_last or self._is_probe_due() else {}
         times = {f"time/{name}_s": value for name, value in seconds.items()}
         metrics = {**played.metrics, **advantage_metrics(played.advantages), **learned, **measured, **times}
         alarms = self._watch.look(metrics)
@@ -191,16 +198,17 @@ class Trainer:
         return parts if self.probe is None else {**parts, "probe": self.probe}
 
     def _is_probe_due(self) -> bool:
-        every, last = self.config.evaluation.every_steps, self.config.run.max_steps
-        return self.steps_done == last or (every is not None and self.steps_done % every == 0)
+        every = self.config.evaluation.every_steps
+        return every is not None and self.steps_done % every == 0
 
-    def _measure(self) -> Mapping[str, float]:
+    def _measure(self, *, is_end: bool) -> Mapping[str, float]:
         """Solve rates on held-out tasks as of now, which takes a while; told before and after."""
         if self.probe is None:
             return {}
         self._tell_event(Measuring(step=self.steps_done, tasks=self.probe.num_tasks))
-        measured = self.probe.measure(self.steps_done)
+        measured = self.probe.measure(self.steps_done, is_end=is_end)
         self._tell_event(Measured(step=self.steps_done, metrics=measured))
+        self._tell_event(Answered(step=self.steps_done, answers=self.probe.shown()))
         return measured
 
     def _reason_to_stop(self, started: float) -> StopReason | None:
@@ -239,8 +247,8 @@ class Trainer:
             self._tell_event(alarm.event(report.step))
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
-        if reason is StopReason.MAX_MINUTES and not self._is_probe_due():
-            self._measure()  # a person who requests a stop does not want to wait for this
+        if reason is StopReason.MAX_MINUTES:
+            self._measure(is_end=True)  # a person who requests a stop does not want to wait for this
         checkpoint = self.checkpoint()
         with explaining_failures(self.run.adapter):
             self.policy.save(self.run.adapter)

@@ -1,12 +1,14 @@
 """Finding and reading sets of held-out tasks."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from tinyzero.errors import ConfigError
-from tinyzero.evaluation.heldout import find_set, read_set
+from tinyzero.evaluation.heldout import HeldOutTask, find_set, read_set, spread
 from tinyzero.games.choice import ALL_KINDS
+from tinyzero.types import Task
 
 RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
 
@@ -64,3 +66,23 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
 def test_a_bad_set_is_one_line_that_says_where(write, records, complaint):
     with pytest.raises(ConfigError, match=complaint):
         read_set(write(*records), {"deduction": None})
+
+
+def test_a_part_of_a_set_has_each_rows_share_and_is_always_the_same():
+    tasks = [item(f"d{number}", "deduction") for number in range(80)]
+    tasks += [item(f"a{number}", "abduction") for number in range(40)]
+    tasks += [item("x", "abduction", "longer")]
+    part = spread(tasks, 60)
+    # 60 of 121: 40 of 80, 20 of 40, and one of a row that has half of one.
+    assert Counter(one.row for one in part) == {"deduction": 40, "abduction": 20, "longer": 1}
+    assert len({one.task.id for one in part}) == 61
+    assert part == spread(tasks, 60)
+    assert [one for one in tasks if one in part] == list(part)
+    lengths = Counter(int(one.task.id[1:]) % 4 for one in part if one.row == "deduction")
+    assert min(lengths.values()) >= 5  # a file whose lengths take turns gives some of each
+    assert spread(tasks, 121) == spread(tasks, 999) == spread(tasks, None) == tasks
+
+
+def item(name, kind, stratum=""):
+    task = Task(id=name, kind=kind, program="", inputs=(), outputs=())
+    return HeldOutTask(task=task, stratum=stratum)

@@ -21,6 +21,21 @@ def test_scaling_divides_by_the_population_deviation():
     assert estimate(rollouts, AdvantagesConfig(scale="std")) == pytest.approx(expected)
 
 
+def test_scaling_by_the_mean_weighs_what_seldom_succeeds_most():
+    seldom = [make_rollout(reward) for reward in (1, 0, 0, 0)]  # mean 1/4: (1 - 1/4) / (1/4) = 3
+    often = [make_rollout(reward, task_id="b") for reward in (1, 1, 1, 0)]  # (1 - 3/4) / (3/4) = 1/3
+    never = [make_rollout(0, task_id="c"), make_rollout(0, task_id="c")]
+    config = AdvantagesConfig(estimator="group", scale="mean")
+    expected = [3, -1, -1, -1, 1 / 3, 1 / 3, 1 / 3, -1, 0, 0]
+    assert estimate([*seldom, *often, *never], config) == pytest.approx(expected)
+
+
+def test_a_proposers_penalties_are_not_divided_by_their_mean():
+    rollouts = [make_rollout(reward, role=Role.PROPOSER) for reward in (0.75, -0.5)]  # mean 1/8
+    config = AdvantagesConfig(estimator="group", scale="mean")
+    assert estimate(rollouts, config) == [0.625, -0.625]
+
+
 def test_leave_one_out_compares_with_the_mean_of_the_others():
     rollouts = [make_rollout(reward) for reward in (1, 0, 0, 0)]
     config = AdvantagesConfig(estimator="leave-one-out", scale="none")

@@ -16,8 +16,8 @@ from tinyzero.types import (
 )
 
 
-def make_answer(kind, *, tokens=2, finish_reason="stop"):
-    completion = Completion(text="", token_ids=(7,) * tokens, finish_reason=finish_reason)
+def make_answer(kind, *, tokens=2, finish_reason="stop", text=""):
+    completion = Completion(text=text, token_ids=(7,) * tokens, finish_reason=finish_reason)
     return Answer(prompt=Prompt(kind=kind, text=""), completion=completion)
 
 
@@ -139,6 +139,34 @@ def test_a_task_is_unanimous_where_all_its_attempts_say_the_same_right_or_wrong(
     )
     assert metrics["solver/unanimous_share"] == pytest.approx(3 / 5)
     assert "solver/unanimous_share" not in measured([make_attempt("abduction", "a", correct, read="1")])
+
+
+def test_thinking_is_counted_by_kind_with_what_it_costs_and_what_it_is_good_for():
+    correct, wrong, malformed = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
+    thought, cut_off = "<think>\n2 + 3 -> 5\n</think>5", "<think>\n2 + 3 ->"
+    metrics = round_metrics(
+        [
+            make_attempt("deduction", "a", correct, tokens=20, text=thought),
+            make_attempt("deduction", "a", malformed, tokens=40, text=cut_off),
+            make_attempt("deduction", "a", wrong, text="4"),
+            make_attempt("deduction", "a", correct, text="5"),
+            make_attempt("deduction", "a", wrong, text="'<think>'"),
+            make_attempt("abduction", "b", correct, text="2, 3"),
+        ]
+    )
+    assert metrics["solver/deduction/thinking_share"] == 2 / 5
+    assert metrics["solver/deduction/thinking_tokens"] == 30
+    assert metrics["solver/deduction/thinking_accuracy"] == 1 / 2
+    assert metrics["solver/deduction/direct_accuracy"] == pytest.approx(1 / 3)
+    assert metrics["solver/abduction/thinking_share"] == 0
+    assert "solver/abduction/thinking_accuracy" not in metrics
+    assert metrics["solver/thinking_share"] == pytest.approx(2 / 6)
+    assert metrics["solver/thinking_tokens"] == 30
+    assert metrics["solver/thinking_accuracy"] == 1 / 2
+    assert metrics["solver/direct_accuracy"] == 2 / 4
+    all_think = round_metrics([make_attempt("deduction", "a", correct, text=thought)])
+    assert all_think["solver/thinking_share"] == 1
+    assert "solver/direct_accuracy" not in all_think
 
 
 def test_lengths_and_truncation_are_counted_by_role():

@@ -124,3 +124,20 @@ def test_the_default_thresholds_are_far_from_where_the_measured_runs_of_nano_end
     assert end["distinct_shapes"] > config.few_shapes + 0.3
     assert 1 - end["mixed"] < config.unanimous - 0.1  # a unanimous task is not mixed
     assert end["mixed"] > 10 * config.nothing_to_learn  # every attempt at a mixed task has an advantage
+
+
+@pytest.mark.parametrize(
+    ("gain_low", "told"), [(0.01, []), (0.0, ["long_answers"]), (-0.02, ["long_answers"])]
+)
+def test_answers_that_grow_while_held_out_accuracy_rises_are_no_alarm(gain_low, told):
+    """The gain was measured some steps before, and still counts."""
+    measured = {"length/solver": 12.0, "heldout/mean/gain_low": gain_low}
+    steps = [{"length/solver": length} for length in (12.0, 45.0)]  # (12 + 45) / 2 of 12: 2.375
+    assert events(only("long_answers", 2.0), measured, *steps) == [[], [], told]
+
+
+def test_a_gain_that_was_measured_before_a_resume_is_known_after_it():
+    watch = only("long_answers", 2.0)
+    first = {"length/solver": 12.0, "heldout/mean/gain_low": 0.1}
+    watch.catch_up(Step(number=at, metrics=metrics) for at, metrics in enumerate([first, first], start=1))
+    assert events(watch, {"length/solver": 45.0}, {"length/solver": 45.0}) == [[], []]

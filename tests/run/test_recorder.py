@@ -228,4 +228,11 @@ def test_the_table_of_held_out_accuracy_is_a_file(run):
         )
     )
     content = json.loads((run.path / "evaluation.json").read_text())
-    assert content == {"set": "mine", "attempts": 8, "step": 5, "rows": []}
+    assert content == {
+        "set": "mine",
+        "attempts": 8,
+        "step": 5,
+        "rows": [],
+        "others": [],
+        "untrained": [],
+    }

@@ -10,6 +10,7 @@ from tinyzero.tasks.answers import (
     first_arguments,
     listed_calls,
     proposal_parts,
+    reasoning,
     split_usage,
     written_program,
 )
@@ -247,3 +248,20 @@ def test_fences_keep_indentation_and_order() -> None:
 def test_calls_in_a_list_are_found() -> None:
     text = "Calls:\n1. `f(3, 4)`: small\n2) f('a)')\n- `f([1])`\n4. f(x)\n5. g(6)\nAnd f(7)."
     assert listed_calls(text) == ["3, 4", "'a)'", "[1]"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "thought"),
+    [
+        ("<think>a -> 1</think>5", "<think>a -> 1</think>"),
+        ("\n<think>\na -> 1\n</think>\n5", "\n<think>\na -> 1\n</think>"),
+        ("begun for the model\n</think>\n5", "begun for the model\n</think>"),
+        ("<think>\ncut off", "<think>\ncut off"),
+        ("5", ""),
+        ("'</think>'", ""),
+        ("It is '<think>'.", ""),
+        ("5\nUser: and now?\nAssistant: <think>1</think>6", ""),
+    ],
+)
+def test_reasoning_is_what_stands_before_the_answer_and_empty_without_any(answer, thought):
+    assert reasoning(answer) == thought

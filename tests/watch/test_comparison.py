@@ -1,10 +1,11 @@
 """The before/after table: readable at 80 columns, honest about noise, the same figures as JSON."""
 
 import json
+from dataclasses import replace
 
 from tinyzero.evaluation.comparison import Comparison, Row
-from tinyzero.run.lines import comparison_record
-from tinyzero.watch.comparison import comparison_lines, in_words
+from tinyzero.run.lines import comparison_of, comparison_record
+from tinyzero.watch.comparison import comparison_lines, in_words, what_was_learned
 
 
 def row(name, decoding="sampled", *, before=0.125, after=0.25, low=0.05, high=0.2, tasks=100):
@@ -55,6 +56,52 @@ def test_the_last_lines_say_what_it_comes_to():
     assert sampled == "sampled: better by 12.5 points (300 tasks)"
     assert greedy == "greedy: not distinguishable from noise (300 tasks)"
     assert in_words(row("x", after=0.0, low=-0.2, high=-0.1)) == "worse by 12.5 points (100 tasks)"
+
+
+LEARNED = replace(
+    COMPARISON,
+    rows=(row("mean", tasks=300), row("mean", "greedy", tasks=1050)),
+    others=(
+        row("mean", "thinking_share", before=0.25, after=0.75, low=0.4, high=0.6),
+        row("mean", "answer_tokens", before=12.0, after=45.0, low=30.0, high=36.0),
+        row("mean", "pass@8", before=0.5, after=0.5, low=-0.01, high=0.01),
+    ),
+    untrained=(
+        row("mean", "temperature 0.7", before=0.1875, low=0.02),
+        row("mean", "temperature 0.3", before=0.21875, low=-0.01),
+    ),
+)
+
+
+def test_other_measures_and_the_untrained_models_temperatures_have_lines_of_their_own():
+    lines = [" ".join(line.split()) for line in comparison_lines(LEARNED)]
+    assert lines[3:7] == [
+        "thinking share 0.25 0.75 +0.50 [+0.40 +0.60]",
+        "answer tokens 12 45 +33",
+        "pass@8 0.50 0.50 +0.00 [-0.01 +0.01]",
+        "untrained 0.19 at temperature 0.7, 0.22 at temperature 0.3",
+    ]
+
+
+def test_the_ending_says_what_was_learned_with_its_interval():
+    learned, cold = what_was_learned(LEARNED)
+    assert learned == (
+        "learned: 25% of 1050 tasks solved greedily, 12% before (+12.5 points, 95 % +5.0 to +20.0); "
+        "75% of the answers reason, 25% before"
+    )
+    assert cold == (
+        "sampled accuracy gained no more than temperature 0.3 alone gives the untrained model (0.22)"
+    )
+
+
+def test_the_ending_claims_nothing_that_noise_could_be_nor_a_temperature_that_was_beaten():
+    above = (row("mean", "temperature 0.3", before=0.21875, low=0.01),)
+    rows = (row("mean"), row("mean", "greedy", low=-0.01))
+    assert list(what_was_learned(replace(LEARNED, rows=rows, untrained=above))) == []
+
+
+def test_what_was_written_is_read_back_the_same():
+    assert comparison_of(json.loads(json.dumps(comparison_record(LEARNED)))) == LEARNED
 
 
 def test_the_record_is_json_with_every_row():

@@ -56,6 +56,8 @@ def test_a_run_with_held_out_tasks_ends_with_its_table():
         "attempts": 8,
         "step": 5,
         "rows": [],
+        "others": [],
+        "untrained": [],
         "run": "runs/x",
         "adapter": "runs/x/adapter",
     }

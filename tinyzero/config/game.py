@@ -117,6 +117,9 @@ class RewardsConfig(Section):
 
     solver: Literal["graded", "binary"] = "graded"
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
+    proposer: Literal["learnability", "uncertainty"] = "learnability"
+    """Of a task solved sometimes: learnability pays 1 - solve rate (Absolute Zero), most for what hardly ever
+    succeeds; uncertainty pays 1 - 2 |solve rate - 1/2|, most for what succeeds half of the time."""
     malformed_proposal: float = Field(default=-1.0, le=0)
     """A proposal that could not be parsed: the funnel stage that a proposal fails decides its penalty."""
     failing_proposal: float = Field(default=-0.5, le=0)
@@ -135,8 +138,9 @@ class AdvantagesConfig(Section):
     estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
     """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
     leave-one-out: the same with the mean of the other attempts (RLOO)."""
-    scale: Literal["std", "none"] = "std"
-    """Divide by the baseline group's standard deviation, or not (Dr. GRPO)."""
+    scale: Literal["std", "mean", "none"] = "std"
+    """Divide by the baseline group's standard deviation (GRPO), or not (Dr. GRPO). mean: the solver's by its
+    mean reward, which weighs seldom solved tasks most (MaxRL); needs rewards.solver = "binary"."""
 
 
 class WatchConfig(Section):
@@ -165,7 +169,8 @@ class WatchConfig(Section):
     short_answers: float | None = Field(default=0.5, gt=0)
     """Solver's mean length as a share of that of the first window, below which it may only guess."""
     long_answers: float | None = Field(default=2.0, gt=0)
-    """The same, above which answers have grown out of hand."""
+    """The same, above which answers have grown out of hand; no alarm where sampled accuracy on held-out tasks
+    has risen beyond noise. Needs evaluation.every_steps."""
     low_entropy: float | None = Field(default=0.3, gt=0)
     """Policy entropy as a share of that of the first window, below which exploration ends; of the adapter
     that has lost most."""

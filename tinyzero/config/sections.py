@@ -140,8 +140,16 @@ class EvaluationConfig(Section):
     gsm8k: 200 word problems from GSM8K, for R-Zero. Or a JSONL file of tasks; none = do not measure."""
     attempts: int = Field(default=8, ge=1)
     """Answers sampled for each held-out task, at the sampling temperature; a greedy one comes on top."""
+    sampled_tasks: int | None = Field(default=None, ge=1)
+    """Held-out tasks that get sampled answers and are measured on the way, chosen evenly; none = all. Before
+    the first step and after the last, all tasks get a greedy answer."""
     every_steps: int | None = Field(default=None, ge=1)
     """Steps between measurements on the way; none = only before the first step and after the last."""
+    attempts_between: int | None = Field(default=None, ge=1)
+    """Answers sampled for each task on the way, where a curve needs fewer than a table; none = `attempts`."""
+    curve: bool = False
+    """Measure the base model at temperatures 0.7, 0.5 and 0.3 too, so that a gain in sampled accuracy can be
+    told from what a lower temperature alone would gain. Half of `attempts` at each."""
 
 
 class ExecutionConfig(Section):
@@ -214,6 +222,7 @@ class Config(Section):
                 f"{self.pool.capacity}; raise it"
             )
         self._check_penalties()
+        self._check_scale()
         self._check_solver_batch()
         self._check_r_zero()
         self._check_sampler()
@@ -232,6 +241,13 @@ class Config(Section):
         wanted = next((name for name, value in foreign.items() if value), None)
         if wanted is not None:
             raise ValueError(f'{wanted} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
+
+    def _check_scale(self) -> None:
+        if self.advantages.scale == "mean" and self.rewards.solver != "binary":
+            raise ValueError(
+                f'advantages.scale = "mean" divides by the mean reward, and rewards.solver = '
+                f'"{self.rewards.solver}" has negative ones; set it to "binary"'
+            )
 
     def _check_penalties(self) -> None:
         malformed = self.rewards.malformed_proposal

@@ -44,12 +44,18 @@ class Comparison:
 
     Attributes:
         set_name: of the tasks. attempts: sampled answers to each task; the greedy answer is one.
+        others: overall rows of other measures, named by `decoding`: pass@k, the majority of the attempts,
+            the share of answers that reason, their tokens.
+        untrained: overall rows whose `before` is the base model decoded as `decoding` says, at another
+            temperature, and whose `after` is the sampled accuracy after training.
     """
 
     set_name: str
     attempts: int
     step: int
     rows: Sequence[Row]
+    others: Sequence[Row] = ()
+    untrained: Sequence[Row] = ()
 
     def row(self, name: str, decoding: str) -> Row:
         """Raises KeyError where the table has no such line."""
@@ -57,6 +63,15 @@ class Comparison:
             if (row.name, row.decoding) == (name, decoding):
                 return row
         raise KeyError(f"{name}, {decoding}")
+
+    def other(self, measure: str) -> Row | None:
+        """The row of one of the other measures."""
+        return next((row for row in self.others if row.decoding == measure), None)
+
+    @property
+    def best_untrained(self) -> Row | None:
+        """Of the base model's temperatures the one that is right most often."""
+        return max(self.untrained, key=lambda row: row.before, default=None)
 
     def overall(self, decoding: str) -> Row:
         """The mean over the kinds, or the only row there is."""

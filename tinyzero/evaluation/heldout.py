@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tinyzero.config.base_model import HELDOUT_FILE
@@ -78,6 +79,22 @@ def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
     if not tasks:
         raise ConfigError(f"{path} holds no task")
     return HeldOutSet(name=_name(path), tasks=tuple(tasks.values()))
+
+
+def spread(tasks: Sequence[HeldOutTask], count: int | None) -> Sequence[HeldOutTask]:
+    """About `count` of the tasks, each row's share of them, the same ones always; all of them for None."""
+    if count is None or count >= len(tasks):
+        return tasks
+    rows: dict[str, list[HeldOutTask]] = {}
+    for item in tasks:
+        rows.setdefault(f"{item.task.kind}/{item.stratum}", []).append(item)
+    return [item for row in rows.values() for item in _draw(row, round(count * len(row) / len(tasks)))]
+
+
+def _draw(row: Sequence[HeldOutTask], count: int) -> list[HeldOutTask]:
+    """At least one, in their order; at random, since a file may be sorted by length or take turns."""
+    places = Random("held-out").sample(range(len(row)), max(1, count))
+    return [row[place] for place in sorted(places)]
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,29 +4,37 @@ Every measurement of a run draws the same random numbers, so two policies that a
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import fmean
+from typing import Any
 
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError
-from tinyzero.evaluation.comparison import MEAN, Comparison, Rates, Row, compare
-from tinyzero.evaluation.heldout import HeldOutSet
+from tinyzero.evaluation.comparison import Comparison, Rates
+from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask, spread
+from tinyzero.evaluation.scores import (
+    GREEDY,
+    SAMPLED,
+    Answered,
+    group_scores,
+    sampled_scores,
+    solve_rates,
+)
+from tinyzero.evaluation.table import (
+    LOWER_TEMPERATURES,
+    Measurement,
+    colder,
+    comparison_of,
+    heldout_metrics,
+)
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Role, Runner, Sampler, SamplingRequest
+from tinyzero.types import Prompt, Role, Runner, Sampler, SamplingRequest, Task
 
 _FILE = "heldout.json"
-GREEDY, SAMPLED = "greedy", "sampled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """Solve rates after `step` steps: decoding -> task id -> share of correct attempts."""
-
-    step: int
-    rates: Mapping[str, Rates]
+_NUM_SHOWN = 12
+"""Tasks whose greedy answers are told with each measurement."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,102 +48,124 @@ class HeldOutProbe:
     config: Config
     first: Measurement | None = field(default=None, init=False)
     last: Measurement | None = field(default=None, init=False)
+    _few: Sequence[HeldOutTask] = field(init=False)
+    _greedy: Sequence[Answered] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         """Refuse a set of which a prompt does not fit. Raises ConfigError."""
-        style, limit = self.config.prompts.style, self.config.sampling.max_prompt_tokens
+        limit = self.config.sampling.max_prompt_tokens
         for item in self.held_out.tasks:
-            if not self.sampler.fits(self.kinds[item.task.kind].solve_prompt(item.task, style)):
+            if not self.sampler.fits(self._prompt(item.task)):
                 raise ConfigError(
                     f"the held-out task {item.task.id} does not fit into sampling.max_prompt_tokens "
                     f'({limit}); raise it, or set evaluation.heldout to "none"'
                 )
+        self._few = spread(self.held_out.tasks, self.config.evaluation.sampled_tasks)
 
     @property
     def num_tasks(self) -> int:
         return len(self.held_out.tasks)
 
-    def measure(self, step: int) -> dict[str, float]:
+    def measure(self, step: int, *, is_end: bool = True) -> dict[str, float]:
         """Measure the policy as it is now; once a step.
 
-        Returns:
-            `heldout/<row>/<decoding>` -> mean solve rate; `mean` is over the kinds, which count alike.
-        """
-        if self.last is None or self.last.step != step:
-            rates = {SAMPLED: self._solve(SAMPLED), GREEDY: self._solve(GREEDY)}
-            self.last = Measurement(step=step, rates=rates)
-            self.first = self.first or self.last
-        return self._metrics(self.last)
+        Args:
+            is_end: of the run. Its ends are measured on all tasks, and so is what is measured first.
 
-    def _solve(self, decoding: str) -> dict[str, float]:
-        tasks = [item.task for item in self.held_out.tasks]
-        style, is_greedy = self.config.prompts.style, decoding == GREEDY
-        request = SamplingRequest(
-            role=Role.SOLVER,
-            prompts=tuple(self.kinds[task.kind].solve_prompt(task, style) for task in tasks),
-            num_samples=1 if is_greedy else self.config.evaluation.attempts,
-            max_tokens=self.config.selfplay.answer_tokens,
-            stream=f"heldout/{decoding}",
-            temperature=0.0 if is_greedy else self.config.sampling.temperature,
-        )
-        texts = [
-            [prompt.prefill + completion.text for completion in group]
-            for prompt, group in zip(request.prompts, self.sampler.sample(request), strict=True)
-        ]
-        verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)
+        Returns:
+            `heldout/<row>/<measure>` -> mean over the tasks that every measurement has; the row `mean` is
+            over the kinds, which count alike.
+        """
+        is_complete = is_end or self.first is None
+        if self.last is None or self.last.step != step or is_complete > self.last.is_complete:
+            rates = self._all_rates() if is_complete else self._few_rates()
+            self.last = Measurement(step=step, rates=rates, is_complete=is_complete)
+        self.first = self.first or self.last
+        return heldout_metrics(self._few, self.last, self.first)
+
+    def _all_rates(self) -> dict[str, Rates]:
+        """Of all tasks, with all attempts; of the base model at other temperatures too."""
+        evaluation = self.config.evaluation
+        few, every = _tasks(self._few), _tasks(self.held_out.tasks)
+        sampled = self._answer(few, SAMPLED, evaluation.attempts, self.config.sampling.temperature)
+        rates = {**sampled_scores(sampled), **group_scores(sampled), GREEDY: self.greedy_rates(every)}
+        return {**rates, **self._curve(few)} if self.first is None and evaluation.curve else rates
+
+    def _few_rates(self) -> dict[str, Rates]:
+        """Of the tasks, and with the attempts, that a curve needs on the way."""
+        evaluation, few = self.config.evaluation, _tasks(self._few)
+        attempts = evaluation.attempts_between or evaluation.attempts
+        sampled = self._answer(few, SAMPLED, attempts, self.config.sampling.temperature)
+        return {**sampled_scores(sampled), GREEDY: self.greedy_rates(few)}
+
+    def _curve(self, tasks: Sequence[Task]) -> dict[str, Rates]:
+        """What a lower temperature alone would gain, measured with half of the attempts."""
+        attempts = max(1, self.config.evaluation.attempts // 2)
         return {
-            task.id: fmean(verdict.is_correct for verdict in group)
-            for task, group in zip(tasks, verdicts, strict=True)
+            colder(temperature): solve_rates(self._answer(tasks, SAMPLED, attempts, temperature))
+            for temperature in LOWER_TEMPERATURES
         }
 
-    def _metrics(self, measured: Measurement) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        for decoding, rates in measured.rates.items():
-            means = {
-                row: fmean(rates[task_id] for task_id in ids)
-                for row, ids in {**self._of_kinds(), **self._apart()}.items()
+    def greedy_rates(self, tasks: Sequence[Task]) -> Rates:
+        """Of these tasks, as the policy is now: 1 or 0 each."""
+        self._greedy = self._answer(tasks, GREEDY, 1, 0.0)
+        return solve_rates(self._greedy)
+
+    def _answer(
+        self, tasks: Sequence[Task], purpose: str, attempts: int, temperature: float
+    ) -> list[Answered]:
+        request = SamplingRequest(
+            role=Role.SOLVER,
+            prompts=tuple(map(self._prompt, tasks)),
+            num_samples=attempts,
+            max_tokens=self.config.selfplay.answer_tokens,
+            stream=f"heldout/{purpose}",
+            temperature=temperature,
+        )
+        groups = self.sampler.sample(request)
+        texts = [
+            [prompt.prefill + completion.text for completion in group]
+            for prompt, group in zip(request.prompts, groups, strict=True)
+        ]
+        verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)
+        tokens = [[len(completion.token_ids) for completion in group] for group in groups]
+        return [
+            Answered(task=task, texts=said, tokens=lengths, verdicts=judged)
+            for task, said, lengths, judged in zip(tasks, texts, tokens, verdicts, strict=True)
+        ]
+
+    def _prompt(self, task: Task) -> Prompt:
+        return self.kinds[task.kind].solve_prompt(task, self.config.prompts.style)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The newest greedy answers to a few tasks, the same in each measurement, as records.
+
+        Empty where nothing was measured since the run was begun or resumed.
+        """
+        answered = {one.task.id: one for one in self._greedy}
+        return [
+            {
+                "id": task.id,
+                "kind": task.kind,
+                "prompt": self._prompt(task).text,
+                "answer": answered[task.id].texts[0],
+                "tokens": answered[task.id].tokens[0],
+                "is_correct": answered[task.id].verdicts[0].is_correct,
             }
-            means[MEAN] = fmean(means[kind] for kind in self._of_kinds() or means)
-            metrics |= {f"heldout/{row.replace(' ', '_')}/{decoding}": value for row, value in means.items()}
-        return metrics
+            for task in _tasks(spread(self._few, _NUM_SHOWN))
+            if task.id in answered
+        ]
 
     def compare(self) -> Comparison | None:
         """The last measurement against the first; None before there are two."""
         if self.first is None or self.last is None or self.last.step == self.first.step:
             return None
-        rows: list[Row] = []
-        for decoding in (SAMPLED, GREEDY):
-            before, after = self.first.rates[decoding], self.last.rates[decoding]
-            rows += compare(self._of_kinds(), before, after, decoding)
-            for row, ids in self._apart().items():
-                rows += compare({row: ids}, before, after, decoding)
-        return Comparison(
-            set_name=self.held_out.name,
-            attempts=self.config.evaluation.attempts,
-            step=self.last.step,
-            rows=tuple(rows),
-        )
-
-    def _of_kinds(self) -> dict[str, list[str]]:
-        """Kind -> ids of the tasks that count in its row, in the order of the kinds."""
-        rows = {
-            kind: [item.task.id for item in self.held_out.tasks if item.row == kind] for kind in self.kinds
-        }
-        return {kind: ids for kind, ids in rows.items() if ids}
-
-    def _apart(self) -> dict[str, list[str]]:
-        rows: dict[str, list[str]] = {}
-        for item in self.held_out.tasks:
-            if item.stratum:
-                rows.setdefault(item.stratum, []).append(item.task.id)
-        return rows
+        attempts = self.config.evaluation.attempts
+        return comparison_of(self.held_out.name, self.held_out.tasks, self.first, self.last, attempts)
 
     def save(self, folder: Path) -> None:
         """Write both measurements."""
-        content = {
-            name: measured and {"step": measured.step, "rates": measured.rates}
-            for name, measured in (("first", self.first), ("last", self.last))
-        }
+        content = {name: one and asdict(one) for name, one in (("first", self.first), ("last", self.last))}
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
@@ -143,8 +173,11 @@ class HeldOutProbe:
         try:
             content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             self.first, self.last = (
-                content[name] and Measurement(step=content[name]["step"], rates=content[name]["rates"])
-                for name in ("first", "last")
+                content[name] and Measurement(**content[name]) for name in ("first", "last")
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read the held-out scores in {folder}: {error}") from error
+
+
+def _tasks(items: Sequence[HeldOutTask]) -> list[Task]:
+    return [item.task for item in items]

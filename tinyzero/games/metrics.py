@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TypeVar
 
+from tinyzero.tasks.answers import reasoning
 from tinyzero.types import AttemptRollout, ProposalRollout, Role, Rollout, Stage, Task, VerdictStatus
 
 STAGES = tuple(Stage)
@@ -109,6 +110,7 @@ def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
         metrics[f"solver/{kind}/attempts"] = float(len(group))
         metrics[f"solver/{kind}/accuracy"] = accuracy(group)
         metrics[f"solver/{kind}/reward"] = mean_reward(group)
+        metrics |= {f"solver/{kind}/{name}": value for name, value in thinking_metrics(group).items()}
     if attempts:
         metrics["solver/accuracy"] = accuracy(attempts)
         metrics["solver/reward"] = mean_reward(attempts)
@@ -116,7 +118,24 @@ def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
             rollout.verdict.status is VerdictStatus.MALFORMED for rollout in attempts
         )
         metrics["solver/mixed_share"] = mixed_share(attempts)
+        metrics |= {f"solver/{name}": value for name, value in thinking_metrics(attempts).items()}
     return metrics | unanimity(attempts)
+
+
+def thinking_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
+    """How many attempts reason before they answer, how long these are, and what it is good for.
+
+    Where some reason and some do not, their accuracies say which pays.
+    """
+    thinking = [rollout for rollout in attempts if reasoning(rollout.answer.text)]
+    direct = [rollout for rollout in attempts if not reasoning(rollout.answer.text)]
+    metrics = {"thinking_share": len(thinking) / len(attempts)}
+    if thinking:
+        metrics["thinking_accuracy"] = accuracy(thinking)
+        metrics["thinking_tokens"] = fmean(len(rollout.completion.token_ids) for rollout in thinking)
+    if direct:
+        metrics["direct_accuracy"] = accuracy(direct)
+    return metrics
 
 
 def mixed_share(attempts: Sequence[AttemptRollout]) -> float:

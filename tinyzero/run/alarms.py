@@ -21,10 +21,15 @@ _LARGEST = 1e15  # what a resumed run finds in its log: no larger numbers, no in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """What an alarm looks at, oldest step first: the run's first steps, and its newest, as many of each."""
+    """What an alarm looks at, oldest step first: the run's first steps, and its newest, as many of each.
+
+    Attributes:
+        known: every metric as it was last measured, whenever that was.
+    """
 
     first: Sequence[Metrics]
     recent: Sequence[Metrics]
+    known: Metrics
 
     def mean(self, metric: str) -> float | None:
         """Over the recent steps that have the metric; None where none has."""
@@ -131,7 +136,8 @@ RULES: Final = (
         name="long_answers",
         figure=ratio_of("length/solver"),
         is_beyond=gt,
-        advice="answers have become long, which costs time; lower selfplay.answer_tokens or learner.lr",
+        unless=lambda windows: windows.known.get("heldout/mean/gain_low", 0.0) > 0,
+        advice="answers have become long and no better; lower selfplay.answer_tokens or learner.lr",
     ),
     Rule(
         name="low_entropy",
@@ -198,6 +204,7 @@ class CollapseWatch:
         self._size = config.window_steps
         self._first: list[Metrics] = []
         self._recent: deque[Metrics] = deque(maxlen=self._size)
+        self._known: dict[str, float] = {}
         self._on: set[str] = set()
 
     def look(self, metrics: Metrics) -> list[Turn]:
@@ -208,7 +215,7 @@ class CollapseWatch:
         self._take({name: value for name, value in metrics.items() if abs(value) <= _LARGEST})
         if len(self._recent) < self._size:
             return []
-        windows = Windows(first=self._first, recent=self._recent)
+        windows = Windows(first=self._first, recent=self._recent, known=self._known)
         turns = [turn for rule in self._thresholds if (turn := self._turn(rule, windows)) is not None]
         for turn in turns:
             (self._on.add if turn.has_begun else self._on.discard)(turn.rule.name)
@@ -233,6 +240,7 @@ class CollapseWatch:
         if len(self._first) < self._size:
             self._first.append(metrics)
         self._recent.append(metrics)
+        self._known |= metrics
 
     def _turn(self, rule: Rule, windows: Windows) -> Turn | None:
         figure, threshold = rule.figure(windows), self._thresholds[rule]

@@ -3,11 +3,11 @@
 Lines come from outside: a value of another type reads as 0 or "", and an unknown event is left out.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
-from tinyzero.run.lines import Record, finite, numbers, text, texts, whole
+from tinyzero.run.lines import Record, finite, numbers, records, text, texts, whole
 from tinyzero.types import Preparable
 
 
@@ -65,6 +65,15 @@ class Measured:
     name: ClassVar = "measured"
     step: int
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The model's greedy answers to a few held-out tasks, as records of the probe."""
+
+    name: ClassVar = "answered"
+    step: int
+    answers: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +157,7 @@ Event = (
     | CheckpointDamaged
     | Measuring
     | Measured
+    | Answered
     | Preparing
     | Prepared
     | Paused
@@ -234,6 +244,7 @@ _READERS: Final[Mapping[str, Callable[[Record], Event]]] = {
     ),
     Measuring.name: lambda record: Measuring(step=_step(record), tasks=whole(record.get("tasks"))),
     Measured.name: _measured,
+    Answered.name: lambda record: Answered(step=_step(record), answers=records(record.get("answers"))),
     Preparing.name: lambda record: Preparing(
         step=_step(record),
         what=_what(record),

@@ -114,21 +114,28 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
         "attempts": comparison.attempts,
         "step": comparison.step,
         "rows": [asdict(row) for row in comparison.rows],
+        "others": [asdict(row) for row in comparison.others],
+        "untrained": [asdict(row) for row in comparison.untrained],
     }
 
 
 def comparison_of(record: Record) -> Comparison | None:
     """The before/after table, None where it holds nothing that can be shown."""
-    items = record.get("rows")
-    rows = [row for item in items if (row := _row(item))] if isinstance(items, list) else []
+    rows = _rows(record.get("rows"))
     if not rows:
         return None
     return Comparison(
         set_name=text(record.get("set")),
         attempts=whole(record.get("attempts")),
         step=whole(record.get("step")),
-        rows=tuple(rows),
+        rows=rows,
+        others=_rows(record.get("others")),
+        untrained=_rows(record.get("untrained")),
     )
+
+
+def _rows(items: object) -> tuple[Row, ...]:
+    return tuple(row for item in items if (row := _row(item))) if isinstance(items, list) else ()
 
 
 def _row(item: object) -> Row | None:
@@ -204,6 +211,10 @@ def text(value: object) -> str:
 
 def texts(value: object) -> tuple[str, ...]:
     return tuple(map(text, value)) if isinstance(value, list | tuple) else ()
+
+
+def records(value: object) -> tuple[Record, ...]:
+    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list) else ()
 
 
 def _mapping(value: object) -> Record:

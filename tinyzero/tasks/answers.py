@@ -16,6 +16,7 @@ _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", r
 _REASONING = re.compile(
     r"\A(?:\s*<think>.*</think>|.*(?:^[ \t]*</think>|</think>[ \t]*$))", re.DOTALL | re.MULTILINE
 )
+_UNENDED = re.compile(r"\A\s*<think>.*", re.DOTALL)
 _NEXT_QUESTION, _NEXT_ANSWER = "\nUser:", "\nAssistant:"
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
@@ -62,6 +63,13 @@ def final_part(answer: str) -> str:
     turn = _first_turn(answer)
     tagged = _ANSWER_TAG.findall(turn)
     return str(tagged[-1]) if tagged else _REASONING.sub("", turn)
+
+
+def reasoning(answer: str) -> str:
+    """What an answer thinks before it says anything: its <think> part, cut off or not; empty without one."""
+    turn = _first_turn(answer)
+    match = _REASONING.match(turn) or _UNENDED.match(turn)
+    return match[0] if match else ""
 
 
 def _first_turn(answer: str) -> str:

@@ -38,10 +38,10 @@ def judge_answers(
 
 
 def _decide(items: Sequence[Decision | Check[Decision]], runner: Runner) -> list[Decision]:
-    """All checks decided; what is decided already stays in its place."""
-    jobs = [job for item in items if isinstance(item, Check) for job in item.jobs]
-    executions = iter(runner.run_jobs(jobs))
+    """All checks decided, equal jobs run once; what is decided already stays in its place."""
+    jobs = list(dict.fromkeys(job for item in items if isinstance(item, Check) for job in item.jobs))
+    executions = dict(zip(jobs, runner.run_jobs(jobs), strict=True))
     return [
-        item.decide(list(islice(executions, len(item.jobs)))) if isinstance(item, Check) else item
+        item.decide([executions[job] for job in item.jobs]) if isinstance(item, Check) else item
         for item in items
     ]

@@ -6,6 +6,7 @@ from tinyzero.evaluation.comparison import Comparison, Row
 
 _NAME_WIDTH = 15
 _CELL_WIDTH = 31
+_THINKING, _TOKENS = "thinking_share", "answer_tokens"
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -17,7 +18,51 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     for name in names:
         cells = [_cell(comparison.row(name, decoding)) for decoding in decodings]
         yield f"{name:<{_NAME_WIDTH}}" + "".join(f"  {cell:<{_CELL_WIDTH}}" for cell in cells).rstrip()
+    yield from _others(comparison)
     yield from (f"{decoding}: {in_words(comparison.overall(decoding))}" for decoding in decodings)
+    yield from what_was_learned(comparison)
+
+
+def _others(comparison: Comparison) -> Iterator[str]:
+    """A line for each other measure, and one for the base model at lower temperatures."""
+    for row in comparison.others:
+        name = row.decoding.replace("_", " ")
+        yield f"{name:<{_NAME_WIDTH}}  {_cell(row)}" if row.decoding != _TOKENS else _lengths(name, row)
+    if comparison.untrained:
+        curve = ", ".join(f"{row.before:.2f} at {row.decoding}" for row in comparison.untrained)
+        yield f"{'untrained':<{_NAME_WIDTH}}  {curve}"
+
+
+def _lengths(name: str, row: Row) -> str:
+    return f"{name:<{_NAME_WIDTH}}  {row.before:.0f} {row.after:.0f} {row.difference:+.0f}"
+
+
+def what_was_learned(comparison: Comparison) -> Iterator[str]:
+    """One sentence on what the run has taught, and one where a lower temperature would have done as much."""
+    if not comparison.rows:
+        return
+    greedy, sampled = comparison.overall("greedy"), comparison.overall("sampled")
+    if greedy.low > 0:
+        yield (
+            f"learned: {greedy.after:.0%} of {greedy.tasks} tasks solved greedily, {greedy.before:.0%} "
+            f"before ({_points(greedy)}){_thinking(comparison.other(_THINKING))}"
+        )
+    best = comparison.best_untrained
+    if best and sampled.low > 0 and best.low <= 0:
+        yield (
+            f"sampled accuracy gained no more than {best.decoding} alone gives the untrained model "
+            f"({best.before:.2f})"
+        )
+
+
+def _points(row: Row) -> str:
+    return f"{100 * row.difference:+.1f} points, 95 % {100 * row.low:+.1f} to {100 * row.high:+.1f}"
+
+
+def _thinking(row: Row | None) -> str:
+    if row is None or not row.is_beyond_noise:
+        return ""
+    return f"; {row.after:.0%} of the answers reason, {row.before:.0%} before"
 
 
 def in_words(row: Row) -> str:

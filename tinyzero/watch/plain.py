@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from tinyzero.run.events import (
+    Answered,
     Checkpointed,
     Event,
     Measured,
@@ -19,7 +20,8 @@ from tinyzero.types import StepReport
 from tinyzero.watch.comparison import comparison_lines
 
 _STEPS_BETWEEN_HEADERS = 20
-_QUIET_EVENTS = (Checkpointed, Measuring, Measured, Preparing, Prepared)  # expected, and no news
+# Expected, and no news:
+_QUIET_EVENTS = (Checkpointed, Measuring, Measured, Answered, Preparing, Prepared)
 _FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
 
 Metrics = Mapping[str, float]

@@ -3,23 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from learning.arms import Question
+from learning.intervals import t_interval
+from learning.lengths import measured_ends
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
 from tinyzero.config import resolve_base
 from tinyzero.evaluation.comparison import bootstrap_interval
 from tinyzero.evaluation.heldout import read_set
-from tinyzero.run import checkpoints
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
 from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
-"""Number of seeds -> two-sided 95 % quantile of Student's t with one degree of freedom less."""
 
 
 def write_report(output: Path, questions: Sequence[Question]) -> str:
@@ -64,7 +63,7 @@ def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: 
         (final_rates(arm, decoding), final_rates(control, decoding))
         for arm, control in zip(arms, controls, strict=True)
     ]
-    kinds = list(held_out_ids().values())
+    kinds = [[task for task in ids if task in pairs[0][0]] for ids in held_out_ids().values()]
     by_task = {
         task: fmean(100 * (arm[task] - control[task]) for arm, control in pairs) for task in pairs[0][0]
     }
@@ -90,14 +89,6 @@ def held_out_ids() -> dict[str, list[str]]:
     return ids
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of two to ten independent values. Raises ValueError for other numbers."""
-    if len(values) not in T_95:
-        raise ValueError(f"{len(values)} seeds; an interval takes {min(T_95)} to {max(T_95)}")
-    half = T_95[len(values)] * stdev(values) / len(values) ** 0.5
-    return fmean(values) - half, fmean(values) + half
-
-
 def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:
     """Accuracy in per cent; every kind counts alike."""
     return 100 * fmean(fmean(rates[task] for task in ids) for ids in kinds)
@@ -105,11 +96,8 @@ def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:
 
 def final_rates(run: RunFolder, decoding: str) -> Rates:
     """Task id -> solve rate, as last measured."""
-    folder = checkpoints.latest(run)
-    assert folder is not None, f"{run.path} is finished and has no checkpoint"  # noqa: S101
-    measured = json.loads((folder / "probe" / "heldout.json").read_text(encoding="utf-8"))
-    rates: Rates = measured["last"]["rates"][decoding]
-    return rates
+    _, last = measured_ends(run)
+    return last["rates"][decoding]
 
 
 def tokens(run: RunFolder) -> float:

@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One setting. `is_shuffled`: rewards are dealt out at random among a round's rollouts of a role."""
+    """One setting.
+
+    Attributes:
+        rewards: true ones; `shuffled`, dealt out at random among a round's rollouts of a role; or `majority`:
+            a solver earns 1 where it says what most attempts at the task say, right or wrong.
+    """
 
     settings: tuple[str, ...] = ()
-    is_shuffled: bool = False
+    rewards: Literal["true", "shuffled", "majority"] = "true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +31,21 @@ TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
     "trained": Arm(),
-    "shuffled": Arm(is_shuffled=True),
+    "shuffled": Arm(rewards="shuffled"),
+    "own majority": Arm(rewards="majority"),
     "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
     "task-relative": Arm(settings=(TASK_RELATIVE,)),
     # One answer to a task leaves no siblings to compare with, so what it is compared with is task-relative as
     # well. It samples about a tenth more tokens a step, so it has a tenth fewer steps.
     "separate batch": Arm(
-        settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=55")
+        settings=("selfplay.separate_solver_batch=true", TASK_RELATIVE, "run.max_steps=27")
     ),
     "novelty": Arm(settings=("rewards.bonuses.novelty.coefficient=0.5",)),
     "shared adapter": Arm(settings=("policy.adapters=shared",)),
     "no references": Arm(settings=("selfplay.references=0",)),
     "deduction only": Arm(settings=('selfplay.kinds=["deduction"]',)),
 }
-LEARNING = ("trained", "shuffled", "frozen proposer")
+LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
 """Arms of the question whether self-play works at all."""
 
 ABLATIONS = (

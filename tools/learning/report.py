@@ -1,4 +1,4 @@
-"""From finished runs to the table, the JSON of all figures, and the picture."""
+"""From finished runs to the tables and the JSON of all figures; `learning.pictures` draws them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,101 +6,193 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from learning.intervals import t_interval
+from learning.lengths import read_ladder
+from learning.pictures import draw_coevolution, draw_learning
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
 
 DOCS = Path(__file__).parents[2] / "docs"
-LAST_STEPS = 20
-COLORS = {"trained": "#1f77b4", "shuffled": "#999999", "frozen proposer": "#e08214"}
+LAST_STEPS = 5
 DECODINGS = ("sampled", "greedy")
+MEASURED = (*DECODINGS, "thinking_share", "answer_tokens")
+PLAYED = {
+    "program_nodes": "proposer/program_nodes",
+    "thinking_tokens": "solver/thinking_tokens",
+    "thinking_share": "solver/thinking_share",
+    "own_accuracy": "solver/accuracy",
+    "mixed": "solver/mixed_share",
+    "valid": "proposer/valid_share",
+    "new": "proposer/new_share",
+    "distinct_shapes": "proposer/distinct_shapes",
+}
+"""Of every step: what proposer and solver make of each other."""
+
+Result = Mapping[str, Any]
 
 
 def write_report(output: Path, arms: Sequence[str]) -> str:
-    """Write docs/measurements/nano-learning.json and docs/nano-learning.svg; return the table in Markdown."""
-    found = [describe(run) for run in runs_in(output) if run.read_evaluation() is not None]
-    results = [item for arm in arms for item in found if item["arm"] == arm]
+    """Write docs/measurements/nano-learning.json and two figures; return the tables in Markdown."""
+    finished = [describe(run) for run in runs_in(output) if run.read_evaluation() is not None]
+    results = [result for arm in arms for result in finished if result["arm"] == arm]
     (DOCS / "measurements").mkdir(exist_ok=True)
     text = json.dumps(results, indent=1)
     (DOCS / "measurements" / "nano-learning.json").write_text(text + "\n", encoding="utf-8")
-    draw(results, DOCS / "nano-learning.svg")
-    return table(results)
+    draw_learning(results, DOCS / "nano-learning.svg")
+    draw_coevolution(results, DOCS / "nano-coevolution.svg")
+    tables = (arm_table, run_table, coevolution_table, ladder_table)
+    return "\n\n".join(table(results) for table in tables)
 
 
 def describe(run: RunFolder) -> dict[str, Any]:
     """The figures of one finished run."""
-    lines = list(read(run.metrics))
+    lines, evaluation = list(read(run.metrics)), run.read_evaluation() or {}
     arm, _, seed = run.name.rpartition("-")
     return {
         "arm": arm.replace("_", " "),
         "seed": int(seed),
         "steps": lines[-1]["step"],
         "minutes": round(sum(line["time/step_s"] for line in lines) / 60, 1),
-        "rows": (run.read_evaluation() or {}).get("rows", []),
+        **{name: evaluation.get(name, []) for name in ("rows", "others", "untrained")},
         "curve": curve(run, lines),
-        "end": {name: round(mean_of(lines[-LAST_STEPS:], key), 3) for name, key in ENDINGS.items()},
+        "played": {name: [rounded(line.get(key)) for line in lines] for name, key in PLAYED.items()},
+        "end": {name: round(mean_of(lines[-LAST_STEPS:], key), 3) for name, key in PLAYED.items()},
+        "ladder": read_ladder(run),
         "environment": run.environment(),
     }
 
 
-ENDINGS = {
-    "own_accuracy": "solver/accuracy",
-    "valid": "proposer/valid_share",
-    "new": "proposer/new_share",
-    "distinct_shapes": "proposer/distinct_shapes",
-    "mixed": "solver/mixed_share",
-}
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def mean_of(lines: Sequence[Mapping[str, float]], key: str) -> float:
-    return fmean(line[key] for line in lines if key in line)
+    """NaN where no line has it."""
+    values = [line[key] for line in lines if key in line]
+    return fmean(values) if values else float("nan")
 
 
 def curve(run: RunFolder, lines: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Held-out accuracy, mean over the kinds, wherever it was measured: step, sampled, greedy."""
+    """What held-out tasks said, mean over the kinds, wherever it was measured, from the base model on."""
     base = [event for event in read(run.events) if event["event"] == "measured" and event["step"] == 0]
-    keys = {decoding: f"heldout/mean/{decoding}" for decoding in DECODINGS}
+    keys = {measure: f"heldout/mean/{measure}" for measure in MEASURED}
     return [
-        {"step": line["step"], **{decoding: round(line[key], 4) for decoding, key in keys.items()}}
+        {"step": line["step"], **{name: round(line[key], 4) for name, key in keys.items() if key in line}}
         for line in [*base[:1], *lines]
         if keys["sampled"] in line
     ]
 
 
-def table(results: Sequence[Mapping[str, Any]]) -> str:
-    head = ["arm", "seed", "steps", "sampled", "95 %", "greedy", "95 %", "own tasks", "new", "shapes"]
-    rows = [head, ["---"] * len(head)]
+def arm_table(results: Sequence[Result]) -> str:
+    """A line per arm: means over the seeds, in points, with the interval over the seeds."""
+    head = ["arm", "seeds", "greedy", "over seeds", "sampled", "over seeds"]
+    head += ["above the best temperature", "over seeds", "pass@8", "majority"]
+    lines = []
+    for arm, group in by_arm(results).items():
+        above = [max(of(result, "untrained"), key=lambda row: row["before"]) for result in group]
+        cells = [arm, str(len(group))]
+        for gains in (
+            gain(group, "greedy"),
+            gain(group, "sampled"),
+            [100 * row["difference"] for row in above],
+        ):
+            cells += [f"{fmean(gains):+.1f}", interval(gains)]
+        cells += [f"{fmean(gain(group, other)):+.1f}" for other in ("pass@8", "majority")]
+        lines.append(cells)
+    return markdown(head, lines)
+
+
+def run_table(results: Sequence[Result]) -> str:
+    """A line per run: before and after, with the interval over the tasks."""
+    head = ["arm", "seed", "greedy", "95 %", "sampled", "95 %", "pass@8", "majority", "reason", "tokens"]
+    lines = []
     for result in results:
-        cells = [result["arm"], result["seed"], result["steps"]]
-        for decoding in DECODINGS:
-            row = next(row for row in result["rows"] if (row["name"], row["decoding"]) == ("mean", decoding))
+        cells = [result["arm"], str(result["seed"])]
+        for decoding in ("greedy", "sampled"):
+            row = overall(result, decoding)
             cells += [f"{row['before']:.3f} to {row['after']:.3f}", f"{row['low']:+.3f} {row['high']:+.3f}"]
-        end = result["end"]
-        rows.append([str(cell) for cell in (*cells, end["own_accuracy"], end["new"], end["distinct_shapes"])])
+        for measure, digits in (("pass@8", 2), ("majority", 2), ("thinking_share", 2), ("answer_tokens", 0)):
+            row = overall(result, measure)
+            cells.append(f"{row['before']:.{digits}f} to {row['after']:.{digits}f}")
+        lines.append(cells)
+    return markdown(head, lines)
+
+
+def coevolution_table(results: Sequence[Result]) -> str:
+    """A line per arm: what was played in the first steps and in the last, means over the seeds."""
+    head = ["arm", "nodes of a program", "tokens of a thinking answer", "reason", "own tasks solved", "mixed"]
+    names = ("program_nodes", "thinking_tokens", "thinking_share", "own_accuracy", "mixed")
+    lines = []
+    for arm, group in by_arm(results).items():
+        cells = [arm]
+        for name in names:
+            first, last = (
+                played(group, name, part) for part in (slice(LAST_STEPS), slice(-LAST_STEPS, None))
+            )
+            digits = 1 if first >= 2 else 2
+            cells.append(f"{first:.{digits}f} to {last:.{digits}f}")
+        lines.append(cells)
+    return markdown(head, lines)
+
+
+def played(group: Sequence[Result], name: str, part: slice) -> float:
+    values = [value for result in group for value in result["played"][name][part] if value is not None]
+    return fmean(values) if values else float("nan")
+
+
+def ladder_table(results: Sequence[Result]) -> str:
+    """A line per arm: greedy accuracy by the length of the programs, before and after; seeds averaged."""
+    measured = [result for result in results if result["ladder"]]
+    strata = list(dict.fromkeys(name for result in measured for name in ends(result)[0]))
+    lines = [
+        [
+            arm,
+            *(
+                f"{fmean(first[name] for first, _ in pairs):.2f} to "
+                f"{fmean(last[name] for _, last in pairs):.2f}"
+                for name in strata
+            ),
+        ]
+        for arm, group in by_arm(measured).items()
+        if (pairs := [ends(result) for result in group])
+    ]
+    return markdown(["arm", *strata], lines)
+
+
+def ends(result: Result) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """The first and the last measurement of the ladder."""
+    rates = list(result["ladder"].values())
+    return rates[0], rates[-1]
+
+
+def by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:
+    arms = dict.fromkeys(result["arm"] for result in results)
+    return {arm: [result for result in results if result["arm"] == arm] for arm in arms}
+
+
+def gain(group: Sequence[Result], measure: str) -> list[float]:
+    """Of every run of an arm, in points."""
+    return [100 * overall(result, measure)["difference"] for result in group]
+
+
+def overall(result: Result, measure: str) -> Mapping[str, Any]:
+    """The row over all kinds."""
+    rows = [row for row in (*result["rows"], *result["others"]) if row["decoding"] == measure]
+    return next((row for row in rows if row["name"] == "mean"), rows[0])
+
+
+def of(result: Result, part: str) -> Sequence[Mapping[str, Any]]:
+    rows: Sequence[Mapping[str, Any]] = result[part]
+    return rows
+
+
+def interval(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "-"
+    low, high = t_interval(values)
+    return f"{low:+.1f} {high:+.1f}"
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A panel per decoding, a line per run, a colour per arm."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.rcParams.update({"svg.hashsalt": "nano-learning", "font.size": 9})
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axes, decoding in zip(figure.subplots(1, 2, sharex=True), DECODINGS, strict=True):
-        for arm in dict.fromkeys(result["arm"] for result in results):
-            for number, result in enumerate(item for item in results if item["arm"] == arm):
-                points = result["curve"]
-                axes.plot(
-                    [point["step"] for point in points],
-                    [point[decoding] for point in points],
-                    color=COLORS[arm],
-                    linewidth=1.4,
-                    label=arm if number == 0 else None,
-                )
-        axes.set_title(f"held-out accuracy, {decoding}", loc="left", fontsize=9)
-        axes.set_xlabel("steps")
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False)
-    figure.savefig(path, metadata={"Date": None})

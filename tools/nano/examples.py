@@ -19,8 +19,8 @@ HELD_OUT_SHARE = 16
 NUM_RUNS = 10
 
 _ALLOWED = ("abs", "int", "len", "list", "max", "min", "range", "sorted", "str", "sum")
-_BUILTINS = {name: getattr(builtins, name) for name in _ALLOWED}
-_EXPECTED_ERRORS = (IndexError, ValueError, TypeError, ZeroDivisionError, OverflowError, MemoryError)
+BUILTINS = {name: getattr(builtins, name) for name in _ALLOWED}
+EXPECTED_ERRORS = (IndexError, ValueError, TypeError, ZeroDivisionError, OverflowError, MemoryError)
 
 Runs = tuple[tuple[str, str], ...]
 """Pairs of canonical input and output."""
@@ -36,7 +36,11 @@ class Sample:
 
     @property
     def is_held_out(self) -> bool:
-        return int(self.shape, 16) % HELD_OUT_SHARE == 0
+        return is_held_out(self.shape)
+
+
+def is_held_out(shape: str) -> bool:
+    return int(shape, 16) % HELD_OUT_SHARE == 0
 
 
 def random_sample(rng: Random, *, held_out: bool = False, num_lines: int | None = None) -> Sample:
@@ -52,7 +56,7 @@ def random_sample(rng: Random, *, held_out: bool = False, num_lines: int | None 
 
 
 def compile_program(source: str) -> Callable[..., Any]:
-    namespace: dict[str, Any] = {"__builtins__": _BUILTINS}
+    namespace: dict[str, Any] = {"__builtins__": BUILTINS}
     exec(compile(source, "<nano>", "exec"), namespace)  # noqa: S102 (our own grammar wrote it)
     function: Callable[..., Any] = namespace["f"]
     return function
@@ -68,7 +72,7 @@ def wrong_output(rng: Random, sample: Sample, index: int) -> str:
     others = sorted({output for _, output in sample.runs if output != gold})
     if others and rng.random() < 0.5:
         return rng.choice(others)
-    return repr(_near(rng, _literal(gold)))
+    return repr(_near(rng, literal(gold)))
 
 
 def wrong_input(rng: Random, sample: Sample, index: int) -> str:
@@ -79,7 +83,7 @@ def wrong_input(rng: Random, sample: Sample, index: int) -> str:
         return rng.choice(others)
     function = compile_program(sample.program.source)
     for _ in range(8):
-        arguments = [_near(rng, value) for value in _literal(f"({sample.runs[index][0]},)")]
+        arguments = [_near(rng, value) for value in literal(f"({sample.runs[index][0]},)")]
         output = _run(function, arguments)
         if output is not None and output != gold:
             return render_arguments(arguments)
@@ -87,18 +91,23 @@ def wrong_input(rng: Random, sample: Sample, index: int) -> str:
 
 
 def wrong_program(rng: Random, sample: Sample, hidden: Runs) -> str:
-    """A plausible program that fails on hidden runs: the right one with a constant changed, or another."""
+    """A plausible program that fails on hidden runs: the right one with a constant changed, or another.
+
+    No held-out shape: wrong programs are shown in pretraining as well.
+    """
     if rng.random() < 0.5:
         changed = _change_constant(rng, sample.program.source)
         if changed and _disagrees(changed, hidden):
             return changed
     while True:
         other = random_program(rng)
-        if other.parameters == sample.program.parameters and _disagrees(other.source, hidden):
+        if other.parameters != sample.program.parameters or not _disagrees(other.source, hidden):
+            continue
+        if not is_held_out(programs.shape(other.source)):
             return other.source
 
 
-def _literal(text: str) -> Any:  # noqa: ANN401 (any tree of builtins)
+def literal(text: str) -> Any:  # noqa: ANN401 (any tree of builtins)
     return eval(text, {"__builtins__": {}})  # noqa: S307 (repr of our own values)
 
 
@@ -117,7 +126,7 @@ def _run(function: Callable[..., Any], arguments: Sequence[object]) -> str | Non
     """Canonical output, or None where the program raises or its output is too long to ask for."""
     try:
         output = repr(function(*arguments))
-    except _EXPECTED_ERRORS:
+    except EXPECTED_ERRORS:
         return None
     return output if len(output) <= MAX_OUTPUT_CHARS else None
 
@@ -132,7 +141,7 @@ def _is_interesting(runs: Runs) -> bool:
 
 def _disagrees(source: str, runs: Runs) -> bool:
     function = compile_program(source)
-    return any(_run(function, _literal(f"({text},)")) != output for text, output in runs)
+    return any(_run(function, literal(f"({text},)")) != output for text, output in runs)
 
 
 def _change_constant(rng: Random, source: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from nano.examples import Sample, random_sample, wrong_input, wrong_output, wrong_program
+from nano.thoughts import think
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.induction import MIN_INPUTS, num_shown
 from tinyzero.types import Prompt, Proposal, Role, Task
@@ -17,11 +18,11 @@ MAX_PAIRS = 6
 # (role, kind, share of the lessons, weight of an answer token). The answers to be worked out are short; with
 # equal weights the long ones, which are mostly random choices, would drown them.
 MIXTURE = (
-    (Role.SOLVER, "deduction", 0.38, 1.0),
+    (Role.SOLVER, "deduction", 0.44, 1.0),
     (Role.SOLVER, "abduction", 0.26, 1.0),
-    (Role.SOLVER, "induction", 0.20, 0.4),
-    (Role.PROPOSER, "deduction", 0.06, 0.3),
-    (Role.PROPOSER, "abduction", 0.06, 0.3),
+    (Role.SOLVER, "induction", 0.16, 0.6),
+    (Role.PROPOSER, "deduction", 0.05, 0.3),
+    (Role.PROPOSER, "abduction", 0.05, 0.3),
     (Role.PROPOSER, "induction", 0.04, 0.3),
 )
 
@@ -54,6 +55,19 @@ _HINTS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How the answers to solver prompts look.
+
+    Attributes:
+        thinking: share that reason before the answer, always right.
+        wrong: share of the others that are deliberately wrong.
+    """
+
+    thinking: float
+    wrong: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
     """A prompt, the answer that pretraining shows to it, and whether that is deliberately wrong."""
 
@@ -61,6 +75,9 @@ class Lesson:
     prompt: Prompt
     answer: str
     is_wrong: bool = False
+    thinks: bool = False
+    unscored: tuple[tuple[int, int], ...] = ()
+    """Start and end of the answer's characters that are shown and not learned."""
 
     @property
     def weight(self) -> float:
@@ -68,23 +85,36 @@ class Lesson:
         return next(row[3] for row in MIXTURE if row[:2] == (self.role, self.prompt.kind))
 
 
-def lessons(seed: int, first: int, wrong_share: float) -> Iterator[Lesson]:
+def lessons(seed: int | str, first: int, habits: Habits) -> Iterator[Lesson]:
     """Endless lessons, numbered from `first`; lesson i follows from the seed and i alone."""
     number = first
     while True:
-        yield lesson(Random(f"{seed}/lesson/{number}"), wrong_share)
+        yield lesson(Random(f"{seed}/lesson/{number}"), habits)
         number += 1
 
 
-def lesson(rng: Random, wrong_share: float) -> Lesson:
+def lesson(rng: Random, habits: Habits) -> Lesson:
     role, kind, *_ = rng.choices(MIXTURE, [row[2] for row in MIXTURE])[0]
     sample = random_sample(rng)
     if role is Role.PROPOSER:
         return proposer_lesson(rng, kind, sample)
-    return solver_lesson(rng, kind, sample, is_wrong=rng.random() < wrong_share)
+    thinks, is_wrong = rng.random() < habits.thinking, rng.random() < habits.wrong
+    return (thinks and thinking_lesson(rng, kind, sample)) or direct_lesson(
+        rng, kind, sample, is_wrong=is_wrong
+    )
 
 
-def solver_lesson(rng: Random, kind: str, sample: Sample, *, is_wrong: bool) -> Lesson:
+def thinking_lesson(rng: Random, kind: str, sample: Sample) -> Lesson | None:
+    """None where the reasoning would be too long."""
+    task = task_of(rng, kind, sample)
+    thought = think(rng, sample, task)
+    if thought is None:
+        return None
+    prompt = KINDS[kind].solve_prompt(task, STYLE)
+    return Lesson(prompt=prompt, answer=thought.text, thinks=True, unscored=thought.unscored)
+
+
+def direct_lesson(rng: Random, kind: str, sample: Sample, *, is_wrong: bool) -> Lesson:
     task = task_of(rng, kind, sample)
     answer = _wrong_answer(rng, kind, sample, task) if is_wrong else right_answer(task)
     prompt = KINDS[kind].solve_prompt(task, STYLE)

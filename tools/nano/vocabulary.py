@@ -4,7 +4,7 @@ A model this small computes on characters; a merge inside a literal ("re" of 'tr
 Words of the program and of the prompts become one token instead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -20,6 +20,7 @@ CHAT_TEMPLATE = (
 # Followed on its line by an even number of quotes, so not inside a string literal.
 _OUTSIDE = r"(?=(?:[^'\n]*'[^'\n]*')*[^'\n]*(?:\n|\z))"
 _CHUNKS = "|".join((
+    r"</?think>\n",
     r"def f\(",
     r"\)?:?\n +",
     rf"\b(?:in|out|msg): {_OUTSIDE}",
@@ -28,6 +29,7 @@ _CHUNKS = "|".join((
     rf", reverse=True{_OUTSIDE}",
     rf"[A-Za-z_]+\(?{_OUTSIDE}",
     rf" (?:[-+*/%<>=!]+) {_OUTSIDE}",
+    rf"\b(?:True|False)\b{_OUTSIDE}",
     rf"[,:] {_OUTSIDE}",
     r"\[::-1\]",
     r"`+",
@@ -66,6 +68,16 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> list[in
     turn = [{"role": "user", "content": prompt.text}]
     text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
     return list(tokenizer(f"{text}{prompt.prefill}", add_special_tokens=False).input_ids)
+
+
+def scored_tokens(
+    tokenizer: PreTrainedTokenizerBase, answer: str, unscored: Sequence[tuple[int, int]]
+) -> list[bool]:
+    """Whether each token of `encode_answer` is to be learned: none that begins within `unscored`."""
+    offsets = tokenizer(f"{answer}{END}", add_special_tokens=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
+    return [not any(start <= begin < end for start, end in unscored) for begin, _ in offsets]
 
 
 def encode_answer(tokenizer: PreTrainedTokenizerBase, answer: str) -> list[int]:

@@ -23,7 +23,17 @@ def test_a_solver_earns_by_its_verdict(status, graded, binary):
     ("solve_rate", "reward"), [(0.0, 0.0), (0.125, 0.875), (0.5, 0.5), (0.875, 0.125), (1.0, 0.0)]
 )
 def test_a_proposer_earns_by_learnability_with_the_papers_boundary(solve_rate, reward):
-    assert proposer_reward(solve_rate).total == reward
+    assert proposer_reward(solve_rate, RewardsConfig()).total == reward
+
+
+@pytest.mark.parametrize(
+    ("solve_rate", "reward"), [(0.0, 0.0), (0.125, 0.25), (0.5, 1.0), (0.875, 0.25), (1.0, 0.0)]
+)
+def test_uncertainty_pays_a_proposer_most_for_what_succeeds_half_of_the_time(solve_rate, reward):
+    config = RewardsConfig(proposer="uncertainty")
+    assert proposer_reward(solve_rate, config).terms == {"uncertainty": reward}
+    bonuses = {"novelty": 0.5}
+    assert proposer_reward(solve_rate, config, bonuses).total == reward + (0.5 if reward else 0)
 
 
 @pytest.mark.parametrize("stage", list(Stage))
@@ -47,6 +57,6 @@ def test_the_stage_of_a_rejection_decides_its_penalty():
 
 def test_bonuses_are_paid_where_a_task_is_learnable_only():
     bonuses = {"novelty": 0.5}
-    assert proposer_reward(0.25, bonuses).terms == {"learnability": 0.75, "novelty": 0.5}
-    assert proposer_reward(0.0, bonuses).terms == {"learnability": 0.0}
-    assert proposer_reward(1.0, bonuses).terms == {"learnability": 0.0}
+    assert proposer_reward(0.25, RewardsConfig(), bonuses).terms == {"learnability": 0.75, "novelty": 0.5}
+    assert proposer_reward(0.0, RewardsConfig(), bonuses).terms == {"learnability": 0.0}
+    assert proposer_reward(1.0, RewardsConfig(), bonuses).terms == {"learnability": 0.0}

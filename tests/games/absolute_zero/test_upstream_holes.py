@@ -221,7 +221,7 @@ def test_difficulty_is_measured_at_the_temperature_of_training(executor):
 @pytest.mark.parametrize("solve_rate", [0.0, 1.0])
 def test_a_valid_task_at_the_boundary_earns_nothing_rather_than_a_penalty(solve_rate):
     """Upstream pays -0.5 there, its own paper 0."""
-    assert proposer_reward(solve_rate).total == 0
+    assert proposer_reward(solve_rate, RewardsConfig()).total == 0
     assert RewardsConfig().malformed_proposal == -1
 
 

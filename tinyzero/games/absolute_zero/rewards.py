@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tinyzero.config import RewardsConfig
+from tinyzero.games.r_zero.uncertainty import uncertainty
 from tinyzero.types import Rejection, RewardBreakdown, Stage, Verdict, VerdictStatus
 
 _GRADED = {
@@ -34,17 +35,17 @@ def learnability(solve_rate: float) -> float:
     return 1.0 - solve_rate if 0.0 < solve_rate < 1.0 else 0.0
 
 
-def proposer_reward(solve_rate: float, bonuses: Mapping[str, float] | None = None) -> RewardBreakdown:
+def proposer_reward(
+    solve_rate: float, config: RewardsConfig, bonuses: Mapping[str, float] | None = None
+) -> RewardBreakdown:
     """The reward of a proposal that became a task.
 
     Args:
         bonuses: term -> value. Paid only where the task is learnable, else something new that nobody can
             solve would be the easiest thing to write.
     """
-    learned = learnability(solve_rate)
-    return RewardBreakdown(
-        terms={"learnability": learned, **(bonuses or {})} if learned else {"learnability": 0.0}
-    )
+    earned = (uncertainty if config.proposer == "uncertainty" else learnability)(solve_rate)
+    return RewardBreakdown(terms={config.proposer: earned, **((bonuses or {}) if earned else {})})
 
 
 def rejection_reward(rejection: Rejection, config: RewardsConfig) -> RewardBreakdown:

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyzero.config import RewardsConfig
-from tinyzero.games.absolute_zero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.games.absolute_zero.rewards import (
+    proposer_reward,
+    rejection_reward,
+    solver_reward,
+)
 from tinyzero.types import Answer, AttemptRollout, ProposalRollout, Rejection, Task, Verdict
 
 
@@ -62,7 +66,7 @@ def _score_proposal(
 ) -> ProposalRollout:
     if isinstance(outcome, Rejection):
         return ProposalRollout(answer=answer, reward=rejection_reward(outcome, config), outcome=outcome)
-    reward = proposer_reward(solve_rates[outcome.task.id], outcome.bonuses)
+    reward = proposer_reward(solve_rates[outcome.task.id], config, outcome.bonuses)
     return ProposalRollout(answer=answer, reward=reward, outcome=outcome.task)
 
 

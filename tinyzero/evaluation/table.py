@@ -1,0 +1,131 @@
+"""From measurements of a held-out set to metrics and to the before/after table. Pure arithmetic."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tinyzero.evaluation.comparison import MEAN, Comparison, Rates, Row, compare
+from tinyzero.evaluation.heldout import HeldOutTask
+from tinyzero.evaluation.scores import GREEDY, SAMPLED, THINKING, TOKENS
+
+LOWER_TEMPERATURES = (0.7, 0.5, 0.3)
+"""At which the base model is measured as well with `evaluation.curve`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Scores after `step` steps: measure -> task id -> value.
+
+    Attributes:
+        is_complete: of all tasks with all attempts, as at the ends of a run.
+    """
+
+    step: int
+    rates: Mapping[str, Rates]
+    is_complete: bool = True
+
+
+def colder(temperature: float) -> str:
+    """The measure of the base model's solve rates at another temperature than the run's."""
+    return f"temperature {temperature:g}"
+
+
+def heldout_metrics(
+    tasks: Sequence[HeldOutTask], measured: Measurement, first: Measurement
+) -> dict[str, float]:
+    """`heldout/<row>/<measure>`, and the lower end of the interval of what sampled accuracy has gained.
+
+    Args:
+        tasks: those that are in every measurement, so that the figures of a run can be compared.
+    """
+    of_kinds, apart = rows_of_kinds(tasks), rows_apart(tasks)
+    metrics: dict[str, float] = {}
+    for measure in (SAMPLED, GREEDY, THINKING, TOKENS):
+        if (rates := measured.rates.get(measure)) is None:  # of an earlier version
+            continue
+        means = {row: fmean(rates[task] for task in ids) for row, ids in {**of_kinds, **apart}.items()}
+        means[MEAN] = fmean(means[kind] for kind in of_kinds or means)
+        metrics |= {f"heldout/{row.replace(' ', '_')}/{measure}": value for row, value in means.items()}
+    if first.step != measured.step:
+        groups = of_kinds or apart
+        metrics["heldout/mean/gain_low"] = overall(groups, first, measured, SAMPLED).low
+    return metrics
+
+
+def comparison_of(
+    name: str, tasks: Sequence[HeldOutTask], first: Measurement, last: Measurement, attempts: int
+) -> Comparison:
+    """The table of `last` against `first`, each row over the tasks that both have.
+
+    Args:
+        name: of the set. attempts: sampled answers to each task.
+    """
+    of_kinds = rows_of_kinds(tasks)
+    in_both = [measure for measure in first.rates if measure in last.rates]
+    return Comparison(
+        set_name=name,
+        attempts=attempts,
+        step=last.step,
+        rows=tuple(row for decoding in (SAMPLED, GREEDY) for row in _rows(tasks, first, last, decoding)),
+        others=tuple(
+            overall(of_kinds or rows_apart(tasks), first, last, measure)
+            for measure in in_both
+            if measure not in (SAMPLED, GREEDY)
+        ),
+        untrained=tuple(
+            overall(of_kinds or rows_apart(tasks), first, last, SAMPLED, untrained=measure)
+            for measure in map(colder, LOWER_TEMPERATURES)
+            if measure in first.rates
+        ),
+    )
+
+
+def _rows(
+    tasks: Sequence[HeldOutTask], first: Measurement, last: Measurement, decoding: str
+) -> Iterator[Row]:
+    before, after = first.rates[decoding], last.rates[decoding]
+    if groups := _in_both(rows_of_kinds(tasks), before, after):
+        yield from compare(groups, before, after, decoding)
+    for group in rows_apart(tasks).items():
+        if groups := _in_both(dict([group]), before, after):
+            yield from compare(groups, before, after, decoding)
+
+
+def overall(
+    groups: Mapping[str, Sequence[str]],
+    first: Measurement,
+    last: Measurement,
+    measure: str,
+    *,
+    untrained: str | None = None,
+) -> Row:
+    """The row over all groups, which count alike.
+
+    Args:
+        untrained: the measure of `first`, where it is another one; it then names the row's decoding.
+    """
+    before, after = first.rates[untrained or measure], last.rates[measure]
+    *_, row = compare(_in_both(groups, before, after), before, after, untrained or measure)
+    return row
+
+
+def _in_both(groups: Mapping[str, Sequence[str]], before: Rates, after: Rates) -> dict[str, list[str]]:
+    kept = {name: [task for task in ids if task in before and task in after] for name, ids in groups.items()}
+    return {name: ids for name, ids in kept.items() if ids}
+
+
+def rows_of_kinds(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
+    """Kind -> ids of the tasks that count in its row."""
+    return _grouped(item for item in tasks if not item.stratum)
+
+
+def rows_apart(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
+    """Stratum -> ids of its tasks."""
+    return _grouped(item for item in tasks if item.stratum)
+
+
+def _grouped(tasks: Iterator[HeldOutTask]) -> dict[str, list[str]]:
+    rows: dict[str, list[str]] = {}
+    for item in tasks:
+        rows.setdefault(item.row, []).append(item.task.id)
+    return rows
