@@ -110,7 +110,7 @@ def test_every_question_is_about_arms_that_are_there():
 def test_the_held_out_ids_are_nanos_without_the_longer_programs(ablation):
     ids = ablation.held_out_ids()
     assert {kind: len(tasks) for kind, tasks in ids.items()} == {
-        "deduction": 100,
-        "abduction": 100,
-        "induction": 100,
+        "deduction": 340,
+        "abduction": 340,
+        "induction": 340,
     }

@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One program and the argument lists to run it on; every input gets a process of its own.
+    """One program and the argument lists to run it on; every input gets a process of its own, as a rule.
 
     Attributes:
         program: Python source that defines `f`.
@@ -50,12 +50,15 @@ class Job:
         is_proposal: hold it to the proposer's (half) CPU limit, so that verdicts near the edge do not flip.
         check_determinism: run each input in two differently seeded processes and a second time in one of
             them; results that differ give `Outcome.NONDETERMINISTIC`.
+        share_process: the inputs share one process, each call in a module of its own. Faster, and for runs
+            that no verdict hangs on: a hostile program can tell that it is called several times.
     """
 
     program: str
     inputs: tuple[str, ...]
     is_proposal: bool = False
     check_determinism: bool = False
+    share_process: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +66,19 @@ class Execution:
     """What the child process did with one input.
 
     Attributes:
-        value: the returned tree of builtin values when `outcome` is OK, else None.
+        value: the returned tree of builtin values when `outcome` is OK, else None; of a script, what it
+            printed.
         detail: the exception's type name, the signal, or empty.
+        message: of the exception, at most 300 characters, as far as it is plain text; a program's own words.
+        stdout: what a script printed, up to its end or its exception; empty for runs of `f`.
         cpu_s: CPU seconds the child used; wall_s: seconds from start to end.
     """
 
     outcome: Outcome
     value: Any = None
     detail: str = ""
+    message: str = ""
+    stdout: str = ""
     cpu_s: float = 0.0
     wall_s: float = 0.0
 

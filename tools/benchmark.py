@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import executor as executor_bench
+from bench import peers
 from bench.laps import Race
 from bench.learning import race_against_trl
 from bench.sampling import race_against_generate
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.what == "executor":
         measured = executor(options.hostile)
-        lines = [f"{name:22} {value:10.2f}".rstrip("0").rstrip(".") for name, value in measured.items()]
+        lines = [f"{name:56} {value:10.2f}".rstrip("0").rstrip(".") for name, value in measured.items()]
     else:
         race = sampling if options.what == "sampling" else learning
         measured = race(_workload(options))
@@ -42,13 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def executor(num_hostile: int) -> dict[str, Any]:
-    """Speed, exactness of timeouts, and what grows over so many hostile programs."""
+    """Speed, exactness of timeouts, peers, and what grows over so many hostile programs."""
     results: dict[str, Any] = {"cores": os.cpu_count() or 1, "load_before": os.getloadavg()[0]}
     with Executor() as running:
         results |= {"tier": running.tier} | executor_speed(running)
         results |= executor_bench.batch_with_loops(running) | executor_bench.wrong_timeouts(running)
         if num_hostile:
             results |= executor_bench.leftovers(running, num_hostile)
+        results |= peers.proposal_cpu_ms(running)
+        for name, speed in peers.compare(running).items():
+            results |= {f"{name}: runs/s": speed.runs_per_s, f"{name}: CPU ms": speed.cpu_ms}
     return results
 
 

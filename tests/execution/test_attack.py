@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -30,6 +31,25 @@ def test_every_item_goes_as_it_should() -> None:
         report = attack(executor, packaged_items())
     assert [item for item in report.items if not item.passed] == []
     assert (report.count("attack"), report.count("benign")) == (115, 39)
+
+
+MORE = Path(__file__).with_name("more_programs.toml")
+PLANTED = Path("/tmp/tz_attack/plant")
+
+
+def more_items() -> list[Item]:
+    tables = tomllib.loads(MORE.read_text(encoding="utf-8"))
+    return [Item(kind=kind, **item) for kind in ("attack", "benign") for item in tables[kind]]
+
+
+def test_every_item_of_the_second_file_goes_as_it_should() -> None:
+    PLANTED.mkdir(parents=True, exist_ok=True)
+    (PLANTED / "planted.py").write_text("X = 1")
+    (PLANTED / "moveme").touch()
+    with Executor(ExecutionConfig(cpu_s=CPU_S)) as executor:
+        report = attack(executor, more_items())
+    assert [item for item in report.items if not item.passed] == []
+    assert report.count("attack") + report.count("benign") == 128
 
 
 def system_python() -> str | None:

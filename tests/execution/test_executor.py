@@ -386,16 +386,18 @@ def test_a_closed_executor_says_so(executor: Executor) -> None:
 
 
 @linux_only
-def test_a_machine_that_stops_for_a_while_makes_no_verdict() -> None:
-    program = "import time\ndef f():\n    for _ in range(4): time.sleep(0.1)\n    return 1"
-    with Executor() as executor, ThreadPoolExecutor(1) as threads:
+def test_a_machine_that_stops_for_a_while_makes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import time\ndef f():\n    while time.process_time() < 0.4: pass\n    return 1"
+    monkeypatch.setattr(dispatcher, "_WALL_FACTOR", 1.0)
+    config = ExecutionConfig(cpu_s=1.0)
+    with Executor(config) as executor, ThreadPoolExecutor(1) as threads:
         running = threads.submit(one, executor, program)
         assert eventually(lambda: any(len(descendants(pid)) > 1 for pid in executor.pids))
         time.sleep(0.1)  # until the zygote waits for the child
         family = [found for pid in executor.pids for found in (pid, *descendants(pid))]
         for pid in family:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(1.5)
+        time.sleep(6)
         for pid in reversed(family):
             os.kill(pid, signal.SIGCONT)
         assert running.result().value == 1

@@ -145,6 +145,7 @@ def test_thinking_is_counted_by_kind_with_what_it_costs_and_what_it_is_good_for(
     correct, wrong, malformed = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
     thought, cut_off = "<think>\n2 + 3 -> 5\n</think>5", "<think>\n2 + 3 ->"
     metrics = round_metrics(
+        [],
         [
             make_attempt("deduction", "a", correct, tokens=20, text=thought),
             make_attempt("deduction", "a", malformed, tokens=40, text=cut_off),
@@ -152,7 +153,7 @@ def test_thinking_is_counted_by_kind_with_what_it_costs_and_what_it_is_good_for(
             make_attempt("deduction", "a", correct, text="5"),
             make_attempt("deduction", "a", wrong, text="'<think>'"),
             make_attempt("abduction", "b", correct, text="2, 3"),
-        ]
+        ],
     )
     assert metrics["solver/deduction/thinking_share"] == 2 / 5
     assert metrics["solver/deduction/thinking_tokens"] == 30
@@ -164,7 +165,7 @@ def test_thinking_is_counted_by_kind_with_what_it_costs_and_what_it_is_good_for(
     assert metrics["solver/thinking_tokens"] == 30
     assert metrics["solver/thinking_accuracy"] == 1 / 2
     assert metrics["solver/direct_accuracy"] == 2 / 4
-    all_think = round_metrics([make_attempt("deduction", "a", correct, text=thought)])
+    all_think = round_metrics([], [make_attempt("deduction", "a", correct, text=thought)])
     assert all_think["solver/thinking_share"] == 1
     assert "solver/direct_accuracy" not in all_think
 

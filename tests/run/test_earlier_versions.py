@@ -48,7 +48,7 @@ def test_an_earlier_run_is_settled_when_it_is_opened_and_says_nothing(earlier_ru
         "float32", "none", "transformers",
     )  # fmt: skip
     assert (config.learner.optimizer, config.evaluation.heldout) == ("adamw", "nano")
-    assert config.selfplay == load_config("nano-cpu").selfplay
+    assert config.selfplay == load_config("nano-cpu", ["selfplay.answer_tokens=112"]).selfplay
     assert not caplog.records
 
 

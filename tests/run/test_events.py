@@ -7,6 +7,7 @@ import pytest
 from tinyzero.run.events import (
     AlarmBegan,
     AlarmOver,
+    Answered,
     CheckpointDamaged,
     Checkpointed,
     Ended,
@@ -41,6 +42,10 @@ LINES = [
     (
         Measured(step=5, metrics={"heldout/mean/sampled": 0.25}),
         {"event": "measured", "step": 5, "heldout/mean/sampled": 0.25},
+    ),
+    (
+        Answered(step=5, answers=({"id": "a", "answer": "5"},)),
+        {"event": "answered", "step": 5, "answers": [{"id": "a", "answer": "5"}]},
     ),
     (
         Preparing(step=0, what="tasks", done=3, total=9),

@@ -103,7 +103,7 @@ def test_a_bad_proposal_fails_its_stage(kind: str, answer: str, stage: Stage, de
             "3, 5",
         ),  # repeats an argument here, but not always the same one
         ("def f(a):\n    return a > 4", "5"),
-        ("def f(a):\n    return {'k': 1}[a]", "'k'"),  # fails on every other input, so it does look at it
+        ("def f(a):\n    return {'k': 1}[a] + len(a)", "'k'"),  # fails on every other input: it looks at it
         ("def f(a, b):\n    return a * 0 + len(b)", "3, 'xy'"),
         ("def f(a):\n    return sorted(a)", "[3, 1, 2]"),
     ],

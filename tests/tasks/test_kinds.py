@@ -96,7 +96,7 @@ def test_gold_is_in_no_job() -> None:
     assert check.jobs == (Job(program=PROGRAM, inputs=("5, 6",)),)
     written = "def f(a):\n    return a"
     check = KINDS["induction"].grade(PAIRS, written)
-    assert check.jobs == (Job(program=written, inputs=("13", "14")),)
+    assert check.jobs == (Job(program=written, inputs=("13", "14"), share_process=True),)
 
 
 # --- round trips
@@ -162,7 +162,7 @@ def test_the_ideal_induction_is_right(style: Style) -> None:
     text = kind.render_answer(PAIRS, PAIRS.program, style)
     assert text.startswith(kind.solve_prompt(PAIRS, style).prefill)
     check = kind.grade(PAIRS, text)
-    assert check.jobs == (Job(program=PAIRS.program, inputs=("13", "14")),)
+    assert check.jobs == (Job(program=PAIRS.program, inputs=("13", "14"), share_process=True),)
     assert check.decide(ok(1013, 1014)).status is CORRECT
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.execution import Executor
-from tinyzero.tasks.programs import ALLOWED_MODULES, BadProgram, canonical, check_allowed, digest, shape, tidy
+from tinyzero.tasks.allowed import ALLOWED_MODULES, check_allowed
+from tinyzero.tasks.programs import BadProgram, canonical, digest, shape, tidy
 
 SIMPLE = "def f(a):\n    return a + 1"
 USES = "def f(a):\n    return {}.x + a"

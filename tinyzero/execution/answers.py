@@ -8,8 +8,10 @@ import re
 import signal
 from dataclasses import dataclass, replace
 
+from tinyzero.errors import ExecutorBroken
 from tinyzero.execution import nursery
-from tinyzero.execution.child import SETUP_FAILED_SIGNAL
+from tinyzero.execution.child import MAX_MESSAGE, SETUP_FAILED_SIGNAL
+from tinyzero.execution.clock import ASLEEP_STATUS
 from tinyzero.execution.values import BadLiteral, parse_literal, same
 from tinyzero.types import Execution, Outcome
 
@@ -74,6 +76,31 @@ def execution_of(ended: Ended, *, cpu_s: float, num_calls: int) -> Execution:
     return replace(execution, cpu_s=ended.cpu_s, wall_s=ended.wall_s)
 
 
+def script_execution_of(ended: Ended, *, cpu_s: float) -> Execution:
+    """The execution of a script: its value is what it printed."""
+    execution = execution_of(ended, cpu_s=cpu_s, num_calls=1)
+    if not execution.is_ok:
+        return execution
+    if type(execution.value) is not str:
+        return replace(execution, outcome=Outcome.CRASHED, value=None, detail="malformed answer")
+    return replace(execution, stdout=execution.value)
+
+
+def series_of(ended: Ended, num_calls: int) -> list[Execution | None]:
+    """What each call of a series came to, and None for those that have to be run by themselves.
+
+    Only answers count. Where one call hit a limit, another may have used up what was left.
+    """
+    opening, *lines = ended.answer.split(b"\n")
+    calls = [_claimed(b"\n" + line, 1) for line in lines[:num_calls]] if not opening else []
+    share = 1 / max(1, num_calls)
+    answers = [
+        replace(call, cpu_s=ended.cpu_s * share, wall_s=ended.wall_s * share)
+        if call.outcome in ANSWERS else None for call in calls
+    ]  # fmt: skip
+    return [*answers, *[None] * (num_calls - len(answers))]
+
+
 def _observed(ended: Ended, cpu_s: float) -> Execution | None:
     if ended.reason in (nursery.CPU_SPENT, nursery.WALL_SPENT) or ended.cpu_s > cpu_s:
         return Execution(
@@ -85,6 +112,8 @@ def _observed(ended: Ended, cpu_s: float) -> Execution | None:
         number = os.WTERMSIG(ended.status)
         outcome = Outcome.BANNED if number == signal.SIGSYS else Outcome.CRASHED
         return Execution(outcome=outcome, detail=_SIGNAL_NAMES.get(number, f"signal {number}"))
+    if ended.status == ASLEEP_STATUS << 8:
+        return Execution(outcome=Outcome.TIMEOUT, detail="wall")
     if ended.status != 0:
         return Execution(outcome=Outcome.CRASHED, detail=f"exit {ended.status >> 8}")
     return None
@@ -96,7 +125,9 @@ def _claimed(answer: bytes, num_calls: int) -> Execution:
     try:
         opening, *lines = answer.decode().split("\n")
         calls = [_call(line) for line in lines]
-    except (UnicodeDecodeError, BadLiteral, KeyError):
+    except (UnicodeDecodeError, BadLiteral, KeyError) as error:
+        if isinstance(error.__cause__, RecursionError):
+            raise ExecutorBroken("a result is nested deeper than this thread's stack has room for") from error
         return malformed
     if opening or not calls or len(calls) > num_calls or not all(call.is_ok for call in calls[:-1]):
         return malformed
@@ -110,7 +141,21 @@ def _call(line: str) -> Execution:
     outcome = _OWN_WORDS[word]
     if outcome is Outcome.OK:
         return Execution(outcome=outcome, value=parse_literal(rest))
+    if outcome is Outcome.EXCEPTION:
+        name, _, texts = rest.partition(" ")
+        message, stdout = _texts(texts)
+        detail = name if _DETAIL.fullmatch(name) else ""
+        return Execution(outcome=outcome, detail=detail, message=message, stdout=stdout)
     return Execution(outcome=outcome, detail=rest if _DETAIL.fullmatch(rest) else "")
+
+
+def _texts(source: str) -> tuple[str, str]:
+    """The message of an exception, and what was printed before it."""
+    texts = parse_literal(source) if source else ""
+    match texts if type(texts) is tuple else (texts, ""):
+        case (str(message), str(stdout)):
+            return message[:MAX_MESSAGE], stdout
+    raise BadLiteral("neither a message nor a message and an output")
 
 
 def combined(first: Execution, second: Execution) -> Execution:

@@ -5,14 +5,16 @@ a program that replaces `builtins.repr` deceives itself alone. Nothing here is s
 what it must not know is not in the process.
 """
 
+import fcntl
 import gc
+import io
 import marshal
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 Buffer = Any  # collections.abc.Buffer from Python 3.12 on
@@ -28,12 +30,48 @@ MAX_NODES = 20_000
 MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
-_MAX_RESULT_BYTES = 60_000
+MAX_RESULT_BYTES = 60_000
+MAX_MESSAGE = 300
+"""Characters of an exception's message."""
+MAX_OUTPUT_BYTES = 60_000
+"""Of what a script prints."""
+DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
+CALLS, SERIES, SCRIPT, _ = range(4)
+"""Modes, as in `nursery`."""
 
 # Bound now: a program can replace what a module holds, but not what this one has taken from it.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
-_withdraw_hooks = (sys.settrace, sys.setprofile)
+_enable_gc = gc.enable
+_arguments_of = BaseException.__dict__["args"].__get__
+_BytesIO, _TextIOWrapper = io.BytesIO, io.TextIOWrapper
+_flush, _value_of, _decode = io.TextIOWrapper.flush, io.BytesIO.getvalue, bytes.decode
+_fcntl = fcntl.fcntl
+_has_gc, _get_stack_limit = gc.isenabled, sys.getrecursionlimit
+_set_hooks, _look_at_hooks = (sys.settrace, sys.setprofile), (sys.gettrace, sys.getprofile)
 _name_of = type.__dict__["__name__"].__get__
+_before_call: list[Callable[[], None]] = []
+_all_modules: set[str] = set()
+# Of calls that share a process: modules whose state is none, or is restored; and what leads beyond them.
+_PLAIN_MODULES = frozenset(
+    """
+    __future__ abc array bisect cmath collections copy dataclasses datetime decimal enum fractions functools
+    heapq itertools json math numbers operator random re statistics string textwrap time typing unicodedata
+    """.split()  # noqa: SIM905
+)
+_FAR_REACHING = frozenset(
+    """
+    breakpoint compile delattr dir eval exec getattr globals locals open setattr vars mro modules ctypes
+    socket importlib subprocess multiprocessing
+    """.split()  # noqa: SIM905
+)
+_PLAIN_DUNDERS = frozenset(
+    """
+    __init__ __name__ __module__ __qualname__ __doc__ __annotations__ __classcell__ __eq__ __ne__ __lt__
+    __le__ __gt__ __ge__ __hash__ __repr__ __str__ __len__ __iter__ __next__ __call__ __getitem__
+    __setitem__ __contains__ __add__ __radd__ __sub__ __mul__ __rmul__ __bool__ __int__ __index__
+    __enter__ __exit__ __post_init__ __main__
+    """.split()  # noqa: SIM905
+)
 _kept: list[
     Any
 ] = []  # what the program made stays alive: no finaliser of its runs between its answer and the end
@@ -43,64 +81,158 @@ class Unfit(Exception):
     """A value that cannot be an answer; the argument is the outcome."""
 
 
-def run(
-    program: bytes, arguments: Buffer, num_calls: int, nonce: bytes, confine: Callable[[], None]
-) -> NoReturn:
+def prepare(begin_call: Callable[[], None], modules: Sequence[str]) -> None:
+    """Once, in the zygote: what is done before each further call, and what programs can import."""
+    _before_call.append(begin_call)
+    _all_modules.update(modules)
+
+
+def report_failure(error: BaseException) -> NoReturn:
+    """This process could not be confined; it runs nothing."""
+    _write(RESULT_FD, f"{type(error).__name__}: {error}".encode(errors="replace")[:1000])
+    os.kill(os.getpid(), SETUP_FAILED_SIGNAL)
+    _exit(1)
+
+
+def run(program: bytes, arguments: bytes, num_calls: int, nonce: bytes, mode: int = CALLS) -> NoReturn:
     """Answer on RESULT_FD with one line per call of `f`, and leave without any cleaning up.
 
     Args:
-        program: UTF-8 source; arguments: buffer with a marshalled tuple. Each call gets a copy of its own.
+        program: UTF-8 source; arguments: marshalled. Each call gets a copy of its own.
         nonce: opens the answer.
-        confine: takes effect before the program is even compiled.
+        mode: as in `nursery`.
     """
     out_of_memory = nonce + b"\noom"  # prepared, since there may be no memory later
+    source = program.decode("utf-8", "surrogatepass")
     try:
-        confine()
-    except BaseException as error:  # noqa: BLE001
-        _write(RESULT_FD, f"{type(error).__name__}: {error}".encode())
-        os.kill(os.getpid(), SETUP_FAILED_SIGNAL)
-        _exit(1)
-    try:
-        lines = _answers(program.decode("utf-8", "surrogatepass"), arguments, num_calls)
+        if mode == SERIES:
+            _write(RESULT_FD, nonce)
+            for line in _series(source, marshal.loads(arguments)):  # noqa: S302 - from the parent
+                _write_all(f"\n{line}".encode())
+            _exit(0)
+        lines = [_script(source)] if mode == SCRIPT else _answers(source, arguments, num_calls)
         answer = "\n".join(["", *lines]).encode()
     except MemoryError:
         _write(RESULT_FD, out_of_memory)
         _exit(0)
-    answer = nonce + answer
+    _write_all(nonce + answer)
+    _exit(0)
+
+
+def _write_all(answer: bytes) -> None:
     while answer:
         answer = answer[_write(RESULT_FD, answer) :]
-    _exit(0)
 
 
 def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
     """One line for each call, up to the first without a value: an outcome, then a literal or a name."""
+    code = _compiled(source)
+    if isinstance(code, str):
+        return [code]
     copies = [marshal.loads(arguments) for _ in range(num_calls)]  # noqa: S302 - from the parent
     lines: list[str] = []
-    try:
-        code = compile(source, "<program>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        return [f"syntax_error {type(error).__name__}"]
     try:
         function = _defined(code)
         for copy in copies:
             _kept.append(function(*copy))
-            _regain_control()
+            give_back = _regain_control()
             lines.append(f"ok {literal(_kept[-1])}")
-    except Unfit as unfit:
-        _kept.append(unfit)
-        lines.append(" ".join(unfit.args))
+            give_back()
     except BaseException as error:  # noqa: BLE001
-        _kept.append(error)
-        _regain_control()
-        out_of_memory = issubclass(type(error), MemoryError)  # isinstance would ask the program's __class__
-        lines.append("oom" if out_of_memory else f"exception {_type_name(error)}")
+        lines.append(_end(error))
     return lines
 
 
+def _series(source: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    """A line for each argument list, of a call in a module of its own.
+
+    None for a program that could do more than use what it imports: each of its calls needs a process.
+    """
+    code = _compiled(source)
+    names = set() if isinstance(code, str) else _names_in(code)
+    if not _is_plain(names):
+        return
+    surroundings = _Surroundings(names)
+    for row in rows:
+        if isinstance(code, str):
+            yield code
+            continue
+        try:
+            _kept.append(_defined(code)(*row))
+            give_back = _regain_control()
+            line = f"ok {literal(_kept[-1])}"
+        except BaseException as error:  # noqa: BLE001
+            give_back = _regain_control()
+            line = _end(error)
+        yield line
+        surroundings.restore()
+        give_back()
+
+
+def _script(source: str) -> str:
+    """Run a program as a script; `ok` or how it ended, then what it printed."""
+    code = _compiled(source)
+    if isinstance(code, str):
+        return code
+    printed = _capture_output()
+    end = "ok"
+    try:
+        module = _new_module("__main__")
+        exec(code, module.__dict__)  # noqa: S102
+    except BaseException as error:  # noqa: BLE001
+        is_plain_exit = type(error) is SystemExit and error.code in (None, 0)
+        end = "ok" if is_plain_exit else _end(error)
+    _regain_control()
+    try:
+        output = repr(printed())
+    except Unfit as unfit:
+        return _end(unfit)
+    return f"ok {output}" if end == "ok" else f"{end}, {output}" if end.startswith("exception ") else end
+
+
+def _compiled(source: str) -> Any:  # noqa: ANN401
+    """The program's code, or the line that says that it is no program."""
+    try:
+        return compile(source, "<program>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        return f"syntax_error {type(error).__name__}"
+
+
+def _end(error: BaseException) -> str:
+    """The line for a call that gave no value."""
+    _kept.append(error)
+    _regain_control()
+    if type(error) is Unfit:
+        return " ".join(error.args)
+    if issubclass(type(error), MemoryError):  # isinstance would ask the program's __class__
+        return "oom"
+    return f"exception {_type_name(error)} {_message(error)}"
+
+
+def _message(error: BaseException) -> str:
+    """Literal of an exception's text, as far as no method of the program is needed for it."""
+    arguments = _arguments_of(error)
+    try:
+        if len(arguments) == 1 and not issubclass(type(error), KeyError) and type(arguments[0]) is str:
+            return repr(arguments[0][:MAX_MESSAGE])
+        if len(arguments) == 2 and issubclass(type(error), OSError) and type(arguments[0]) is int:
+            return repr(f"[Errno {arguments[0]}] {_plain(arguments[1])}"[:MAX_MESSAGE])
+        text = ", ".join(map(_plain, arguments))
+        return repr((text if len(arguments) < 2 else f"({text})")[:MAX_MESSAGE])
+    except Unfit:
+        return repr("")
+
+
+def _plain(value: object) -> str:
+    if type(value) is str:
+        return repr(value[:MAX_MESSAGE])
+    if type(value) is int and int.bit_length(value) <= 64:
+        return repr(value)
+    return literal(value)
+
+
 def _defined(code: Any) -> Callable[..., Any]:  # noqa: ANN401
-    module = ModuleType("program")
-    sys.modules["program"] = module  # dataclasses look their module up
-    _kept.append(module)
+    module = _new_module("program")
     exec(code, module.__dict__)  # noqa: S102
     function = module.__dict__.get("f")
     if not callable(function):
@@ -108,13 +240,104 @@ def _defined(code: Any) -> Callable[..., Any]:  # noqa: ANN401
     return function  # type: ignore[no-any-return]
 
 
-def _regain_control() -> None:
-    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit."""
+def _new_module(name: str) -> ModuleType:
+    module = ModuleType(name)
+    sys.modules[name] = module  # dataclasses look their module up
+    _kept.append(module)
+    return module
+
+
+def _capture_output() -> Callable[[], str]:
+    """From now on `print` writes into memory; the result tells what, at most one character too much."""
+    buffer = _BytesIO()
+    stream = _TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape", newline="\n")
+    sys.stdout = stream
+    vars(sys)["__stdout__"] = stream
+    _kept.append(stream)
+
+    def printed() -> str:
+        with suppress(BaseException):  # the program may have closed it, or spoilt it
+            _flush(stream)
+        output = _value_of(buffer)
+        if len(output) > MAX_OUTPUT_BYTES:
+            raise Unfit("output_too_large")
+        return _decode(output, "utf-8", "replace")
+
+    return printed
+
+
+class _Surroundings:
+    """The modules that a program names, which a call may change and another call is to find as they were.
+
+    Only those: a copy of all of them would touch some thousand pages that this process shares with others.
+    """
+
+    def __init__(self, names: set[str]) -> None:
+        modules = [sys.modules[name] for name in sorted(names & _PLAIN_MODULES) if name in sys.modules]
+        self._states = [(vars(module), dict(vars(module))) for module in modules]
+        self._restorers: list[Callable[[], Any]] = []
+        if "decimal" in names:
+            decimal = sys.modules["decimal"]
+            set_context, context = decimal.setcontext, decimal.getcontext().copy()
+            self._restorers.append(lambda: set_context(context.copy()))
+        if "random" in names:
+            random = sys.modules["random"]
+            set_state, state = random.setstate, random.getstate()
+            self._restorers.append(lambda: set_state(state))
+
+    def restore(self) -> None:
+        """What a call has put in place of something stays alive."""
+        for names, before in self._states:
+            _kept.append(dict(names))
+            for name in [name for name in names if name not in before]:
+                del names[name]
+            names.update(before)
+        for restore in self._restorers:
+            restore()
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """All global names, attributes and imported modules of a program, those inside of its functions too."""
+    inner = (_names_in(part) for part in code.co_consts if type(part) is CodeType)
+    return set(code.co_names).union(*inner)
+
+
+def _is_plain(names: set[str]) -> bool:
+    """Whether a program names nothing through which it could change more than the modules it imports."""
+    return all(_is_plain_name(name) for name in names)
+
+
+def _is_plain_name(name: str) -> bool:
+    if name.startswith("__") and name.endswith("__"):
+        return name in _PLAIN_DUNDERS
+    bare = name.strip("_")
+    return bare not in _FAR_REACHING and (bare in _PLAIN_MODULES or bare not in _all_modules)
+
+
+def _regain_control() -> Callable[[], None]:
+    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit.
+
+    What is returned undoes that, and nothing that the program did: a further call is to find the interpreter
+    as the first one left it.
+    """
+    has_gc, stack_limit = _has_gc(), _get_stack_limit()
+    hooks: list[Any] = [look() for look in _look_at_hooks]
     _disable_gc()
-    for withdraw in _withdraw_hooks:
+    for withdraw in _set_hooks:
         with suppress(BaseException):  # a hook that raises is gone by then
             withdraw(None)
     _set_stack_limit(10_000)
+
+    def give_back() -> None:
+        _set_stack_limit(stack_limit)
+        (_enable_gc if has_gc else _disable_gc)()
+        for begin_call in _before_call:
+            begin_call()
+        for install, hook in zip(_set_hooks, hooks, strict=False):
+            if hook is not None:
+                install(hook)
+
+    return give_back
 
 
 def _type_name(value: object) -> str:
@@ -129,7 +352,7 @@ def literal(value: object) -> str:
     Raises:
         Unfit: another type, a cycle, or beyond the caps.
     """
-    nodes_left, bytes_left = MAX_NODES, _MAX_RESULT_BYTES
+    nodes_left, bytes_left = MAX_NODES, MAX_RESULT_BYTES
     above: set[int] = set()
 
     def spend(num_bytes: int) -> None:
@@ -191,6 +414,19 @@ def _scalar(value: Any, kind: type) -> str:  # noqa: ANN401
 
 def _float(value: float) -> str:
     return repr(value) if value - value == 0 else f"float('{value!r}')"
+
+
+def occupy_stdin(text: bytes) -> None:
+    """Let standard input give this text, to all ways of reading it."""
+    reading, writing = os.pipe()
+    if len(text) > DEFAULT_PIPE_BYTES:
+        _fcntl(writing, SET_PIPE_SIZE, 2 * len(text))
+    os.set_blocking(writing, False)
+    if os.write(writing, text) < len(text):
+        raise OSError("the standard input is too long for a pipe of this system")
+    os.close(writing)
+    os.dup2(reading, 0)
+    os.close(reading)
 
 
 def occupy_result_fd(result_fd: int) -> None:

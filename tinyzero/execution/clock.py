@@ -2,25 +2,37 @@
 
 Standard library only. The wrappers are installed with an offset of zero as well, so that both kinds of
 zygote show programs the same functions and types. C code that reads the clock itself sees the true time.
+
+Sleeping takes no time: it sets these clocks forward. A program that sleeps for longer than it may is ended.
 """
 
 import datetime
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
+ASLEEP_STATUS = 124
+"""Exit status of a program that slept for too long; that of timeout(1)."""
+_slept_s = {"in all": 0.0, "in this call": 0.0}
 
-def install(offset_s: int) -> None:
-    """Shift every function of `time` and `datetime` that reads the clock by whole seconds."""
+
+def install(offset_s: int, sleep_s: float) -> None:
+    """Shift every function of `time` and `datetime` that reads the clock by whole seconds.
+
+    Args:
+        sleep_s: that a program may sleep in one call.
+    """
     real_time = time.time
     for name in ("time", "monotonic", "perf_counter"):
         setattr(time, name, _shifted(getattr(time, name), offset_s))
-        setattr(time, f"{name}_ns", _shifted(getattr(time, f"{name}_ns"), offset_s * 10**9))
+        setattr(time, f"{name}_ns", _shifted_ns(getattr(time, f"{name}_ns"), offset_s * 10**9))
     time.clock_gettime = _shifted(time.clock_gettime, offset_s)
-    time.clock_gettime_ns = _shifted(time.clock_gettime_ns, offset_s * 10**9)
+    time.clock_gettime_ns = _shifted_ns(time.clock_gettime_ns, offset_s * 10**9)
+    time.sleep = _sleeper(sleep_s, os._exit)
 
     def now() -> float:
-        return real_time() + offset_s
+        return real_time() + offset_s + _slept_s["in all"]
 
     time.localtime, time.gmtime, time.ctime = (
         _defaulting(function, 0, now) for function in (time.localtime, time.gmtime, time.ctime)
@@ -30,9 +42,33 @@ def install(offset_s: int) -> None:
     datetime.datetime = _shifted_datetime(datetime.timedelta(seconds=offset_s))  # type: ignore[misc]
 
 
+def forget_sleep() -> None:
+    """A call begins; earlier ones have slept for themselves."""
+    _slept_s["in this call"] = 0.0
+
+
+def _sleeper(most_s: float, leave: Callable[[int], Any]) -> Any:  # noqa: ANN401
+    def sleep(seconds: float, /) -> None:
+        if not seconds >= 0:
+            raise ValueError("sleep length must be non-negative")
+        for name in _slept_s:
+            _slept_s[name] += seconds
+        if _slept_s["in this call"] > most_s:
+            leave(ASLEEP_STATUS)
+
+    return sleep
+
+
 def _shifted(function: Callable[..., Any], offset: int) -> Any:  # noqa: ANN401
     def read(*arguments: Any) -> Any:  # noqa: ANN401
-        return function(*arguments) + offset
+        return function(*arguments) + offset + _slept_s["in all"]
+
+    return read
+
+
+def _shifted_ns(function: Callable[..., Any], offset: int) -> Any:  # noqa: ANN401
+    def read(*arguments: Any) -> Any:  # noqa: ANN401
+        return function(*arguments) + offset + int(_slept_s["in all"] * 10**9)
 
     return read
 
@@ -53,15 +89,15 @@ def _shifted_datetime(offset: datetime.timedelta) -> type[datetime.datetime]:
     class Shifted(datetime.datetime):
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:  # noqa: ANN401
-            return super().now(tz) + offset
+            return super().now(tz) + offset + datetime.timedelta(seconds=_slept_s["in all"])
 
         @classmethod
         def today(cls) -> Any:  # noqa: ANN401
-            return super().now() + offset
+            return cls.now()
 
         @classmethod
         def utcnow(cls) -> Any:  # noqa: ANN401
-            return super().utcnow() + offset
+            return super().utcnow() + offset + datetime.timedelta(seconds=_slept_s["in all"])
 
         def __repr__(self) -> str:
             text = super().__repr__()

@@ -17,9 +17,9 @@ from tinyzero.execution.answers import has_waited, trouble
 from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
 
 _MAX_ATTEMPTS = 4
-"""Of a run that infrastructure trouble keeps from ending."""
-_PAUSE_S = 0.05
-"""After such trouble, times the attempts made."""
+"""Of a run whose sandbox process keeps dying."""
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+"""A child that was killed from outside, or not forked, is repeated after these: memory may come free."""
 _WALL_FACTOR = 4.0
 """Wall time that stops a run, as a multiple of its CPU seconds, even if it did not compute."""
 _QUEUED_PER_SLOT = 3
@@ -36,14 +36,22 @@ log = logging.getLogger(__name__)
 
 
 class Batch:
-    """Runs that somebody waits for together."""
+    """Runs that somebody waits for together. It can be used several times, one after the other."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
+        self.is_done = threading.Event()
+        self.extend(runs)
+        self.is_abandoned = False
+        self.error: ExecutorBroken | None = None
+
+    def extend(self, runs: Sequence[Run]) -> None:
+        """The runs that are waited for next."""
         self.runs = runs
         self.num_left = len(runs)
         self.is_done = threading.Event()
-        self.is_abandoned = False
-        self.error: ExecutorBroken | None = None
+
+    def cancel(self) -> None:
+        self.fail(ExecutorBroken("the runs were cancelled"))
 
     def run_ended(self) -> None:
         self.num_left -= 1
@@ -60,11 +68,13 @@ class Dispatcher:
     """Takes batches from any thread; everything else happens on its own."""
 
     def __init__(self, config: ExecutionConfig, python: str) -> None:
+        self._pid = os.getpid()
         self._config = config
         self._python = python
         self._lock = threading.Lock()  # guards the queues, _batch_of and _error
         self._queues: dict[bool, deque[Run]] = {False: deque(), True: deque()}
         self._batch_of: dict[Run, Batch] = {}
+        self._paused: list[tuple[float, Run]] = []  # until when, and the run that is repeated then
         self._error: ExecutorBroken | None = None
         self._is_closing = False
         self.num_runs = 0
@@ -90,32 +100,48 @@ class Dispatcher:
     def pids(self) -> list[int]:
         return [link.process.pid for link in self._links]
 
-    def execute(self, runs: Sequence[Run]) -> None:
-        """Return when every run has its `ended`.
+    def execute(self, batch: Batch) -> None:
+        """Return when every run of the batch has its `ended`. Another thread may cancel the batch.
 
         Raises:
-            ExecutorBroken: the sandbox failed, again and again.
+            ExecutorBroken: the sandbox failed, again and again; or the batch was cancelled.
         """
-        if not runs:
+        if batch.error:
+            raise batch.error
+        if not batch.runs:
             return
-        batch = Batch(runs)
+        if os.getpid() != self._pid:
+            raise ExecutorBroken("a forked process cannot use its parent's executor; make one in it")
         with self._lock:
             if self._error or self._is_closing:
                 raise self._error or ExecutorBroken("the executor is closed")
-            if not self._thread.is_alive():
-                raise ExecutorBroken("a forked process cannot use its parent's executor; make one in it")
-            for run in runs:
+            for run in batch.runs:
                 self._batch_of[run] = batch
                 self._queues[run.is_shifted].append(run)
         self._wake()
         try:
             batch.is_done.wait()
-        finally:
-            batch.is_abandoned = True
+        except BaseException:
+            self.cancel(batch)
+            raise
         if batch.error:
             raise batch.error
 
+    def cancel(self, batch: Batch) -> None:
+        batch.cancel()
+        self._wake()
+
+    def cancel_all(self) -> None:
+        """End all runs; whoever waits for them gets an ExecutorBroken."""
+        with self._lock:
+            batches = set(self._batch_of.values())
+        for batch in batches:
+            batch.cancel()
+        self._wake()
+
     def close(self) -> None:
+        if os.getpid() != self._pid:
+            return
         self._is_closing = True
         self._wake()
         if threading.current_thread() is not self._thread:  # a collector of garbage runs in any thread
@@ -130,6 +156,7 @@ class Dispatcher:
             self._start_zygotes([False, True] * self._num_pairs())
             self._is_ready.set()
             while not self._is_closing:
+                self._end_what_is_abandoned()
                 self._share_out()
                 self._listen()
         except ExecutorBroken as error:
@@ -160,6 +187,8 @@ class Dispatcher:
                     slots=slots,
                     wall_factor=_WALL_FACTOR,
                     memory_mib=self._config.memory_mib,
+                    backstop_s=math.ceil(2 * self._config.cpu_s) + 2,
+                    sleep_s=self._config.cpu_s * _WALL_FACTOR,
                 )
                 started.append(
                     start(settings, python=self._python, parent_pid=os.getpid(), is_shifted=is_shifted)
@@ -173,6 +202,20 @@ class Dispatcher:
         for link in started:
             self._links.append(link)
             self._selector.register(link.socket, selectors.EVENT_READ, link)
+
+    def _end_what_is_abandoned(self) -> None:
+        """Runs that nobody waits for any more end with their zygote, where it runs no others."""
+        for link in list(self._links):
+            with self._lock:
+                batches = [self._batch_of.get(run) for run in link.given.values()]
+                is_idle = all(batch is None or batch.is_abandoned for batch in batches)
+                if link.given and is_idle:
+                    for run in link.given.values():
+                        self._batch_of.pop(run, None)
+                    link.given.clear()
+                else:
+                    continue
+            self._replace(link)
 
     def _share_out(self) -> None:
         for link in list(self._links):
@@ -204,7 +247,7 @@ class Dispatcher:
         return run
 
     def _listen(self) -> None:
-        for key, events in self._selector.select():
+        for key, events in self._selector.select(self._resume_paused()):
             if key.data is None:
                 self._wakeup.recv(4096)
                 continue
@@ -218,35 +261,60 @@ class Dispatcher:
             except LinkLost:
                 self._replace(link)
 
+    def _resume_paused(self) -> float | None:
+        """Queue what has been paused for long enough; seconds until the next, None if there is none."""
+        now = time.monotonic()
+        with self._lock:
+            for until, run in self._paused:
+                if until <= now:
+                    self._queues[run.is_shifted].appendleft(run)
+            self._paused = [(until, run) for until, run in self._paused if until > now]
+        if any(self._queues.values()):
+            self._share_out()
+        return min((until - now for until, _ in self._paused), default=None)
+
     def _take_back(self, run: Run) -> None:
         why = trouble(run.ended, run.cpu_s)
         if not why and has_waited(run.ended) and not run.attempts:
             self._repeat(run, "it hardly ran before its wall time was over")
             return
         if why:
-            time.sleep(_PAUSE_S * (run.attempts + 1))
-            self._repeat(run, why)
+            self._pause(run, why)
             return
         with self._lock:
             batch = self._batch_of.pop(run)
         self.num_runs += 1
         batch.run_ended()
 
+    def _pause(self, run: Run, why: str) -> None:
+        """Try the run again later: the machine is short of memory or processes, which is not its doing."""
+        if run.pauses >= len(_PAUSES_S):
+            self._give_up(run, f"{run.pauses} times in {sum(_PAUSES_S):.0f} seconds", why)
+            return
+        if run.pauses == _PAUSES_S.index(1.0):
+            log.warning("programs wait for memory or processes: %s", why)
+        with self._lock:
+            self._paused.append((time.monotonic() + _PAUSES_S[run.pauses], run))
+        run.pauses += 1
+
     def _repeat(self, run: Run, why: str) -> None:
         """Queue the run again, at the front; at the end of our patience its batch fails."""
         run.attempts += 1
         if run.attempts >= _MAX_ATTEMPTS:
-            with self._lock:
-                batch = self._batch_of.pop(run)
-            batch.fail(
-                ExecutorBroken(
-                    f"a program could not be run in {run.attempts} attempts ({why}); see that memory and "
-                    "processes are free, or lower execution.workers, and resume the run"
-                )
-            )
+            self._give_up(run, f"in {run.attempts} attempts", why)
             return
         with self._lock:
             self._queues[run.is_shifted].appendleft(run)
+
+    def _give_up(self, run: Run, how_often: str, why: str) -> None:
+        with self._lock:
+            batch = self._batch_of.pop(run)
+        batch.fail(
+            ExecutorBroken(
+                f"a program could not be run {how_often} ({why}); see that memory and processes are free, or "
+                "lower execution.workers or execution.memory_mib, and resume the run"
+            )
+        )
 
     def _replace(self, link: Link) -> None:
         """Start another zygote and give what this one had not finished to whoever is free."""
@@ -259,6 +327,7 @@ class Dispatcher:
         self._start_zygotes([link.is_shifted])
         for run in reversed(link.given.values()):
             self._repeat(run, f"its sandbox process died: {words[-200:]}")
+        link.given.clear()
         self._wake()  # or nobody would hand work to the new one
 
     def _fail_all(self, error: ExecutorBroken) -> None:

@@ -4,22 +4,32 @@ import logging
 import marshal
 import sys
 import weakref
-from collections.abc import Sequence
-from functools import reduce
+from asyncio import to_thread
+from collections.abc import Iterable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
-from tinyzero.execution.answers import ANSWERS, combined, execution_of
-from tinyzero.execution.dispatcher import Dispatcher
+from tinyzero.execution import nursery
+from tinyzero.execution.dispatcher import Batch, Dispatcher
 from tinyzero.execution.link import Run
+from tinyzero.execution.plans import (
+    JobPlan,
+    ScriptPlan,
+    check_text,
+    checked_job,
+    checked_sources,
+    execution_of_run,
+    executions_of,
+    first_runs,
+    second_runs,
+    take_shared,
+    with_room,
+)
 from tinyzero.execution.selftest import Probe, Tier, observe
-from tinyzero.execution.values import BadLiteral, parse_arguments
-from tinyzero.types import Execution, Job, Outcome
-
-_MAX_PROGRAM_CHARS = 1 << 18
-"""A longer program is not even tried."""
+from tinyzero.types import Execution, Job
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +102,23 @@ class Executor:
         """Run one program on several inputs; the arguments are those of `Job`."""
         job = Job(
             program=program,
-            inputs=tuple(inputs),
+            inputs=checked_sources(inputs),
             is_proposal=is_proposal,
             check_determinism=check_determinism,
         )
         return self.run_jobs([job])[0]
+
+    def run_script(self, program: str, stdin: str = "") -> Execution:
+        """Run a program as a script that reads `stdin`; `stdout` of the result is what it printed.
+
+        The sandbox and its limits are those of `run`. At most 60,000 bytes of output are taken, more is an
+        outcome of its own; what is written to standard error vanishes.
+        """
+        return self.run_scripts([(program, stdin)])[0]
+
+    def run_scripts(self, scripts: Iterable[tuple[str, str]]) -> list[Execution]:
+        """Run many scripts, given as (program, stdin), at once; one execution each, in order."""
+        return self._run_scripts(list(scripts), Batch(()))
 
     def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """One list per job, one execution per input, in order. Larger batches keep all cores busy.
@@ -104,16 +126,66 @@ class Executor:
         Raises:
             ExecutorBroken: the infrastructure failed again and again; no verdict is made up for that.
         """
-        plans = [_Plan(job, source, self._cpu_s(job)) for job in jobs for source in job.inputs]
-        for is_second in (False, True):
-            runs = [plan.next_run(is_second=is_second) for plan in plans]
-            self._dispatcher.execute([run for run in runs if run])
-        executions = iter([plan.execution for plan in plans])
-        return [[next(executions) for _ in job.inputs] for job in jobs]
+        return self._run_jobs(jobs, Batch(()))
+
+    async def run_jobs_async(self, jobs: Sequence[Job]) -> list[list[Execution]]:
+        """`run_jobs` for asyncio: cancelling the task ends its runs, and no others."""
+        batch = Batch(())
+        try:
+            return await to_thread(self._run_jobs, jobs, batch)
+        except BaseException:
+            self._dispatcher.cancel(batch)
+            raise
+
+    async def run_scripts_async(self, scripts: Iterable[tuple[str, str]]) -> list[Execution]:
+        """`run_scripts` for asyncio: cancelling the task ends its runs, and no others."""
+        batch = Batch(())
+        try:
+            return await to_thread(self._run_scripts, list(scripts), batch)
+        except BaseException:
+            self._dispatcher.cancel(batch)
+            raise
+
+    def cancel(self) -> None:
+        """End all runs under way, from any thread: whoever waits for them gets an ExecutorBroken.
+
+        The executor stays usable. A thread that asyncio has given up on (`to_thread`) waits on, and so do
+        its runs, unless this ends them; `run_jobs_async` does it by itself.
+        """
+        self._dispatcher.cancel_all()
+
+    def _run_jobs(self, jobs: Sequence[Job], batch: Batch) -> list[list[Execution]]:
+        def planned() -> list[JobPlan]:
+            return [JobPlan(checked_job(job), self._cpu_s(job)) for job in jobs]
+
+        plans = with_room(planned)
+        self._execute([run for plan in plans for run in plan.shared_run()], batch)
+        with_room(lambda: take_shared(plans))
+        for next_runs in (first_runs, second_runs):
+            self._execute(with_room(partial(next_runs, plans)), batch)
+        return with_room(lambda: executions_of(plans))
+
+    def _run_scripts(self, scripts: Sequence[tuple[str, str]], batch: Batch) -> list[Execution]:
+        for program, stdin in scripts:
+            check_text("program", program)
+            check_text("stdin", stdin)
+        plans = [ScriptPlan(program, stdin, self.config.cpu_s) for program, stdin in scripts]
+        self._execute([run for plan in plans for run in plan.runs()], batch)
+        return with_room(lambda: [plan.execution for plan in plans])
+
+    def _execute(self, runs: Sequence[Run], batch: Batch) -> None:
+        batch.extend(runs)
+        self._dispatcher.execute(batch)
 
     def close(self) -> None:
         """End all processes. Running twice is harmless."""
         self._finalizer()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Executor cannot be copied or pickled, since its processes belong to this one; make one where "
+            "you need it, or run the programs here and pass on the executions"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -145,50 +217,9 @@ class Executor:
                 arguments=marshal.dumps(()),
                 cpu_s=probe.cpu_s,
                 is_shifted=probe.is_shifted,
-                is_probe=probe.layer == "landlock",
+                mode=nursery.PROBE if probe.layer == "landlock" else nursery.CALLS,
             )
             for probe in probes
         ]
-        self._dispatcher.execute(runs)
-        return [_execution(run) for run in runs]
-
-
-class _Plan:
-    """The runs that one input of a job needs, one after the other."""
-
-    def __init__(self, job: Job, source: str, cpu_s: float) -> None:
-        self._job = job
-        self._cpu_s = cpu_s
-        self._runs: list[Run] = []
-        self._refused: Execution | None = None
-        try:
-            self._arguments = marshal.dumps(parse_arguments(source))
-        except BadLiteral as error:
-            self._refused = Execution(outcome=Outcome.BAD_INPUT, detail=str(error)[:80])
-        if len(job.program) > _MAX_PROGRAM_CHARS:
-            self._refused = Execution(outcome=Outcome.SYNTAX_ERROR, detail="too_long")
-
-    def next_run(self, *, is_second: bool) -> Run | None:
-        """The first run; or the second, which decides about determinism where the first gave an answer."""
-        is_wanted = self._refused is None
-        if is_second:
-            is_wanted &= self._job.check_determinism and self.execution.outcome in ANSWERS
-        if not is_wanted:
-            return None
-        run = Run(
-            program=self._job.program.encode("utf-8", "surrogatepass"),
-            arguments=self._arguments,
-            cpu_s=self._cpu_s * (1 + is_second),
-            num_calls=1 + is_second,
-            is_shifted=is_second,
-        )
-        self._runs.append(run)
-        return run
-
-    @property
-    def execution(self) -> Execution:
-        return self._refused or reduce(combined, map(_execution, self._runs))
-
-
-def _execution(run: Run) -> Execution:
-    return execution_of(run.ended, cpu_s=run.cpu_s, num_calls=run.num_calls)
+        self._execute(runs, Batch(()))
+        return [execution_of_run(run) for run in runs]

@@ -33,8 +33,9 @@ class Run:
     Attributes:
         is_shifted: in a zygote with the other hash seed and the shifted clock.
         program: UTF-8; arguments: marshalled.
-        is_probe: trusted code, to be confined by everything but seccomp.
-        attempts: how often it was tried in vain; ended: what became of it.
+        mode: as in `nursery`.
+        attempts: how often it was tried in vain; pauses: how often the machine had no room for it.
+        ended: what became of it.
     """
 
     program: bytes
@@ -42,20 +43,28 @@ class Run:
     cpu_s: float
     num_calls: int = 1
     is_shifted: bool = False
-    is_probe: bool = False
+    mode: int = nursery.CALLS
     attempts: int = 0
+    pauses: int = 0
     ended: Ended = _NOT_YET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteSettings:
-    """What a zygote is told; the names are those it reads."""
+    """What a zygote is told; the names are those it reads.
+
+    Attributes:
+        backstop_s: CPU seconds after which the kernel kills a child by itself, the same for all.
+        sleep_s: that a call may sleep.
+    """
 
     seed: int
     clock_offset_s: int
     slots: int
     wall_factor: float
     memory_mib: int
+    backstop_s: int = 60
+    sleep_s: float = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -77,7 +86,7 @@ class Link:
         run_id = self.num_given
         self.given[run_id] = run
         header = nursery.RUN.pack(
-            run_id, len(run.program), len(run.arguments), run.cpu_s, run.num_calls, run.is_probe
+            run_id, len(run.program), len(run.arguments), run.cpu_s, run.num_calls, run.mode
         )
         self._unsent.append(memoryview(header + run.program + run.arguments))
         self.flush()

@@ -16,11 +16,15 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, NoReturn
 
 RUN = struct.Struct("<IIIdBB")
-"""id, bytes of the program, bytes of the arguments, CPU seconds, calls of f, 1 = probe without seccomp."""
+"""id, bytes of the program, bytes of the arguments, CPU seconds, calls of f, mode."""
+CALLS, SERIES, SCRIPT, PROBE = range(4)
+"""Modes: call f, call f on each of several argument lists, run a script; or call f without seccomp."""
 ENDED = struct.Struct("<IIBidd")
 """bytes of the payload, id, reason, wait status, CPU seconds, wall seconds."""
 FINISHED, CPU_SPENT, WALL_SPENT, FLOODED, NOT_FORKED = range(5)
@@ -63,6 +67,7 @@ class Nursery:
     ) -> None:
         self.control = control
         self.slots = settings["slots"]
+        self.backstop_s = settings["backstop_s"]
         self.wall_factor = settings["wall_factor"]
         self.child = child
         self.sandbox = sandbox
@@ -85,14 +90,20 @@ class Nursery:
         self.poller.register(wakeup, select.POLLIN)
         return wakeup
 
-    def serve(self) -> NoReturn:
-        """Until the parent hangs up."""
+    def serve(self) -> Callable[[], NoReturn]:
+        """Until the parent hangs up. Returns in the children only, with what is left for them to do.
+
+        A child leaves all frames here, and with them everything that this process knows of its runs: what a
+        program could find in them would tell it whether it is verified or attempted.
+        """
         while True:
             for fd, event in self._wait():
                 if fd == self.wakeup:
                     self._reap()
                 elif fd == self.control.fileno():
-                    self._take_task() if event == select.POLLIN else self._leave()
+                    work = self._take_task() if event == select.POLLIN else self._leave()
+                    if work is not None:
+                        return work
                 elif fd in self.watched:
                     self._read_result(self.watched[fd])
             self._look_at_the_late()
@@ -113,9 +124,10 @@ class Nursery:
         soonest = min(child.next_look for child in self.children.values())
         return 1000 * min(60.0, max(0.0, soonest - _now())) + 0.1
 
-    def _take_task(self) -> None:
+    def _take_task(self) -> Callable[[], NoReturn] | None:
+        """Fork a child for the task that comes; in that child, what it has to do."""
         self._receive(RUN.size)
-        run_id, program_size, arguments_size, cpu_s, num_calls, is_probe = RUN.unpack_from(self.inbox)
+        run_id, program_size, arguments_size, cpu_s, num_calls, mode = RUN.unpack_from(self.inbox)
         self._receive(program_size + arguments_size)
         result_fd, child_fd = os.pipe()
         nonce = os.urandom(8).hex().encode()
@@ -126,12 +138,13 @@ class Nursery:
             os.close(result_fd)
         else:
             if pid == 0:
-                self._become_child(child_fd, program_size, num_calls, nonce, cpu_s, is_probe)
+                return self._become_child(child_fd, program_size, arguments_size, num_calls, nonce, mode)
             self.children[pid] = Child(pid, run_id, result_fd, nonce, cpu_s, cpu_s * self.wall_factor)
         os.close(child_fd)
         _wipe(self.inbox, program_size + arguments_size)
         if len(self.children) >= self.slots:
             self.poller.modify(self.control, 0)
+        return None
 
     def _receive(self, size: int) -> None:
         """Fill the first `size` bytes of the inbox; if the parent is gone, leave with all children."""
@@ -151,26 +164,35 @@ class Nursery:
         os._exit(0)
 
     def _become_child(
-        self, result_fd: int, program_size: int, num_calls: int, nonce: bytes, cpu_s: float, is_probe: int
-    ) -> NoReturn:
-        def confine() -> None:
-            self.child.occupy_result_fd(result_fd)
-            self.sandbox.limit_child(int(cpu_s) + 2)
-            self.sandbox.die_with_parent(self.pid)
-            gc.enable()
-            if self.filter is None:
-                os.setsid()  # so that what it starts can be killed with it
-            elif not is_probe:
-                self.sandbox.install_filter(self.filter)
-
+        self, result_fd: int, program_size: int, arguments_size: int, num_calls: int, nonce: bytes, mode: int
+    ) -> Callable[[], NoReturn]:
         try:
             for sibling in self.children.values():
                 if sibling.buffer is not None:
                     _wipe(sibling.buffer, sibling.filled)  # an answer that waits for its child's end
-            program = bytes(self.inbox[:program_size])
-            self.child.run(program, memoryview(self.inbox)[program_size:], num_calls, nonce, confine)
-        finally:
-            os._exit(4)
+            end = program_size + arguments_size
+            program, arguments = bytes(self.inbox[:program_size]), bytes(self.inbox[program_size:end])
+            _wipe(self.inbox, len(self.inbox))
+            self.control.detach()  # its number is about to be that of the result pipe
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self.child.occupy_result_fd(result_fd)
+            if mode == SCRIPT:
+                self.child.occupy_stdin(arguments)
+            self._confine(mode)
+            return partial(self.child.run, program, arguments, num_calls, nonce, mode)
+        except BaseException as error:  # noqa: BLE001
+            self.child.report_failure(error)
+        os._exit(4)
+
+    def _confine(self, mode: int) -> None:
+        self.sandbox.limit_child(self.backstop_s)
+        self.sandbox.die_with_parent(self.pid)
+        gc.enable()
+        if self.filter is None:
+            os.setsid()  # so that what it starts can be killed with it
+        elif mode != PROBE:
+            self.sandbox.install_filter(self.filter)
 
     def _read_result(self, child: Child) -> None:
         """Take what is in the pipe, without waiting."""

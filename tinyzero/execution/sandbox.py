@@ -32,18 +32,22 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 # System calls a program needs to compute, print into nothing and answer; the frequent ones first.
 _ALLOWED = """
-    futex write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime
+    write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime
     close fstat lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time
-    clock_getres poll ppoll select pselect6 nanosleep clock_nanosleep restart_syscall sigaltstack rseq
-    set_robust_list getcwd dup close_range
+    clock_getres restart_syscall sigaltstack rseq set_robust_list getcwd dup close_range
 """.split()  # noqa: SIM905
+# Interrupted at once (EINTR): nothing can come that a lone process waits for, so whoever waits repeats the
+# call and spends CPU time until its deadline, or its limit. Nobody holds a slot without computing.
+_WAITING = "poll ppoll select pselect6 nanosleep clock_nanosleep".split()  # noqa: SIM905
+# Allowed where it wakes somebody, and interrupted where it waits.
+_FUTEX, _FUTEX_WAKE, _FUTEX_PRIVATE = "futex", 1, 128
 # Answered with EPERM: looking for a file is an exception and not a death; process ids are -1 in every run.
 _REFUSED = """
     open openat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64
     ioctl fcntl pread64 getpid gettid getppid getuid geteuid getgid getegid uname sysinfo
     sched_getaffinity
 """.split()  # noqa: SIM905
-# Allowed unless they ask for executable memory; everything not named in these three lists kills the process.
+# Allowed unless they ask for executable memory; everything not named in these lists kills the process.
 _MAPPING = ("mmap", "mprotect")
 
 _X86_64 = {
@@ -76,8 +80,8 @@ MACHINES = {"x86_64": (0xC000003E, _X86_64, 0x40000000), "aarch64": (0xC00000B7,
 
 # Classic BPF opcodes and the offsets in struct seccomp_data.
 _LOAD, _JUMP_EQ, _JUMP_GE, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_AT_NUMBER, _AT_ARCH, _AT_THIRD_ARGUMENT = 0, 4, 32
-_KILL, _EPERM, _ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
+_AT_NUMBER, _AT_ARCH, _AT_SECOND_ARGUMENT, _AT_THIRD_ARGUMENT = 0, 4, 24, 32
+_KILL, _EPERM, _EINTR, _ALLOW = 0x80000000, 0x00050001, 0x00050004, 0x7FFF0000
 _PROT_EXEC = 4
 
 
@@ -110,8 +114,16 @@ def seccomp_filter(machine: str) -> bytes:
         step(_RETURN, _KILL),
         step(_RETURN, _ALLOW),
     )
-    program += on(_ALLOWED[:4], step(_RETURN, _ALLOW)) + on(list(_MAPPING), *unless_executable)
-    program += on(_ALLOWED[4:], step(_RETURN, _ALLOW)) + on(_REFUSED, step(_RETURN, _EPERM))
+    if_it_wakes = (
+        step(_LOAD, _AT_SECOND_ARGUMENT),
+        step(_JUMP_EQ, _FUTEX_WAKE, 1, 0),
+        step(_JUMP_EQ, _FUTEX_WAKE | _FUTEX_PRIVATE, 0, 1),
+        step(_RETURN, _ALLOW),
+        step(_RETURN, _EINTR),
+    )
+    program += on(_ALLOWED[:3], step(_RETURN, _ALLOW)) + on(list(_MAPPING), *unless_executable)
+    program += on(_ALLOWED[3:], step(_RETURN, _ALLOW)) + on(_REFUSED, step(_RETURN, _EPERM))
+    program += on([_FUTEX], *if_it_wakes) + on(_WAITING, step(_RETURN, _EINTR))
     return b"".join([*program, step(_RETURN, _KILL)])
 
 
@@ -162,6 +174,21 @@ def landlock_abi() -> int:
     """Version of Landlock in this kernel, 0 for none; asked by system call, since its file may be absent."""
     version_flag = 1
     return max(0, _syscall(444, None, 0, version_flag)) if _IS_LINUX else 0
+
+
+def go_first_for_memory() -> int:
+    """Let the kernel kill this process and its children before all others when memory runs out.
+
+    Returns what the kernel then says (1000 is most), or 0 where it knows no such thing. Before files close.
+    """
+    path = "/proc/self/oom_score_adj"
+    try:
+        with open(path, "w") as file:  # noqa: PTH123
+            file.write("1000")
+        with open(path) as file:  # noqa: PTH123
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
 
 
 def forbid_files() -> int:

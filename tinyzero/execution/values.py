@@ -72,13 +72,27 @@ def same(left: Any, right: Any, *, float_tolerance: bool = False) -> bool:  # no
             same(a, b, float_tolerance=float_tolerance) for a, b in zip(left, right, strict=True)
         )
     if kind in (set, frozenset):
-        return {_key(item) for item in left} == {_key(item) for item in right}
+        return sorted(map(_key, left)) == sorted(map(_key, right))
     if kind is dict:
-        mine, theirs = ({_key(key): item for key, item in d.items()} for d in (left, right))
-        return mine.keys() == theirs.keys() and all(
-            same(item, theirs[key], float_tolerance=float_tolerance) for key, item in mine.items()
-        )
+        return _same_dict(left, right, float_tolerance=float_tolerance)
     return bool(left == right)
+
+
+def _same_dict(left: dict[Any, Any], right: dict[Any, Any], *, float_tolerance: bool) -> bool:
+    """Several keys can be the same: nan and nan. What they lead to is compared as a set would be."""
+    mine, theirs = (_by_key(pairs) for pairs in (left, right))
+    return mine.keys() == theirs.keys() and all(
+        len(items) == len(theirs[key])
+        and all(same(a, b, float_tolerance=float_tolerance) for a, b in zip(items, theirs[key], strict=True))
+        for key, items in mine.items()
+    )
+
+
+def _by_key(pairs: dict[Any, Any]) -> dict[str, list[Any]]:
+    grouped: dict[str, list[Any]] = {}
+    for key, item in pairs.items():
+        grouped.setdefault(_key(key), []).append(item)
+    return {key: items if len(items) == 1 else sorted(items, key=_key) for key, items in grouped.items()}
 
 
 def _same_float(left: float, right: float, *, tolerant: bool) -> bool:

@@ -10,8 +10,9 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 # What programs can import: files cannot be opened in a child, so nothing else is there.
 _PRELOADED = """
@@ -39,7 +40,7 @@ def _preload(settings: dict[str, Any], clock: ModuleType) -> None:
     os.register_at_fork = lambda **_: None  # random would reseed itself in every child: 150 page faults
     for name in _PRELOADED:
         __import__(name)
-    clock.install(settings["clock_offset_s"])
+    clock.install(settings["clock_offset_s"], settings["sleep_s"])
     sys.modules["random"].seed(settings["seed"])
     for name in _WITHHELD:
         sys.modules.pop(name, None)
@@ -64,6 +65,7 @@ def isolate(
     settings: dict[str, Any], control: socket.socket, sandbox: ModuleType, max_fds: int
 ) -> dict[str, Any]:
     """What is done once for all children, in the only order that works; returns what was achieved."""
+    oom_score_adj = sandbox.go_first_for_memory()
     in_namespaces = sandbox.enter_namespaces()
     if in_namespaces:
         _continue_as_first_process(settings["parent_pid"], control, sandbox)
@@ -76,6 +78,7 @@ def isolate(
         "has_filter": sandbox.prepared_filter() is not None,
         "has_namespaces": in_namespaces,
         "uid": os.getuid(),
+        "oom_score_adj": oom_score_adj,
     }
 
 
@@ -95,7 +98,8 @@ def _continue_as_first_process(parent_pid: int, control: socket.socket, sandbox:
     os._exit(0)
 
 
-def main() -> None:
+def main() -> Callable[[], NoReturn]:
+    """Serve; returns in children only, with what is left for them to do."""
     settings = json.loads(sys.argv[2])
     given_fd = int(sys.argv[1])
     control = socket.socket(fileno=os.dup(given_fd))  # the copy is among the lowest, which a child closes
@@ -104,6 +108,7 @@ def main() -> None:
     sandbox, nursery, child, clock = map(load_neighbour, ("sandbox", "nursery", "child", "clock"))
     try:
         _preload(settings, clock)
+        child.prepare(clock.forget_sleep, _PRELOADED)
         report = isolate(settings, control, sandbox, child.MAX_FDS)
         server = nursery.Nursery(control, settings, child, sandbox)
     except BaseException:  # noqa: BLE001 - whatever it is, the parent has to know
@@ -113,8 +118,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    server.serve()
+    return server.serve()  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
-    main()
+    main()()  # in a child no frame but this one is left

@@ -20,9 +20,10 @@ _UNENDED = re.compile(r"\A\s*<think>.*", re.DOTALL)
 _NEXT_QUESTION, _NEXT_ANSWER = "\nUser:", "\nAssistant:"
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
-_LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\(", re.MULTILINE)
-# Of a line that holds a call: reading one tries every parenthesis, so its work grows with the square.
-_MAX_CALL_CHARS = 1000
+_LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\((.*)", re.MULTILINE)
+# In a line: a string, so that brackets inside of it are text, or a bracket. A string may lack its end.
+_BRACKET_OR_STRING = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|[()\[\]{}]")
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _LABELS = {
     "input": r"input|in|arguments",
     "output": r"output|out|answer|result",
@@ -32,7 +33,7 @@ _NOUNS = {
     "input": r"inputs?|arguments?|answer",
     "output": r"output|answer|result|(?:returned|return|final) value",
 }
-_BOXED = re.compile(r"\\boxed\{(.*)\}")
+_BOXED = "\\boxed{"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def candidates(answer: str, tag: str) -> Iterator[str]:
     yield from (block.body.strip() for block in reversed(blocks) if block.tag not in _LABELS)
     text = final_part(answer)
     yield from reversed(labelled(text, tag))
-    yield from (value.strip() for value in reversed(_BOXED.findall(text)))
+    yield from reversed(_boxed_lines(text))
     yield text.strip().strip("`").strip()
     yield from reversed(_told(text, tag))
 
@@ -111,15 +112,21 @@ def _told(text: str, tag: str) -> list[str]:
     return [*(_bare(words.rstrip().removesuffix(".")) for words in told), *map(_bare, elements)]
 
 
+def _boxed_lines(text: str) -> list[str]:
+    r"""What each line has between its first `\boxed{` and its last brace."""
+    lines = (line[line.find(_BOXED) + len(_BOXED) :] for line in text.split("\n") if _BOXED in line)
+    return [line[: line.rfind("}")].strip() for line in lines if "}" in line]
+
+
 def boxed(text: str) -> str:
     r"""What the last `\boxed{...}` holds, whose braces may nest; empty without one, or where it is cut off.
 
     Models forget to close it: then it ends with its line, if another follows.
     """
-    start = text.rfind("\\boxed{")
+    start = text.rfind(_BOXED)
     if start < 0:
         return ""
-    inside = text[start + len("\\boxed{") :]
+    inside = text[start + len(_BOXED) :]
     depth = 1
     for place, letter in enumerate(inside):
         depth += {"{": 1, "}": -1}.get(letter, 0)
@@ -172,19 +179,28 @@ def split_usage(program: str) -> tuple[str, tuple[str, ...]]:
 
 def listed_calls(text: str) -> list[str]:
     """The arguments of calls of `f` in a list: lines such as 1. `f(3, 4)`."""
-    calls = (first_arguments(text[match.end() :]) for match in _LISTED.finditer(text))
+    calls = (first_arguments(match[1]) for match in _LISTED.finditer(text))
     return [call for call in calls if call]
 
 
 def first_arguments(text: str) -> str:
-    """The shortest beginning of `text` that reads as arguments and ends at a `)`; empty where none does."""
-    line = text.partition("\n")[0][:_MAX_CALL_CHARS]
-    for place in (match.start() for match in re.finditer(r"\)", line)):
-        try:
-            parse_arguments(line[:place])
-        except BadLiteral:
-            continue
-        return line[:place]
+    """The beginning of `text` up to the `)` that closes a call, if it reads as arguments; else empty."""
+    arguments = _up_to_closing(text.partition("\n")[0])
+    try:
+        parse_arguments(arguments)
+    except BadLiteral:
+        return ""
+    return arguments
+
+
+def _up_to_closing(line: str) -> str:
+    """What stands before the first bracket that nothing on the line opens; empty without one."""
+    depth = 0
+    for match in _BRACKET_OR_STRING.finditer(line):
+        depth += match[0] in _OPENING
+        depth -= match[0] in _CLOSING
+        if depth < 0:
+            return line[: match.start()]
     return ""
 
 

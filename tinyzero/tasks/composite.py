@@ -11,7 +11,7 @@ from dataclasses import replace
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.funnel import read_program
 from tinyzero.tasks.layout import block
-from tinyzero.tasks.programs import ENTRY, bound_names
+from tinyzero.tasks.programs import ENTRY, bound_names, unparse
 from tinyzero.types import Prompt, Proposal, Rejection, Stage, Task
 
 
@@ -32,14 +32,17 @@ def as_block(program: str, name: str) -> str | None:
         if isinstance(node, ast.Name) and node.id == ENTRY:
             node.id = name
     functions[0].name = name
-    return ast.unparse(tree)
+    return unparse(tree)
 
 
 def _rebinds_entry(tree: ast.Module) -> bool:
     """Whether `f` is bound by more than the function itself, which a plain renaming would break."""
-    inner = [child for node in tree.body for child in ast.walk(node) if child not in tree.body]
-    imports = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
-    return any(ENTRY in bound_names(node) for node in (*inner, *imports))
+    [function] = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    inner = ast.Module(
+        body=[*function.body, *(node for node in tree.body if node is not function)], type_ignores=[]
+    )
+    given = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    return ENTRY in bound_names(inner) | given
 
 
 def with_blocks(prompt: Prompt, blocks: Sequence[str], style: Style) -> Prompt:
@@ -63,10 +66,11 @@ def compose(proposal: Proposal, blocks: Sequence[str], max_program_chars: int) -
 def _misuse(program: str, count: int) -> str:
     tree = ast.parse(program)
     names = [block_name(place) for place in range(count)]
-    own = next((name for name in names if name in bound_names(tree)), None)
+    bound = bound_names(tree)
+    own = next((name for name in names if name in bound), None)
     if own is not None:
         return f"defines {own}, which is given"
-    called = {name for node in ast.walk(tree) if (name := _called_on_own(node, bound_names(tree)))}
+    called = {name for node in ast.walk(tree) if (name := _called_on_own(node, bound))}
     missing = next((name for name in names if name not in called), None)
     return f"does not call {missing} on anything of its own" if missing is not None else ""
 

@@ -3,15 +3,21 @@
 Pure decisions about text and executions; whether a task is new is for the pool to say.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from tinyzero.execution.values import BadLiteral, parse_arguments, render, render_arguments, same
-from tinyzero.tasks.programs import BadProgram, canonical, check_allowed, digest, shape, tidy
+from tinyzero.tasks.allowed import check_allowed
+from tinyzero.tasks.programs import BadProgram, canonical, digest, shape, tidy
+from tinyzero.tasks.tables import is_table, tests_for_constants
 from tinyzero.types import Execution, Outcome, Proposal, Rejection, Stage, Task
 
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")
 # Longer literals ask for patience instead of reasoning. What is longer is refused, never cut.
 MAX_LITERAL_CHARS = 400
+# With fewer runs, all but one being the same is likely by chance.
+MIN_TELLING_RUNS = 3
 
 
 def malformed(detail: str) -> Rejection:
@@ -38,6 +44,11 @@ def read_arguments(text: str) -> str | Rejection:
         return malformed(f"the input is no literal: {error}")
     reason = _unfit(arguments)
     return Rejection(stage=Stage.ALLOWED, detail=f"the input {reason}") if reason else arguments
+
+
+def is_unreadable(text: str) -> bool:
+    """Whether a text holds what no tokenizer takes and no terminal shows: half a character, or a NUL."""
+    return _UNREADABLE.search(text) is not None
 
 
 def without_call(text: str) -> str:
@@ -81,6 +92,36 @@ def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | N
     if any(all(same(out, row[place]) for row, out in runs) for place in range(len(arguments))):
         return _trivial("the output repeats an argument")
     return None
+
+
+def refuse_choice(program: str, runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
+    """Why a program that only tells one input, or a few, from all others may not become a task, or None.
+
+    Args:
+        runs: as in `refuse_trivial`.
+    """
+    if is_table(program):
+        return _trivial("it only looks its input up among constants")
+    odd = _odd_place([value for _, value in runs]) if len(runs) > MIN_TELLING_RUNS else None
+    if odd is not None and (tests_for_constants(program) or _is_amid(odd, [row for row, _ in runs])):
+        return _trivial("the output is the same for all inputs but one")
+    return None
+
+
+def _odd_place(values: Sequence[Any]) -> int | None:
+    """Where the only value stands that differs from all others, which are the same; None if it is not so."""
+    for common in values[:2]:
+        odd = [place for place, value in enumerate(values) if not same(value, common)]
+        if len(odd) == 1:
+            return odd[0]
+    return None
+
+
+def _is_amid(place: int, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether the one number of a row has others on both sides: no threshold lies there, but a point."""
+    if any(len(row) != 1 or type(row[0]) not in (int, float) for row in rows):
+        return False
+    return bool(min(rows)[0] < rows[place][0] < max(rows)[0])
 
 
 def refuse_trivial_pairs(pairs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:

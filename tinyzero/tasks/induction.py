@@ -8,6 +8,7 @@ from tinyzero.tasks.answers import final_part, listed_calls, proposal_parts, wri
 from tinyzero.tasks.base import Check, Style, TaskSource
 from tinyzero.tasks.funnel import (
     MAX_LITERAL_CHARS,
+    is_unreadable,
     make_task,
     malformed,
     read_arguments,
@@ -123,7 +124,9 @@ class Induction:
             status = VerdictStatus.CORRECT if num_right == len(hidden) else VerdictStatus.WRONG
             return Verdict(status=status, answer=program, detail=f"{num_right} of {len(hidden)} hidden pairs")
 
-        return Check(jobs=(Job(program=program, inputs=task.inputs[num_shown(task) :]),), decide=decide)
+        # Calls that see each other learn nothing by it: what they must return is not in their process.
+        job = Job(program=program, inputs=task.inputs[num_shown(task) :], share_process=True)
+        return Check(jobs=(job,), decide=decide)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
@@ -169,6 +172,8 @@ def refuse_message(message: str) -> str:
     """Why a hint may not be shown, or an empty string."""
     if len(message) > MAX_MESSAGE_CHARS:
         return f"the message has {len(message)} characters, {MAX_MESSAGE_CHARS} are allowed"
+    if is_unreadable(message):
+        return "the message holds half a character, or a NUL"
     code = next((word for word in ("def ", "lambda ", "return ", "```") if word in message), None)
     return f"the message contains code ({code.strip()})" if code else ""
 

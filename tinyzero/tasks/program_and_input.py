@@ -6,6 +6,7 @@ from random import Random
 from typing import TypeAlias
 
 from tinyzero.execution.values import parse_arguments, render_arguments
+from tinyzero.tasks.allowed import ALLOWED_MODULES
 from tinyzero.tasks.answers import proposal_parts
 from tinyzero.tasks.base import Check, Style, TaskSource
 from tinyzero.tasks.funnel import (
@@ -14,12 +15,12 @@ from tinyzero.tasks.funnel import (
     malformed,
     read_arguments,
     read_program,
+    refuse_choice,
     refuse_run,
     refuse_trivial,
 )
 from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
-from tinyzero.tasks.programs import ALLOWED_MODULES
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task
 
 IDENTITY = "def f(a):\n    return a"
@@ -104,14 +105,15 @@ class ProgramAndInput:
 
         program, inputs = proposal.program, tuple(map(render_arguments, others))
         checked = Job(program=program, inputs=proposal.inputs, is_proposal=True, check_determinism=True)
-        perturbed = (Job(program=program, inputs=inputs, is_proposal=True),) if inputs else ()
+        perturbed = _sharing(program, inputs) if inputs else ()
         return Check(jobs=(checked, *perturbed), decide=decide)
 
     def _decide(self, proposal: Proposal, runs: Sequence[Run], step: int) -> Task | Rejection:
         """Decide on a proposal from its own run, which comes first, and those on other inputs."""
         (arguments, own), *others = runs
         values = [(arguments, own.value), *((row, run.value) for row, run in others if run.is_ok)]
-        return refuse_run(own) or refuse_trivial(values) or make_task(proposal, [own.value], step)
+        refused = refuse_run(own) or refuse_trivial(values) or refuse_choice(proposal.program, values)
+        return refused or make_task(proposal, [own.value], step)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
         if style == "compact":
@@ -120,6 +122,11 @@ class ProgramAndInput:
 
     def _other_arguments(self, own: Arguments, program: str) -> tuple[Arguments, ...]:
         return perturb(own, self.num_alternatives)
+
+
+def _sharing(program: str, inputs: tuple[str, ...]) -> tuple[Job, ...]:
+    """These runs only tell whether a program looks at its input: they may see each other."""
+    return (Job(program=program, inputs=inputs, is_proposal=True, share_process=True),)
 
 
 PREFILL = "```python\ndef f("

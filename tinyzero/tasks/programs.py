@@ -1,40 +1,24 @@
-"""Programs as syntax trees: one tidy form, what a proposal may contain, normal forms to compare programs by.
+"""Programs as syntax trees: one tidy form, and normal forms to compare programs by.
 
-The sandbox is what keeps us safe. The rules here keep tasks *good*: an answer must follow from the text of
-the program, so that whoever reads it can work the answer out.
+What a proposal may contain is another subject (`tinyzero.tasks.allowed`).
 """
 
 import ast
 import warnings
-from collections.abc import Iterator
 from hashlib import blake2b
+
+from tinyzero.tasks.stripping import strip
 
 ENTRY = "f"
 
-# Pure modules whose results a reader can work out, all preloaded by the executor. Left out on purpose:
-# random, hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine.
-# fmt: off
-ALLOWED_MODULES = frozenset({
-    "__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal",
-    "enum", "fractions", "functools", "heapq", "itertools", "json", "math", "numbers", "operator", "re",
-    "statistics", "string", "textwrap", "typing", "unicodedata",
-})
-# Names that read the machine, the interpreter or the user, or that hide the program from its reader.
-BANNED_NAMES = frozenset({
-    "__builtins__", "__import__", "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit",
-    "getattr", "globals", "hash", "help", "id", "input", "locals", "memoryview", "object", "open", "quit",
-    "setattr", "vars",
-})
-_CLOCK_READERS = frozenset({"now", "today", "utcnow"})
-# fmt: on
-_ALLOWED_DUNDERS = frozenset(
-    {"__init__", "__name__", "__len__", "__getitem__", "__iter__", "__next__", "__call__"}
-)
 _DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
 # Of `except ... as name` and of patterns, which may leave the name out.
 _NAMING = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 # Of text that reaches Python's parser at all.
 _MAX_SOURCE_CHARS = 20_000
+# Of what Python's parser and its counterpart raise: SystemError where a parser has a fault of its own.
+_FAULTS = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, SystemError)
+_MAX_TIDY_CHARS = 4 * _MAX_SOURCE_CHARS
 # Deeper trees overflow the recursion of ast.unparse; honest programs stay below 30.
 _MAX_DEPTH = 60
 
@@ -46,10 +30,11 @@ class BadProgram(ValueError):
 def tidy(source: str) -> str:
     """The same program in one form: the entry, named `f`, and the definitions that it needs.
 
-    Comments and docstrings go, since they may give answers away; so do annotations, which name types that
-    were never imported. Idempotent. Raises BadProgram.
+    Comments, docstrings and other text without effect go, since they may give answers away; so do
+    annotations, which name types that were never imported. Idempotent. Raises BadProgram, and nothing else,
+    whatever the text is.
     """
-    tree = _parse(source)
+    tree = parse(source)
     tree.body = [node for node in tree.body if not _is_scrap(node)]
     stray = next((node for node in tree.body if not isinstance(node, _DEFINITIONS)), None)
     if stray is not None:
@@ -58,23 +43,19 @@ def tidy(source: str) -> str:
         )
     entry = _name_entry(tree)
     tree.body = _needed(entry, tree.body)
-    _strip(tree)
-    return ast.unparse(tree)
+    strip(tree)
+    return unparse(tree)
 
 
-def check_allowed(program: str, max_chars: int) -> str:
-    """Why a tidy program may not become a task, or an empty string."""
-    if len(program) > max_chars:
-        return f"program has {len(program)} characters, {max_chars} are allowed"
-    tree = ast.parse(program)
-    module = next((name for name in _imported(tree) if name.split(".")[0] not in ALLOWED_MODULES), None)
-    if module is not None:
-        return f"imports {module or 'relatively'}"
-    name = next(iter(sorted((_used(tree) & BANNED_NAMES) - bound_names(tree))), None)
-    if name is not None:
-        return f"uses {name}"
-    attribute = next((name for name in _attributes(tree) if _is_banned_attribute(name)), None)
-    return f"uses .{attribute}" if attribute is not None else ""
+def unparse(tree: ast.Module) -> str:
+    """The text of a syntax tree. Raises BadProgram where Python cannot write it down."""
+    try:
+        program = ast.unparse(tree)
+    except _FAULTS as error:
+        raise BadProgram(f"has no tidy form: {type(error).__name__}") from error
+    if len(program) > _MAX_TIDY_CHARS or ast.dump(parse(program)) != ast.dump(tree):
+        raise BadProgram("has no tidy form: it reads as another program when it is written out")
+    return program
 
 
 def canonical(program: str) -> str:
@@ -93,13 +74,14 @@ def digest(*parts: str) -> str:
     return blake2b(content.encode(errors="backslashreplace"), digest_size=8).hexdigest()
 
 
-def _parse(source: str) -> ast.Module:
+def parse(source: str) -> ast.Module:
+    """The syntax tree of a text of any origin. Raises BadProgram."""
     if len(source) > _MAX_SOURCE_CHARS:
         raise BadProgram(f"is longer than {_MAX_SOURCE_CHARS} characters")
     try:
         with warnings.catch_warnings(action="ignore"):  # of "\d" or `is 1`: the model's style, not our news
             tree = ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+    except _FAULTS as error:
         raise BadProgram(f"does not parse: {error}") from error
     if _depth(tree) > _MAX_DEPTH:
         raise BadProgram("is nested too deeply")
@@ -139,13 +121,18 @@ def _name_entry(tree: ast.Module) -> ast.FunctionDef:
 
 def _needed(entry: ast.FunctionDef, body: list[ast.stmt]) -> list[ast.stmt]:
     """The top-level statements that define what `entry` uses, directly or not, in their order."""
-    kept: set[ast.stmt] = {entry}
-    while True:
-        names = set[str]().union(*(_used(node) for node in kept))
-        more = {node for node in body if _defines(node) & names} - kept
-        if not more:
-            return [node for node in body if node in kept]
-        kept |= more
+    definers: dict[str, list[ast.stmt]] = {}
+    for node in body:
+        for name in _defines(node):
+            definers.setdefault(name, []).append(node)
+    kept: set[ast.stmt] = set()
+    todo: list[ast.stmt] = [entry]
+    while todo:
+        node = todo.pop()
+        if node not in kept:
+            kept.add(node)
+            todo += [definer for name in _used(node) for definer in definers.pop(name, ())]
+    return [node for node in body if node in kept]
 
 
 def _defines(node: ast.stmt) -> set[str]:
@@ -165,32 +152,6 @@ def _rename(tree: ast.Module, name: str) -> None:
             node.name = ENTRY
 
 
-def _strip(tree: ast.Module) -> None:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-        elif isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            node.body = [child for child in node.body if not _is_text(child)] or [ast.Pass()]
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _imported(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "" if node.level else node.module or ""
-
-
 def _used(tree: ast.AST) -> set[str]:
     return {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
@@ -206,14 +167,6 @@ def bound_names(tree: ast.AST) -> set[str]:
     names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     names |= {node.asname for node in ast.walk(tree) if isinstance(node, ast.alias) and node.asname}
     return names | {node.name for node in ast.walk(tree) if isinstance(node, _NAMING) and node.name}
-
-
-def _attributes(tree: ast.AST) -> Iterator[str]:
-    return (node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-
-
-def _is_banned_attribute(name: str) -> bool:
-    return name in _CLOCK_READERS or (name.startswith("__") and name not in _ALLOWED_DUNDERS)
 
 
 class _Renamer(ast.NodeTransformer):

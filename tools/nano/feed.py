@@ -1,9 +1,11 @@
 """Token batches of lessons, prepared by a process of their own while the trainer computes."""
 
-import multiprocessing
+from collections import deque
 from collections.abc import Generator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from queue import Queue
+from functools import partial
+from itertools import count, islice
 from random import Random
 
 from transformers import PreTrainedTokenizerBase
@@ -38,33 +40,21 @@ def batches(
     tokenizer: PreTrainedTokenizerBase, recipe: Recipe, phase: int, start: Place
 ) -> Generator[tuple[Place, list[Example]]]:
     """Endless batches of a phase from `start` on, each with the place behind it."""
-    queue: Queue[list[list[Example]]] = multiprocessing.Queue(_POOLS_AHEAD)  # type: ignore[assignment]
-    arguments = (queue, tokenizer, recipe, phase, start.pool)
-    process = multiprocessing.Process(target=_produce, args=arguments, daemon=True)
-    process.start()
-    try:
+    with ProcessPoolExecutor(1) as worker:
+        numbers = count(start.pool)
+        ask = partial(worker.submit, pool_of, tokenizer, recipe, phase)
+        ahead = deque(map(ask, islice(numbers, _POOLS_AHEAD)))
         place = start
-        while True:
-            pool = queue.get()
-            for batch in pool[place.batch :]:
-                place = Place(place.pool, place.batch + 1)
-                yield place, batch
-            place = Place(place.pool + 1)
-    finally:
-        process.terminate()
-
-
-def _produce(
-    queue: "Queue[list[list[Example]]]",
-    tokenizer: PreTrainedTokenizerBase,
-    recipe: Recipe,
-    phase: int,
-    first: int,
-) -> None:
-    number = first
-    while True:
-        queue.put(pool_of(tokenizer, recipe, phase, number))
-        number += 1
+        try:
+            while True:
+                pool = ahead.popleft().result()
+                ahead.append(ask(next(numbers)))
+                for batch in pool[place.batch :]:
+                    place = Place(place.pool, place.batch + 1)
+                    yield place, batch
+                place = Place(place.pool + 1)
+        finally:
+            worker.shutdown(wait=False, cancel_futures=True)
 
 
 def pool_of(

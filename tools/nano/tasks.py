@@ -111,7 +111,9 @@ def thinking_lesson(rng: Random, kind: str, sample: Sample) -> Lesson | None:
     if thought is None:
         return None
     prompt = KINDS[kind].solve_prompt(task, STYLE)
-    return Lesson(prompt=prompt, answer=thought.text, thinks=True, unscored=thought.unscored)
+    return Lesson(
+        role=Role.SOLVER, prompt=prompt, answer=thought.text, thinks=True, unscored=thought.unscored
+    )
 
 
 def direct_lesson(rng: Random, kind: str, sample: Sample, *, is_wrong: bool) -> Lesson:

@@ -13,7 +13,7 @@ from tinyzero.games.r_zero.equivalence.comparer import same_by_form
 from tinyzero.games.r_zero.equivalence.forms import normal_form
 from tinyzero.tasks.answers import boxed, final_part
 from tinyzero.tasks.base import Style, TaskSource
-from tinyzero.tasks.funnel import malformed
+from tinyzero.tasks.funnel import is_unreadable, malformed
 from tinyzero.tasks.programs import digest
 from tinyzero.types import (
     Prompt,
@@ -141,6 +141,8 @@ def refuse_question(question: str, max_chars: int) -> str:
         return "the question is too short to ask anything"
     if len(question) > max_chars:
         return f"the question has {len(question)} characters, {max_chars} are allowed"
+    if is_unreadable(question):
+        return "the question holds half a character, or a NUL"
     if "\\boxed" in question:
         return "the question holds a boxed answer"
     if _PROOF.search(question):

@@ -329,3 +329,39 @@ def test_a_forgotten_comparer_takes_its_processes_along():
     processes = [family, *family.children(recursive=True)]
     del comparer
     assert psutil.wait_procs(processes, timeout=300)[1] == []
+
+
+SLOW = """
+import time
+def warm_up(): pass
+def same(first, second):
+    if "psi" in first + second:
+        while True: pass
+    return first[0] == second[0]
+"""
+
+
+def test_answers_that_take_too_long_do_not_spend_the_time_of_all_their_pairs(write_grader):
+    with AnswerComparer(workers=2, timeout_s=0.2, grader=write_grader(SLOW)) as comparer:
+        slow = [f"{letter}+\\psi" for letter in "abcdefgh"]
+        pairs = [(first, second) for first in slow for second in [*slow, "x+y", "x+z"] if first < second]
+        assert comparer.same([*pairs, ("x+y", "x+z"), ("x+y", "y+z")])[-2:] == [True, False]
+        assert comparer.num_undecided <= comparer_module.MAX_UNDECIDED
+        assert comparer.num_undecided > 0
+        before = comparer.num_undecided
+        assert comparer.same([("a+\\psi", "q+x"), ("x+u", "x+v")]) == [False, True]
+        assert comparer.num_undecided <= before + 1
+
+
+def test_an_honest_answer_is_not_blamed_for_the_other(write_grader):
+    with AnswerComparer(workers=1, timeout_s=0.2, grader=write_grader(SLOW)) as comparer:
+        assert comparer.same([("a+\\psi", "x+y")]) == [False]
+        assert comparer.same([("x+y", "x+z"), ("a+\\psi", "x+z")]) == [True, False]
+        assert comparer.num_undecided == 1
+
+
+@pytest.mark.parametrize("answer", ["1000000!", "2^{1000000}", "9^99999", "(123456)!", "x^{100000}"])
+def test_numbers_that_nobody_can_write_out_start_no_process(answer):
+    with AnswerComparer() as comparer:
+        assert comparer.same([(answer, "7"), (answer, "x+1"), (answer, answer)]) == [False, False, True]
+        assert comparer.num_judged == 0

@@ -8,9 +8,9 @@ from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from tinyzero.games.r_zero.equivalence.forms import is_prose, normal_form, number, split_unit
+from tinyzero.games.r_zero.equivalence.forms import is_prose, is_too_large, normal_form, number, split_unit
 from tinyzero.games.r_zero.equivalence.judge import GRADER, Judge, JudgeSettings, Pair
 from tinyzero.types import Comparer
 
@@ -20,6 +20,15 @@ MAX_REMEMBERED = 65_536
 """Pairs whose verdict is kept."""
 _MIN_DECIMALS = 6
 """From here on a decimal is taken for a rounded number, as math-verify does."""
+PAIRS_AT_ONCE = 4
+"""For each worker; then answers that were too much for it are looked for."""
+MAX_UNDECIDED = 12
+"""Pairs of one call that may take their whole time; the rest of its pairs are not judged then."""
+PLAIN = "1"
+"""Whatever cannot be compared with this in time cannot be compared with anything."""
+
+
+K = TypeVar("K")
 
 
 class AnswerComparer:
@@ -63,8 +72,11 @@ class AnswerComparer:
         self._finalizer = weakref.finalize(self, self._judge.close)
         self._lock = threading.Lock()
         self._remembered: OrderedDict[Pair, bool] = OrderedDict()
+        self._heavy: OrderedDict[str, bool] = OrderedDict()  # answers that were part of an undecided pair
         self.num_judged = 0
         """Pairs that went to the worker, so far."""
+        self.num_undecided = 0
+        """Those of them without a verdict: they took too long, or broke math-verify."""
 
     @property
     def pids(self) -> list[int]:
@@ -102,16 +114,52 @@ class AnswerComparer:
 
     def _judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
         known = {pair: self._remembered[pair] for pair in pairs if pair in self._remembered}
-        unknown = [pair for pair in pairs if pair not in known]
-        for pair, verdict in zip(unknown, self._judge.verdicts(unknown), strict=True):
-            self.num_judged += 1
-            known[pair] = verdict is True
-        for pair in pairs:
-            self._remembered[pair] = known[pair]
-            self._remembered.move_to_end(pair)
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return known
+        known |= self._newly_judged([pair for pair in pairs if pair not in known])
+        for pair in known:
+            self._remember(self._remembered, pair, known[pair])
+        return {pair: known.get(pair, False) for pair in pairs}
+
+    def _newly_judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
+        """Verdicts in chunks, so that a few hostile answers cannot spend the time of all their pairs.
+
+        Pairs that are left out because this call has spent its time are not in the result.
+        """
+        judged: dict[Pair, bool] = {}
+        num_left, size = MAX_UNDECIDED, PAIRS_AT_ONCE * self._judge.settings.workers
+        for start in range(0, len(pairs), size):
+            chunk = [pair for pair in pairs[start : start + size] if not self._is_heavy(pair)]
+            judged |= dict.fromkeys(pairs[start : start + size], False)
+            verdicts = dict(zip(chunk, self._verdicts(chunk), strict=True))
+            judged |= {pair: verdict is True for pair, verdict in verdicts.items()}
+            undecided = [pair for pair, verdict in verdicts.items() if verdict is None]
+            num_left -= len(undecided)
+            if num_left <= 0:
+                break
+            self._find_heavy(sorted({answer for pair in undecided for answer in pair}))
+        return judged
+
+    def _verdicts(self, pairs: Sequence[Pair]) -> list[bool | None]:
+        verdicts = self._judge.verdicts(pairs)
+        self.num_judged += len(pairs)
+        self.num_undecided += verdicts.count(None)
+        return verdicts
+
+    def _is_heavy(self, pair: Pair) -> bool:
+        return any(self._heavy.get(answer, False) for answer in pair)
+
+    def _find_heavy(self, answers: Sequence[str]) -> None:
+        """Remember which of two answers it was: that which cannot be compared with 1 either."""
+        unknown = [answer for answer in answers if answer not in self._heavy]
+        verdicts = self._judge.verdicts([_unordered((answer, PLAIN)) for answer in unknown])
+        for answer, verdict in zip(unknown, verdicts, strict=True):
+            self._remember(self._heavy, answer, verdict is None)
+
+    @staticmethod
+    def _remember(memory: OrderedDict[K, bool], key: K, value: bool) -> None:  # noqa: FBT001
+        memory[key] = value
+        memory.move_to_end(key)
+        while len(memory) > MAX_REMEMBERED:
+            memory.popitem(last=False)
 
 
 def same_by_form(first: str, second: str) -> bool | None:
@@ -130,7 +178,7 @@ def same_by_form(first: str, second: str) -> bool | None:
     a, b = number(value), number(other_value)
     if a is not None and b is not None:
         return a == b or _rounds_to(a, b) or _rounds_to(b, a)
-    if is_prose(value) or is_prose(other_value):
+    if any(is_prose(side) or is_too_large(side) for side in (value, other_value)):
         return False
     return None
 

@@ -87,6 +87,8 @@ _UNITS = {name: unit for unit, names in _UNIT_NAMES.items() for name in names.sp
 """No single letters: `5 m` may be five times m."""
 _QUANTITY = re.compile(r"(.*?) ?([a-z]+)", re.ASCII)
 
+_TOO_LARGE = re.compile(r"\d{5,}\)? ?!|\^ ?\{?[+-]?\(?\d{5,}")
+
 _FUNCTIONS = "arcsin arccos arctan sinh cosh tanh cot sec csc max min gcd lcm det mod lim".split()  # noqa: SIM905
 _SHORT_WORDS = "or no is if of to in on it an as at be by we so am pm".split()  # noqa: SIM905
 _WORD = re.compile(r"\\?[A-Za-z]{2,}")
@@ -126,6 +128,11 @@ def split_unit(form: str) -> tuple[str, str]:
     """The number and the unit of a normal form; the unit is empty unless both are there."""
     value, _, unit = form.partition(" ")
     return (value, unit) if unit in _UNIT_NAMES and number(value) is not None else (form, "")
+
+
+def is_too_large(form: str) -> bool:
+    """Whether a normal form holds a factorial or a power that no computer writes out, such as `1000000!`."""
+    return _TOO_LARGE.search(form) is not None
 
 
 def is_prose(form: str) -> bool:

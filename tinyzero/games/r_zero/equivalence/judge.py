@@ -2,6 +2,7 @@
 
 import logging
 import marshal
+import math
 import os
 import selectors
 import sys
@@ -143,6 +144,7 @@ class Judge:
             "slots": self.settings.workers,
             "wall_factor": _WALL_FACTOR,
             "memory_mib": self.settings.memory_mib,
+            "backstop_s": math.ceil(self.settings.timeout_s) + 2,
         }
 
     def _wait(self, link: Link) -> None:

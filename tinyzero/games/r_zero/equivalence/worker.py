@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 SAME, DIFFERENT, FAILED = b"same", b"different", b"failed"
 """What a child answers; the last with the name of an exception, or of a module that it could not import."""
@@ -43,19 +43,7 @@ def load(path: str) -> ModuleType:
 def judging(grader: ModuleType, child: ModuleType) -> Callable[..., NoReturn]:
     """The `run` of a child, as `nursery` calls it: no program, and the two answers as its arguments."""
 
-    def run(
-        _: bytes,
-        pair: Any,  # noqa: ANN401 - a buffer
-        __: int,
-        nonce: bytes,
-        confine: Callable[[], None],
-    ) -> NoReturn:
-        try:
-            confine()
-        except BaseException as error:  # noqa: BLE001
-            os.write(child.RESULT_FD, f"{type(error).__name__}: {error}".encode())
-            os.kill(os.getpid(), child.SETUP_FAILED_SIGNAL)
-            os._exit(1)
+    def run(_: bytes, pair: bytes, num_calls: int, nonce: bytes, mode: int) -> NoReturn:
         first, second = marshal.loads(pair)  # noqa: S302 - from the parent
         os.write(child.RESULT_FD, nonce + _verdict(grader, first, second))
         os._exit(0)
@@ -73,7 +61,8 @@ def _verdict(grader: ModuleType, first: str, second: str) -> bytes:
     return SAME if is_same is True else DIFFERENT
 
 
-def main() -> None:
+def main() -> Callable[[], NoReturn]:
+    """Serve; returns in children only, with the pair that is left for them to judge."""
     settings = json.loads(sys.argv[2])
     given_fd = int(sys.argv[1])
     control = socket.socket(fileno=os.dup(given_fd))
@@ -91,7 +80,11 @@ def main() -> None:
         sys.path_importer_cache.clear()
         sys.meta_path[:] = [Absent]
         report = zygote.isolate(settings, control, sandbox, child.MAX_FDS)
-        one_pair = SimpleNamespace(run=judging(grader, child), occupy_result_fd=child.occupy_result_fd)
+        one_pair = SimpleNamespace(
+            run=judging(grader, child),
+            occupy_result_fd=child.occupy_result_fd,
+            report_failure=child.report_failure,
+        )
         server = nursery.Nursery(control, settings, one_pair, sandbox)
     except BaseException:  # noqa: BLE001 - whatever it is, the parent has to know
         nursery.report(control, {"error": traceback.format_exc()})
@@ -100,8 +93,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    server.serve()
+    return server.serve()  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
-    main()
+    main()()
