@@ -198,3 +198,14 @@ def accuracy(attempts: Sequence[AttemptRollout]) -> float:
 
 def mean_reward(rollouts: Sequence[Rollout]) -> float:
     return fmean(rollout.reward.total for rollout in rollouts)
+
+
+def term_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """`reward/<role>/<term>`: the term's mean over all rollouts of the role, 0 where a rollout lacks it."""
+    sums: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    for rollout in rollouts:
+        counts[rollout.role] += 1
+        for term, value in rollout.reward.terms.items():
+            sums[f"reward/{rollout.role}/{term}"] += value
+    return {name: total / counts[name.split("/")[1]] for name, total in sums.items()}

@@ -1,8 +1,9 @@
 from rollouts import rollout_of
 
 from tinyzero.config import PoolConfig, RewardsConfig
-from tinyzero.games.absolute_zero.pool_metrics import pool_metrics, replay_metrics, term_metrics
-from tinyzero.games.absolute_zero.scoring import Attempted, score_attempts
+from tinyzero.games.absolute_zero.pool_metrics import pool_metrics, replay_metrics
+from tinyzero.games.attempts import Attempted, score_attempts
+from tinyzero.games.metrics import term_metrics
 from tinyzero.tasks.pool.pool import Pool
 from tinyzero.types import (
     Answer,

@@ -1,7 +1,8 @@
 import pytest
 
 from tinyzero.config import RewardsConfig
-from tinyzero.games.absolute_zero.rewards import proposer_reward, rejection_reward, solver_reward
+from tinyzero.games.absolute_zero.rewards import proposer_reward, rejection_reward
+from tinyzero.games.attempts import solver_reward
 from tinyzero.types import Rejection, Stage, Verdict, VerdictStatus
 
 

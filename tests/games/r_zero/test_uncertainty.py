@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.games.r_zero.uncertainty import challenger_reward, uncertainty
+from tinyzero.games.attempts import uncertainty
+from tinyzero.games.r_zero.uncertainty import challenger_reward
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,12 @@ from tinyzero.errors import CheckpointError, ConfigError, nearest
 from tinyzero.games import advantages
 from tinyzero.games.absolute_zero.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.games.absolute_zero.briefs import Brief, draw_briefs, kinds_in_turn
-from tinyzero.games.absolute_zero.pool_metrics import pool_metrics, replay_metrics, term_metrics
+from tinyzero.games.absolute_zero.pool_metrics import pool_metrics, replay_metrics
 from tinyzero.games.absolute_zero.recheck import recheck
-from tinyzero.games.absolute_zero.scoring import (
-    Admitted,
-    Attempted,
-    join_attempts,
-    score_attempts,
-    score_proposals,
-)
+from tinyzero.games.absolute_zero.scoring import Admitted, score_proposals
 from tinyzero.games.asking import Stopwatch, ask
-from tinyzero.games.metrics import diversity_metrics, round_metrics
+from tinyzero.games.attempts import Attempted, join_attempts, score_attempts
+from tinyzero.games.metrics import diversity_metrics, round_metrics, term_metrics
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers, verify
 from tinyzero.tasks.pool.pool import IMPORTS, Pool, read_tasks

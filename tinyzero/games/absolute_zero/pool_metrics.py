@@ -1,23 +1,11 @@
-"""Metrics of reward terms, of attempts at earlier tasks, and of the pool. The names are API."""
+"""Metrics of attempts at earlier tasks, and of the pool. The names are API."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from tinyzero.games.absolute_zero.scoring import Attempted
+from tinyzero.games.attempts import Attempted
 from tinyzero.tasks.pool.pool import Pool
 from tinyzero.types import Rollout, Task
-
-
-def term_metrics(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    """`reward/<role>/<term>`: the term's mean over all rollouts of the role, 0 where a rollout lacks it."""
-    sums: dict[str, float] = defaultdict(float)
-    counts: dict[str, int] = defaultdict(int)
-    for rollout in rollouts:
-        counts[rollout.role] += 1
-        for term, value in rollout.reward.terms.items():
-            sums[f"reward/{rollout.role}/{term}"] += value
-    return {name: total / counts[name.split("/")[1]] for name, total in sums.items()}
 
 
 def replay_metrics(attempted: Sequence[Attempted], rollouts: Sequence[Rollout]) -> dict[str, float]:

@@ -1,27 +1,10 @@
-"""Rewards that the method defines: of answers by verdict, of proposals by solve rate or funnel stage."""
+"""Rewards of proposals: by solve rate, or by the funnel stage that a proposal failed."""
 
 from collections.abc import Mapping
 
 from tinyzero.config import RewardsConfig
-from tinyzero.games.r_zero.uncertainty import uncertainty
-from tinyzero.types import Rejection, RewardBreakdown, Stage, Verdict, VerdictStatus
-
-_GRADED = {
-    VerdictStatus.CORRECT: ("accuracy", 1.0),
-    VerdictStatus.WRONG: ("accuracy", -0.5),
-    VerdictStatus.MALFORMED: ("format", -1.0),
-}
-
-
-def solver_reward(verdict: Verdict, config: RewardsConfig) -> RewardBreakdown:
-    """1 for a right answer, -0.5 for a wrong one, -1 where none could be read; or plain 1 and 0.
-
-    Source: Absolute Zero (arXiv:2505.03335) eq. 6.
-    """
-    if config.solver == "binary":
-        return RewardBreakdown(terms={"accuracy": float(verdict.is_correct)})
-    term, value = _GRADED[verdict.status]
-    return RewardBreakdown(terms={term: value})
+from tinyzero.games.attempts import uncertainty
+from tinyzero.types import Rejection, RewardBreakdown, Stage
 
 
 def learnability(solve_rate: float) -> float:

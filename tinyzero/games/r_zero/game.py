@@ -13,10 +13,9 @@ from pathlib import Path
 
 from tinyzero.config import Config
 from tinyzero.games import advantages
-from tinyzero.games.absolute_zero.pool_metrics import term_metrics
-from tinyzero.games.absolute_zero.scoring import join_attempts
 from tinyzero.games.asking import Stopwatch, ask
-from tinyzero.games.metrics import length_metrics, solver_metrics
+from tinyzero.games.attempts import join_attempts
+from tinyzero.games.metrics import length_metrics, solver_metrics, term_metrics
 from tinyzero.games.r_zero.metrics import challenge_metrics, set_metrics
 from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.games.r_zero.question_set import QuestionSet, labelled

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tinyzero.config import RewardsConfig
-from tinyzero.games.absolute_zero.scoring import Attempted, score_attempts
+from tinyzero.games.attempts import Attempted, score_attempts
 from tinyzero.games.r_zero.repetition import repetition_penalties
 from tinyzero.games.r_zero.survey import Survey
 from tinyzero.games.r_zero.uncertainty import challenger_reward

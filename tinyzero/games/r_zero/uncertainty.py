@@ -11,18 +11,8 @@ probe to see when they go astray.
 import math
 from collections.abc import Sequence
 
+from tinyzero.games.attempts import uncertainty
 from tinyzero.types import RewardBreakdown
-
-
-def uncertainty(share: float) -> float:
-    """`1 - 2 |share - 1/2|`: 1 where half of the answers agree, 0 where all do or none.
-
-    Args:
-        share: of the majority's answer among all answers, in [0, 1].
-
-    Source: R-Zero (arXiv:2508.05004); its published code pays min(share, 1 - share), which is half of that.
-    """
-    return 1.0 - 2.0 * abs(share - 0.5)
 
 
 def challenger_reward(

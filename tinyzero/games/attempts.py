@@ -1,0 +1,73 @@
+"""Attempts at a task, judged and paid; and how a solve rate pays. Every game uses these."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyzero.config import RewardsConfig
+from tinyzero.types import Answer, AttemptRollout, RewardBreakdown, Task, Verdict, VerdictStatus
+
+_GRADED = {
+    VerdictStatus.CORRECT: ("accuracy", 1.0),
+    VerdictStatus.WRONG: ("accuracy", -0.5),
+    VerdictStatus.MALFORMED: ("format", -1.0),
+}
+
+
+def solver_reward(verdict: Verdict, config: RewardsConfig) -> RewardBreakdown:
+    """1 for a right answer, -0.5 for a wrong one, -1 where none could be read; or plain 1 and 0.
+
+    Source: Absolute Zero (arXiv:2505.03335) eq. 6.
+    """
+    if config.solver == "binary":
+        return RewardBreakdown(terms={"accuracy": float(verdict.is_correct)})
+    term, value = _GRADED[verdict.status]
+    return RewardBreakdown(terms={term: value})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted:
+    """A task and its attempts, judged; answers and verdicts are aligned."""
+
+    task: Task
+    answers: Sequence[Answer]
+    verdicts: Sequence[Verdict]
+
+    @property
+    def num_correct(self) -> int:
+        return sum(verdict.is_correct for verdict in self.verdicts)
+
+    @property
+    def solve_rate(self) -> float:
+        return self.num_correct / len(self.verdicts)
+
+
+def join_attempts(
+    tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], verdicts: Sequence[Sequence[Verdict]]
+) -> list[Attempted]:
+    """Each task with its attempts; all three are aligned."""
+    return [
+        Attempted(task=task, answers=group, verdicts=judged)
+        for task, group, judged in zip(tasks, answers, verdicts, strict=True)
+    ]
+
+
+def score_attempts(attempted: Sequence[Attempted], config: RewardsConfig) -> list[AttemptRollout]:
+    """One rollout per attempt, task by task."""
+    return [
+        AttemptRollout(
+            answer=answer, reward=solver_reward(verdict, config), task_id=item.task.id, verdict=verdict
+        )
+        for item in attempted
+        for answer, verdict in zip(item.answers, item.verdicts, strict=True)
+    ]
+
+
+def uncertainty(share: float) -> float:
+    """`1 - 2 |share - 1/2|`: 1 where half of the answers agree, 0 where all do or none.
+
+    Args:
+        share: of the majority's answer among all answers, in [0, 1].
+
+    Source: R-Zero (arXiv:2508.05004); its published code pays min(share, 1 - share), which is half of that.
+    """
+    return 1.0 - 2.0 * abs(share - 0.5)
