@@ -39,15 +39,22 @@ def _lengths(name: str, row: Row) -> str:
 
 def what_was_learned(comparison: Comparison) -> Iterator[str]:
     """One sentence on what the run has taught, and one where a lower temperature would have done as much."""
-    if not comparison.rows:
-        return
-    greedy, sampled = comparison.overall("greedy"), comparison.overall("sampled")
+    measured = {row.decoding for row in comparison.rows}
+    if "greedy" in measured:
+        yield from _learned(comparison.overall("greedy"), comparison.other(_THINKING))
+    if "sampled" in measured:
+        yield from _only_sharpened(comparison.overall("sampled"), comparison.best_untrained)
+
+
+def _learned(greedy: Row, thinking: Row | None) -> Iterator[str]:
     if greedy.low > 0:
         yield (
             f"learned: {greedy.after:.0%} of {greedy.tasks} tasks solved greedily, {greedy.before:.0%} "
-            f"before ({_points(greedy)}){_thinking(comparison.other(_THINKING))}"
+            f"before ({_points(greedy)}){_thinking(thinking)}"
         )
-    best = comparison.best_untrained
+
+
+def _only_sharpened(sampled: Row, best: Row | None) -> Iterator[str]:
     if best and sampled.low > 0 and best.low <= 0:
         yield (
             f"sampled accuracy gained no more than {best.decoding} alone gives the untrained model "
