@@ -146,6 +146,7 @@ def test_a_thread_other_than_the_main_one_trains_without_signals():
         ({"preset": "nano-cpu", "name": "a/b"}, "a/b"),
         ({"preset": "nano-cpu", "resume": "first"}, "^preset has no place beside resume"),
         ({"preset": "nano-cpu", "ui": "live"}, "needs a terminal"),
+        ({"preset": "nano-cpu", "ui": "lively"}, "auto, live, plain, json"),
     ],
 )
 def test_what_cannot_work_is_an_error_that_can_be_caught_and_leaves_nothing(arguments, message, tmp_path):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from tinyzero.cli.launch import check_fits, play, prepare, refuse_beside
 from tinyzero.cli.screen import Screen
@@ -70,6 +70,8 @@ def train(
 
 
 def _open_view(ui: Ui, screen: Screen, *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
+    if ui not in get_args(Ui):
+        raise ConfigError(f"ui is {ui!r}; it can be {', '.join(get_args(Ui))}")
     if ui == "json":
         return JsonObserver(screen.line)
     if ui == "live" and not is_terminal():
