@@ -9,8 +9,7 @@ a run.
 
 import sys
 
-from training import train
-
+import tinyzero
 from tinyzero.execution.values import parse_literal
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.answers import final_part
@@ -67,4 +66,5 @@ class ReturnType(ProgramAndInput):
 KINDS[ReturnType.name] = ReturnType()
 
 if __name__ == "__main__":
-    train('selfplay.kinds=["deduction", "return-type"]', *sys.argv[1:])
+    kinds = 'selfplay.kinds=["deduction", "return-type"]'
+    tinyzero.train("nano-cpu", settings=[kinds, *sys.argv[1:]])

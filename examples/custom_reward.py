@@ -7,8 +7,7 @@ A term says how much of something a proposal has, from 0 to 1; coefficient and c
 
 import sys
 
-from training import train
-
+import tinyzero
 from tinyzero.games.absolute_zero.bonuses import BONUSES, Proposed
 from tinyzero.tasks.similarity import skeleton
 
@@ -57,4 +56,5 @@ BUILTINS |= {
 BONUSES[Vocabulary.name] = Vocabulary()
 
 if __name__ == "__main__":
-    train("rewards.bonuses.vocabulary.coefficient=0.3", *sys.argv[1:])
+    weight = "rewards.bonuses.vocabulary.coefficient=0.3"
+    tinyzero.train("nano-cpu", settings=[weight, *sys.argv[1:]])

@@ -8,8 +8,7 @@ Whatever turns prompts into completions is a sampler: a server elsewhere, a bigg
 import sys
 from collections.abc import Callable
 
-from tinyzero.config import load_config
-from tinyzero.execution import Executor
+from tinyzero import Executor, load_config
 from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.tasks import KINDS
 from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest, Task

@@ -25,8 +25,8 @@ def run_example(name, *settings, typed=""):
 
 
 def metrics_of(output):
-    (line,) = (output / "example").parent.glob("*/metrics.jsonl")
-    return json.loads(line.read_text().splitlines()[-1])
+    (metrics,) = output.glob("*/metrics.jsonl")
+    return json.loads(metrics.read_text().splitlines()[-1])
 
 
 @pytest.mark.slow

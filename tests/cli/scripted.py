@@ -51,7 +51,7 @@ class Learner(Notebook):
 
 
 @contextmanager
-def assemble(config, run, observers=(), progress=lambda _: None):
+def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=None):
     progress("loading a script")
     time.sleep(float(os.environ.get("LOAD_S", "0")))
     if os.environ.get("FAIL") == "start":

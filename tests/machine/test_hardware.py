@@ -3,7 +3,7 @@
 import pytest
 from settled import settled
 
-from tinyzero.cli.launch import Job, check_fits, new_job
+from tinyzero.cli.launch import Launch, check_fits, new_launch
 from tinyzero.config import load_config
 from tinyzero.errors import HardwareError
 from tinyzero.machine.hardware import Gpu, Machine, look, parse_card
@@ -15,13 +15,13 @@ SMALL_CARD = Machine(memory_gib=32, gpu=Gpu(name="RTX 3050", memory_gib=7.8), ha
 BIG_CARD = Machine(memory_gib=64, gpu=Gpu(name="RTX 4090", memory_gib=23.6), has_driver=True)
 
 
-def job(machine, preset, *overrides):
-    return Job(preset=preset, config=settled(preset, overrides, machine))
+def launch(machine, preset, *overrides):
+    return Launch(preset=preset, config=settled(preset, overrides, machine))
 
 
 def refusal(machine, preset, *overrides):
     with pytest.raises(HardwareError) as caught:
-        check_fits(job(machine, preset, *overrides), machine)
+        check_fits(launch(machine, preset, *overrides), machine)
     return str(caught.value)
 
 
@@ -46,7 +46,7 @@ def test_a_card_that_is_too_small_is_told_the_knob():
 
 
 def test_turning_that_knob_makes_it_fit():
-    small = job(SMALL_CARD, "qwen1.5b-24gb", "sampling.batch_rows=16", "learner.micro_batch_tokens=2048")
+    small = launch(SMALL_CARD, "qwen1.5b-24gb", "sampling.batch_rows=16", "learner.micro_batch_tokens=2048")
     check_fits(small, SMALL_CARD)
 
 
@@ -98,17 +98,17 @@ def test_bfloat16_is_refused_where_there_is_none():
     assert refusal(t4, "qwen1.5b-8gb", "model.dtype=bfloat16").startswith(
         "qwen1.5b-8gb computes in bfloat16, which Tesla T4 cannot; set model.dtype to float16"
     )
-    check_fits(job(t4, "qwen1.5b-8gb"), t4)
+    check_fits(launch(t4, "qwen1.5b-8gb"), t4)
 
 
 AUTO = ["sampling.batch_rows=auto", "learner.micro_batch_tokens=auto"]
 
 
 def test_a_knob_left_to_the_machine_is_a_number_before_anything_starts():
-    started = new_job("qwen1.5b-24gb", None, AUTO, SMALL_CARD)
+    started = new_launch("qwen1.5b-24gb", None, AUTO, SMALL_CARD)
     assert (started.config.sampling.batch_rows, started.config.learner.micro_batch_tokens) == (32, 12288)
-    assert started.chosen == (
-        "sampling.batch_rows = 32, learner.micro_batch_tokens = 12288: a peak of 6.8 of 7.8 GiB (RTX 3050)"
+    assert started.remarks == (
+        "sampling.batch_rows = 32, learner.micro_batch_tokens = 12288: a peak of 6.8 of 7.8 GiB (RTX 3050)",
     )
     check_fits(started, SMALL_CARD)
 

@@ -1,8 +1,9 @@
-"""From what was asked to a run that trains: choose, check, make or open the folder, play."""
+"""From preset, settings or an earlier run to a run that trains: choose, check, open the folder, play."""
 
+import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from tinyzero.config import Settled, load_config, locate, override, parse_overri
 from tinyzero.errors import ConfigError, HardwareError
 from tinyzero.games.absolute_zero.bonuses import BONUSES, choose_bonuses
 from tinyzero.games.absolute_zero.game import choose_kinds
-from tinyzero.machine.hardware import Machine
+from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
@@ -22,6 +23,7 @@ from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.run.recorder import Recorder
+from tinyzero.sampling.choice import MakeSampler
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
 from tinyzero.watch import figures
@@ -47,40 +49,66 @@ _RESUMABLE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to be trained.
+class Launch:
+    """What is to be trained, and where.
 
     Attributes:
-        name: of a new run, None to number it. resumed: the run to go on with, None for a new one.
-        chosen: one line about the knobs that were left to the machine; "" where none was.
+        name: of a new run, None to number it.
+        resumed: the run to go on with, None for a new one.
+        remarks: lines about what was left to the machine.
     """
 
     preset: str
     config: Settled
     name: str | None = None
     resumed: RunFolder | None = None
-    chosen: str = ""
+    remarks: Sequence[str] = ()
 
 
-def new_job(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Job:
+def prepare(
+    screen: Screen,
+    preset: str | None,
+    *,
+    name: str | None,
+    output: str | Path | None,
+    resume: str | Path | None,
+    settings: Sequence[str],
+) -> tuple[Launch, Machine]:
+    """A new run or the rest of one on this machine, before anything is loaded or written."""
+    screen.wait_on_terminal("looking at this machine")
+    machine = look()
+    if resume is not None:
+        return resumed_launch(str(resume), Path(output or "runs").expanduser(), settings), machine
+    folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
+    launch = new_launch(preset, name, [*settings, *folder], machine)
+    for remark in launch.remarks:
+        screen.note(remark)
+    return launch, machine
+
+
+def new_launch(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Launch:
     """A new run of a preset, or of the one that fits this machine."""
     if name is not None and (not name or Path(name).name != name):
         raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
-    chosen = preset or choose_preset(machine)
-    config = load_config(chosen, overrides)
+    source = preset or choose_preset(machine)
+    config = load_config(source, overrides)
     if config.selfplay.game == "absolute-zero":  # names that the configuration cannot check by itself
         choose_kinds(config.selfplay.kinds, KINDS)
     choose_bonuses(config.rewards.bonuses, BONUSES)
     settled = settle(config, machine)
-    return Job(
-        preset=locate(chosen).stem,
-        config=settled,
-        name=name,
-        chosen=describe_numbers(config, settled, machine),
+    remarks = (
+        "" if preset else _why_this_preset(source, machine),
+        describe_numbers(config, settled, machine),
     )
+    return Launch(preset=locate(source).stem, config=settled, name=name, remarks=tuple(filter(None, remarks)))
 
 
-def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:
+def _why_this_preset(preset: str, machine: Machine) -> str:
+    card = machine.gpu and f"{machine.gpu.name} with {machine.gpu.memory_gib:.0f} GiB"
+    return f"{card or 'no CUDA GPU here'}: training the preset {preset} (all of them: tinyzero presets)"
+
+
+def resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
     folder = find_run(run, output)
     for key in parse_overrides(overrides):
@@ -89,49 +117,60 @@ def resumed_job(run: str, output: Path, overrides: Sequence[str]) -> Job:
                 f"{key} would make this another run; --resume can change {', '.join(_RESUMABLE)}"
             )
     config = override(folder.config(), overrides)
-    made = checkpoints.steps_saved(folder)
-    if made >= config.run.max_steps and folder.adapter.exists():
+    steps = checkpoints.steps_saved(folder)
+    if steps >= config.run.max_steps and folder.adapter.exists():
         raise ConfigError(
-            f"{folder.path} has made its {made} steps; add more: "
-            f"tinyzero train --resume {run} --max-steps {2 * made}"
+            f"{folder.path} has made its {steps} steps; add more: "
+            f"tinyzero train --resume {run} --max-steps {2 * steps}"
         )
-    return Job(preset=folder.environment().get("preset", folder.name), config=config, resumed=folder)
+    return Launch(preset=folder.environment().get("preset", folder.name), config=config, resumed=folder)
 
 
-def check_fits(job: Job, machine: Machine) -> None:
+def refuse_beside(resume: str, options: Mapping[str, object]) -> None:
+    """Raises ConfigError where an option is given with `resume`; both are named as the user wrote them."""
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} has no place beside {resume}: a run goes on with its own configuration"
+            )
+
+
+def check_fits(launch: Launch, machine: Machine) -> None:
     """Refuse before anything is loaded.
 
     Raises:
         HardwareError: this machine cannot run it; the message names a preset that fits here.
     """
-    reason = why_not(job.preset, job.config, machine)
+    reason = why_not(launch.preset, launch.config, machine)
     if reason is None:
         return
     fitting = choose_preset(machine)
-    advice = f". {fitting} fits here: tinyzero train --preset {fitting}" if fitting != job.preset else ""
+    advice = f". {fitting} fits here: tinyzero train --preset {fitting}" if fitting != launch.preset else ""
     raise HardwareError(reason + advice)
 
 
-def play(job: Job, view: Observer, screen: Screen) -> RunSummary:
-    """Train to the end of the job, watched by `view` and written down in the run's folder."""
+def play(
+    launch: Launch, screen: Screen, observers: Sequence[Observer], make_sampler: MakeSampler | None = None
+) -> RunFolder:
+    """Train to the end of the launch, watched by `observers` and written down in the run's folder."""
     from tinyzero.assembly import assemble
 
-    with _open_folder(job) as run, _logging_to(run, screen):
+    with _open_folder(launch) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
-        observers: list[Observer] = [
-            Recorder(run, preset=job.preset),
-            *trackers(job.config.trackers),
-            view,
+        watching: list[Observer] = [
+            Recorder(run, preset=launch.preset),
+            *trackers(launch.config.trackers),
+            *observers,
             _StepClock(screen),
         ]
-        with assemble(job.config, run, observers, screen.wait) as trainer:
+        with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
             with stopping_politely(trainer.request_stop, screen.say_at_once):
                 summary = trainer.train()
         screen.close()
         screen.note(_in_words(summary, run))
-    return summary
+    return run
 
 
 class _StepClock:
@@ -159,18 +198,18 @@ class _StepClock:
 
 
 @contextmanager
-def _open_folder(job: Job) -> Iterator[RunFolder]:
+def _open_folder(launch: Launch) -> Iterator[RunFolder]:
     """The run's folder, held for this process; a new one that never got to its first step leaves no trace."""
-    if job.resumed is not None:
-        with job.resumed.exclusive():
-            job.resumed.write_config(job.config)
-            yield job.resumed
+    if launch.resumed is not None:
+        with launch.resumed.exclusive():
+            launch.resumed.write_config(launch.config)
+            yield launch.resumed
         return
-    output = Path(job.config.run.output).expanduser()
-    if job.name is not None:
-        run = RunFolder.create(output, job.name, job.config)
+    output = Path(launch.config.run.output).expanduser()
+    if launch.name is not None:
+        run = RunFolder.create(output, launch.name, launch.config)
     else:
-        run = RunFolder.create_numbered(output, job.preset, job.config, today=date.today())
+        run = RunFolder.create_numbered(output, launch.preset, launch.config, today=date.today())
     try:
         with run.exclusive():
             yield run

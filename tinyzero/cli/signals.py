@@ -1,6 +1,7 @@
 """Ctrl-C and friends: the first asks, the second insists."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -21,8 +22,12 @@ def handle_unless_ignored(numbers: Sequence[signal.Signals], handler: Handler) -
 def stopping_politely(request_stop: Callable[[], None], say_at_once: Callable[[str], None]) -> Iterator[None]:
     """The first signal calls `request_stop`; a second one raises KeyboardInterrupt on the spot.
 
-    `say_at_once` is called in the handler: it may wait for no lock, and write to no stream.
+    `say_at_once` is called in the handler: it may wait for no lock, and write to no stream. Outside the main
+    thread, where Python lets nobody handle signals, this does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     asked = False
 
     def handle(number: int, _: FrameType | None) -> None:

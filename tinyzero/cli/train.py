@@ -1,8 +1,6 @@
 """`tinyzero train`: from a preset or a run's name to a finished run."""
 
 import json
-import os
-import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -13,16 +11,8 @@ import typer
 from tinyzero.cli.presets import complete_preset
 
 if TYPE_CHECKING:
-    from tinyzero.cli.launch import Job
-    from tinyzero.cli.live import LiveView
-    from tinyzero.cli.screen import Screen
+    from tinyzero.cli.launch import Launch
     from tinyzero.machine.hardware import Machine
-    from tinyzero.watch.json import JsonObserver
-    from tinyzero.watch.plain import PlainObserver
-
-
-Ui = Literal["auto", "live", "plain", "json"]
-"""How progress is shown."""
 
 
 def train(
@@ -54,7 +44,7 @@ def train(
         str | None, typer.Option(help="The run's name. Default: preset, date and number.")
     ] = None,
     ui: Annotated[
-        Ui,
+        Literal["auto", "live", "plain", "json"],
         typer.Option(
             help="live: a dashboard with keys. plain: a line a step. json: the same for programs. "
             "auto: live on a terminal, else plain."
@@ -69,86 +59,41 @@ def train(
     ] = False,
 ) -> None:
     """Let a model improve itself: propose tasks, verify them by running programs, solve them, learn."""
-    from tinyzero.cli import launch
+    from tinyzero.cli import front_door
+    from tinyzero.cli.launch import prepare, refuse_beside
     from tinyzero.cli.screen import Screen
-    from tinyzero.machine.hardware import look
 
-    overrides = [
-        *(settings or []),
-        *_as_overrides(
-            {
-                "run.seed": seed,
-                "run.max_steps": max_steps,
-                "run.max_minutes": max_minutes,
-                "run.output": output and str(output) if resume is None else None,
-                "execution.allow_weak_sandbox": allow_weak_sandbox or None,
-            }
-        ),
-    ]
-    screen = Screen(sys.stdout, sys.stderr)
-    try:
-        screen.wait_on_terminal("looking at this machine")
-        machine = look()
-        if resume is not None:
-            _refuse_beside_resume({"--preset": preset, "--name": name, "--seed": seed})
-            job = launch.resumed_job(resume, (output or Path("runs")).expanduser(), overrides)
-        else:
-            job = launch.new_job(preset, name, overrides, machine)
-            if preset is None:
-                screen.note(f"{_why_this_preset(job, machine)} (all of them: tinyzero presets)")
-            if job.chosen:
-                screen.note(job.chosen)
-        if dry_run:
-            screen.line(_describe(job, machine))
-            return
-        launch.check_fits(job, machine)
-        with closing(_view(ui, screen, is_ascii=ascii_only)) as view:
-            launch.play(job, view, screen)
-    finally:
-        screen.close()
+    if resume is not None:
+        refuse_beside("--resume", {"--preset": preset, "--name": name, "--seed": seed})
+    overrides = _as_overrides(
+        {
+            "run.seed": seed,
+            "run.max_steps": max_steps,
+            "run.max_minutes": max_minutes,
+            "execution.allow_weak_sandbox": allow_weak_sandbox or None,
+        }
+    )
+    source: dict[str, Any] = {
+        "name": name,
+        "output": output,
+        "resume": resume,
+        "settings": [*(settings or []), *overrides],
+    }
+    if not dry_run:
+        front_door.train(preset, **source, ui=ui, ascii_only=ascii_only)
+        return
+    with closing(Screen(sys.stdout, sys.stderr)) as screen:
+        screen.line(_describe(*prepare(screen, preset, **source)))
 
 
 def _as_overrides(values: dict[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
 
 
-def _refuse_beside_resume(options: dict[str, object]) -> None:
-    from tinyzero.errors import ConfigError
-
-    for option, value in options.items():
-        if value is not None:
-            raise ConfigError(
-                f"{option} has no place beside --resume: a run goes on with its own configuration"
-            )
-
-
-def _why_this_preset(job: "Job", machine: "Machine") -> str:
-    if machine.gpu is None:
-        return f"no CUDA GPU here: training the preset {job.preset}"
-    return f"{machine.gpu.name} with {machine.gpu.memory_gib:.0f} GiB: training the preset {job.preset}"
-
-
-def _describe(job: "Job", machine: "Machine") -> str:
+def _describe(launch: "Launch", machine: "Machine") -> str:
     """The settled configuration, a TOML file that `--preset` takes, under what it needs."""
     from tinyzero.config import to_toml
     from tinyzero.machine.suitability import describe_fit, why_not
 
-    fit = why_not(job.preset, job.config, machine) or describe_fit(job.config, machine)
-    return f"# {job.preset}: {fit}\n{to_toml(job.config)}".rstrip()
-
-
-def _view(ui: Ui, screen: "Screen", *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
-    from tinyzero.cli.terminal import can_be_live, is_terminal
-    from tinyzero.errors import ConfigError
-    from tinyzero.watch.json import JsonObserver
-    from tinyzero.watch.plain import PlainObserver
-
-    if ui == "json":
-        return JsonObserver(screen.line)
-    if ui == "live" and not is_terminal():
-        raise ConfigError("--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN")
-    if ui == "live" or (ui == "auto" and can_be_live(os.environ)):
-        from tinyzero.cli.live import LiveView
-
-        return LiveView(screen, is_ascii=is_ascii)
-    return PlainObserver(screen.line, width=shutil.get_terminal_size((120, 24)).columns)
+    fit = why_not(launch.preset, launch.config, machine) or describe_fit(launch.config, machine)
+    return f"# {launch.preset}: {fit}\n{to_toml(launch.config)}".rstrip()

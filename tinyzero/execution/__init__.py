@@ -1,6 +1,6 @@
 """A sandboxed executor for untrusted Python programs. It can be used on its own.
 
-from tinyzero.execution import Executor
+from tinyzero import Executor
 
 with Executor() as executor:
     print(executor.tier.description)
