@@ -168,7 +168,7 @@ def test_a_resumed_run_stays_itself():
 def test_nano_trains_and_goes_on_from_python(tmp_path):
     quick = ["run.max_steps=1", "evaluation.heldout=none", "hardware.threads=1"]
     run = tinyzero.train("nano-cpu", settings=quick, output=tmp_path)
-    assert (run.adapter / "shared" / "adapter_model.safetensors").is_file()
+    assert (run.adapter / "solver" / "adapter_model.safetensors").is_file()
     tinyzero.train(resume=run.path, settings=["run.max_steps=2"])
     assert steps_of(run) == [1, 2]
     assert all(line["solver/accuracy"] >= 0 for line in read(run.metrics))
