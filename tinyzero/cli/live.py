@@ -92,6 +92,8 @@ class LiveView:
 
     def on_end(self, summary: RunSummary) -> None:
         self.close()
+        if summary.comparison is not None:
+            self._plain.on_end(summary)
 
     def close(self, *, has_died: bool = False) -> None:
         """Give the terminal back, and leave the last picture on it."""

@@ -33,7 +33,7 @@ from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import Prompt, Role, Runner, Sampler, SamplingRequest, Task
 
 _FILE = "heldout.json"
-_NUM_SHOWN = 12
+_NUM_SHOWN = 48
 """Tasks whose greedy answers are told with each measurement."""
 
 

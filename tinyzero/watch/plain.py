@@ -13,11 +13,14 @@ from tinyzero.run.events import (
     Prepared,
     Preparing,
     details_of,
+    events_of,
 )
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import RunStart, RunSummary
+from tinyzero.run.records import read
 from tinyzero.types import StepReport
 from tinyzero.watch.comparison import comparison_lines
+from tinyzero.watch.heldout_answers import example_lines
 
 _STEPS_BETWEEN_HEADERS = 20
 # Expected, and no news:
@@ -84,6 +87,8 @@ class PlainObserver:
             for line in comparison_lines(summary.comparison):
                 self._write_line(line)
         if self._run is not None:
+            for line in example_lines(events_of(read(self._run.events))):
+                self._write_line(line)
             self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """What was said to the same tasks over a run: in order, once a step, and what became right."""
 
 from tinyzero.run.events import events_of
-from tinyzero.run.heldout_answers import answers_by_task, mended
+from tinyzero.watch.heldout_answers import answers_by_task, example_lines, mended
 
 
 def answered(step, *records):
@@ -49,3 +49,27 @@ def test_what_is_no_answer_is_left_out():
         {"event": "answered", "step": 0, "answers": [7, {"answer": "5"}]},
     ]
     assert answers_by_task(events_of(odd)) == {}
+
+
+def test_the_ending_shows_a_task_that_thinking_mended():
+    thought = "<think>\n2 + 3 -> 5\n</think>\n5"
+    first = answered(0, ("a", "4", False), ("b", "4", False), ("c", "5", True))
+    last = answered(9, ("a", "5", True), ("b", thought, True), ("c", "5", True))
+    lines = list(example_lines(events_of([first, last])))
+    assert lines == [
+        "the same held-out task, before and after:",
+        "    p",
+        "  after 0 steps, wrong:",
+        "    4",
+        "  after 9 steps, right:",
+        "    <think>",
+        "    2 + 3 -> 5",
+        "    </think>",
+        "    5",
+    ]
+    assert list(example_lines(events_of([first]))) == []
+
+
+def test_what_a_model_wrote_cannot_steer_the_terminal():
+    first, last = answered(0, ("a", "\x1b[2J", False)), answered(9, ("a", "5\x1b]0;x\x07", True))
+    assert not any("\x1b" in line or "\x07" in line for line in example_lines(events_of([first, last])))

@@ -1,10 +1,12 @@
 """What a model said to the same held-out tasks over its training, from a run's `answered` events. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinyzero.run.events import Answered, Event
 from tinyzero.run.lines import Record, whole
+from tinyzero.tasks.answers import reasoning
+from tinyzero.watch.text import inert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +33,33 @@ def answers_by_task(events: Iterable[Event]) -> dict[str, list[HeldOutAnswer]]:
 
 
 def mended(answers: Mapping[str, Sequence[HeldOutAnswer]]) -> list[tuple[HeldOutAnswer, HeldOutAnswer]]:
-    """First and last answer to each task that was answered wrong at first and right at last."""
+    """First and last answer to each task that was answered wrong at first and right at last.
+
+    Pairs come first of which the last answer reasons and the first does not, then shorter ones.
+    """
     ends = [(group[0], group[-1]) for group in answers.values()]
-    return [(first, last) for first, last in ends if last.is_correct and not first.is_correct]
+    pairs = [(first, last) for first, last in ends if last.is_correct and not first.is_correct]
+    return sorted(pairs, key=_is_plain)
+
+
+def example_lines(events: Iterable[Event]) -> Iterator[str]:
+    """One held-out task with a wrong answer at first and a right one at last; nothing where there is none."""
+    for first, last in mended(answers_by_task(events))[:1]:
+        yield "the same held-out task, before and after:"
+        yield from _indented(last.prompt)
+        for when, answer in (("wrong", first), ("right", last)):
+            yield f"  after {answer.step} steps, {when}:"
+            yield from _indented(answer.answer)
+
+
+def _is_plain(pair: tuple[HeldOutAnswer, HeldOutAnswer]) -> tuple[bool, int]:
+    first, last = pair
+    shows_thinking = bool(reasoning(last.answer)) and not reasoning(first.answer)
+    return not shows_thinking, last.tokens
+
+
+def _indented(text: str) -> Iterator[str]:
+    return (f"    {line}" for line in inert(text.strip()).splitlines())
 
 
 def _answer(step: int, record: Record) -> HeldOutAnswer:
