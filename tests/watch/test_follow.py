@@ -97,7 +97,7 @@ def test_looking_while_another_process_writes_never_sees_half_a_line(tmp_path):
         "writer = RecordWriter(Path(sys.argv[1]))\n"
         "for step in range(1, 400):\n    writer.append({'step': step, 'prompt': 'x' * 3000})\n"
     )
-    follower = Follower(RunFolder(run), whole=True)
+    follower = Follower(RunFolder(run), read_all=True)
     with subprocess.Popen([sys.executable, "-c", writer, str(run / "samples.jsonl")]) as process:
         while process.poll() is None:
             assert all(len(one.prompt) in (3000, len(sample(1)["prompt"])) for one in follower.look().samples)

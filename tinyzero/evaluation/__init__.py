@@ -1,1 +1,1 @@
-"""How good a policy is: held-out tasks, measured before and after."""
+"""Measures how good a policy is, on held-out tasks, before and after training."""

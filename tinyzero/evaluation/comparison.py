@@ -1,4 +1,4 @@
-"""Before against after on the same tasks: paired differences with intervals. Pure arithmetic."""
+"""Compares before and after on the same tasks: paired differences with intervals. Pure arithmetic."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Row:
     """One line of a before/after table; accuracies are shares of correct attempts in [0, 1].
 
     Attributes:
-        name: a task kind, `mean` over the kinds, or the name of tasks that are kept apart.
+        name: a task kind, `mean` for the mean over kinds, or the stratum of separate tasks.
         decoding: `sampled` or `greedy`.
         low, high: 95 % interval of `difference`, paired by task.
     """
@@ -34,20 +34,20 @@ class Row:
 
     @property
     def is_beyond_noise(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval does not contain zero."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A policy after `step` optimizer steps against the base model, on a set of held-out tasks.
+    """A policy after `step` optimizer steps, compared with the base model on a set of held-out tasks.
 
     Attributes:
-        set_name: of the tasks. attempts: sampled answers to each task; the greedy answer is one.
+        set_name: name of the task set. attempts: sampled answers per task; there is one greedy answer.
         others: overall rows of other measures, named by `decoding`: pass@k, the majority of the attempts,
             the share of answers that reason, their tokens.
-        untrained: overall rows whose `before` is the base model decoded as `decoding` says, at another
-            temperature, and whose `after` is the sampled accuracy after training.
+        untrained: overall rows for other temperatures: `before` is the base model decoded as in `decoding`,
+            `after` is the sampled accuracy after training.
     """
 
     set_name: str
@@ -58,29 +58,29 @@ class Comparison:
     untrained: Sequence[Row] = ()
 
     def row(self, name: str, decoding: str) -> Row:
-        """Raises KeyError where the table has no such line."""
+        """The row of this name and decoding. Raises KeyError if there is none."""
         for row in self.rows:
             if (row.name, row.decoding) == (name, decoding):
                 return row
         raise KeyError(f"{name}, {decoding}")
 
     def other(self, measure: str) -> Row | None:
-        """The row of one of the other measures."""
+        """The row of a measure in `others`; None if there is none."""
         return next((row for row in self.others if row.decoding == measure), None)
 
     @property
     def best_untrained(self) -> Row | None:
-        """Of the base model's temperatures the one that is right most often."""
+        """The row of the base model's best temperature."""
         return max(self.untrained, key=lambda row: row.before, default=None)
 
     def overall(self, decoding: str) -> Row:
-        """The mean over the kinds, or the only row there is."""
+        """The mean over the kinds, or the only row."""
         rows = [row for row in self.rows if row.decoding == decoding]
         return next((row for row in rows if row.name == MEAN), rows[0])
 
 
 def compare(groups: Mapping[str, Sequence[str]], before: Rates, after: Rates, decoding: str) -> Iterator[Row]:
-    """One row per group of task ids, and the mean over the groups (each counts alike) as the last.
+    """One row per group of task ids, then the unweighted mean over the groups.
 
     Source: paired bootstrap, tasks resampled within their group (Efron and Tibshirani 1993, chapter 13).
     """
@@ -114,12 +114,12 @@ def _row(
 
 
 def bootstrap_interval(groups: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[float, float]:
-    """Percentile interval of the mean over groups of the mean within each.
+    """Percentile interval of the mean over the groups' means.
 
     Args:
-        groups: at least one value each; values are resampled within their group.
+        groups: each has at least one value; values are resampled within their group.
     """
-    import numpy as np  # a tenth of a second that whoever only reads a comparison need not wait
+    import numpy as np  # takes 0.1 s, which reading a comparison does not need
 
     rng = np.random.default_rng(seed)
     totals = np.zeros(NUM_RESAMPLES)

@@ -1,4 +1,4 @@
-"""Held-out sets: tasks that no run trains on, the same for every run, in a JSONL file."""
+"""Held-out sets: fixed tasks in a JSONL file that no run trains on."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ from tinyzero.tasks.records import from_record
 from tinyzero.types import Task
 
 _SETS = Path(__file__).parent / "sets"
-"""Sets that ship with the package, one file each; where they are from and their licences lie beside them."""
+"""Sets in the package, one file each. Their sources and licences are in the same folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutTask:
-    """A task, and the row of the table that it counts in.
+    """A task, and its row in the table.
 
     Attributes:
-        stratum: empty for the row of its kind, else the name of a row apart, such as `longer programs`.
+        stratum: empty for the row of its kind, else the name of a separate row, such as `longer programs`.
     """
 
     task: Task
@@ -34,20 +34,20 @@ class HeldOutTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutSet:
-    """Tasks with different ids, and what to call them together."""
+    """A named set of tasks with distinct ids."""
 
     name: str
     tasks: Sequence[HeldOutTask]
 
 
 def find_set(heldout: str | None, nano: str) -> Path | None:
-    """The file that `evaluation.heldout` means, None where nothing is to be measured.
+    """The file that `evaluation.heldout` refers to; None if nothing should be measured.
 
     Args:
-        nano: folder of the nano model, which has a set of its own.
+        nano: folder of the nano model, which has its own set.
 
     Raises:
-        ConfigError: it names a file that is not there.
+        ConfigError: the file does not exist.
     """
     if heldout is None:
         return None
@@ -62,10 +62,10 @@ def find_set(heldout: str | None, nano: str) -> Path | None:
 
 
 def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
-    """All tasks of a file, one JSON object a line: the fields of a `Task`, and perhaps `stratum`.
+    """All tasks of a file. Each line is a JSON object with the fields of a `Task`, and optionally `stratum`.
 
     Raises:
-        ConfigError: a line is no task of these kinds, two tasks have one id, or there is no task.
+        ConfigError: a line is no task of these kinds, two tasks have the same id, or there is no task.
     """
     tasks: dict[str, HeldOutTask] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -82,7 +82,7 @@ def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
 
 
 def spread(tasks: Sequence[HeldOutTask], count: int | None) -> Sequence[HeldOutTask]:
-    """About `count` of the tasks, each row's share of them, the same ones always; all of them for None."""
+    """About `count` tasks, in proportion to the rows' sizes, always the same; all tasks if None."""
     if count is None or count >= len(tasks):
         return tasks
     rows: dict[str, list[HeldOutTask]] = {}
@@ -92,7 +92,7 @@ def spread(tasks: Sequence[HeldOutTask], count: int | None) -> Sequence[HeldOutT
 
 
 def _draw(row: Sequence[HeldOutTask], count: int) -> list[HeldOutTask]:
-    """At least one, in their order; at random, since a file may be sorted by length or take turns."""
+    """At least one task, in file order. Drawn at random, since a file may be sorted by length or by kind."""
     places = Random("held-out").sample(range(len(row)), max(1, count))
     return [row[place] for place in sorted(places)]
 
@@ -117,5 +117,5 @@ def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: AN
 
 
 def _name(path: Path) -> str:
-    """`nano-heldout` for .../nano/heldout.jsonl, the file's own name for others."""
+    """`nano-heldout` for .../nano/heldout.jsonl, the file's name for other sets."""
     return f"{path.parent.name}-{path.stem}" if path.name == HELDOUT_FILE else path.stem

@@ -1,4 +1,4 @@
-"""What judged answers to a held-out task come to. Pure arithmetic."""
+"""Scores from judged answers to held-out tasks. Pure arithmetic."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ GREEDY, SAMPLED = "greedy", "sampled"
 THINKING, TOKENS = "thinking_share", "answer_tokens"
 MAJORITY = "majority"
 PASS_ATTEMPTS = 8
-"""The k of pass@k, where a task has as many answers."""
+"""The k of pass@k, if a task has that many answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The answers to one task, aligned: their whole texts, sampled tokens, verdicts."""
+    """The answers to one task, aligned: full texts, numbers of sampled tokens, verdicts."""
 
     task: Task
     texts: Sequence[str]
@@ -40,27 +40,27 @@ class Answered:
 
 
 def solve_rates(answered: Sequence[Answered]) -> Rates:
-    return {one.task.id: one.solve_rate for one in answered}
+    return {item.task.id: item.solve_rate for item in answered}
 
 
 def sampled_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
     """Measure -> task id -> value: solve rate, share of the answers that reason, their mean length."""
     return {
         SAMPLED: solve_rates(answered),
-        THINKING: {one.task.id: one.thinking_share for one in answered},
-        TOKENS: {one.task.id: fmean(one.tokens) for one in answered},
+        THINKING: {item.task.id: item.thinking_share for item in answered},
+        TOKENS: {item.task.id: fmean(item.tokens) for item in answered},
     }
 
 
 def group_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
-    """What several answers to a task come to together: whether any is right, whether the majority is."""
-    k = min(PASS_ATTEMPTS, *(len(one.verdicts) for one in answered))
-    passes = {one.task.id: pass_at(k, one.num_correct, len(one.verdicts)) for one in answered}
-    return {f"pass@{k}": passes, MAJORITY: {one.task.id: majority(one.verdicts) for one in answered}}
+    """Scores of all answers to a task together: whether any is right, and whether the majority is."""
+    k = min(PASS_ATTEMPTS, *(len(item.verdicts) for item in answered))
+    passes = {item.task.id: pass_at(k, item.num_correct, len(item.verdicts)) for item in answered}
+    return {f"pass@{k}": passes, MAJORITY: {item.task.id: majority(item.verdicts) for item in answered}}
 
 
 def pass_at(k: int, num_correct: int, attempts: int) -> float:
-    """Probability that k of the attempts, drawn without replacement, hold a right one.
+    """Probability that k attempts, drawn without replacement, include a right one.
 
     Source: the unbiased estimator of Chen et al. (arXiv:2107.03374), eq. 1.
     """
@@ -68,9 +68,9 @@ def pass_at(k: int, num_correct: int, attempts: int) -> float:
 
 
 def majority(verdicts: Sequence[Verdict]) -> float:
-    """Probability that the most frequent answer is right, ties being broken at random.
+    """Probability that the most frequent answer is right, with ties broken at random.
 
-    Answers are compared as text, and all that cannot be read are one answer.
+    Answers are compared as text. All unreadable answers count as one answer.
     """
     votes: Mapping[str, list[bool]] = defaultdict(list)
     for verdict in verdicts:

@@ -1,4 +1,4 @@
-"""From measurements of a held-out set to metrics and to the before/after table. Pure arithmetic."""
+"""Computes metrics and the before/after table from measurements of a held-out set. Pure arithmetic."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tinyzero.evaluation.heldout import HeldOutTask
 from tinyzero.evaluation.scores import GREEDY, SAMPLED, THINKING, TOKENS
 
 LOWER_TEMPERATURES = (0.7, 0.5, 0.3)
-"""At which the base model is measured as well with `evaluation.curve`."""
+"""Further temperatures at which `evaluation.curve` measures the base model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Measurement:
     """Scores after `step` steps: measure -> task id -> value.
 
     Attributes:
-        is_complete: of all tasks with all attempts, as at the ends of a run.
+        is_complete: whether it covers all tasks with all attempts, as at the start and end of a run.
     """
 
     step: int
@@ -26,22 +26,22 @@ class Measurement:
 
 
 def colder(temperature: float) -> str:
-    """The measure of the base model's solve rates at another temperature than the run's."""
+    """The name of the measure: the base model's solve rates at another temperature."""
     return f"temperature {temperature:g}"
 
 
 def heldout_metrics(
     tasks: Sequence[HeldOutTask], measured: Measurement, first: Measurement
 ) -> dict[str, float]:
-    """`heldout/<row>/<measure>`, and the lower end of the interval of what sampled accuracy has gained.
+    """`heldout/<row>/<measure>`, and the lower end of the interval for the gain in sampled accuracy.
 
     Args:
-        tasks: those that are in every measurement, so that the figures of a run can be compared.
+        tasks: the tasks that every measurement covers, so that the figures of a run are comparable.
     """
     of_kinds, apart = rows_of_kinds(tasks), rows_apart(tasks)
     metrics: dict[str, float] = {}
     for measure in (SAMPLED, GREEDY, THINKING, TOKENS):
-        if (rates := measured.rates.get(measure)) is None:  # of an earlier version
+        if (rates := measured.rates.get(measure)) is None:  # measured by an earlier version
             continue
         means = {row: fmean(rates[task] for task in ids) for row, ids in {**of_kinds, **apart}.items()}
         means[MEAN] = fmean(means[kind] for kind in of_kinds or means)
@@ -55,10 +55,10 @@ def heldout_metrics(
 def comparison_of(
     name: str, tasks: Sequence[HeldOutTask], first: Measurement, last: Measurement, attempts: int
 ) -> Comparison:
-    """The table of `last` against `first`, each row over the tasks that both have.
+    """The table of `last` compared with `first`; each row covers the tasks that both have.
 
     Args:
-        name: of the set. attempts: sampled answers to each task.
+        name: name of the set. attempts: sampled answers per task.
     """
     of_kinds = rows_of_kinds(tasks)
     in_both = [measure for measure in first.rates if measure in last.rates]
@@ -99,10 +99,10 @@ def overall(
     *,
     untrained: str | None = None,
 ) -> Row:
-    """The row over all groups, which count alike.
+    """The row over all groups, with equal weights.
 
     Args:
-        untrained: the measure of `first`, where it is another one; it then names the row's decoding.
+        untrained: the measure of `first`, if it differs; it then names the row's decoding.
     """
     before, after = first.rates[untrained or measure], last.rates[measure]
     *_, row = compare(_in_both(groups, before, after), before, after, untrained or measure)

@@ -1,1 +1,1 @@
-"""What leaves a run: adapters, merged models, GGUF files and data sets, checked, and their way to the Hub."""
+"""Exports of a run: checked adapters, merged models, GGUF files and data sets, and the push to the Hub."""

@@ -1,7 +1,7 @@
-"""An adapter as it lies on disk: read, checked, and written as plain peft files.
+"""Adapters on disk: reads, checks and writes plain peft files.
 
-Adapters come from outside. What the merge does not know (DoRA, biases, saved modules, pickled weights) is
-refused rather than left out.
+Adapters are untrusted. Features that the merge does not support (DoRA, biases, saved modules, pickled
+weights) are refused, not ignored.
 """
 
 import json
@@ -48,9 +48,9 @@ class Adapter:
     """One LoRA adapter.
 
     Attributes:
-        halves: module -> (A [r, in], B [out, r]), as stored: numpy's arrays, which need no torch. scale: of
-            the update B A.
-        target_modules: as peft wants them.
+        halves: module -> (A [r, in], B [out, r]), as stored: numpy arrays, which need no torch. scale: factor
+            of the update B A.
+        target_modules: in peft's format.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Adapter:
 
     @property
     def is_zero(self) -> bool:
-        """Whether it changes nothing, as before the first update."""
+        """Whether the adapter changes nothing, as before the first update."""
         return all(not bool(second.any()) for _, second in self.halves.values())
 
     def delta(self, module: str) -> "Tensor":
@@ -97,7 +97,7 @@ def write_adapter(adapter: Adapter, source: Path, target: Path, *, base: str, re
 
     Args:
         source: the folder that it was read from; its weights are copied byte for byte.
-        base: what the configuration names as the base model; never a path of this machine.
+        base: name of the base model in the configuration; never a path of this machine.
     """
     targets = adapter.target_modules
     config = {

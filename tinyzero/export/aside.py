@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all: written aside, synced, renamed."""
+"""Writes a folder completely or not at all: under another name first, then synced and renamed."""
 
 import fcntl
 import os
@@ -15,13 +15,13 @@ _GIB = 2**30
 
 @contextmanager
 def written_aside(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target` that becomes it when the block ends well, and vanishes otherwise.
+    """An empty folder next to `target`. It becomes `target` if the block succeeds, else it is deleted.
 
-    What a kill -9 left of an earlier try is cleared away first.
+    The remains of an earlier try that was killed are deleted first.
 
     Raises:
-        ExportError: the target is there already, or another process is writing it.
-        CheckpointError: the disk is full or refuses.
+        ExportError: the target exists already, or another process is writing it.
+        CheckpointError: the disk is full or not writable.
     """
     _refuse_existing(target)
     aside = target.with_name(f".{target.name}.partial")
@@ -47,7 +47,7 @@ def written_aside(target: Path) -> Iterator[Path]:
 
 
 def check_room(folder: Path, num_bytes: int) -> None:
-    """Refuse before hours are spent on what will not fit. Raises ExportError."""
+    """Check for room on the disk before a long export. Raises ExportError."""
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise ExportError(

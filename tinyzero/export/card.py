@@ -1,4 +1,4 @@
-"""The model card: functions from facts to Markdown. What others wrote is quoted, never pasted."""
+"""The model card: turns facts into Markdown. Untrusted text is quoted, never inserted as it is."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _ONE_LINE = {
 
 
 def write_card(facts: Facts) -> str:
-    """The whole README.md."""
+    """The complete README.md."""
     parts = [
         f"---\n{_metadata(facts)}\n---\n# {facts.title}",
         _licence(facts),
@@ -35,7 +35,7 @@ def write_card(facts: Facts) -> str:
 
 
 def eval_results(evaluation: Comparison) -> list[dict[str, Any]]:
-    """The content of a file in .eval_results, the Hub's newer form of results."""
+    """The content of a file in .eval_results, the Hub's newer format of results."""
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     entries = [
@@ -67,7 +67,7 @@ def _metadata(facts: Facts) -> str:
 
 
 def _model_index(evaluation: Comparison) -> list[Any]:
-    """Results as the Hub's older form has them, one for each row."""
+    """The results in the Hub's older format, one per row."""
     from huggingface_hub import EvalResult
 
     return [
@@ -212,7 +212,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Harmless inside a code span and a Python string."""
+    """The text, made safe for a code span and a Python string."""
     return "".join(char for char in text if char.isprintable() and char not in "`\"\\'")
 
 

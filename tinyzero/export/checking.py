@@ -1,4 +1,4 @@
-"""Opens an exported model as anybody else would: by its folder, offline, with plain transformers."""
+"""Opens an exported model like any user: by its folder, offline, with plain transformers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A model folder, loaded."""
+    """A loaded model folder."""
 
     model: Any
     tokenizer: Any
 
 
 def reopen(folder: Path, device: "torch.device") -> Opened:
-    """Load an exported folder; on a CPU it computes in float32, whatever its files hold.
+    """Load an exported folder. On a CPU it computes in float32, whatever the type of its files.
 
     Raises:
-        ExportError: it does not open, or not completely.
+        ExportError: the folder does not load completely.
     """
     import torch
     from safetensors import SafetensorError
@@ -45,21 +45,21 @@ def reopen(folder: Path, device: "torch.device") -> Opened:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f"the exported model does not open again: {reason}") from error
-    model, found = loaded
+    model, loading_info = loaded
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if found.get(fault):
-            raise ExportError(f"the exported model has {fault.replace('_', ' ')}: {min(found[fault])}")
+        if loading_info.get(fault):
+            raise ExportError(f"the exported model has {fault.replace('_', ' ')}: {min(loading_info[fault])}")
     return Opened(model=model.to(device).eval(), tokenizer=tokenizer)
 
 
 def check_opened(opened: Opened, tokenizer: Any, texts: Sequence[str], stop_ids: frozenset[int]) -> None:  # noqa: ANN401
-    """The folder says how text becomes tokens and where answers end, just as the run did.
+    """Check that the folder tokenizes text and ends answers like the run.
 
     Args:
-        tokenizer: the run's. texts: of prompts that both must read alike.
+        tokenizer: the run's tokenizer. texts: prompts that both tokenizers must read alike.
 
     Raises:
-        ExportError: the exported files do not.
+        ExportError: the exported files differ.
     """
     if getattr(opened.model.config, "quantization_config", None) is not None:
         raise ExportError("the exported configuration still says that the model is quantised")
@@ -72,7 +72,7 @@ def check_opened(opened: Opened, tokenizer: Any, texts: Sequence[str], stop_ids:
 
 
 def _turn(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401
-    """A user's turn as tokens, in the model's chat format where it has one."""
+    """A user's turn as tokens, in the model's chat format if it has one."""
     if tokenizer.chat_template:
         turn = [{"role": "user", "content": text}]
         text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)

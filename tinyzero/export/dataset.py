@@ -1,4 +1,4 @@
-"""The tasks that a run made up, as a data set: checked line by line, with a card."""
+"""The tasks that a run invented, as a data set: checked line by line, with a card."""
 
 import json
 import re
@@ -29,17 +29,17 @@ def export_tasks(
     """Write the data set's folder.
 
     Returns:
-        The folder, the base model whose licence matters, and whether it was written now.
+        The folder, the base model (for its licence), and whether the folder was written now.
 
     Raises:
-        ExportError: the run made no task, or a line of tasks.jsonl is none.
+        ExportError: the run has no task, or a line of tasks.jsonl is not a task.
     """
     tasks = read_tasks(run.tasks)
     base = find_base(run.config().model, with_weights=False)
     last = max(task.step for task in tasks)
     target = output or run.path / "export" / f"tasks-step-{last:06d}"
-    wanted = {"what": "tasks", "tasks": len(tasks), "step": last}
-    if reuse and is_same_export(target, wanted):
+    request = {"what": "tasks", "tasks": len(tasks), "step": last}
+    if reuse and is_same_export(target, request):
         return target, base, False
     with written_aside(target) as folder:
         with (folder / FILE).open("w", encoding="ascii") as file:
@@ -47,7 +47,7 @@ def export_tasks(
         (folder / "README.md").write_text(data_card(run, tasks, base), encoding="utf-8")
         content = {
             "what": "tasks",
-            "request": wanted,
+            "request": request,
             "base": {"name": base.name, "hub_id": base.hub_id, "licence": base.licence.in_words},
             "config": public_config(run.config(), base),
             "environment": public_environment(run),
@@ -57,7 +57,7 @@ def export_tasks(
 
 
 def read_tasks(path: Path) -> list[TaskRecord]:
-    """All tasks. Raises ExportError, which names the line, where one is none."""
+    """All tasks. Raises ExportError with the line's number if a line is not a task."""
     if not path.is_file():
         raise ExportError(f"there is no {path}; the run has verified no task yet")
     by_id = {task.id: task for task in (_task(path, number, line) for number, line in _lines(path))}
@@ -94,7 +94,7 @@ def _task(path: Path, number: int, line: bytes) -> TaskRecord:
 
 
 def _fault(task: TaskRecord, record: Record) -> str:
-    """What is wrong with a line: what is read of it has to be what it says. Empty where nothing is."""
+    """The fault of a line, empty if none: the parsed task must equal the line's record."""
     for name, value in _columns(task).items():
         if name not in record and name in _NEEDED:
             return f"it has no {name}"
@@ -106,7 +106,7 @@ def _fault(task: TaskRecord, record: Record) -> str:
 
 
 def _columns(task: TaskRecord) -> dict[str, Any]:
-    """The row of the data set, JSON values."""
+    """The task's row in the data set, as JSON values."""
     values = ((name, getattr(task, name)) for name in _COLUMNS)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 

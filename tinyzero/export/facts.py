@@ -1,4 +1,4 @@
-"""Everything that a card and tinyzero.json say about an export."""
+"""The facts on an export that the card and tinyzero.json contain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ _MAX_CHARS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is exported, and where it comes from.
+    """The exported adapter, its origin and its results.
 
     Attributes:
-        roles: that the adapter plays, in words.
-        merged, agreement: of a merge; None for an adapter.
-        charts: drawn in a picture beside the card; empty where there is none.
+        roles: the adapter's roles, in words.
+        merged, agreement: results of the merge; None for an adapter.
+        charts: curves for the picture next to the card; empty for no picture.
     """
 
     what: What
@@ -42,12 +42,12 @@ class Facts:
 
     @property
     def title(self) -> str:
-        """The run's name, as far as it is harmless in Markdown and YAML."""
+        """The run's name, without characters that are special in Markdown or YAML."""
         kept = "".join(char for char in self.run.name if char.isalnum() or char in "._-")
         return kept[:_MAX_CHARS] or "model"
 
     @property
     def measured_here(self) -> Comparison | None:
-        """The evaluation, if it is of the very checkpoint that is exported."""
+        """The evaluation, if it measured the exported checkpoint."""
         table = self.evaluation
         return table if table is not None and table.step == self.snapshot.step else None

@@ -1,4 +1,4 @@
-"""From a run to folders that others open: adapter, merged model or GGUF, with card, licence and record."""
+"""Exports a run to folders for other tools: adapter, merged model or GGUF, with card, licence and record."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -35,13 +35,13 @@ _CHARTED_LOGS = ("metrics", "events")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is wanted.
+    """The request for an export.
 
     Attributes:
-        role: whose adapter; None for every one that was trained.
+        role: the role whose adapter is exported; None for every trained adapter.
         checkpoint: `best`, `last` or a step's number.
-        merge_base: what a merge adds to; `auto` takes the one that is closer to the live adapter.
-        dtype: of merged files; None for the base model's own.
+        merge_base: the weights that a merge adds to; `auto` takes those closer to the live adapter.
+        dtype: type of merged files; None for the base model's type.
     """
 
     what: Literal["adapter", "merged", "gguf"] = "merged"
@@ -56,7 +56,7 @@ class Exported:
     """A finished folder.
 
     Attributes:
-        remarks: what its owner should know, a line each. is_new: False where an earlier export was as wanted.
+        remarks: notes for the owner, one line each. is_new: False if an earlier export was reused.
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Work:
-    """What all exports of one call share."""
+    """The data that all exports of one call share."""
 
     run: RunFolder
     config: Settled
@@ -87,16 +87,16 @@ def export(
     reuse: bool = False,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Exported]:
-    """Write a folder for each adapter that was asked for.
+    """Write a folder for each requested adapter.
 
     Args:
-        output: the folder, or the parent of several; the run's own `export/` where it is None.
-        tell: is told what is being waited for.
-        reuse: an earlier export of the same request, still as it was written, is taken as it is.
+        output: the folder, or the parent of several folders; None for the run's `export/`.
+        tell: called with a text at each long step.
+        reuse: return an earlier, unchanged export of the same request.
 
     Raises:
-        CheckpointError: the run, or the disk. ModelLoadError: the base model.
-        ExportError: what the run holds cannot be exported like that.
+        CheckpointError: the run or the disk failed. ModelLoadError: the base model failed to load.
+        ExportError: the run cannot be exported in this form.
     """
     if request.what == "gguf":
         gguf.require_converter(run.path)
@@ -119,7 +119,7 @@ def export(
 
 
 def choose_adapters(config: Config, role: Role | None) -> list[str]:
-    """Names of the adapters that were trained for this role, or for any."""
+    """Names of the adapters that were trained for this role; for None, of all trained adapters."""
     if config.policy.adapters == "shared":
         return ["shared"]
     trained = [each for each in Role if each is not Role.PROPOSER or config.selfplay.train_proposer]
@@ -149,8 +149,8 @@ def _target(work: _Work, name: str, output: Path | None, count: int) -> Path:
 
 
 def _export_one(work: _Work, name: str, target: Path, *, reuse: bool) -> Exported:
-    wanted = _wanted(work, name)
-    if reuse and is_same_export(target, wanted):
+    request = _request_record(work, name)
+    if reuse and is_same_export(target, request):
         remarks = (*_stale_remark(target, work), *_licence_remark(work.base))
         return Exported(folder=target, what=work.request.what, remarks=remarks, is_new=False)
     source = work.snapshot.adapters / name
@@ -169,12 +169,12 @@ def _export_one(work: _Work, name: str, target: Path, *, reuse: bool) -> Exporte
                 shard_bytes=work.shard_bytes,
             )
         work.base.copy_licence(folder)
-        _write_words(facts, folder, wanted)
+        _write_words(facts, folder, request)
     return Exported(folder=target, what=work.request.what, remarks=_remarks(facts))
 
 
-def _wanted(work: _Work, name: str) -> dict[str, Any]:
-    """What an export is known by again: not by the role, of which a shared adapter has two."""
+def _request_record(work: _Work, name: str) -> dict[str, Any]:
+    """The data that identifies an export. It excludes the role, since a shared adapter has two."""
     request = asdict(work.request)
     return {key: request[key] for key in ("what", "merge_base", "dtype")} | {
         "adapter": name,
@@ -196,8 +196,8 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
     )
 
 
-def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
-    """Card, curves, results, and last the record, which knows all files."""
+def _write_words(facts: Facts, folder: Path, request: dict[str, Any]) -> None:
+    """Write card, curves, results, and last the record, which lists all files."""
     import yaml
 
     (folder / "README.md").write_text(write_card(facts), encoding="utf-8")
@@ -207,11 +207,11 @@ def _write_words(facts: Facts, folder: Path, wanted: dict[str, Any]) -> None:
         (folder / ".eval_results").mkdir()
         text = yaml.safe_dump(eval_results(facts.measured_here), sort_keys=False, allow_unicode=True)
         (folder / ".eval_results" / "tinyzero.yaml").write_text(text, encoding="utf-8")
-    write_record(folder, record(facts, wanted))
+    write_record(folder, record(facts, request))
 
 
 def _remarks(facts: Facts) -> tuple[str, ...]:
-    """What the owner should know, the gravest last, where it is read."""
+    """Notes for the owner. The most serious come last, since the end is read first."""
     remarks = [f"step {facts.snapshot.step}: {facts.snapshot.why}"]
     if not png.can_draw():
         remarks.append(NO_CURVES)
@@ -242,7 +242,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
 
 
 def _stale_remark(target: Path, work: _Work) -> tuple[str, ...]:
-    """The run may have been evaluated since."""
+    """A warning if the run was evaluated after the export."""
     table = read_evaluation(work.run)
     now = comparison_record(table) if table and table.step == work.snapshot.step else None
     if read_record(target).get("evaluation") == now:

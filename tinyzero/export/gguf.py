@@ -1,7 +1,7 @@
-"""GGUF through a converter that is found here; the result is opened again and compared, tensor by tensor.
+"""Writes GGUF files with an installed converter, then compares the result tensor by tensor.
 
-TinyZero has no converter of its own. The one that runs is somebody else's program: it gets no network by the
-Hub's library, and none of our environment that could hold a token.
+TinyZero has no converter of its own. The installed one is a foreign program: the Hub's library gives it no
+network, and it gets no environment variable that could hold a token.
 """
 
 import os
@@ -24,7 +24,7 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH",
 
 
 def find_converter() -> list[str] | None:
-    """The command that converts: the package's program, or llama.cpp's script where it is on the PATH."""
+    """The converter's command: the package's program, or llama.cpp's script if it is on the PATH."""
     program = shutil.which(_PROGRAM)
     if program is not None:
         return [program]
@@ -33,10 +33,10 @@ def find_converter() -> list[str] | None:
 
 
 def require_converter(run: Path) -> None:
-    """Refuse before the merge.
+    """Check for a converter before the merge.
 
     Raises:
-        ExportError: no converter is here, or nothing to open its result with; the message has the commands.
+        ExportError: the converter, or the package that checks its result, is missing.
     """
     if find_converter() is None:
         raise ExportError(
@@ -66,13 +66,13 @@ def convert(merged: Path, target: Path, *, dtype: Dtype, temperature: float) -> 
     )  # fmt: skip
     if result.returncode != 0 or not outfile.is_file():
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        said = lines[-1].strip()[:300] if lines else f"exit code {result.returncode}"
-        raise ExportError(f"{Path(converter[-1]).name} could not convert this model: {said}")
+        reason = lines[-1].strip()[:300] if lines else f"exit code {result.returncode}"
+        raise ExportError(f"{Path(converter[-1]).name} could not convert this model: {reason}")
     compare(outfile, merged)
     write_modelfile(merged, target / "Modelfile", gguf_name=NAME, temperature=temperature)
 
 
 def bare_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """What a converter needs: no tokens, and a home folder without the login store."""
+    """The environment of a converter: without tokens, and with a home folder without the login store."""
     kept = {name: environment[name] for name in _PASSED_ON if name in environment}
     return {**kept, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,4 +1,4 @@
-"""Whether a GGUF file holds the merged model: every tensor, bit for bit, and every token."""
+"""Checks that a GGUF file holds the merged model: every tensor, bit for bit, and every token."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def compare(path: Path, merged: Path) -> None:
-    """Read the file with the package `gguf`, and compare it with the folder that it was made of.
+    """Read the file with the package `gguf`, and compare it with the folder of the merged model.
 
     Raises:
         ExportError: they differ, or the file cannot be read.
@@ -34,11 +34,11 @@ def _compare_tensors(reader: Any, merged: Path) -> None:  # noqa: ANN401  a GGUF
     names = _name_map(reader)
     with open_weights(merged) as weights:
         for name in weights.tensors:
-            found = written.get(names.get_name(name, try_suffixes=(".weight", ".bias")) or "")
-            if found is None:
+            tensor = written.get(names.get_name(name, try_suffixes=(".weight", ".bias")) or "")
+            if tensor is None:
                 raise ExportError(f"the GGUF file lacks the tensor {name}")
             expected = _as_llama_cpp(reader, name, weights.load(name).float().numpy())
-            values = dequantize(found.data, found.tensor_type).reshape(expected.shape)
+            values = dequantize(tensor.data, tensor.tensor_type).reshape(expected.shape)
             if not np.array_equal(values, expected):
                 raise ExportError(f"the GGUF file holds other values for {name} than the merged model")
 
@@ -65,7 +65,7 @@ def _name_map(reader: Any) -> Any:  # noqa: ANN401
 
 
 def _as_llama_cpp(reader: Any, name: str, values: "np.ndarray") -> "np.ndarray":  # noqa: ANN401
-    """Llama's query and key rows are stored pairwise interleaved, for another order of rotation."""
+    """The tensor in llama.cpp's layout: Llama's query and key rows are interleaved in pairs."""
     if _architecture(reader) != "llama" or not name.endswith(("q_proj.weight", "k_proj.weight")):
         return values
     heads = int(_field(reader, "attention.head_count_kv" if "k_proj" in name else "attention.head_count"))

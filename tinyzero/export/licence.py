@@ -1,4 +1,4 @@
-"""The base model's licence, which what is trained from it inherits."""
+"""The base model's licence, which trained models inherit."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _MAX_CARD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Licence:
-    """What the base model's card says about its licence.
+    """The licence in the base model's card.
 
     Attributes:
-        id: the Hub's identifier, None where the card names none. name, link: of a licence of the owner's own.
+        id: the Hub's identifier; None if the card has none. name, link: of the owner's custom licence.
     """
 
     id: str | None = None
@@ -32,7 +32,7 @@ class Licence:
 
     @property
     def warning(self) -> str | None:
-        """What somebody who takes the model must know first; None for a permissive licence."""
+        """A warning for users of the model; None for a permissive licence."""
         if self.id is None:
             return "the licence of the base model is unknown: find it out before you give this to anybody"
         if _NON_COMMERCIAL.search(f"{self.id.replace('-', ' ')} {self.id} {self.name or ''}"):
@@ -51,7 +51,7 @@ class Licence:
 
 
 def licence_of(folder: Path) -> Licence:
-    """The licence that the card in a model's folder names; unknown where there is no readable card."""
+    """The licence in the card of a model's folder; unknown without a readable card."""
     metadata = _card_metadata(folder / "README.md")
     link = _text(metadata.get("license_link"))
     return Licence(
@@ -62,7 +62,7 @@ def licence_of(folder: Path) -> Licence:
 
 
 def licence_files(folder: Path) -> list[Path]:
-    """Licence texts and notices that have to travel with the weights."""
+    """Licence texts and notices that must be distributed with the weights."""
     return sorted(path for path in folder.iterdir() if path.is_file() and _LICENCE_FILE.fullmatch(path.name))
 
 
@@ -73,14 +73,14 @@ def _card_metadata(card: Path) -> Mapping[str, Any]:
     try:
         if card.stat().st_size > _MAX_CARD_BYTES:
             return {}
-        found = metadata_load(card)
+        metadata = metadata_load(card)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _text(value: object) -> str | None:
-    """One short line, or nothing: the card was written by somebody else."""
+    """One short line, or None, since the card is untrusted."""
     if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
         return None
     return value.strip()

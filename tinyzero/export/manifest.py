@@ -1,4 +1,4 @@
-"""tinyzero.json: what a folder is, and the size and SHA-256 of its files, by which a retry knows it again."""
+"""tinyzero.json: the request of an export, and the sizes and SHA-256 of its files, for reuse by a retry."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def write_record(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def is_same_export(folder: Path, request: Mapping[str, Any]) -> bool:
-    """Whether `folder` is an export of this request, with all files but the card as they were written."""
+    """Whether `folder` is an export of this request whose files, except the card, are unchanged."""
     content = read_record(folder)
     return bool(
         content.get("request") == request and content.get("files") == fingerprints(folder, without=_FREE)
@@ -35,7 +35,7 @@ def is_same_export(folder: Path, request: Mapping[str, Any]) -> bool:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What tinyzero.json says; empty where there is none to be read."""
+    """The content of tinyzero.json; empty if it cannot be read."""
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def record(facts: Facts, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of tinyzero.json; no path of the machine that trained is in it."""
+    """The content of tinyzero.json. It holds no path of the training machine."""
     merged, agreement = facts.merged, facts.agreement
     return {
         "what": facts.what,
@@ -83,7 +83,7 @@ _OF_ONES_OWN_NETWORK = ("server_url", "server_adapters", "server_key_file")
 
 
 def public_config(config: Config, base: Base) -> dict[str, Any]:
-    """The configuration with names in place of folders, and without the address of a server."""
+    """The configuration with names instead of folders, and without a server's address."""
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["model"]["base"] = base.name
     tree["run"]["output"] = "runs"
@@ -94,7 +94,7 @@ def public_config(config: Config, base: Base) -> dict[str, Any]:
 
 
 def public_environment(run: RunFolder) -> dict[str, Any]:
-    """Versions and what else makes figures repeatable: short plain values, whoever wrote the file."""
+    """Versions and other data for repeatable figures: only short plain values, as the file is untrusted."""
     environment = run.environment()
     packages = environment.get("packages")
     plain = {name: environment[name] for name in _PUBLIC if _is_plain(environment.get(name))}

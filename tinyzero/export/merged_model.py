@@ -1,4 +1,4 @@
-"""A merged model's folder: weights, the files around them, and the proof that it is what was trained."""
+"""Writes a merged model's folder: weights, other files, and the comparison with the trained policy."""
 
 import gc
 import shutil
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What the live policy said, kept when the policy itself is gone from memory."""
+    """Outputs of the live policy, kept after the policy is removed from memory."""
 
     reference: Reference
     tokenizer: Any
@@ -42,7 +42,7 @@ def write_merged(
     tell: Callable[[str], None],
     shard_bytes: int,
 ) -> Facts:
-    """Fill `folder` with the merged model, or a GGUF file of it; returns the facts with what was measured."""
+    """Write the merged model, or its GGUF file, into `folder`. Returns the facts with the measurements."""
     tell("asking the live adapter")
     live = _ask_live(facts)
     tries = []
@@ -53,7 +53,7 @@ def write_merged(
         merged = _merge(facts, attempt, into, dtype, live, shard_bytes)
         tell("comparing the merged model with the live adapter")
         tries.append((_compare(attempt, live), merged, attempt))
-    agreement, merged, chosen = min(tries, key=lambda found: found[0].mean_kl)
+    agreement, merged, chosen = min(tries, key=lambda attempted: attempted[0].mean_kl)
     for _, _, attempt in tries:
         if attempt != chosen:
             shutil.rmtree(attempt)
@@ -66,10 +66,10 @@ def write_merged(
     return replace(facts, merged=merged, agreement=agreement)
 
 
-def _merge_bases(facts: Facts, wanted: MergeBase | Literal["auto"]) -> Sequence[MergeBase]:
-    """`auto` tries both where training saw a 4-bit base, and needs no try where it did not."""
-    if wanted != "auto":
-        return (wanted,)
+def _merge_bases(facts: Facts, merge_base: MergeBase | Literal["auto"]) -> Sequence[MergeBase]:
+    """The bases to try: for `auto`, both if training used a 4-bit base, else only bf16."""
+    if merge_base != "auto":
+        return (merge_base,)
     return ("bf16", "dequant") if facts.config.model.is_4_bit else ("bf16",)
 
 
@@ -83,7 +83,7 @@ def _ask_live(facts: Facts) -> Live:
         stop_ids=policy.stop_ids,
         pad_id=policy.pad_id,
     )
-    del policy  # two models side by side may not fit
+    del policy  # two models may not fit into memory
     gc.collect()
     return live
 
@@ -113,7 +113,7 @@ def _merge(
 
 
 def _trained_dtype(model: SettledModel) -> "torch.dtype":
-    """Of the weights that training quantised."""
+    """The type of the weights before quantisation."""
     import torch
 
     dtype: torch.dtype = getattr(torch, model.dtype)

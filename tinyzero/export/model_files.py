@@ -1,4 +1,4 @@
-"""The files beside merged weights: configuration without quantisation, end tokens, tokenizer."""
+"""The other files of a merged model: configuration without quantisation, end tokens, tokenizer."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from tinyzero.errors import ExportError
 from tinyzero.export.base import Base
 from tinyzero.export.merge import TORCH_NAME, Dtype
 
-# What names a quantised loading, a folder of somebody's machine, or code that we do not ship.
+# Keys for quantised loading, local folders, or code that is not shipped.
 _DROPPED = ("quantization_config", "_name_or_path", "auto_map", "torch_dtype")
 
 
 def write_model_files(
     base: Base, folder: Path, *, dtype: Dtype, stop_ids: frozenset[int], pad_id: int, temperature: float
 ) -> None:
-    """config.json, generation_config.json, tokenizer files and chat template."""
+    """Write config.json, generation_config.json, tokenizer files and chat template."""
     config = _read(base.folder / "config.json")
     _write(folder / "config.json", model_config(config, dtype))
     _write(
@@ -35,7 +35,7 @@ def model_config(base: Mapping[str, Any], dtype: Dtype) -> dict[str, Any]:
 def generation_config(
     base: Mapping[str, Any], stop_ids: frozenset[int], pad_id: int, *, temperature: float
 ) -> dict[str, Any]:
-    """Sampling as in training; the base's own top_k or repetition penalty would be another policy."""
+    """Sampling settings of training. The base's top_k or repetition penalty would change the policy."""
     ends = sorted(stop_ids)
     begins = base.get("bos_token_id")
     return {

@@ -1,4 +1,4 @@
-"""An Ollama Modelfile, made from the model's own chat template and end tokens."""
+"""Writes an Ollama Modelfile from the model's chat template and end tokens."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ _MARK = "TINYZERO-PROMPT"
 
 
 def write_modelfile(merged: Path, target: Path, *, gguf_name: str, temperature: float) -> None:
-    """Describe the GGUF file `gguf_name` beside `target`; `merged` is the folder it was made of."""
+    """Describe the GGUF file `gguf_name` next to `target`. `merged` is the merged model's folder."""
     from transformers import AutoTokenizer, GenerationConfig
 
     tokenizer = AutoTokenizer.from_pretrained(merged, local_files_only=True, trust_remote_code=False)
@@ -20,7 +20,7 @@ def write_modelfile(merged: Path, target: Path, *, gguf_name: str, temperature: 
 
 
 def modelfile(gguf_name: str, *, template: str | None, stops: list[str], temperature: float) -> str:
-    """The text. What could end a quotation, and so add instructions, is left out."""
+    """The Modelfile's text. Values that could end a quotation, and so add instructions, are omitted."""
     lines = [f"FROM ./{gguf_name}"]
     if template is not None:
         lines.append(f'TEMPLATE """{template}"""')
@@ -30,7 +30,7 @@ def modelfile(gguf_name: str, *, template: str | None, stops: list[str], tempera
 
 
 def single_turn(tokenizer: Any) -> str | None:  # noqa: ANN401  a tokenizer of transformers
-    """The frame of one user's turn as a Go template; None where the model's template cannot be said so."""
+    """The format of one user's turn as a Go template; None if the model's template cannot be converted."""
     if not tokenizer.chat_template:
         return "{{ .Prompt }}"
     turn = [{"role": "user", "content": _MARK}]

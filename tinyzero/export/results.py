@@ -1,4 +1,4 @@
-"""The before/after table of a run, `evaluation.json`, where it is there and fit to be published."""
+"""Reads a run's before/after table, `evaluation.json`, and checks that it may be published."""
 
 import re
 
@@ -12,10 +12,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./+-]{0,59}")
 
 
 def read_evaluation(run: RunFolder) -> Comparison | None:
-    """What a run measured; None where it measured nothing.
+    """The run's table; None if nothing was measured.
 
     Raises:
-        ExportError: the file is there and is no such table, or holds what may not be published.
+        ExportError: the file is not such a table, or holds something that must not be published.
     """
     if not run.evaluation.exists():
         return None
@@ -28,7 +28,7 @@ def read_evaluation(run: RunFolder) -> Comparison | None:
 
 
 def _fault(table: Comparison, record: Record) -> str:
-    """What is wrong with a table, empty where nothing is."""
+    """The fault of a table; empty if none."""
     if not len(table.rows) == len(record["rows"]) <= _MAX_ROWS:
         return f"of {len(record['rows'])} rows, {len(table.rows)} are whole, and {_MAX_ROWS} are allowed"
     if not _NAME.fullmatch(table.set_name):

@@ -1,4 +1,4 @@
-"""Writes safetensors files tensor by tensor, so that memory holds one tensor and never a whole file.
+"""Writes safetensors files tensor by tensor, so that memory holds only one tensor at a time.
 
 Format: https://huggingface.co/docs/safetensors (8 bytes of header length, a JSON header, the bytes in order).
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHARD_BYTES = 5 * 10**9
-"""Size above which a model is split, as the Hub recommends."""
+"""Maximum size of a shard, as the Hub recommends."""
 _NAMES = {
     "torch.float64": "F64",
     "torch.float32": "F32",
@@ -44,7 +44,7 @@ def write_model(
     """Write model.safetensors, or shards and their index.
 
     Args:
-        tensors: what is written, in order; `make` gives each when its turn comes, with this shape and type.
+        tensors: the tensors in order; `make` returns each one when it is written, in this shape and type.
         shard_bytes: a shard holds at most this many bytes of weights, or one tensor that is larger.
     """
     shards = plan_shards(tensors, shard_bytes)
@@ -60,7 +60,7 @@ def write_model(
 
 
 def plan_shards(tensors: Sequence[TensorInfo], shard_bytes: int) -> list[list[TensorInfo]]:
-    """Fill shards in order; none is empty."""
+    """Fill shards in order. No shard is empty."""
     shards: list[list[TensorInfo]] = [[]]
     filled = 0
     for tensor in tensors:
@@ -73,19 +73,19 @@ def plan_shards(tensors: Sequence[TensorInfo], shard_bytes: int) -> list[list[Te
 
 
 def write_file(path: Path, tensors: Sequence[TensorInfo], make: Callable[[str], "Tensor"]) -> None:
-    """One safetensors file."""
+    """Write one safetensors file."""
     with path.open("wb") as file:
         file.write(_header(tensors))
         for tensor in tensors:
-            made = make(tensor.name)
-            assert tuple(made.shape) == tensor.shape, f"{tensor.name} is {made.shape}, not as planned"  # noqa: S101
-            assert made.dtype is tensor.dtype, f"{tensor.name} is {made.dtype}, not as planned"  # noqa: S101
-            file.write(_raw(made))
-            del made  # before the next one is made
+            values = make(tensor.name)
+            assert tuple(values.shape) == tensor.shape, f"{tensor.name} is {values.shape}, not as planned"  # noqa: S101
+            assert values.dtype is tensor.dtype, f"{tensor.name} is {values.dtype}, not as planned"  # noqa: S101
+            file.write(_raw(values))
+            del values  # before the next one is made
 
 
 def _raw(tensor: "Tensor") -> memoryview:
-    """The tensor's bytes. numpy knows no bfloat16, so they are looked at as plain bytes."""
+    """The tensor's bytes. numpy has no bfloat16, so the tensor is viewed as plain bytes."""
     import torch
 
     return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
@@ -103,7 +103,7 @@ def _header(tensors: Sequence[TensorInfo]) -> bytes:
         }
         start = end
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the weights begin at a multiple of eight
+    text += b" " * (-len(text) % 8)  # the weights start at a multiple of eight
     return len(text).to_bytes(8, "little") + text
 
 

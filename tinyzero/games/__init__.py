@@ -1,1 +1,1 @@
-"""Games: what one step of a method is; a folder for each."""
+"""The games. A game defines one step of its method; each game has its own folder."""

@@ -1,4 +1,4 @@
-"""Credit assignment: from rewards to advantages. Pure arithmetic on numbers and group keys."""
+"""Credit assignment: computes advantages from rewards. Pure arithmetic on numbers and group keys."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from tinyzero.config import AdvantagesConfig
 from tinyzero.types import ProposalRollout, Role, Rollout
 
 _FLAT_STD = 1e-6
-"""Rewards of a group closer together than this are equal up to rounding: nothing to learn from."""
+"""Rewards of a group that differ by less than this are equal up to rounding: they teach nothing."""
 
 Key = tuple[Role, str, str]
-"""Role, kind, and the task, where a baseline is the task's own."""
+"""Role, kind, and the task if the baseline is per task."""
 
 
 def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
@@ -30,7 +30,7 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
 def baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
     """The key of the rollouts that share a baseline with this one.
 
-    A proposal has no siblings at its prompt, so proposers share one per kind under every estimator.
+    Each proposal has its own prompt, so under every estimator the proposals of a kind share a baseline.
     """
     role, kind = rollout.role, rollout.prompt.kind
     if config.estimator == "task-relative" or isinstance(rollout, ProposalRollout):

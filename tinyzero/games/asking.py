@@ -1,4 +1,4 @@
-"""What every game does with a sampler: prompts to answers, and the wall seconds of each phase."""
+"""Helpers for every game: sample answers to prompts, and measure the wall seconds of each phase."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ def ask(
     stream: str,
     temperature: float,
 ) -> list[list[Answer]]:
-    """One list per prompt, in order, of `num_samples` answers each; see `SamplingRequest`."""
+    """Sample `num_samples` answers per prompt: one list per prompt, in order. See `SamplingRequest`."""
     if not prompts:
         return []
     request = SamplingRequest(

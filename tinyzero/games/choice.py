@@ -1,4 +1,4 @@
-"""Which game is played, and with which kinds of task."""
+"""Chooses the game and its kinds of task."""
 
 from tinyzero.config import Config
 from tinyzero.games.absolute_zero.game import AbsoluteZero
@@ -9,7 +9,7 @@ from tinyzero.tasks.base import Kind
 from tinyzero.types import Comparer, Runner, Sampler
 
 ALL_KINDS: dict[str, Kind] = {**KINDS, QUESTION.name: QUESTION}
-"""Those that can be measured on held-out tasks: what a program verifies, and R-Zero's questions."""
+"""The kinds that held-out tasks can measure: kinds that a program verifies, and R-Zero's questions."""
 
 
 def choose_game(

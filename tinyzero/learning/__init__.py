@@ -1,1 +1,1 @@
-"""From rollouts to one optimizer step on LoRA weights."""
+"""Learning: turns rollouts into optimizer steps on LoRA weights."""

@@ -1,4 +1,4 @@
-"""A foreign engine is believed after its gradients have been compared with those of the built-in one."""
+"""Checks a foreign engine: compares its gradients with those of the built-in engine before trusting it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,16 +13,16 @@ from tinyzero.learning.engine import LossEngine, RolePart
 from tinyzero.policy.policy import Policy
 
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
-"""Relative distance of two gradients that mean the same; 16-bit ones differ by some hundredths."""
+"""Allowed relative distance of two equal gradients; 16-bit gradients differ by some hundredths."""
 
 _COMPARED = 3
 _ASIDE = (0.0, 0.05, -0.05, 1.0, -1.0)
-"""Nats by which starts and sampler are set apart, token by token. In a first update they are one, and hardly
-differ from the policy: a loss that ignored them, or their clipping and their cap, would not show."""
+"""Nats added per token to separate start and sampler logprobs. In a first update they are equal and hardly
+differ from the policy, so the check would miss a loss that ignores them, their clipping or their cap."""
 
 
 class CheckedEngine:
-    """An engine that is compared with another at the first step, on a few of its shortest samples."""
+    """An engine that is compared with a trusted engine at the first step, on a few short samples."""
 
     def __init__(self, policy: Policy, engine: LossEngine, trusted: LossEngine) -> None:
         self._policy = policy
@@ -41,21 +41,21 @@ class CheckedEngine:
         """See `LossEngine`.
 
         Raises:
-            ConfigError: the gradients are not those of the trusted engine.
+            ConfigError: the gradients differ from those of the trusted engine.
         """
         if not self._is_checked:
             self._check(probe(parts, max_tokens), max_tokens, scale)
         return self._engine.accumulate(parts, starts, max_tokens=max_tokens, scale=scale)
 
     def _check(self, part: RolePart, max_tokens: int, scale: Callable[[Tensor], Tensor]) -> None:
-        expected, found = (
+        expected, actual = (
             self._gradient(engine, part, max_tokens, scale) for engine in (self._trusted, self._engine)
         )
         if not expected.norm() > 0 or not expected.isfinite().all():
-            return  # float16 that under- or overflowed tells nothing: the next step will
-        distance = float((found - expected).norm() / expected.norm())
+            return  # float16 under- or overflowed: check at the next step
+        distance = float((actual - expected).norm() / expected.norm())
         tolerance = _TOLERANCES[self._policy.dtype]
-        if not distance <= tolerance:  # not a number is no agreement
+        if not distance <= tolerance:  # also fails for NaN
             raise ConfigError(
                 f"learner.engine is trl, but the gradient of the loss that {self._policy.loader} puts in its "
                 f"place is {distance:.2g} of its length away from the built-in one (rounding explains "
@@ -66,7 +66,7 @@ class CheckedEngine:
     def _gradient(
         self, engine: LossEngine, part: RolePart, max_tokens: int, scale: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Of the worn adapter, flat; leaves none behind."""
+        """The flat gradient of the active adapter. The parameters keep no gradient."""
         parameters = [parameter for parameter in self._policy.model.parameters() if parameter.requires_grad]
         starts = {sample: _aside(sample, self._policy) for sample in part.samples}
         engine.accumulate([part], starts, max_tokens=max_tokens, scale=scale)
@@ -80,7 +80,7 @@ class CheckedEngine:
 
 
 def probe(parts: Sequence[RolePart], max_tokens: int) -> RolePart:
-    """The shortest samples of the first part with an advantage; at least one, more where they fit."""
+    """The shortest samples of the first part with an advantage: at least one, more if they fit."""
     for part in parts:
         candidates = [sample for sample in part.samples if sample.advantage != 0]
         if candidates:
@@ -95,6 +95,6 @@ def _num_tokens(sample: TrainingSample) -> int:
 
 
 def _aside(sample: TrainingSample, policy: Policy) -> Tensor:
-    """Made-up logprobs of the round's start."""
+    """Artificial logprobs of the round's start."""
     pairs = zip(sample.sampler_logprobs, cycle(_ASIDE), strict=False)
     return torch.tensor([logprob + aside for logprob, aside in pairs], device=policy.device)

@@ -1,13 +1,13 @@
-"""Rollouts to micro-batches. Completions of one prompt share a row: the prompt is computed once for them.
+"""Turns rollouts into micro-batches. Completions of a prompt share a row, so the prompt is computed once.
 
-A row is a prompt without its last token, and then a branch per completion. A branch takes in that last token
-and the completion without its own last one, and so predicts the completion, token by token:
+A row is a prompt without its last token, then one branch per completion. A branch holds that last token
+and the completion without its last token, so it predicts the completion token by token:
 
     prompt  a b c      row      a b | c x y | c z        x y end and z end are the completions
                        target       | x y e | z e        positions 0 1 | 2 3 4 | 2 3
 
-The attention mask lets a branch see the prompt and itself. It makes the numbers what they would be in rows of
-their own, at a fraction of the tokens where prompts are long, answers short, and attempts many.
+The attention mask lets a branch see the prompt and itself. The results are the same as in separate rows,
+with far fewer tokens if prompts are long, answers are short, and there are many attempts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ class TrainingSample:
     """One completion to learn from.
 
     Attributes:
-        weight: share of each of its tokens in the loss of the whole step.
+        weight: weight of each of its tokens in the loss of the step.
     """
 
     prompt_ids: tuple[int, ...]
@@ -37,7 +37,7 @@ class TrainingSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRow:
-    """Completions of one prompt, laid out as the module's docstring draws it."""
+    """Completions of one prompt, in the layout of the module's docstring."""
 
     branches: tuple[TrainingSample, ...]
 
@@ -56,9 +56,9 @@ class MicroBatch:
 
     Attributes:
         input_ids, position_ids: [B, S], padded on the right.
-        attention_mask: [B, 1, S, S], True where a query (third axis) sees a key; None where plain causal
+        attention_mask: [B, 1, S, S], True where a query (third axis) sees a key; None if plain causal
             attention does the same.
-        is_scored: [B, S], True where a completion token is predicted, N times.
+        is_scored: [B, S], True at the N places that predict a completion token.
         targets: [N], the completion tokens.
         sampler_logprobs, advantages, weights: [N].
     """
@@ -74,12 +74,12 @@ class MicroBatch:
     weights: Tensor
 
     def split(self, values: Tensor) -> list[Tensor]:
-        """[N] to one [T] per sample."""
+        """Split [N] into one [T] per sample."""
         return list(torch.split(values, [len(sample.token_ids) for sample in self.samples]))
 
 
 def check_behaviour(rollouts: Sequence[Rollout], temperature: float) -> None:
-    """Refuse rollouts that one policy, scored at this temperature, cannot have written."""
+    """Check that one policy wrote all rollouts at this temperature. Raises if not."""
     policies = {(rollout.completion.adapter, rollout.completion.adapter_version) for rollout in rollouts}
     temperatures = {rollout.completion.temperature for rollout in rollouts}
     if len(policies) > 1 or temperatures - {temperature}:
@@ -92,11 +92,11 @@ def check_behaviour(rollouts: Sequence[Rollout], temperature: float) -> None:
 def micro_batches(
     samples: Sequence[TrainingSample], *, max_tokens: int, parity_tokens: int, device: torch.device
 ) -> Iterator[MicroBatch]:
-    """All samples, in batches of at most `max_tokens` padded tokens; more only where one sample has more.
+    """All samples, in batches of at most `max_tokens` padded tokens; more only if a single sample has more.
 
     Args:
-        parity_tokens: row length at which attention costs as much as the linear layers; decides how many
-            completions may share a row, since each also pays attention to the places of the others. 0: none.
+        parity_tokens: row length at which attention costs as much as the linear layers. It limits how many
+            completions share a row, since attention also computes the masked places of the others. 0: none.
     """
     rows = sorted(_pack(samples, max_tokens, parity_tokens), key=lambda row: row.num_tokens)
     batch: list[TrainingRow] = []
@@ -126,7 +126,7 @@ def _pack(samples: Sequence[TrainingSample], max_tokens: int, parity_tokens: int
 def _should_share(
     branches: Sequence[TrainingSample], sample: TrainingSample, max_tokens: int, parity_tokens: int
 ) -> bool:
-    """Whether one row more costs more than the attention that a longer row wastes."""
+    """Whether another row would cost more than the attention that a longer row wastes."""
     row = TrainingRow(branches=tuple(branches)).num_tokens
     longer = row + len(sample.token_ids)
     apart = TrainingRow(branches=(sample,)).num_tokens
@@ -179,7 +179,7 @@ def _layout(row: TrainingRow) -> tuple[list[int], list[int], list[int]]:
 
 
 def _mask(segment: Tensor) -> Tensor:
-    """A place sees the prefix and its own segment, backwards; padding too, so that no softmax is empty."""
+    """Each place sees the prefix and its own segment, causally; so does padding, to avoid empty softmaxes."""
     is_visible = (segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])  # [B, S, S]
     return is_visible.tril()[:, None]
 

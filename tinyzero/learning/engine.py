@@ -1,4 +1,4 @@
-"""What the learner asks of an engine, and the built-in engine: our own objective on shared prompts' rows."""
+"""The interface of an engine, and the built-in engine: TinyZero's objective on rows with shared prompts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from tinyzero.policy.policy import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolePart:
-    """What one role wrote in a round, with one adapter.
+    """The completions of one role in a round, with one adapter.
 
     Attributes:
-        samples: those that have a gradient.
-        num_rollouts, num_tokens: of everything that the role wrote; what the loss is averaged over.
-        budget: tokens that a completion of the role may have.
+        samples: the completions that have a gradient.
+        num_rollouts, num_tokens: counts over all completions of the role; the loss is averaged over them.
+        budget: maximum tokens of a completion of the role.
     """
 
     samples: tuple[TrainingSample, ...]
@@ -32,7 +32,7 @@ class RolePart:
 
 
 class LossEngine(Protocol):
-    """Computes the loss of a step, and its gradients."""
+    """Computes the loss of a step and its gradients."""
 
     def accumulate(
         self,
@@ -42,22 +42,22 @@ class LossEngine(Protocol):
         max_tokens: int,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """Add the gradients of the whole step to the adapter that is worn.
+        """Add the gradients of the complete step to the active adapter.
 
         Args:
-            starts: policy logprobs of each sample at the round's start; the first step of a round fills it.
+            starts: policy logprobs of each sample at the round's start; the first step of a round sets them.
             max_tokens: padded tokens of one forward pass.
-            scale: is applied to the loss before its backward pass.
+            scale: applied to the loss before the backward pass.
 
         Returns:
-            The loss of the step, unscaled, and what it looked like; the keys are the measures of
+            The unscaled loss of the step, and its measures; the keys are those of
             `learner/<adapter>/<measure>`.
         """
         ...
 
 
 class BuiltinEngine:
-    """Micro-batches that may mix roles: what a token weighs is known beforehand."""
+    """Micro-batches may mix roles, since the weight of each token is known beforehand."""
 
     def __init__(self, policy: Policy, config: SettledLearner) -> None:
         self._policy = policy

@@ -1,4 +1,4 @@
-"""One optimizer step per adapter and update, from the rollouts that the adapter wrote."""
+"""Takes one optimizer step per adapter and update, on the rollouts that the adapter wrote."""
 
 import logging
 import math
@@ -27,7 +27,7 @@ _STATE_FILE = "learner.pt"
 
 
 class LoraLearner:
-    """AdamW on the LoRA weights; the base model is never touched."""
+    """AdamW on the LoRA weights. The base model never changes."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class LoraLearner:
         completion_budgets: Mapping[Role, int] | None = None,
         total_rounds: int | None = None,
     ) -> None:
-        """A learner at the beginning of a run.
+        """Create a learner at the start of a run.
 
         Args:
-            temperature: of the rollouts; the policy's fused LM head must score at the same.
-            completion_budgets: tokens that a completion of each role may have; for normalization = "fixed".
-            total_rounds: of the whole run; for schedule = "linear".
+            temperature: temperature of the rollouts; the policy's fused LM head must score at the same one.
+            completion_budgets: maximum tokens of a completion, by role; for normalization = "fixed".
+            total_rounds: rounds of the complete run; for schedule = "linear".
         """
         if temperature != policy.temperature:
             raise ConfigError(
@@ -65,20 +65,20 @@ class LoraLearner:
             adapter: make_optimizer(config.optimizer, policy.trainable_parameters(adapter), lr=config.lr)
             for adapter in policy.adapters
         }
-        # Gradients of float16 activations underflow unless the loss is scaled; else a scaler does nothing.
+        # Gradients of float16 activations underflow without loss scaling. For other types the scaler is off.
         is_half = policy.dtype is torch.float16
         self._scalers = {
             adapter: torch.amp.GradScaler(policy.device.type, enabled=is_half) for adapter in policy.adapters
         }
 
     def update(self, rollouts: Sequence[Rollout], advantages: Sequence[float]) -> dict[str, float]:
-        """Learn from a round; what the base model wrote (frozen roles) is left out.
+        """Learn from a round. Completions of the base model (frozen roles) are ignored.
 
         Returns:
-            `learner/<adapter>/<measure>` of every adapter that played.
+            `learner/<adapter>/<measure>` for every adapter that played.
 
         Raises:
-            OutOfMemory: one rollout by itself is too long for the device.
+            OutOfMemory: a single rollout is too long for the device.
         """
         metrics: dict[str, float] = {}
         self._set_lr()
@@ -104,7 +104,7 @@ class LoraLearner:
                 group["lr"] = config.lr * factor
 
     def save(self, folder: Path) -> None:
-        """Write the optimizers' state; the weights are the policy's to save."""
+        """Write the optimizers' state. The policy saves the weights."""
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(
             {
@@ -118,7 +118,7 @@ class LoraLearner:
         )
 
     def load(self, folder: Path) -> None:
-        """Go on with saved optimizers, bit for bit.
+        """Continue with saved optimizers, bit for bit.
 
         Raises:
             CheckpointError: there is no readable state, or it belongs to other adapters or another optimizer.
@@ -136,7 +136,7 @@ class LoraLearner:
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
 
     def _check_optimizer(self, folder: Path, saved: str) -> None:
-        """Moments of 8 bit and of 32 bit mean nothing to each other."""
+        """Raise if the saved optimizer differs: 8-bit and 32-bit moments are not compatible."""
         optimizer = self._config.optimizer
         if saved != optimizer:
             raise CheckpointError(
@@ -168,7 +168,7 @@ class LoraLearner:
         return [part for part in parts if part.samples]
 
     def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> RolePart:
-        """What has a gradient. A rollout without an advantage still counts in the mean of the others."""
+        """The completions with a gradient. A rollout with advantage 0 still counts in the mean."""
         lengths = [len(completion.token_ids) for completion, _ in played]
         budget = self._budgets.get(role, 0)
         weights = token_weights(lengths, self._config.normalization, budget)
@@ -191,7 +191,7 @@ class LoraLearner:
         """One optimizer step on all samples.
 
         Args:
-            starts: policy logprobs of each sample at the round's start; the first step fills it.
+            starts: policy logprobs of each sample at the round's start; the first step sets them.
         """
         loss, measured = self._accumulate(adapter, parts, starts)
         optimizer, scaler = self._optimizers[adapter], self._scalers[adapter]
@@ -209,7 +209,7 @@ class LoraLearner:
     def _accumulate(
         self, adapter: str, parts: Sequence[RolePart], starts: dict[TrainingSample, Tensor]
     ) -> tuple[float, dict[str, float]]:
-        """Gradients of the whole step; when the device runs out of memory, again in smaller batches."""
+        """Gradients of the step. If the device runs out of memory, retry with smaller micro-batches."""
         samples = chain.from_iterable(part.samples for part in parts)
         longest = max(len(sample.prompt_ids) + len(sample.token_ids) - 1 for sample in samples)
         scale = self._scalers[adapter].scale
@@ -217,12 +217,12 @@ class LoraLearner:
             try:
                 return self._engine.accumulate(parts, starts, max_tokens=self._max_tokens, scale=scale)
             except torch.OutOfMemoryError as error:
-                if self._max_tokens <= longest:  # smaller batches would not make the largest one smaller
+                if self._max_tokens <= longest:  # the largest rollout would not get smaller
                     raise OutOfMemory(
                         f"one rollout of {longest} tokens does not fit into the device's memory; set "
                         "model.gradient_checkpointing, or lower selfplay.answer_tokens and proposal_tokens"
                     ) from error
-            # Only here is the traceback gone, which held the activations.
+            # Here the traceback, which held the activations, is gone.
             self._max_tokens //= 2
             _logger.warning("out of memory: from here on, micro-batches of %d tokens", self._max_tokens)
             self._optimizers[adapter].zero_grad()
@@ -231,7 +231,7 @@ class LoraLearner:
 
     @contextmanager
     def _training(self) -> Iterator[None]:
-        """Gradient checkpointing works in training mode only. Nothing else depends on it: dropout is 0."""
+        """Gradient checkpointing needs training mode. Nothing else depends on the mode: dropout is 0."""
         self._policy.model.train()
         try:
             yield
@@ -248,7 +248,7 @@ def _make_engine(policy: Policy, config: SettledLearner) -> LossEngine:
 
 
 def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each measure over the updates, or the largest maximum; what is not finite is left out."""
+    """The mean of each measure over the updates, or the largest maximum; ignores non-finite values."""
     summary = {}
     for name in updates[0] if updates else ():
         values = [update[name] for update in updates if math.isfinite(update[name])]
@@ -258,11 +258,11 @@ def _summary(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def lr_factor(done: int, schedule: Literal["constant", "linear"], *, warmup: int, total: int) -> float:
-    """What the learning rate is multiplied by in the update after `done` others, in (0, 1].
+    """The factor of the learning rate in the update after `done` updates, in (0, 1].
 
     Args:
-        warmup: updates over which it rises in equal parts to 1.
-        total: updates of the whole run; "linear" falls in equal parts to 0 behind the last one.
+        warmup: number of updates over which the factor rises linearly to 1.
+        total: updates of the complete run; "linear" falls linearly and reaches 0 after the last update.
     """
     risen = min(1.0, (done + 1) / (warmup + 1))
     remaining = max(1.0 / total, 1.0 - done / total) if schedule == "linear" else 1.0

@@ -1,6 +1,6 @@
-"""What is minimised: the clipped policy gradient, and the KL divergence to the reference. Pure functions.
+"""The loss: clipped policy gradient and KL divergence to the reference. Pure functions.
 
-N counts the completion tokens of a micro-batch, flattened; logprobs are nats.
+N is the number of completion tokens of a micro-batch, flattened; logprobs are nats.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenScores:
-    """What is known about each completion token, [N] each.
+    """The values of each completion token, [N] each.
 
     Attributes:
-        policy_logprobs: of the current policy; the only tensor with a gradient.
-        start_logprobs: of the policy at the beginning of the round, before its first update.
-        sampler_logprobs: as the sampler computed them.
-        reference_logprobs: with the adapter off; None where there is no KL term.
-        advantages: of the rollout that the token belongs to.
-        weights: share of the token in the loss of the whole step.
+        policy_logprobs: logprobs of the current policy; the only tensor with a gradient.
+        start_logprobs: logprobs of the policy at the start of the round, before its first update.
+        sampler_logprobs: logprobs that the sampler computed.
+        reference_logprobs: logprobs with the adapter off; None without a KL term.
+        advantages: advantage of the token's rollout.
+        weights: weight of the token in the loss of the step.
     """
 
     policy_logprobs: Tensor
@@ -46,7 +46,7 @@ class TokenScores:
 
     @staticmethod
     def concatenate(parts: Sequence["TokenScores"]) -> "TokenScores":
-        """The tokens of several micro-batches, one after the other."""
+        """The tokens of several micro-batches, concatenated."""
         columns: dict[str, Any] = {}
         for column in fields(TokenScores):
             values = [getattr(part, column.name) for part in parts]
@@ -55,10 +55,10 @@ class TokenScores:
 
 
 def policy_loss(scores: TokenScores, objective: Objective) -> Tensor:
-    """Clipped policy-gradient loss of these tokens; the losses of all micro-batches add up to the step's.
+    """Clipped policy-gradient loss of these tokens. The step's loss is the sum over all micro-batches.
 
-    The ratio compares with the policy at the round's start: in the first update it is 1 and clips nothing.
-    The sampler is nearly that policy: same weights, other kernels. Its gap is a weight of its own, capped.
+    The ratio is relative to the policy at the round's start: in the first update it is 1 and not clipped.
+    The sampler has the same weights but other kernels. A separate, capped weight corrects this difference.
 
     Source: PPO (arXiv:1707.06347) eq. 7; asymmetric clipping as in DAPO (arXiv:2503.14476); truncated
     importance weight for the sampler as in fengyao.notion.site/off-policy-rl.
@@ -75,7 +75,7 @@ def policy_loss(scores: TokenScores, objective: Objective) -> Tensor:
 
 
 def k3(policy_logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Estimates KL(policy || reference) from samples of the policy: unbiased, and never below 0.
+    """Estimate of KL(policy || reference) from samples of the policy: unbiased and never negative.
 
     Source: joschu.net/blog/kl-approx.html; arXiv:2402.03300 eq. 4.
     """
@@ -85,7 +85,7 @@ def k3(policy_logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measures(scores: TokenScores, entropies: Tensor, objective: Objective) -> dict[str, float]:
-    """What one update looked like, over the tokens that took part in it; entropies are [N], nats."""
+    """Measures of one update over its tokens; entropies are [N], nats."""
     gap = (scores.policy_logprobs - scores.sampler_logprobs).abs()
     ratio = (scores.policy_logprobs - scores.start_logprobs).exp()
     is_high = (ratio > 1 + objective.clip_high) & (scores.advantages > 0)
@@ -105,10 +105,10 @@ def measures(scores: TokenScores, entropies: Tensor, objective: Objective) -> di
 def token_weights(
     lengths: Sequence[int], normalization: Literal["token", "sequence", "fixed"], budget: int
 ) -> list[float]:
-    """What one token of each completion weighs, so that the weighted sum is the mean that was asked for.
+    """The weight of one token of each completion, so that the weighted sum is the configured mean.
 
     Args:
-        lengths: tokens of every completion of one role, those without an advantage included.
+        lengths: tokens of every completion of one role, including those with advantage 0.
         budget: completion budget, tokens; for "fixed".
 
     Source: "token" DAPO (arXiv:2503.14476), "sequence" GRPO (arXiv:2402.03300), "fixed" Dr. GRPO

@@ -12,9 +12,9 @@ from tinyzero.config import Optimizer
 def make_optimizer(
     name: Optimizer, parameters: Sequence[nn.Parameter], *, lr: float
 ) -> torch.optim.Optimizer:
-    """AdamW of the kind that is asked for; `LearnerConfig` explains each.
+    """The configured variant of AdamW; `LearnerConfig` explains each.
 
-    In 8 bit, parameters of fewer than 4096 numbers keep 32-bit moments, as bitsandbytes has it.
+    In 8 bit, bitsandbytes keeps 32-bit moments for parameters with fewer than 4096 numbers.
     """
     options: dict[str, Any] = {"lr": lr, "weight_decay": 0.0}
     if name == "adamw":

@@ -1,6 +1,6 @@
-"""The engine of TRL: the loss of its GRPOTrainer, as TRL or as unsloth has it, fed with our rollouts.
+"""The TRL engine: the loss of GRPOTrainer, from TRL or unsloth, applied to TinyZero's rollouts.
 
-Which of the two it is, is a matter of who has loaded the model: unsloth rewrites TRL's trainer when imported.
+The model's loader decides which of the two is used: importing unsloth rewrites TRL's trainer.
 """
 
 from collections import defaultdict
@@ -19,10 +19,10 @@ from tinyzero.policy.policy import Policy
 
 
 class TrainerLoss(Protocol):
-    """The loss of a trainer that is not ours; rows of logprobs are nats, one per completion token."""
+    """The loss of a foreign trainer. Rows of logprobs are in nats, one per completion token."""
 
     def logprobs(self, samples: Sequence[TrainingSample]) -> list[Tensor]:
-        """A row per sample, of the policy as it is worn, without gradients."""
+        """One row per sample, for the policy with its active adapter, without gradients."""
         ...
 
     def backward(
@@ -33,27 +33,27 @@ class TrainerLoss(Protocol):
         references: Sequence[Tensor] | None,
         scale: Callable[[Tensor], Tensor],
     ) -> tuple[float, dict[str, float]]:
-        """Add the gradients of one micro-batch, whose loss is a summand of that of the whole step.
+        """Add the gradients of one micro-batch. The step's loss is the sum of the micro-batches' losses.
 
         Args:
-            starts: logprobs of the policy at the round's start, a row per sample.
-            references: logprobs with the adapter off; None where there is no KL term.
-            scale: is applied to the loss before its backward pass.
+            starts: logprobs of the policy at the round's start, one row per sample.
+            references: logprobs with the adapter off; None without a KL term.
+            scale: applied to the loss before the backward pass.
 
         Returns:
-            The loss, unscaled, and the micro-batch's mean measures.
+            The unscaled loss, and the micro-batch's mean measures.
         """
         ...
 
 
 class TrlEngine:
-    """Micro-batches of one role, a row per completion."""
+    """Micro-batches of one role, one row per completion."""
 
     def __init__(self, policy: Policy, config: SettledLearner) -> None:
-        """Take GRPOTrainer's loss over.
+        """Set up the loss of GRPOTrainer.
 
         Raises:
-            ConfigError: the installed trl or unsloth is not one whose loss we know.
+            ConfigError: the loss of the installed trl or unsloth version is not supported.
         """
         self._policy = policy
         self._config = config
@@ -96,7 +96,7 @@ class TrlEngine:
 
 
 def _micro_batches(samples: Sequence[TrainingSample], max_tokens: int) -> Iterator[list[TrainingSample]]:
-    """All samples, in batches of at most `max_tokens` padded tokens; more only where one sample has more."""
+    """All samples, in batches of at most `max_tokens` padded tokens; more only if one sample has more."""
     batch: list[TrainingSample] = []
     for sample in sorted(samples, key=lambda sample: len(sample.prompt_ids) + len(sample.token_ids)):
         if batch and _padded_tokens([*batch, sample]) > max_tokens:
@@ -114,7 +114,7 @@ def _padded_tokens(samples: Sequence[TrainingSample]) -> int:
 
 
 class _Means:
-    """Means over the tokens of a step, of what its micro-batches tell."""
+    """Token-weighted means of the micro-batches' measures over a step."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = defaultdict(float)
@@ -122,7 +122,7 @@ class _Means:
         self._gap_max = 0.0
 
     def add(self, means: dict[str, float], gap: Tensor) -> None:
-        """Take in a micro-batch of N tokens; gap: [N], policy minus sampler, nats."""
+        """Add a micro-batch of N tokens; gap: [N], policy minus sampler, nats."""
         num_tokens = len(gap)
         for name, value in {**means, "sampler_gap_mean": float(gap.abs().mean())}.items():
             self._sums[name] += value * num_tokens

@@ -1,7 +1,7 @@
-"""The loss of TRL's GRPOTrainer, called by itself.
+"""The loss of TRL's GRPOTrainer, called without training.
 
-Of the trainer only the methods that compute the loss are used. It has no data, no sampler and no optimizer,
-and cannot train by itself. TRL names our normalizations differently: see `LOSS_TYPES`.
+Only the trainer's loss methods are used. It has no data, no sampler and no optimizer,
+and cannot train. TRL has other names for the normalizations: see `LOSS_TYPES`.
 """
 
 from collections import defaultdict
@@ -29,13 +29,13 @@ _SIGNATURES = {
 
 
 class TrlLoss:
-    """See `TrainerLoss`. B samples in P prompt places, padded on the left, and T completion places."""
+    """See `TrainerLoss`. B samples, with P prompt places, padded on the left, and T completion places."""
 
     def __init__(self, policy: Policy, config: SettledLearner) -> None:
-        """Take the loss over.
+        """Set up the loss.
 
         Raises:
-            ConfigError: the installed trl is not one whose loss we know.
+            ConfigError: the loss of the installed trl version is not supported.
         """
         from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -82,7 +82,7 @@ class TrlLoss:
         return float(loss.detach()), self._take_measures()
 
     def _inputs(self, samples: Sequence[TrainingSample]) -> dict[str, Tensor]:
-        """The samples as TRL has them."""
+        """The samples in TRL's format."""
         prompts = [torch.tensor(sample.prompt_ids) for sample in samples]
         completions = [torch.tensor(sample.token_ids) for sample in samples]
         inputs = {
@@ -95,17 +95,17 @@ class TrlLoss:
         return {name: values.to(self._policy.device) for name, values in inputs.items()}
 
     def _take_measures(self) -> dict[str, float]:
-        """TRL's metrics of the last loss, under our names."""
+        """TRL's metrics of the last loss, under TinyZero's names."""
         names = {"entropy": "entropy", "clip_ratio/region_mean": "clip_fraction", "kl": "kl"}
         logged = self._trainer._metrics.pop("train")
         return {ours: logged[theirs][0] for theirs, ours in names.items() if theirs in logged}
 
 
 def check_trl(trl_version: str, trainer: Any) -> None:  # noqa: ANN401  (a class of TRL, which has no types)
-    """Only a trl whose private methods are the ones that we call.
+    """Check that this trl has the private methods that this module calls.
 
     Raises:
-        ConfigError: it is another.
+        ConfigError: it has not.
     """
     major, minor = map(int, trl_version.split(".")[:2])
     if not _OLDEST <= (major, minor) < _TOO_NEW:
@@ -121,24 +121,24 @@ def check_trl(trl_version: str, trainer: Any) -> None:  # noqa: ANN401  (a class
 
 
 def changed_method(trainer: Any, signatures: dict[str, list[str]]) -> str:  # noqa: ANN401
-    """The first method whose first arguments are not the ones listed, or nothing."""
+    """The first method whose first parameters differ from those listed; "" if none."""
     for name, expected in signatures.items():
-        found = getattr(trainer, name, None)
-        if found is None or list(signature(found).parameters)[: len(expected)] != expected:
+        method = getattr(trainer, name, None)
+        if method is None or list(signature(method).parameters)[: len(expected)] != expected:
             return name
     return ""
 
 
 def num_summands(part: RolePart, samples: Sequence[TrainingSample], config: SettledLearner) -> float:
-    """How many micro-batches of this size make the step: TRL takes the mean over one, and divides by it.
+    """The number of micro-batches of this size in a step. TRL divides the mean of a micro-batch by it.
 
-    Only dapo divides by the tokens of the whole step instead, which it is told.
+    Only dapo divides by the tokens of the complete step instead, which it gets as an input.
     """
     return 1.0 if LOSS_TYPES[config.normalization] == "dapo" else part.num_rollouts / len(samples)
 
 
 def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  # noqa: ANN401
-    """As much of a GRPOTrainer as its loss reads."""
+    """A GRPOTrainer with only the attributes that its loss reads."""
     from accelerate import Accelerator
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -150,11 +150,11 @@ def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  #
         epsilon=config.clip_low,
         epsilon_high=config.clip_high,
         beta=config.kl_coef,
-        use_bias_correction_kl=False,  # GRPO's own KL term (arXiv:2402.03300 eq. 4), as ours is
+        use_bias_correction_kl=False,  # the KL term of GRPO (arXiv:2402.03300 eq. 4), like ours
         temperature=policy.temperature,
         use_cpu=is_cpu,
         bf16=False,  # the model computes in its own type
-        gradient_checkpointing=None,  # type: ignore[arg-type]  # the policy's affair
+        gradient_checkpointing=None,  # type: ignore[arg-type]  # the policy handles this
         report_to=[],
     )
     trainer = GRPOTrainer.__new__(GRPOTrainer)
@@ -165,7 +165,7 @@ def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  #
     trainer.importance_sampling_level = args.importance_sampling_level
     trainer.top_entropy_quantile = args.top_entropy_quantile
     trainer.off_policy_mask_threshold = args.off_policy_mask_threshold
-    # Its name for a sampler whose logprobs differ a little from the policy's: we give the weights ourselves.
+    # TRL's option for samplers whose logprobs differ slightly from the policy's: we pass the weights.
     trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
     trainer.aux_loss_enabled = trainer._entropy_bonus_enabled = False
     trainer._metrics = defaultdict(lambda: defaultdict(list))
@@ -173,7 +173,7 @@ def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  #
 
 
 def pad_right(rows: Sequence[Tensor]) -> Tensor:
-    """[B, T] of B rows of at most T, filled up with zeros."""
+    """[B, T] from B rows of at most T, padded with zeros."""
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 

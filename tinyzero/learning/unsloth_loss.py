@@ -1,13 +1,13 @@
-"""The loss that unsloth puts in place of the one of TRL's GRPOTrainer.
+"""The loss with which unsloth replaces that of TRL's GRPOTrainer.
 
-It differs in what it reads, and so in how it is fed (read in unsloth 2026.10.5 and 2026.10.6):
+It reads other inputs (according to the source of unsloth 2026.10.5 and 2026.10.6):
 
-- Masks are made anew from the ids: whatever equals the padding id is padding. Ours is one that the samples do
-  not use, since the tokenizer's own may well end an answer.
-- Rows are packed to the left. Logprobs lie in T + L places, where L is by how much the longest prompt exceeds
-  the shortest: a completion begins there by how much its own prompt does.
-- The ratio to the sampler is computed inside, from the sampler's logprobs.
-- Its backward pass takes no notice of what was done to the loss afterwards. A scale is asked of the
+- Masks are recomputed from the ids: every id equal to the padding id is padding. We use a padding id that the
+  samples do not contain, since the tokenizer's own padding id may end an answer.
+- Rows are packed to the left. Logprobs have T + L places, where L is the length of the longest prompt minus
+  that of the shortest: a completion starts at its prompt's length minus the shortest length.
+- It computes the ratio to the sampler itself, from the sampler's logprobs.
+- Its backward pass ignores any later scaling of the loss. It takes the scale from the
   accelerator's gradient scaler beforehand.
 """
 
@@ -47,13 +47,13 @@ _SIGNATURES = {
 
 
 class UnslothLoss:
-    """See `TrainerLoss`. B samples in P prompt places, padded on the left, and T completion places."""
+    """See `TrainerLoss`. B samples, with P prompt places, padded on the left, and T completion places."""
 
     def __init__(self, policy: Policy, config: SettledLearner) -> None:
-        """Take the loss over.
+        """Set up the loss.
 
         Raises:
-            ConfigError: the installed trl or unsloth is not one whose loss we know.
+            ConfigError: the loss of the installed trl or unsloth version is not supported.
         """
         from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -72,7 +72,7 @@ class UnslothLoss:
             torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1),
             inputs["completion_ids"].shape[1],
         )[0]  # [B, T + L]
-        # A copy: it is an inference tensor, which no later computation may keep for its gradient.
+        # A copy, since autograd cannot save an inference tensor.
         return [
             row[begin : begin + len(sample.token_ids)].clone()
             for row, begin, sample in zip(packed, _beginnings(samples), samples, strict=True)
@@ -103,7 +103,7 @@ class UnslothLoss:
         return float(loss.detach()), self._measures(starts)
 
     def _inputs(self, samples: Sequence[TrainingSample]) -> dict[str, Tensor]:
-        """The samples as the trainer has them, with the padding that it is told of."""
+        """The samples in the trainer's format, with the padding id that it gets."""
         pad = _unused_id(samples)
         self._trainer.processing_class.pad_token_id = pad
         prompts = [torch.tensor(sample.prompt_ids) for sample in samples]
@@ -124,9 +124,9 @@ class UnslothLoss:
         return {name: values.to(self._policy.device) for name, values in inputs.items()}
 
     def _measures(self, starts: Sequence[Tensor]) -> dict[str, float]:
-        """Its metrics of the last loss, under our names.
+        """Unsloth's metrics of the last loss, under TinyZero's names.
 
-        It computes no entropy. The mean surprise at tokens that were sampled estimates it, without bias.
+        It computes no entropy. The mean surprise of the sampled tokens is an unbiased estimate.
         """
         logged = self._trainer._metrics["train"]
         measures = {
@@ -139,14 +139,14 @@ class UnslothLoss:
 
 
 def check_unsloth(unsloth: str, zoo: str, trl: str, trainer: Any) -> None:  # noqa: ANN401
-    """Only an unsloth whose loss we have read, and which has put it in place.
+    """Check that this unsloth version is supported and has replaced the trainer's loss.
 
     Args:
         unsloth, zoo, trl: versions of unsloth, unsloth_zoo and trl.
-        trainer: the class that stands where TRL's GRPOTrainer was.
+        trainer: the class in place of TRL's GRPOTrainer.
 
     Raises:
-        ConfigError: it is another, or unsloth has failed to rewrite this trl.
+        ConfigError: it is another version, or unsloth has failed to rewrite this trl.
     """
     known = " and ".join(_VERSIONS)
     if unsloth not in _VERSIONS or zoo not in _VERSIONS:
@@ -163,37 +163,37 @@ def check_unsloth(unsloth: str, zoo: str, trl: str, trainer: Any) -> None:  # no
 
 
 def _make_trainer(trainer_class: Any, model: Any, config: SettledLearner, policy: Policy) -> Any:  # noqa: ANN401
-    """As much of the rewritten trainer as its loss reads; its configuration would change the environment."""
+    """The rewritten trainer with only what its loss reads, since its config changes the environment."""
     trainer = trainer_class.__new__(trainer_class)
     trainer.model = model
     trainer.args = SimpleNamespace(
         loss_type=LOSS_TYPES[config.normalization],
         temperature=policy.temperature,
         delta=None,
-        use_bias_correction_kl=False,  # GRPO's own KL term (arXiv:2402.03300 eq. 4), as ours is
+        use_bias_correction_kl=False,  # the KL term of GRPO (arXiv:2402.03300 eq. 4), like ours
         off_policy_mask_threshold=None,
         vllm_importance_sampling_mode="token_truncate",
         vllm_importance_sampling_clip_min=None,
         vllm_importance_sampling_clip_max=config.sampler_cap,
         steps_per_generation=None,
         unsloth_num_chunks=-1,
-        unsloth_grpo_mini_batch=1,  # a count: the micro-batch is ours already
+        unsloth_grpo_mini_batch=1,  # a count: we already pass a micro-batch
         unsloth_logit_chunk_multiplier=None,
     )
     trainer.loss_type, trainer.beta = trainer.args.loss_type, config.kl_coef
     trainer.epsilon_low, trainer.epsilon_high = config.clip_low, config.clip_high
     trainer.temperature, trainer.importance_sampling_level = policy.temperature, "token"
-    # Its name for a sampler whose logprobs differ a little from the policy's.
+    # The option for samplers whose logprobs differ slightly from the policy's.
     trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
     trainer.control = SimpleNamespace(should_evaluate=False)
     trainer.processing_class = SimpleNamespace(pad_token_id=0)
-    # The model computes in its own type, as for our own loss.
+    # The model computes in its own type, as for the built-in loss.
     trainer._autocast_enabled, trainer._autocast_dtype = False, policy.dtype
     trainer.accelerator = SimpleNamespace(
         num_processes=1, gather=lambda values: values, unwrap_model=lambda model, **_: model
     )
-    # A row of all completions, one after the other, would need kernels that keep them apart. It trusts them
-    # up to a difference of 0.7 nats; we do not.
+    # A single row with all completions would need kernels that separate them. Unsloth accepts those kernels
+    # up to a difference of 0.7 nats; TinyZero does not.
     model._unsloth_seq_packing_grad_ok = model._unsloth_seq_packing_nograd_ok = False
     return trainer
 
@@ -204,13 +204,13 @@ def _unused_id(samples: Sequence[TrainingSample]) -> int:
 
 
 def _beginnings(samples: Sequence[TrainingSample]) -> list[int]:
-    """Where each completion begins among the T + L places."""
+    """The start of each completion in the T + L places."""
     shortest = min(len(sample.prompt_ids) for sample in samples)
     return [len(sample.prompt_ids) - shortest for sample in samples]
 
 
 def _packed(rows: Sequence[Tensor], samples: Sequence[TrainingSample]) -> Tensor:
-    """[B, T + L], each row at its completion's beginning, and zeros around."""
+    """[B, T + L], each row placed at its completion's start, with zeros elsewhere."""
     begins = _beginnings(samples)
     width = max(map(len, rows)) + max(begins)
     packed = rows[0].new_zeros(len(rows), width)

@@ -1,1 +1,1 @@
-"""What this machine has, what a run needs, whether it fits, and what doctor checks."""
+"""The machine's hardware, the needs of a run, whether the run fits, and the checks of doctor."""

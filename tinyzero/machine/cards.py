@@ -1,16 +1,16 @@
-"""GPUs by name: how much they hold, how fast they read it, how fast they multiply.
+"""GPUs by name: memory size, memory bandwidth, and computing speed.
 
-The package's cards.json has, for every card, the vendor's figures:
+The package's cards.json has the vendor's figures for every card:
 
-    memory_gib      as it is sold
-    bandwidth_gb_s  of its memory, 10^9 bytes
+    memory_gib      nominal size
+    bandwidth_gb_s  memory bandwidth, 10^9 bytes per second
     tflops          dense 16-bit matrix products with float32 accumulation: on GeForce cards twice the float32
                     rate, four times on Turing (NVIDIA's whitepapers on Turing, Ampere GA102, Ada and
                     Blackwell), on the others the data sheet's dense tensor figure
     has_bf16        false before Ampere
     has_inline_ecc  GDDR6 with error correction switched on, as data-centre cards come
 
-Less than what is sold can be used. Inline ECC takes a sixteenth, and driver and firmware keep about a
+The usable memory is smaller. Inline ECC takes one sixteenth, and driver and firmware take about one
 fiftieth: torch reports 23.5 to 23.6 GiB of an RTX 4090, 11.76 of an RTX 3060, 14.6 to 14.7 of a T4.
 """
 
@@ -27,17 +27,17 @@ from tinyzero.errors import HardwareError
 _FILE = Path(__file__).with_name("cards.json")
 _VISIBLE = 0.98
 _BESIDE_ECC = 15 / 16
-_SAME_SIZE = 0.15  # drivers and clouds show sizes that differ by some per cent
+_SAME_SIZE = 0.15  # sizes shown by drivers and clouds differ by a few per cent
 _VENDOR_WORDS = ("nvidia", "geforce", "quadro", "tesla")
-_SIZE = re.compile(r"\d+gb|sxm\d?|pcie|hbm\d?e?")  # and the form that goes with it
+_SIZE = re.compile(r"\d+gb|sxm\d?|pcie|hbm\d?e?")  # memory size and form factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A GPU as it is sold.
+    """A GPU with its nominal figures.
 
     Attributes:
-        bandwidth_gb_s, tflops: None for a card that is not in the table; there is no estimate of time then.
+        bandwidth_gb_s, tflops: None for a card that is not in the table; its time cannot be estimated.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Card:
 
     @property
     def usable_gib(self) -> float:
-        """What a process may have of it. A desktop on the card takes 0.3 to 1.5 GiB more."""
+        """The memory that a process can use. A desktop on the card takes 0.3 to 1.5 GiB of it."""
         return self.memory_gib * _VISIBLE * (_BESIDE_ECC if self.has_inline_ecc else 1)
 
 
@@ -62,10 +62,10 @@ def cards() -> dict[str, Card]:
 
 
 def find_card(name: str) -> Card:
-    """The card that a person means: `4090`, `rtx-4060-ti-16gb`, `NVIDIA GeForce RTX 3060`.
+    """The card that a user names, such as `4090`, `rtx-4060-ti-16gb` or `NVIDIA GeForce RTX 3060`.
 
     Raises:
-        HardwareError: no card in the table is called so; the message has the nearest one.
+        HardwareError: no card in the table has this name; the message suggests the nearest one.
     """
     spellings = _spellings()
     plain = _plain(name)
@@ -75,7 +75,7 @@ def find_card(name: str) -> Card:
 
 
 def card_of(name: str, visible_gib: float) -> Card:
-    """The card that a driver reports, by its name and memory; of unknown speed if it is not in the table."""
+    """The card that a driver reports, by name and memory. Its speed is unknown if it is not in the table."""
     exact = _spellings().get(_plain(name))
     kin = [card for card in cards().values() if _plain(card.name, is_bare=True) == _plain(name, is_bare=True)]
     near = [

@@ -1,4 +1,4 @@
-"""What `tinyzero doctor` makes of an inspection: fine, worth knowing, or in the way, and what to do."""
+"""The checks of `tinyzero doctor`: rate each part of an inspection as ok, note or broken, with a remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,18 +17,18 @@ _VLLM = "pip install 'tinyzero[vllm]'"
 
 
 class Status(StrEnum):
-    """How it stands with one thing."""
+    """The result of one check."""
 
     OK = "ok"
     NOTE = "note"
-    """Training works without it, or in spite of it."""
+    """Training works nevertheless."""
     BROKEN = "broken"
-    """Training does not work like this."""
+    """Training does not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line of the report, and what would make it better."""
+    """One line of the report, with a remedy."""
 
     name: str
     found: str
@@ -36,10 +36,10 @@ class Check:
     remedy: str = ""
 
 
-def check_python(found: tuple[int, int, int]) -> Check:
+def check_python(version: tuple[int, int, int]) -> Check:
     low, high = _PYTHONS
-    text = ".".join(map(str, found))
-    if low <= found[:2] < high:
+    text = ".".join(map(str, version))
+    if low <= version[:2] < high:
         return Check(name="python", found=text)
     return Check(
         name="python",
@@ -64,7 +64,7 @@ def check_packages(packages: list[Package]) -> Check:
 
 
 def check_torch(cuda: Cuda) -> Check:
-    """Torch, and whether it was built for the GPU whose driver is here."""
+    """Torch, and whether it was built for this machine's GPU."""
     if cuda.torch is None:
         return Check(
             name="torch",
@@ -72,46 +72,48 @@ def check_torch(cuda: Cuda) -> Check:
             status=Status.BROKEN,
             remedy="install it again, as https://pytorch.org/get-started/locally says for this machine",
         )
-    found = f"{cuda.torch}, built for {cuda.built_for or 'CPUs'}"
+    finding = f"{cuda.torch}, built for {cuda.built_for or 'CPUs'}"
     if cuda.has_driver and cuda.built_for is None:
         return Check(
             name="torch",
-            found=f"{found}, but a GPU driver is here",
+            found=f"{finding}, but a GPU driver is here",
             status=Status.BROKEN,
             remedy="install a build for this GPU, as https://pytorch.org/get-started/locally says",
         )
-    return Check(name="torch", found=found)
+    return Check(name="torch", found=finding)
 
 
 def check_driver(cuda: Cuda) -> Check:
     if not cuda.has_driver:
         return Check(name="driver", found="none")
-    found = cuda.driver or "here, but nvidia-smi does not say which"
+    finding = cuda.driver or "here, but nvidia-smi does not say which"
     if cuda.card is None and cuda.built_for is not None:
         if cuda.visible is not None:
             remedy = f"CUDA_VISIBLE_DEVICES is {cuda.visible!r}; unset it, or name a GPU that is there"
         else:
             remedy = f"run nvidia-smi; if it sees the GPU, update the driver to one for {cuda.built_for}"
-        return Check(name="driver", found=f"{found}; torch sees no GPU", status=Status.BROKEN, remedy=remedy)
-    return Check(name="driver", found=found)
+        return Check(
+            name="driver", found=f"{finding}; torch sees no GPU", status=Status.BROKEN, remedy=remedy
+        )
+    return Check(name="driver", found=finding)
 
 
 def check_card(cuda: Cuda) -> Check:
     if cuda.card is None:
         return Check(name="gpu", found="none; training runs on the CPU, with small models")
-    found = f"{cuda.card}, {cuda.free_gib:.1f} of {cuda.total_gib:.1f} GiB free"
+    finding = f"{cuda.card}, {cuda.free_gib:.1f} of {cuda.total_gib:.1f} GiB free"
     if cuda.free_gib < _BUSY_SHARE * cuda.total_gib:
         return Check(
             name="gpu",
-            found=found,
+            found=finding,
             status=Status.NOTE,
             remedy="another program holds the rest; nvidia-smi names it. Plans count with all of the card",
         )
-    return Check(name="gpu", found=found)
+    return Check(name="gpu", found=finding)
 
 
 def check_dtype(cuda: Cuda) -> Check:
-    """The compute type that `model.dtype = "auto"` takes here, and why."""
+    """The compute type that `model.dtype = "auto"` selects here, and the reason."""
     if cuda.card is None:
         return Check(name="dtype", found="float32: CPUs multiply 16-bit numbers slowly")
     if cuda.has_bf16:
@@ -124,7 +126,7 @@ def check_dtype(cuda: Cuda) -> Check:
 
 
 def check_kernels(version: str | None, faults: list[str], cuda: Cuda) -> Check:
-    """What came of trying bitsandbytes; it is needed on CUDA only, where models are in 4 bit."""
+    """The result of trying bitsandbytes. Only CUDA needs it, for models in 4 bit."""
     place = "CUDA" if cuda.card else "the CPU"
     if not faults:
         return Check(
@@ -142,7 +144,7 @@ def check_kernels(version: str | None, faults: list[str], cuda: Cuda) -> Check:
 
 
 def check_head(fault: str) -> Check:
-    """The fused LM head of trl, which not every version has for every device."""
+    """The fused LM head of trl. Not every version supports every device."""
     if fault:
         what, _, remedy = fault.partition("; ")
         return Check(name="lm head", found=what, status=Status.BROKEN, remedy=remedy)
@@ -159,7 +161,7 @@ def check_unsloth(version: str | None, cuda: Cuda) -> Check:
 
 
 def check_vllm(version: str | None, plugin: str | None, cuda: Cuda) -> Check:
-    """What `sampling.engine = "vllm"` would find here; a server elsewhere needs nothing of it."""
+    """Whether `sampling.engine = "vllm"` can work here. A server elsewhere does not need it."""
     if version is None:
         reason = "the built-in sampler does without, and a server elsewhere (sampling.server_url) too"
         return Check(name="vllm", found=f"not installed; {reason}")
@@ -186,25 +188,25 @@ def check_sandbox(sandbox: Sandbox) -> Check:
             remedy="docs/security.md says what it needs of the system",
         )
     namespaces = ", namespaces" if sandbox.has_namespaces else ""
-    found = f"tier {sandbox.tier}: {sandbox.description}{namespaces}"
+    finding = f"tier {sandbox.tier}: {sandbox.description}{namespaces}"
     if sandbox.tier == 1:
         return Check(
             name="sandbox",
-            found=found,
+            found=finding,
             status=Status.BROKEN,
             remedy="train on Linux with seccomp, or take the risk: --allow-weak-sandbox",
         )
-    return Check(name="sandbox", found=found)
+    return Check(name="sandbox", found=finding)
 
 
 def check_disk(name: str, disk: Disk, needed_gib: float, what: str) -> Check:
-    """Room for what the preset of this machine would write there."""
-    found = f"{disk.free_gib:.1f} of {disk.total_gib:.1f} GiB free; {what} takes {needed_gib:.2g}"
+    """Whether the disk has room for the files of this machine's preset."""
+    finding = f"{disk.free_gib:.1f} of {disk.total_gib:.1f} GiB free; {what} takes {needed_gib:.2g}"
     if disk.free_gib >= needed_gib:
-        return Check(name=name, found=found)
+        return Check(name=name, found=finding)
     return Check(
         name=name,
-        found=found,
+        found=finding,
         status=Status.BROKEN,
         remedy="make room, or set HF_HOME to a folder on another disk"
         if name == "cache"
@@ -221,10 +223,10 @@ def check_all(
     run_gib: float,
     download_gib: float,
 ) -> list[Check]:
-    """Every check, in the order of the report.
+    """All checks, in the order of the report.
 
     Args:
-        preset: what `train` would choose here. run_gib, download_gib: what it would write.
+        preset: the preset that `train` would choose here. run_gib, download_gib: the size of its files.
     """
     versions = {package.name: package.version for package in seen.packages}
     return [

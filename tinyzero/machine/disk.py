@@ -1,4 +1,4 @@
-"""What a run needs on disk: the model's download, checkpoints, and the logs of its folder."""
+"""The disk space of a run: the model's download, the checkpoints, and the logs in its folder."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from tinyzero.machine.workload import workload
 
 _GIB = 2**30
 _DOWNLOAD_BYTES = 2  # the Hub's files of these models hold 16-bit weights
-_BYTES_PER_TOKEN = 4  # of text, in the mean
+_BYTES_PER_TOKEN = 4  # of text, on average
 _METRICS_BYTES = 4096  # one line of metrics.jsonl, and its events
 _TASK_BYTES = 1024  # a verified task with its provenance, besides its program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPlan:
-    """GiB by the end of a run.
+    """Disk space at the end of a run, GiB.
 
     Attributes:
-        download: of the base model, into the Hub's cache; 0 for a local one.
-        checkpoints: those that are kept, the one being written, and the adapters at the end.
+        download: the base model in the Hub's cache; 0 for a local model.
+        checkpoints: the checkpoints that are kept, the one being written, and the final adapters.
     """
 
     download: float
@@ -33,7 +33,7 @@ class DiskPlan:
 
 
 def disk_plan(config: Settled, shape: ModelShape) -> DiskPlan:
-    """The room that a run takes, if nothing of it is there yet."""
+    """The space that a run needs if none of its files exist yet."""
     is_local = local_folder(config.model.base) is not None
     state = adapter_gib(config, shape)
     checkpoint = sum(state.values()) + config.pool.capacity * _program_bytes(config.pool) / _GIB
@@ -45,7 +45,7 @@ def disk_plan(config: Settled, shape: ModelShape) -> DiskPlan:
 
 
 def _step_bytes(config: Settled) -> int:
-    """A step's line of metrics, its samples and its new tasks."""
+    """Bytes of a step's metrics line, samples and new tasks."""
     load = workload(config)
     sample = _BYTES_PER_TOKEN * (load.prompt_tokens + max(load.proposal_tokens, load.answer_tokens))
     return (
@@ -56,5 +56,5 @@ def _step_bytes(config: Settled) -> int:
 
 
 def _program_bytes(pool: PoolConfig) -> int:
-    """A program as long as half of what is allowed."""
+    """Bytes of a program of half the allowed length."""
     return pool.max_program_chars // 2

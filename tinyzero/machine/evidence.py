@@ -1,7 +1,7 @@
-"""What of TinyZero was seen to run on a GPU, from the reports that lie in the repository.
+"""The parts of TinyZero that have run on a GPU, according to the reports in the repository.
 
 A report is `docs/measurements/gpu-*.json`, an object with `card`, `date`, and `ran`: a list of the keys
-below, or `preset:NAME` for a whole run of a preset. What no report names is not promised to work.
+below, or `preset:NAME` for a complete run of a preset. A part without a report is not promised to work.
 """
 
 import json
@@ -28,19 +28,19 @@ CLAIMS = {
 
 
 def never_run(reports: Iterable[dict[str, Any]] | None = None) -> dict[str, str]:
-    """Key -> what it is, of everything that no report saw on a GPU."""
+    """Key -> description, for every part that no report has seen on a GPU."""
     ran = {key for report in (read_reports() if reports is None else reports) for key in report["ran"]}
     return {key: what for key, what in claims().items() if key not in ran}
 
 
 def claims() -> dict[str, str]:
-    """All that is meant to run on a GPU: the parts, and a whole run of every preset for one."""
+    """Everything that should run on a GPU: the parts, and a complete run of every GPU preset."""
     presets = [name for name in find_presets() if load_config(name).hardware.device == "cuda"]
     return CLAIMS | {f"preset:{name}": f"a whole run of {name}" for name in presets}
 
 
 def read_reports(package: Path = _PACKAGE) -> list[dict[str, Any]]:
-    """The reports of a checkout, or those that its wheel was built with."""
+    """The reports of the checkout, or the reports in the installed wheel."""
     is_checkout = (package.parent / "pyproject.toml").is_file()
     folder = package.parent / "docs" / "measurements" if is_checkout else package / "measurements"
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("gpu-*.json"))]

@@ -1,4 +1,4 @@
-"""Rows of the sampler and tokens of a micro-batch: the largest numbers that fit."""
+"""Chooses the largest sampler rows and micro-batch tokens that fit into memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,24 +7,24 @@ from tinyzero.machine.memory import plan
 from tinyzero.machine.shapes import shape_of
 
 MARGIN = 0.1
-"""Share of the memory that is left free: the plan is an estimate, and a desktop may sit on the card."""
+"""Share of the memory to leave free: the plan is an estimate, and a desktop may use the card."""
 SAFE_ROWS, SAFE_TOKENS = 32, 2048
-"""For a model whose shape is not known: a 7-billion-parameter one in 4 bit learns with these in 24 GiB."""
+"""For a model of unknown shape: with these, a 7-billion-parameter model in 4 bit learns in 24 GiB."""
 
 _ROWS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _TOKENS = (1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
 
 
 def fitted(settled: Settled, memory_gib: float, *, has_open_rows: bool, has_open_tokens: bool) -> Settled:
-    """The configuration with the largest open numbers that the memory plan allows.
+    """The configuration with the largest values for the open numbers that the memory plan allows.
 
-    Rows are as many as the phase of sampling has room for, tokens as many as that of learning has. Where not
-    even the smallest fit they are taken all the same: the plan then says that it does not fit. A model of
+    The rows are limited by the sampling phase, the tokens by the learning phase. If even the smallest values
+    do not fit, they are used, and the plan reports that it does not fit. A model of
     unknown shape gets `SAFE_ROWS` and `SAFE_TOKENS`.
 
     Args:
-        memory_gib: what the process can have.
-        has_open_rows, has_open_tokens: which of the two numbers is to be chosen; the other stays.
+        memory_gib: memory that the process can use.
+        has_open_rows, has_open_tokens: whether to choose this number; else it stays as configured.
     """
     shape = shape_of(settled.model.base)
     rows, tokens = settled.sampling.batch_rows, settled.learner.micro_batch_tokens
@@ -48,7 +48,7 @@ def fitted(settled: Settled, memory_gib: float, *, has_open_rows: bool, has_open
 
 
 def _useful_rows(selfplay: SelfPlayConfig) -> list[int]:
-    """More rows than a round has answers would stay empty."""
+    """Candidate numbers of rows. More rows than answers in a round would stay empty."""
     answers = selfplay.proposals_per_step * selfplay.attempts
     return [rows for rows, fewer in zip(_ROWS, (0, *_ROWS), strict=False) if fewer < answers]
 

@@ -1,4 +1,4 @@
-"""All that is planned of one run in one place, for a table or for JSON."""
+"""The plan of one run on one target: memory, time and disk, for a table or for JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from tinyzero.machine.suitability import why_too_large
 from tinyzero.machine.timing import StepTime, step_time
 
 TIGHT = 0.08
-"""Margin below which a plan that is good to 15 % had better not be trusted."""
+"""Below this margin a plan is not reliable, since its accuracy is 15 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a run would be.
+    """The place of a planned run.
 
     Attributes:
-        card: that of the machine, None for the CPU.
+        card: the machine's card; None for the CPU.
     """
 
     machine: Machine
@@ -45,11 +45,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run would need there.
+    """The needs of a run on a target.
 
     Attributes:
-        decided: dotted key -> value, of the knobs that said auto.
-        time: None where the speed of the place is not known.
+        decided: dotted key -> value, for the knobs set to auto.
+        time: None if the target's speed is unknown.
     """
 
     preset: str
@@ -63,12 +63,12 @@ class Forecast:
 
     @property
     def margin(self) -> float:
-        """Share of the memory that is left at the peak; negative if it does not fit."""
+        """Share of the memory that is free at the peak; negative if the run does not fit."""
         return 1 - self.memory.peak_gib / self.target.available_gib
 
     @property
     def lacks_bf16(self) -> bool:
-        """The card cannot compute in the type that is asked for."""
+        """Whether the configuration needs bfloat16 and the card does not have it."""
         card = self.target.card
         return self.config.model.dtype == "bfloat16" and card is not None and not card.has_bf16
 
@@ -78,7 +78,7 @@ class Forecast:
 
     @property
     def verdict(self) -> str:
-        """Whether it fits, in one line."""
+        """Whether the run fits, in one line."""
         if self.lacks_bf16:
             return f"does not run: {self.target.place} has no bfloat16; set model.dtype to float16"
         target, peak = self.target, f"{self.memory.peak_gib:.1f} (+-15 %)"
@@ -95,7 +95,7 @@ def forecast(preset: str, config: Config, target: Target) -> Forecast:
     """Plan memory, time and disk of `config` on `target`.
 
     Raises:
-        ConfigError: nothing is known about the model's shape.
+        ConfigError: the model's shape is unknown.
     """
     shape = shape_of(config.model.base)
     if shape is None:

@@ -1,4 +1,4 @@
-"""What this machine has, and what a run could use of a machine, as plain values."""
+"""The hardware of this machine, and the part that a run can use, as plain values."""
 
 import os
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Machine:
 
     Attributes:
         memory_gib: main memory that a process may use.
-        has_driver: a GPU driver is here, even if torch sees no GPU.
-        has_unsloth: the package unsloth is installed.
+        has_driver: whether a GPU driver is installed, even if torch sees no GPU.
+        has_unsloth: whether the package unsloth is installed.
     """
 
     memory_gib: float
@@ -39,20 +39,20 @@ class Machine:
     has_unsloth: bool = False
 
     def device_for(self, hardware: HardwareConfig) -> Device:
-        """Where the model of a run lives here."""
+        """The device that holds a run's model on this machine."""
         if hardware.device == "auto":
             return "cpu" if self.gpu is None else "cuda"
         return hardware.device
 
     def memory_for(self, device: Device) -> tuple[str, float]:
-        """What holds the model, in words, and its GiB."""
+        """The memory that holds the model: its name, and its size in GiB."""
         if device == "cuda" and self.gpu is not None:
             return self.gpu.name, self.gpu.memory_gib
         return "this machine", self.memory_gib
 
 
 def look() -> Machine:
-    """Ask the machine; imports torch only where there is a driver."""
+    """Inspect this machine. Imports torch only if there is a GPU driver."""
     memory_gib = memory_here_gib()
     if not has_driver():
         return Machine(memory_gib=memory_gib)
@@ -79,12 +79,12 @@ def memory_here_gib() -> float:
 
 
 def card_here() -> Card | None:
-    """The first card that NVIDIA's tool reports, without importing torch; None where there is none."""
+    """The first card that nvidia-smi reports, without importing torch; None if there is none."""
     return parse_card(ask(_CARD_FIELDS))
 
 
 def parse_card(answer: str) -> Card | None:
-    """From nvidia-smi's `NVIDIA GeForce RTX 4090, 24564`, MiB; None where that is not what it says."""
+    """Parse nvidia-smi's `NVIDIA GeForce RTX 4090, 24564` (MiB); None for any other answer."""
     fields = first_card(answer, len(_CARD_FIELDS))
     try:
         return card_of(fields[0], float(fields[1]) / _MIB_PER_GIB) if fields else None
@@ -93,7 +93,7 @@ def parse_card(answer: str) -> Card | None:
 
 
 def machine_of_card(card: Card) -> Machine:
-    """The machine here with another card in it."""
+    """This machine with another card."""
     gpu = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16)
     return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
 
@@ -103,7 +103,7 @@ def _physical_memory() -> float:
 
 
 def _cgroup_limit() -> float:
-    """The memory limit of a container, infinite where there is none."""
+    """The memory limit of the container; infinite if there is none."""
     try:
         return float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
     except (OSError, ValueError):  # no cgroups, or "max"

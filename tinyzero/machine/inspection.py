@@ -1,4 +1,4 @@
-"""What there is on this machine to train with: asked once, and put into values that can be judged."""
+"""Inspects this machine once, and stores the results as values that `checkup` can rate."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ class Package:
     """An installed dependency.
 
     Attributes:
-        version: None where it is not installed. is_right: the version is one that TinyZero is tested with.
-        needed: as pip takes it, `trl>=1.15,<1.17`.
+        version: None if not installed. is_right: whether TinyZero is tested with this version.
+        needed: the requirement in pip's format, such as `trl>=1.15,<1.17`.
     """
 
     name: str
@@ -29,13 +29,13 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cuda:
-    """What torch and the driver say of the first GPU.
+    """What torch and the driver report about the first GPU.
 
     Attributes:
-        built_for: `CUDA 13.0`, or ROCm; None for a torch without either. error: why torch does not import.
-        driver: its version; None where NVIDIA's tool does not say. has_driver: its files are here.
-        visible: CUDA_VISIBLE_DEVICES, None where it is not set.
-        capability: as in (7, 5) for a T4. card: its name, None where torch sees none.
+        built_for: `CUDA 13.0` or ROCm; None for a torch for CPUs. error: why torch does not import.
+        driver: its version; None if nvidia-smi does not report it. has_driver: whether its files exist.
+        visible: CUDA_VISIBLE_DEVICES; None if not set.
+        capability: such as (7, 5) for a T4. card: its name; None if torch sees no GPU.
     """
 
     torch: str | None = None
@@ -53,7 +53,7 @@ class Cuda:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Free and whole size of the disk under a folder, GiB."""
+    """Free and total size of the disk of a folder, GiB."""
 
     folder: Path
     free_gib: float
@@ -62,7 +62,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """What the executor observed of itself; `error` where it does not start."""
+    """The executor's report on its confinement; `error` if it does not start."""
 
     tier: int = 0
     description: str = ""
@@ -72,7 +72,7 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """Everything that `tinyzero doctor` judges."""
+    """All data that `tinyzero doctor` rates."""
 
     python: tuple[int, int, int]
     packages: list[Package] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Inspection:
 
 
 def inspect() -> Inspection:
-    """Ask the interpreter, the packages, torch, the driver, the executor and the disks."""
+    """Inspect the interpreter, the packages, torch, the driver, the executor and the disks."""
     return Inspection(
         python=sys.version_info[:3],
         packages=installed_packages(),
@@ -97,19 +97,20 @@ def inspect() -> Inspection:
 
 
 def installed_packages() -> list[Package]:
-    """The core dependencies, as this installation of TinyZero names them."""
+    """The core dependencies in the metadata of this installation of TinyZero."""
     from packaging.requirements import Requirement
 
     packages = []
     for requirement in map(Requirement, _requirements()):
-        if requirement.marker is None:  # an extra's are none of our business
-            found = installed_version(requirement.name)
+        if requirement.marker is None:  # skips the dependencies of extras
+            version = installed_version(requirement.name)
             packages.append(
                 Package(
                     name=requirement.name,
-                    version=found,
+                    version=version,
                     needed=str(requirement),
-                    is_right=found is not None and requirement.specifier.contains(found, prereleases=True),
+                    is_right=version is not None
+                    and requirement.specifier.contains(version, prereleases=True),
                 )
             )
     return packages
@@ -118,7 +119,7 @@ def installed_packages() -> list[Package]:
 def _requirements() -> list[str]:
     try:
         return requires("tinyzero") or []
-    except PackageNotFoundError:  # run from a folder that was never installed
+    except PackageNotFoundError:  # TinyZero runs without being installed
         return []
 
 
@@ -130,13 +131,13 @@ def installed_version(name: str) -> str | None:
 
 
 def ask_cuda() -> Cuda:
-    """The first GPU, as torch sees it or does not."""
+    """The first GPU as torch sees it, or the reason why torch sees none."""
     version_here = first_card(ask(["driver_version"]), 1)
     driver, files = version_here[0] if version_here else None, has_driver()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: a library beneath it does not load
+    except (ImportError, OSError) as error:  # OSError: a shared library does not load
         return Cuda(error=str(error), driver=driver, has_driver=files, visible=visible)
     built_for = None
     if torch.version.cuda or torch.version.hip:
@@ -165,7 +166,7 @@ def ask_cuda() -> Cuda:
 
 
 def ask_sandbox() -> Sandbox:
-    """Start an executor, which attacks itself, and stop it."""
+    """Start an executor, which tests its own confinement, and stop it."""
     from tinyzero.config import ExecutionConfig
     from tinyzero.errors import ExecutorBroken
     from tinyzero.execution import Executor
@@ -182,7 +183,7 @@ def ask_sandbox() -> Sandbox:
 
 
 def ask_disk(folder: Path) -> Disk:
-    """The disk that a folder is on, or will be on once it is made."""
+    """The disk of a folder, which may not exist yet."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(there)
     return Disk(folder=folder, free_gib=usage.free / _GIB, total_gib=usage.total / _GIB)

@@ -1,4 +1,4 @@
-"""Whether bitsandbytes really computes on this machine: a small trial of everything that is used of it."""
+"""Tests whether bitsandbytes works on this machine: a small trial of all functions that TinyZero uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     import torch
 
 _ROWS, _OUT, _IN = 4, 256, 512
-_PARAMETERS = 8192  # bitsandbytes keeps the moments of fewer than 4096 in 32 bit
+_PARAMETERS = 8192  # with fewer than 4096 parameters, bitsandbytes keeps 32-bit moments
 _LR = 1e-2
-# NF4 is off by 9 % of normal weights: its sixteen values are the quantiles of a normal distribution.
+# NF4 changes normal weights by 9 %: its sixteen values are quantiles of a normal distribution.
 _ROUND_TRIP = (0.05, 0.13)
 # 16-bit products of 512 terms; on a CPU, where both are float32, the difference is 0.
 _PRODUCT = 2e-2
@@ -19,12 +19,12 @@ _PRODUCT = 2e-2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What came out, as relative errors.
+    """The results of the trial, as relative errors.
 
     Attributes:
-        round_trip: of weights that went to NF4 with double quantisation and back.
-        product: of multiplying by them in 4 bit, against the same weights unpacked.
-        step: of the first step of 8-bit AdamW, which is the learning rate whatever the gradient.
+        round_trip: error of weights after NF4 with double quantisation and back.
+        product: error of a 4-bit product, compared with the same weights unpacked.
+        step: error of the first step of 8-bit AdamW, which must equal the learning rate for any gradient.
     """
 
     round_trip: float
@@ -33,7 +33,7 @@ class Trial:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, in words; a number that is none counts as wrong."""
+        """The faults, in words; NaN counts as a fault."""
         low, high = _ROUND_TRIP
         return [
             text
@@ -47,9 +47,9 @@ class Trial:
 
 
 def try_kernels(device: str, dtype: "torch.dtype") -> Trial:
-    """Quantise, unpack, multiply and make an optimizer step on `device`.
+    """Quantise, unpack, multiply and take an optimizer step on `device`.
 
-    Raises whatever bitsandbytes and torch raise: a library that does not load, a kernel that is not there.
+    Raises the errors of bitsandbytes and torch, such as for a missing library or kernel.
     """
     import torch
 
@@ -83,13 +83,13 @@ def _step_error(device: str, generator: "torch.Generator") -> float:
     return _relative_error(parameter.detach(), -_LR * parameter.grad)
 
 
-def _relative_error(found: "torch.Tensor", expected: "torch.Tensor") -> float:
-    return float((found.float() - expected.float()).norm() / expected.float().norm())
+def _relative_error(actual: "torch.Tensor", expected: "torch.Tensor") -> float:
+    return float((actual.float() - expected.float()).norm() / expected.float().norm())
 
 
 @contextmanager
 def _quiet_logger(name: str) -> Iterator[None]:
-    """Importing bitsandbytes tells of faster CPU kernels to be downloaded, which nobody asked for."""
+    """Silences a logger: on import, bitsandbytes recommends a download of faster CPU kernels."""
     import logging
 
     logger = logging.getLogger(name)

@@ -1,6 +1,6 @@
-"""The memory plan: what a run will need, term by term, from the model's shape alone; pure arithmetic.
+"""The memory plan: the needs of a run, term by term, computed only from the model's shape.
 
-Nothing is loaded and no device is asked. The figures are estimates of the peak, good to about 15 %.
+It loads nothing and uses no device. The figures are estimates of the peak, accurate to about 15 %.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from tinyzero.machine.shapes import ModelShape
 
 _GIB = 2**30
 
-# bitsandbytes NF4: half a byte a weight, an 8-bit scale per 64 weights, and a 32-bit one per 256 of those.
+# bitsandbytes NF4: half a byte per weight, an 8-bit scale per 64 weights, a 32-bit scale per 256 scales.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / 16384
 # In vLLM the scales are 32-bit: its loader undoes the second quantisation (vllm-bnb-plugin 0.0.3).
 _VLLM_NF4_BYTES = 0.5 + 4 / 64
-_ADAPTER_BYTES = 4  # float32, and so are its gradients
+_ADAPTER_BYTES = 4  # float32, also for its gradients
 # Two moments: 8 bit, with a float32 scale per block of 256, or float32. Paged ones count in full: a page is
 # moved to the machine's memory only when the card's runs out.
 _8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
@@ -33,7 +33,7 @@ _RUNTIME_GIB: dict[Device, float] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
-    """What is held at once while sampling and while learning; every term in GiB."""
+    """The memory in use during sampling and during learning; every term in GiB."""
 
     always: Mapping[str, float]
     sampling: Mapping[str, float]
@@ -42,7 +42,7 @@ class MemoryPlan:
 
     @property
     def starves_vllm(self) -> bool:
-        """VLLM on this card has no memory left for keys and values, beside its weights."""
+        """Whether vLLM on this card has no memory for keys and values besides its weights."""
         return self.sampling.get("vllm_cache", 1.0) <= 0
 
     @property
@@ -59,7 +59,7 @@ class MemoryPlan:
 
     @property
     def floor_gib(self) -> float:
-        """What no setting of the sampler or the learner lowers: the model, its adapters, the runtime."""
+        """The part that no sampler or learner setting can lower: the model, its adapters, the runtime."""
         return FRAGMENTATION * sum(self.always.values()) + self.runtime
 
     @property
@@ -71,11 +71,11 @@ class MemoryPlan:
 
 
 def plan(config: Settled, shape: ModelShape) -> MemoryPlan:
-    """The peak of a run, term by term. A term that is too small to see is left in: nothing is hidden.
+    """The peak of a run, term by term. Even very small terms are included.
 
-    Weights, adapters and cache follow from the shapes of the matrices. One adapter learns at a time, so only
-    one has gradients. A divergence from the reference (`learner.kl_coef`) costs time, but no memory: its pass
-    keeps nothing for a backward one.
+    Weights, adapters and cache follow from the shapes of the matrices. Only one adapter learns at a time, so
+    only one has gradients. The KL term (`learner.kl_coef`) costs time but no memory: the reference's forward
+    pass keeps nothing for a backward pass.
     """
     return MemoryPlan(
         always=_always(config, shape),
@@ -86,14 +86,14 @@ def plan(config: Settled, shape: ModelShape) -> MemoryPlan:
 
 
 def number_bytes(model: SettledModel) -> int:
-    """Bytes of a number of the compute type."""
+    """Bytes per number in the compute type."""
     return 4 if model.dtype == "float32" else 2
 
 
 def offloaded_gib(config: Settled, shape: ModelShape) -> float:
-    """Activations that are in main memory instead, where unsloth has loaded the model; part of the plan's.
+    """Activations that unsloth moves to main memory, if it has loaded the model; they are part of the plan.
 
-    Its checkpointing moves each layer's input there, but for the last layer's and what has at most 2 MiB
+    Its checkpointing moves the input of each layer, except the last layer's and inputs of at most 2 MiB
     (unsloth_zoo 2026.10.6, gradient_checkpointing.py; read, not measured).
     """
     if config.model.loader != "unsloth" or not config.model.gradient_checkpointing:
@@ -104,7 +104,7 @@ def offloaded_gib(config: Settled, shape: ModelShape) -> float:
 
 
 def adapter_gib(config: Settled, shape: ModelShape) -> Mapping[str, float]:
-    """All adapters, and the moments that their optimizers keep of them."""
+    """All adapters, and their optimizers' moments."""
     num_adapters = 2 if config.policy.adapters == "per-role" else 1
     weights = num_adapters * shape.lora_weights(config.policy.rank)
     moments = _FLOAT_MOMENTS if config.learner.optimizer == "adamw" else _8_BIT_MOMENTS
@@ -112,10 +112,10 @@ def adapter_gib(config: Settled, shape: ModelShape) -> Mapping[str, float]:
 
 
 def _longest_row(config: Settled) -> int:
-    """Tokens of a prompt with all attempts at it behind each other."""
+    """Tokens of the longest row: a prompt followed by all attempts at it."""
     selfplay = config.selfplay
     completions = selfplay.attempts * selfplay.answer_tokens
-    if selfplay.game == "r-zero":  # all of a step's questions answer the same prompt
+    if selfplay.game == "r-zero":  # all questions of a step share one prompt
         completions = max(completions, selfplay.proposals_per_step * selfplay.proposal_tokens)
     return max(config.sampling.max_prompt_tokens + completions, config.longest_sequence)
 
@@ -130,7 +130,7 @@ def _always(config: Settled, shape: ModelShape) -> dict[str, float]:
 
 
 def _has_own_vllm(sampling: SamplingConfig) -> bool:
-    """Whether vLLM samples, and on the card that trains."""
+    """Whether vLLM samples on the card that trains."""
     return sampling.engine == "vllm" and sampling.server_url is None
 
 
@@ -141,9 +141,9 @@ def _sampling(config: Settled, shape: ModelShape) -> dict[str, float]:
 
 
 def _vllm(config: Settled, shape: ModelShape) -> dict[str, float]:
-    """What vLLM has while it is awake: a base of its own, and the rest of what it is given.
+    """Memory of vLLM while awake: its own copy of the base, and the rest of its budget.
 
-    Asleep it keeps its process on the card, and its weights are in main memory.
+    Asleep, its process stays on the card and its weights are in main memory.
     """
     size = number_bytes(config.model)
     linear = _VLLM_NF4_BYTES if config.model.is_4_bit else size
@@ -159,7 +159,7 @@ def _builtin(config: Settled, shape: ModelShape) -> dict[str, float]:
     size, rows = number_bytes(config.model), config.sampling.batch_rows
     longest_prompt = config.sampling.max_prompt_tokens
     prefilled = max(min(_PREFILL_TOKENS, config.selfplay.proposals_per_step * longest_prompt), longest_prompt)
-    # The prompts' keys and values, and what one layer has alive: the MLP's inner values in both types.
+    # Keys and values of the prompts, and the live values of one layer: the MLP's inner values in both types.
     per_token = shape.kv_numbers_per_token * size + (shape.intermediate + shape.hidden) * (2 * size + 8)
     return _in_gib(
         kv_cache=rows * config.longest_sequence * shape.kv_numbers_per_token * size,
@@ -178,7 +178,7 @@ def _learning(config: Settled, shape: ModelShape) -> dict[str, float]:
         gradients=shape.lora_weights(config.policy.rank) * _ADAPTER_BYTES,
         activations=micro_batch
         * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
-        # The attempts at a task share rows, and a mask of bools and of numbers keeps them apart.
+        # The attempts at a task share rows; a mask, as bools and as numbers, separates them.
         attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + size),
         dequantised_layer=_dequantised_bytes(config, shape),
         logits=tile * (size if config.hardware.device == "cuda" else _TORCH_TILE_BYTES),
@@ -186,26 +186,26 @@ def _learning(config: Settled, shape: ModelShape) -> dict[str, float]:
 
 
 def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: bool) -> int:
-    """Bytes that one token costs between forward and backward: of all layers, or each layer's input and one.
+    """Bytes per token between forward and backward: all layers, or each layer's input and one layer.
 
-    Counted on what autograd saves of a Llama layer under LoRA (tests/planning/test_measured.py), with flash
-    or memory-efficient attention, which keeps no scores. Adapters compute in float32, so that 16-bit inputs
-    of all seven linear maps are saved a second time, in float32.
+    Counted from what autograd saves for a Llama layer with LoRA (tests/planning/test_measured.py), with flash
+    or memory-efficient attention, which keeps no scores. Adapters compute in float32, so 16-bit inputs
+    of all seven linear maps are saved again in float32.
 
     Args:
-        size: bytes of a number of the compute type.
+        size: bytes per number in the compute type.
     """
     hidden, queries, inner = shape.hidden, shape.queries, shape.intermediate
     if size == _ADAPTER_BYTES:
         saved = size * (4 * hidden + 4 * queries + 4 * inner)
     else:
         saved = size * (4 * queries + 3 * inner) + _ADAPTER_BYTES * (7 * hidden + queries + inner)
-    passing = 2 * _ADAPTER_BYTES * inner  # alive in the backward pass of one MLP
+    passing = 2 * _ADAPTER_BYTES * inner  # live in the backward pass of one MLP
     return passing + (shape.layers * hidden * size + saved if is_recomputed else shape.layers * saved)
 
 
 def _dequantised_bytes(config: Settled, shape: ModelShape) -> int:
-    """The largest linear map in the compute type: what 4-bit weights are multiplied as in large batches."""
+    """Bytes of the largest linear map in the compute type; large batches unpack the 4-bit weights."""
     size = number_bytes(config.model)
     return shape.hidden * shape.intermediate * size if config.model.is_4_bit else 0
 

@@ -1,4 +1,4 @@
-"""What the driver's files and NVIDIA's tool say of this machine's cards; torch is not needed for that."""
+"""Information on this machine's cards from the driver's files and nvidia-smi, without torch."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ _TIMEOUT_S = 10.0
 
 
 def has_driver() -> bool:
-    """Whether a GPU driver is here: without one, importing torch (seconds) to ask for a GPU is a waste."""
+    """Whether a GPU driver is installed. Without one, importing torch (seconds) to find a GPU is useless."""
     return _is_any_here((*_NVIDIA, *_AMD))
 
 
@@ -20,11 +20,11 @@ def has_nvidia_driver() -> bool:
 
 
 def ask(fields: Sequence[str], *, gpu: str | None = None, timeout_s: float = _TIMEOUT_S) -> str:
-    """What nvidia-smi says, a line a card; empty where there is no such tool, or it fails.
+    """The output of nvidia-smi, one line per card; empty if the tool is missing or fails.
 
     Args:
-        fields: as in `nvidia-smi --help-query-gpu`; memory comes in MiB.
-        gpu: index or UUID of a card; None asks about all.
+        fields: fields of `nvidia-smi --help-query-gpu`; memory is in MiB.
+        gpu: index or UUID of a card; None for all cards.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -39,7 +39,7 @@ def ask(fields: Sequence[str], *, gpu: str | None = None, timeout_s: float = _TI
 
 
 def first_card(answer: str, num_fields: int) -> list[str] | None:
-    """The fields of the answer's first line; None where it has fewer. Only the first may hold commas."""
+    """The fields of the answer's first line; None if there are fewer. Only the first may hold commas."""
     cells = [cell.strip() for cell in answer.partition("\n")[0].rsplit(",", num_fields - 1)]
     return cells if len(cells) == num_fields and cells[0] else None
 

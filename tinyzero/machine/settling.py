@@ -1,4 +1,4 @@
-"""From a configuration as it is written to the settled one: every knob that says auto is decided here."""
+"""Turns a configuration into a settled one: decides every knob that is set to auto."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _AUTO = "auto"
 
 
 def settle(config: Config, machine: Machine) -> Settled:
-    """The configuration of a run on `machine`. Knobs that do not say auto keep their values."""
+    """The settled configuration of a run on `machine`. Only knobs set to auto change."""
     device = machine.device_for(config.hardware)
     rows, tokens = config.sampling.batch_rows, config.learner.micro_batch_tokens
     decided: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def settle(config: Config, machine: Machine) -> Settled:
 
 
 def decisions(config: Config, settled: Settled) -> dict[str, Any]:
-    """Dotted key -> value, of the knobs that said auto."""
+    """Dotted key -> value, for the knobs that were set to auto."""
     before, after = config.model_dump(mode="json"), settled.model_dump(mode="json")
     return {
         f"{section}.{key}": after[section][key]
@@ -58,9 +58,9 @@ def decisions(config: Config, settled: Settled) -> dict[str, Any]:
 
 
 def settle_recorded(config: Config, environment: Mapping[str, Any]) -> Settled:
-    """The configuration in a run's config.json, which says auto where an earlier version wrote it.
+    """The settled configuration of a run's config.json, in which earlier versions wrote auto.
 
-    The device in environment.json tells what auto meant. Two things were never recorded and are assumed: the
+    The device in environment.json decides what auto meant. Two facts were never recorded and are assumed: the
     card computes in bfloat16, and transformers read the model.
     """
     is_on_cuda = str(environment.get("device", "cpu")).startswith("cuda")
@@ -69,7 +69,7 @@ def settle_recorded(config: Config, environment: Mapping[str, Any]) -> Settled:
 
 
 def _loader(config: Config, device: Device, machine: Machine) -> Loader:
-    """Two adapters under unsloth were never seen to keep their gradients apart on a GPU."""
+    """The loader. Unsloth is not chosen for two adapters: separate gradients were never verified on a GPU."""
     if config.model.loader != "auto":
         return config.model.loader
     is_possible = device == "cuda" and machine.has_unsloth and config.policy.adapters == "shared"
@@ -91,7 +91,7 @@ def _dtype(config: Config, device: Device, machine: Machine) -> Dtype:
 
 
 def _optimizer(learner: LearnerConfig, device: Device) -> Optimizer:
-    """A CPU has no other memory to page to."""
+    """The optimizer. A CPU gets no paged one, since it has no other memory to page to."""
     if learner.optimizer == "auto":
         return "adamw8bit" if device == "cuda" else "adamw"
     if learner.optimizer == "paged_adamw8bit" and device == "cpu":
@@ -100,7 +100,7 @@ def _optimizer(learner: LearnerConfig, device: Device) -> Optimizer:
 
 
 def _heldout(config: Config) -> str | None:
-    """The set beside the base model, where there is one."""
+    """The held-out set in the base model's folder, if there is one."""
     if config.evaluation.heldout != _AUTO:
         return config.evaluation.heldout
     folder = local_folder(config.model.base)

@@ -1,4 +1,4 @@
-"""A decoder's dimensions, and what follows from them: how many weights there are, and of which sort."""
+"""A decoder's dimensions, and the numbers of its weights by sort."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ _FILE = Path(__file__).with_name("model_shapes.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """A decoder's dimensions, as the Hub's config.json names them in longer words.
+    """A decoder's dimensions; config.json on the Hub has longer names for them.
 
     Attributes:
         kv_heads: heads of keys and values; fewer than `heads` under grouped-query attention.
         intermediate: width of the gated MLP.
-        is_tied: the LM head is the embedding matrix.
+        is_tied: whether the LM head is the embedding matrix.
         has_qkv_bias: as in Qwen2.
         has_qk_norm: queries and keys are normalised per head, as in Qwen3.
     """
@@ -62,12 +62,12 @@ class ModelShape:
 
     @property
     def keys(self) -> int:
-        """Width of all key heads together, and that of the value heads."""
+        """Width of all key heads together; the value heads have the same."""
         return self.kv_heads * self.head_dim
 
     @property
     def linear_weights(self) -> int:
-        """Weights of the layers' linear maps: what NF4 shrinks and LoRA adapts."""
+        """Weights of the layers' linear maps, which NF4 compresses and LoRA adapts."""
         return self.layers * self.hidden * (2 * self.queries + 2 * self.keys + 3 * self.intermediate)
 
     @property
@@ -76,12 +76,12 @@ class ModelShape:
 
     @property
     def head_weights(self) -> int:
-        """The LM head: a matrix that every decoded token goes through."""
+        """Weights of the LM head, which every decoded token passes through."""
         return self.vocabulary * self.hidden
 
     @property
     def small_weights(self) -> int:
-        """Norms and biases."""
+        """Weights of norms and biases."""
         biases = self.queries + 2 * self.keys if self.has_qkv_bias else 0
         head_norms = 2 * self.head_dim if self.has_qk_norm else 0
         return self.layers * (2 * self.hidden + biases + head_norms) + self.hidden
@@ -92,7 +92,7 @@ class ModelShape:
 
     @property
     def kv_numbers_per_token(self) -> int:
-        """Numbers that the KV cache keeps of one token, over all layers."""
+        """Numbers in the KV cache per token, over all layers."""
         return 2 * self.layers * self.keys
 
     def lora_weights(self, rank: int) -> int:
@@ -102,7 +102,7 @@ class ModelShape:
 
 
 def shape_of(base: str) -> ModelShape | None:
-    """The shape of a model that ships, is a local folder, or is known by its Hub id; None of any other."""
+    """The shape of a bundled model, a local folder, or a known Hub id; None for any other model."""
     known = known_shapes()
     if base in known:
         return known[base]
@@ -112,13 +112,13 @@ def shape_of(base: str) -> ModelShape | None:
     try:
         return ModelShape.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # loading the model will say what is wrong with it
+        return None  # loading the model will report the error
 
 
 def known_shapes() -> dict[str, ModelShape]:
-    """Hub id -> shape, of every model that a preset trains, and of its siblings.
+    """Hub id -> shape, for every model that a preset trains, and for its siblings.
 
-    The package's file has the lines of the models' config.json; a string means "as that one".
+    The package's file has the lines of the models' config.json; a string refers to another model's entry.
     """
     entries = json.loads(_FILE.read_text(encoding="utf-8"))
     return {

@@ -1,4 +1,4 @@
-"""Whether a run fits a machine, why not, and which preset does."""
+"""Decides whether a run fits a machine, why not, and which preset fits."""
 
 from tinyzero.config import Config, HardwareConfig, Settled, find_presets, load_config
 from tinyzero.machine.cards import Card, find_card
@@ -9,18 +9,18 @@ from tinyzero.machine.settling import decisions, settle
 from tinyzero.machine.shapes import shape_of
 
 _FALLBACK = "nano-cpu"
-# What is trained where no preset is named: the first of these that fits. The same model on every card, small
-# enough to sample much of, under a licence that allows everything, and to be had without an account.
+# Default presets: the first that fits is trained. They use the same model on every card: small
+# enough to sample a lot, with a permissive licence, and available without an account.
 _CHOICES = ("qwen1.5b-24gb", "qwen1.5b-16gb-t4", "qwen1.5b-12gb", "qwen1.5b-8gb", "qwen0.5b-8gb")
 
 
 def card_of_preset(hardware: HardwareConfig) -> Card | None:
-    """The card that a preset is made for; None where it names none."""
+    """The card that a preset is written for; None if it names no card."""
     return None if hardware.card is None else find_card(hardware.card)
 
 
 def describe_numbers(config: Config, settled: Settled, machine: Machine) -> str:
-    """A line about the rows and tokens that were chosen by memory; "" where the configuration gave both."""
+    """A line on the rows and tokens that were chosen by memory; "" if the configuration sets both."""
     chosen = decisions(config, settled)
     if not chosen.keys() & {"sampling.batch_rows", "learner.micro_batch_tokens"}:
         return ""
@@ -37,7 +37,7 @@ def describe_numbers(config: Config, settled: Settled, machine: Machine) -> str:
 
 
 def why_not(name: str, config: Settled, machine: Machine) -> str | None:
-    """Why this machine cannot run `config`, in one line; None where nothing speaks against it."""
+    """Why this machine cannot run `config`, in one line; None if it can."""
     if config.hardware.device == "cuda" and machine.gpu is None:
         card = card_of_preset(config.hardware)
         size = "" if card is None else f" with {card.memory_gib:g} GiB"
@@ -57,11 +57,11 @@ def why_not(name: str, config: Settled, machine: Machine) -> str | None:
 def why_too_large(
     name: str, config: Settled, memory: MemoryPlan, available_gib: float, place: str
 ) -> str | None:
-    """Why a plan does not fit, and which knob helps; None where it fits."""
+    """Why a plan does not fit, and which knob helps; None if it fits."""
     if memory.starves_vllm:
-        weights, given = memory.sampling["vllm_weights"], config.sampling.vllm_gib
+        weights, budget = memory.sampling["vllm_weights"], config.sampling.vllm_gib
         return (
-            f"{name} gives vLLM {given:g} GiB, and its weights alone take {weights:.1f}; raise "
+            f"{name} gives vLLM {budget:g} GiB, and its weights alone take {weights:.1f}; raise "
             "sampling.vllm_gib"
         )
     if memory.peak_gib <= available_gib:
@@ -80,13 +80,13 @@ def why_too_large(
 
 
 def plan_for(config: Settled) -> MemoryPlan | None:
-    """The memory plan, None for a model whose shape is not known before it is loaded."""
+    """The memory plan; None for a model whose shape is not known before it is loaded."""
     shape = shape_of(config.model.base)
     return None if shape is None else plan(config, shape)
 
 
 def describe_fit(config: Settled, machine: Machine) -> str:
-    """The estimated peak against what is there, in a few words."""
+    """The estimated peak and the available memory, in a few words."""
     memory = plan_for(config)
     if memory is None:
         return f"no memory estimate: the shape of {config.model.base} is known once it is loaded"
@@ -110,7 +110,7 @@ def choose_preset(machine: Machine) -> str:
 
 
 def _suits(name: str, config: Settled, machine: Machine) -> bool:
-    """Whether a preset fits with a margin, and does not make do without bfloat16 on a card that has it."""
+    """Whether a preset fits with a margin, and uses bfloat16 if the card has it."""
     is_makeshift = config.model.dtype == "float16" and machine.gpu is not None and machine.gpu.has_bf16
     memory, (_, available_gib) = plan_for(config), machine.memory_for(config.hardware.device)
     has_room = memory is not None and memory.peak_gib <= (1 - MARGIN) * available_gib

@@ -1,7 +1,7 @@
-"""How long a step will take: a roofline for decoding, operations for learning; pure arithmetic.
+"""Estimates the time of a step: a roofline model for decoding, operations for learning. Pure arithmetic.
 
-Not counted: the programs, which run on the CPU, and whatever a first step compiles. Nothing of this was
-measured on a card yet, so the figures are good for comparing settings, and for the order of magnitude.
+Not included: the programs, which run on the CPU, and compilation in the first step. These estimates were not
+measured on a card yet, so use them to compare settings, and for the order of magnitude.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from tinyzero.machine.memory import NF4_BYTES, number_bytes
 from tinyzero.machine.shapes import ModelShape
 from tinyzero.machine.workload import workload
 
-# What a card is taken to reach of its figures.
+# The assumed shares of a card's nominal figures.
 BANDWIDTH_SHARE = 0.7
 _DECODING_SHARE = 0.5  # of its operations, in large batches of single tokens
 LEARNING_SHARE = 0.35
 
-# 82 operations of a Llama layer under LoRA that start a kernel, counted by torch's dispatcher, and about two
-# more for each of seven 4-bit maps; 8 microseconds each without CUDA graphs, which no card has shown to work.
+# 82 operations of a Llama layer with LoRA start a kernel (counted by torch's dispatcher), and about two
+# more for each of seven 4-bit maps. Each takes 8 microseconds without CUDA graphs, which are unverified.
 _LAUNCHES_PER_LAYER, _LAUNCH_S = 96, 8e-6
-# Beyond some 64 rows bitsandbytes unpacks 4-bit weights and multiplies as usual: it reads them, writes and
+# Above about 64 rows, bitsandbytes unpacks 4-bit weights and multiplies as usual: it reads them, writes and
 # reads the result (thresholds by card: bitsandbytes.backends.cuda.ops).
 _FUSED_ROWS = 64
 
@@ -54,10 +54,10 @@ def step_time(config: Settled, shape: ModelShape, card: Card) -> StepTime | None
 
 
 def token_step_s(model: SettledModel, shape: ModelShape, card: Card, *, rows: int, context: int) -> float:
-    """One token more for every row: the slowest of memory traffic, operations and kernel launches.
+    """Seconds for one more token in every row: the slowest of memory traffic, operations and kernel launches.
 
     Args:
-        context: tokens that each row looks back on.
+        context: number of earlier tokens that each row attends to.
     """
     multiplied = shape.linear_weights + shape.head_weights
     memory_s = _bytes_read(model, shape, rows, context) / (BANDWIDTH_SHARE * _bandwidth(card))
@@ -66,11 +66,11 @@ def token_step_s(model: SettledModel, shape: ModelShape, card: Card, *, rows: in
 
 
 def learning_operations(config: Config, shape: ModelShape) -> float:
-    """Floating-point operations of the updates of one round, on all completions that train.
+    """Floating-point operations of the updates of one round, over all completions that train.
 
-    A pass through a matrix takes two operations a weight and token. The base is frozen, so the backward pass
-    is one more, and not two; recomputation is another, and so is the reference under learner.kl_coef. The
-    fused head makes its logits again in the backward pass. Prompts are computed once for all their answers.
+    A pass through a matrix takes two operations per weight and token. The base is frozen, so the backward
+    pass is one more pass, not two; recomputation is another, and so is the reference for learner.kl_coef. The
+    fused head recomputes its logits in the backward pass. A prompt is computed once for all its answers.
     """
     load = workload(config)
     completions, prompts = load.trained_tokens, load.counts.trained_prompts
@@ -89,7 +89,7 @@ def _prefill_s(shape: ModelShape, card: Card, tokens: int) -> float:
 def _decode_s(
     config: Settled, shape: ModelShape, card: Card, completions: int, mean_tokens: int, budget: int
 ) -> float:
-    """Rows are refilled as they finish, so a round takes its tokens over its rows, or its longest answer."""
+    """Finished rows are refilled, so a round takes tokens / rows steps, or those of its longest answer."""
     rows = min(config.sampling.batch_rows, completions)
     token_steps = max(budget, completions * mean_tokens / rows)
     context = workload(config).prompt_tokens + mean_tokens // 2

@@ -1,4 +1,4 @@
-"""How busy this machine is, as a view shows it. A machine that does not say is no error."""
+"""The load of this machine, for the views. Missing values are not an error."""
 
 import time
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from tinyzero.machine.nvidia import ask, first_card, has_nvidia_driver
 _GIB = 2**30
 _MIB_PER_GIB = 1024
 _FIELDS = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
-_GPU_EVERY_S = 5.0  # asking is a process of its own, some 30 ms
+_GPU_EVERY_S = 5.0  # each query starts a process, about 30 ms
 _TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuUsage:
-    """One card. Percent, GiB, degrees Celsius, watts; None for what the driver does not say."""
+    """The load of one card: percent, GiB, degrees Celsius, watts; None if the driver does not report it."""
 
     name: str
     percent: float | None
@@ -28,7 +28,7 @@ class GpuUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The whole machine, not only the run. `cpu_percent` is of all cores together, 0 to 100."""
+    """The load of the machine, not only of the run. `cpu_percent` covers all cores, 0 to 100."""
 
     cpu_percent: float
     used_gib: float
@@ -37,15 +37,15 @@ class Usage:
 
 
 class UsageProbe:
-    """Asks the machine; CPU figures are means since the last look."""
+    """Measures the load; CPU figures are means since the last call of `look`."""
 
     def __init__(self, gpu: str = "0", *, has_gpu: bool | None = None) -> None:
-        """`gpu`: index or UUID of the card to ask about, as nvidia-smi takes it."""
+        """`gpu`: index or UUID of the card, in the format of nvidia-smi."""
         self._gpu = gpu
         self._has_gpu = has_nvidia_driver() if has_gpu is None else has_gpu
         self._asked_at = -_GPU_EVERY_S
         self._gpu_usage: GpuUsage | None = None
-        psutil.cpu_percent()  # means since this call
+        psutil.cpu_percent()  # later values are means since this call
 
     def look(self) -> Usage:
         memory = psutil.virtual_memory()
@@ -64,7 +64,7 @@ class UsageProbe:
 
 
 def parse_gpu(answer: str) -> GpuUsage | None:
-    """From nvidia-smi's line of values; `[N/A]` and the like are None."""
+    """Parse nvidia-smi's line of values; `[N/A]` and similar values are None."""
     cells = first_card(answer, len(_FIELDS))
     if cells is None:
         return None

@@ -1,23 +1,23 @@
-"""What one round holds, in prompts and tokens; pure arithmetic on a configuration."""
+"""The workload of one round, in prompts and tokens. Pure arithmetic on a configuration."""
 
 import math
 from dataclasses import dataclass
 
 from tinyzero.config import Config
 
-# What a round is taken to be like.
-VALID_SHARE = 0.5  # of the proposals that become tasks
-FILLED_SHARE = 0.5  # of the budgets of prompts and completions, in the mean
+# Assumptions about a round.
+VALID_SHARE = 0.5  # share of proposals that become tasks
+FILLED_SHARE = 0.5  # mean share of the token budgets that prompts and completions use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many of what.
+    """The counts of a round.
 
     Attributes:
-        proposals, proposer_prompts: completions of the proposer, and different prompts to it.
-        tasks, answers: all that the solver is asked, and says.
-        trained_prompts, trained_proposals, trained_answers: of these, what is learned from.
+        proposals, proposer_prompts: completions of the proposer, and its distinct prompts.
+        tasks, answers: all tasks for the solver, and all its answers.
+        trained_prompts, trained_proposals, trained_answers: those of them that train.
     """
 
     proposals: int
@@ -31,7 +31,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """One round; the mean round of a game that takes turns. Tokens are those of one completion or prompt."""
+    """One round; for a game with turns, the mean round. Token numbers are per completion or prompt."""
 
     counts: Counts
     proposal_tokens: int
@@ -40,13 +40,13 @@ class Workload:
 
     @property
     def trained_tokens(self) -> int:
-        """Completion tokens that are learned from."""
+        """Completion tokens that train."""
         counts = self.counts
         return counts.trained_proposals * self.proposal_tokens + counts.trained_answers * self.answer_tokens
 
 
 def workload(config: Config) -> Workload:
-    """What a round of this configuration is expected to hold."""
+    """The expected workload of a round."""
     is_r_zero = config.selfplay.game == "r-zero"
     return Workload(
         counts=_r_zero(config) if is_r_zero else _absolute_zero(config),
@@ -58,24 +58,24 @@ def workload(config: Config) -> Workload:
 
 def _absolute_zero(config: Config) -> Counts:
     selfplay = config.selfplay
-    new = max(1, round(VALID_SHARE * selfplay.proposals_per_step))
+    num_new = max(1, round(VALID_SHARE * selfplay.proposals_per_step))
     is_separate = selfplay.separate_solver_batch
-    old = selfplay.proposals_per_step if is_separate else selfplay.replays_per_step
-    answers_to_old = old if is_separate else old * selfplay.attempts
+    num_earlier = selfplay.proposals_per_step if is_separate else selfplay.replays_per_step
+    answers_to_earlier = num_earlier if is_separate else num_earlier * selfplay.attempts
     trained_proposals = selfplay.proposals_per_step if selfplay.train_proposer else 0
     return Counts(
         proposals=selfplay.proposals_per_step,
         proposer_prompts=selfplay.proposals_per_step,
-        tasks=new + old,
-        answers=new * selfplay.attempts + answers_to_old,
-        trained_prompts=trained_proposals + (old if is_separate else new + old),
+        tasks=num_new + num_earlier,
+        answers=num_new * selfplay.attempts + answers_to_earlier,
+        trained_prompts=trained_proposals + (num_earlier if is_separate else num_new + num_earlier),
         trained_proposals=trained_proposals,
-        trained_answers=answers_to_old + (0 if is_separate else new * selfplay.attempts),
+        trained_answers=answers_to_earlier + (0 if is_separate else num_new * selfplay.attempts),
     )
 
 
 def _r_zero(config: Config) -> Counts:
-    """Per step, over a challenger's turn, the writing of a set of questions, and a solver's turn."""
+    """Means per step over a challenger's turn, the writing of a question set, and a solver's turn."""
     selfplay, r_zero = config.selfplay, config.r_zero
     challenges = r_zero.challenger_steps if selfplay.train_proposer else 0
     steps = challenges + r_zero.solver_steps

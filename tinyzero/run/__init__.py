@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its files, how they are written whole, and how a run goes on."""
+"""A run on disk: its folder and files, how they are written without damage, and how a run resumes."""

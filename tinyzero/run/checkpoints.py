@@ -1,7 +1,7 @@
-"""Checkpoints: `checkpoints/step-000100/<part>/` and progress.json, there whole or not at all.
+"""Checkpoints: `checkpoints/step-000100/<part>/` and progress.json. A checkpoint is complete or absent.
 
-A checkpoint is written aside, synced and renamed. progress.json holds the step, and the size and SHA-256
-of every file, so that a damaged checkpoint is recognised before any of it is loaded.
+A checkpoint is written to another folder, synced and renamed. progress.json holds the step, and the size and
+SHA-256 of every file, so that damage is detected before anything is loaded.
 """
 
 import json
@@ -24,14 +24,14 @@ _PROGRESS = "progress.json"
 
 
 class Stateful(Protocol):
-    """Something with a life of its own that a checkpoint keeps."""
+    """An object with state that a checkpoint saves."""
 
     def save(self, folder: Path) -> None:
-        """Write the whole state into an empty folder."""
+        """Write the complete state into an empty folder."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Become what `save` wrote."""
+        """Load the state that `save` wrote."""
         ...
 
 
@@ -44,14 +44,14 @@ def write(
 ) -> Path:
     """Save the state after `step` steps, and return its folder.
 
-    Where an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
+    If an intact checkpoint of this step exists, nothing is written: a run's state is a function of its
     step.
 
     Args:
-        replace: write all the same, since the game has prepared for the next step meanwhile.
+        replace: write even then, because the game has prepared for the next step in the meantime.
 
     Raises:
-        CheckpointError: the disk is full or refuses; older checkpoints are untouched.
+        CheckpointError: the disk is full or not writable; older checkpoints stay intact.
     """
     target = run_folder.checkpoints / f"step-{step:06d}"
     if not replace and target.exists() and find_damage(target) is None:
@@ -71,7 +71,7 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
     """Load the newest intact checkpoint into `parts`, and return its step.
 
     A run that was killed before its first checkpoint starts again: step 0, nothing is loaded.
-    A damaged checkpoint is passed over, with a warning in the log and in events.jsonl.
+    A damaged checkpoint is skipped, with a warning in the log and in events.jsonl.
 
     Raises:
         CheckpointError: there are checkpoints and none is intact.
@@ -91,12 +91,12 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
 
 
 def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
-    """Let `change` add to the newest checkpoint: it is given a copy, which then takes the place of it.
+    """Let `change` edit the newest checkpoint: it edits a copy, which then replaces the checkpoint.
 
-    Hold the run (`exclusive`) meanwhile.
+    The caller must hold the run's lock (`exclusive`).
 
     Raises:
-        CheckpointError: the run has no checkpoint yet, or the disk refuses.
+        CheckpointError: the run has no checkpoint yet, or the disk is not writable.
     """
     _put_back(run_folder)
     target = latest(run_folder)
@@ -117,7 +117,7 @@ def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
 
 
 def latest(run_folder: RunFolder) -> Path | None:
-    """The newest intact checkpoint, None where the run has none yet.
+    """The newest intact checkpoint; None if the run has none yet.
 
     Raises:
         CheckpointError: there are checkpoints and none is intact.
@@ -126,7 +126,7 @@ def latest(run_folder: RunFolder) -> Path | None:
 
 
 def steps_saved(run_folder: RunFolder) -> int:
-    """Steps that a resumed run would not have to play again."""
+    """Number of steps that a resumed run does not have to repeat."""
     folder = latest(run_folder)
     return 0 if folder is None else int(_read_progress(folder)["step"])
 
@@ -144,7 +144,7 @@ def prune(run_folder: RunFolder, keep: int) -> None:
 
 
 def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
-    """The newest intact checkpoint, and what is wrong with the newer ones."""
+    """The newest intact checkpoint, and the damage of each newer one."""
     damages: dict[str, str] = {}
     for folder in reversed(listing(run_folder)):
         damage = find_damage(folder)
@@ -157,7 +157,7 @@ def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
 
 
 def _put_in_place(aside: Path, target: Path) -> None:
-    """Let a whole folder be the checkpoint, in the place of another, if any, which goes last of all."""
+    """Make a complete folder the checkpoint. It replaces an existing one, which is deleted last."""
     replaced = target.with_name(f".{target.name}{_REPLACED}")
     shutil.rmtree(replaced, ignore_errors=True)
     if target.exists():
@@ -168,7 +168,7 @@ def _put_in_place(aside: Path, target: Path) -> None:
 
 
 def _put_back(run_folder: RunFolder) -> None:
-    """A kill between the two renames of `_put_in_place` leaves the older checkpoint aside: it is still it."""
+    """Restore a checkpoint that a kill between the two renames of `_put_in_place` left under another name."""
     for replaced in run_folder.checkpoints.glob(f".step-*{_REPLACED}"):
         target = replaced.with_name(replaced.name.removeprefix(".").removesuffix(_REPLACED))
         if not target.exists():
@@ -187,14 +187,14 @@ def _fill(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
 
 
 def find_damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint, None where nothing is."""
+    """The damage of a checkpoint; None if it is intact."""
     try:
         expected = _read_progress(folder)["files"]
-        found = fingerprints(folder, without=(_PROGRESS,))
+        actual = fingerprints(folder, without=(_PROGRESS,))
     except (OSError, ValueError, KeyError) as error:
         return f"{_PROGRESS}: {error}"
     return next(
-        (f"{name} is missing or changed" for name in expected if found.get(name) != expected[name]), None
+        (f"{name} is missing or changed" for name in expected if actual.get(name) != expected[name]), None
     )
 
 
@@ -211,10 +211,10 @@ def step_of(folder: Path) -> int:
 
 
 def _remove_leftovers(run_folder: RunFolder, step: int) -> None:
-    """What a kill in the middle of a write left behind, and damaged checkpoints that `restore` passed over.
+    """Delete the remains of an interrupted write, and damaged checkpoints that `restore` skipped.
 
-    The run's lock says that nobody else is writing. A checkpoint of a later step than the run has come to is
-    a damaged one: kept, it would count as the newest, and be kept in the place of an intact one.
+    The run's lock guarantees that no other process writes. A checkpoint of a later step than the run's is
+    damaged. It must go: it would count as the newest, and `prune` would keep it instead of an intact one.
     """
     _put_back(run_folder)
     later = (folder for folder in listing(run_folder) if step_of(folder) > step)

@@ -1,10 +1,10 @@
-"""What a person asks of a trainer in progress: empty files in the run's `control` folder.
+"""Requests to a running trainer: empty files in the run's `control` folder.
 
     touch runs/NAME/control/pause      wait between two steps, until the file is gone
     touch runs/NAME/control/save       write a checkpoint after this step
     touch runs/NAME/control/stop       write a checkpoint after this step, and end
 
-The trainer looks between steps. The keys of the live view make the same files.
+The trainer checks between steps. The keys of the live view create the same files.
 """
 
 from contextlib import suppress
@@ -14,7 +14,7 @@ from tinyzero.run.folder import RunFolder
 
 
 class Request(StrEnum):
-    """The value is the file's name."""
+    """A request; the value is the file's name."""
 
     PAUSE = "pause"
     SAVE = "save"
@@ -22,7 +22,7 @@ class Request(StrEnum):
 
 
 def ask(run: RunFolder, request: Request) -> None:
-    """Raises OSError where the folder cannot be written."""
+    """Create the request's file. Raises OSError if the folder is not writable."""
     run.control.mkdir(exist_ok=True)
     (run.control / request).touch()
 
@@ -35,7 +35,7 @@ def is_asked(run: RunFolder, request: Request) -> bool:
 
 
 def take(run: RunFolder, request: Request) -> bool:
-    """Whether it was asked for; then it counts as done."""
+    """Whether the request exists; if so, it is deleted, since the caller handles it now."""
     if not is_asked(run, request):
         return False
     with suppress(OSError):
@@ -44,6 +44,6 @@ def take(run: RunFolder, request: Request) -> bool:
 
 
 def forget(run: RunFolder) -> None:
-    """What was asked of an earlier process is no wish for this one."""
+    """Delete requests that were meant for an earlier process."""
     for request in Request:
         take(run, request)

@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a power cut leaves the old state or the new one, never half of each."""
+"""Writes files so that a kill or a power cut leaves the state before or after, never a mixture."""
 
 import errno
 import hashlib
@@ -28,7 +28,7 @@ _DISK_SAYS_NO = {
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace `path` by a file that holds `content`, written aside first."""
+    """Replace `path` with a file that holds `content`. It is written under another name first."""
     aside = path.with_name(f".{path.name}.partial")
     with explaining_failures(path):
         aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -38,7 +38,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Force a folder, its files and its subfolders to the disk."""
+    """Sync a folder, its files and its subfolders to the disk."""
     for path in sorted(folder.rglob("*"), reverse=True):
         _sync(path)
     _sync(folder)
@@ -53,7 +53,7 @@ def _sync(path: Path) -> None:
 
 
 def fingerprints(folder: Path, *, without: Collection[str] = ()) -> dict[str, dict[str, Any]]:
-    """Path in the folder -> bytes and SHA-256 of every file, but for those `without`."""
+    """Path in the folder -> size in bytes and SHA-256, for every file except those in `without`."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return {name: _fingerprint(files[name]) for name in sorted(files) if name not in without}
 
@@ -65,7 +65,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def explaining_failures(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one line that says what to do."""
+    """Turn the error of a full or read-only disk into one line that says what to do."""
     try:
         yield
     except Exception as error:
@@ -79,16 +79,16 @@ def explaining_failures(path: Path) -> Iterator[None]:
 
 
 def _refusal(error: Exception, path: Path) -> str | None:
-    """What the disk said, None where the error has another cause."""
+    """The disk's error message; None if the error has another cause."""
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno in _DISK_SAYS_NO else None
-    # torch and safetensors hide "no space left" in exceptions of their own.
+    # torch and safetensors wrap "no space left" in their own exceptions.
     is_full = "No space left" in str(error) or _free_bytes(path) < _MIB
     return os.strerror(errno.ENOSPC) if is_full else None
 
 
 def _free_bytes(path: Path) -> int:
-    # Path.exists raises where os.path.exists says no: a name too long, a folder that is closed to us.
+    # Path.exists raises for a name that is too long or a folder without access; os.path.exists does not.
     parents = (path, *path.absolute().parents)
     existing = next(parent for parent in parents if os.path.exists(parent))  # noqa: PTH110
     return shutil.disk_usage(existing).free

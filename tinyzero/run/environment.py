@@ -1,4 +1,4 @@
-"""Where a run ran: versions, machine, threads. Part of what makes its figures repeatable."""
+"""The environment of a run: versions, machine, threads. Its figures are repeatable only in the same one."""
 
 import os
 import platform
@@ -23,12 +23,12 @@ _PACKAGES = (
     "vllm",
     "vllm-bnb-plugin",
 )
-# A CPU run repeats bit for bit only while these stay the same.
+# A CPU run repeats bit for bit only if these stay the same.
 _DECISIVE = ("threads", "device", "packages", "python", "machine")
 
 
 def describe_environment(*, preset: str, seed: int, device: str, sandbox_tier: str) -> dict[str, Any]:
-    """What environment.json says about this process and machine."""
+    """The content of environment.json for this process and machine."""
     return {
         "tinyzero": tinyzero.__version__,
         "git_commit": _git_commit(),
@@ -41,12 +41,12 @@ def describe_environment(*, preset: str, seed: int, device: str, sandbox_tier: s
         "machine": platform.machine(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        "packages": {name: version for name in _PACKAGES if (version := _version(name)) is not None},
     }
 
 
 def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What keeps a resumed run from equalling an uninterrupted one: `threads: 2 -> 4`."""
+    """Changes that make a resumed run differ from an uninterrupted one, such as `threads: 2 -> 4`."""
     return [
         f"{key}: {before[key]} -> {after[key]}"
         for key in _DECISIVE
@@ -55,7 +55,7 @@ def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 
 def _num_threads() -> int | None:
-    """What torch computes with, asked only where it is loaded already."""
+    """Number of torch's threads; None if torch is not loaded."""
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else None
 
@@ -68,7 +68,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the checkout that TinyZero runs from, None outside of one."""
+    """The commit of the checkout that TinyZero runs from; None outside a checkout."""
     checkout = Path(tinyzero.__file__).parents[1]
     if not (checkout / ".git").exists():
         return None

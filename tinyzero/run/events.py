@@ -1,6 +1,6 @@
-"""What happens in a run besides its steps: a type for each event, and its line in events.jsonl.
+"""The events of a run: everything besides its steps. A type for each event, and its line in events.jsonl.
 
-Lines come from outside: a value of another type reads as 0 or "", and an unknown event is left out.
+Lines are untrusted: a value of the wrong type reads as 0 or "", and an unknown event is ignored.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from tinyzero.types import Preparable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A process began to train, after `step` steps; `changed`: what is not as it was at the start before."""
+    """A process began to train, after `step` steps; `changed`: differences from the environment before."""
 
     name: ClassVar = "start"
     step: int
@@ -22,7 +22,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A process's part of the run is over; `reason` is a `StopReason`."""
+    """A process has ended its part of the run; `reason` is a `StopReason`."""
 
     name: ClassVar = "end"
     step: int
@@ -32,7 +32,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed:
-    """A checkpoint is on the disk."""
+    """A checkpoint was written."""
 
     name: ClassVar = "checkpoint"
     step: int
@@ -41,7 +41,7 @@ class Checkpointed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDamaged:
-    """A checkpoint was passed over when the run was resumed."""
+    """A damaged checkpoint was skipped when the run was resumed."""
 
     name: ClassVar = "checkpoint_damaged"
     checkpoint: str
@@ -78,7 +78,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
-    """The game prepares for its next step: `done` of `total` tasks or questions are there."""
+    """The game prepares for its next step: it has `done` of `total` tasks or questions."""
 
     name: ClassVar = "seeding"
     step: int
@@ -89,7 +89,7 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The game has prepared, or was stopped in it."""
+    """The game has finished preparing, or was stopped while preparing."""
 
     name: ClassVar = "seeded"
     step: int
@@ -107,7 +107,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """A paused run goes on, or stops."""
+    """A paused run continues, or stops."""
 
     name: ClassVar = "resumed"
     step: int
@@ -115,7 +115,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmBegan:
-    """A figure of the run is beyond the threshold of an alarm; `advice` says what to do about it."""
+    """A figure of the run crossed the threshold of an alarm; `advice` says what to do."""
 
     step: int
     alarm: str
@@ -125,13 +125,13 @@ class AlarmBegan:
 
     @property
     def name(self) -> str:
-        """The alarm's, on disk."""
+        """The event's name on disk."""
         return self.alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmOver:
-    """The figure is on the right side of the threshold again."""
+    """The alarm is over: the figure is within the threshold again."""
 
     name: ClassVar = "alarm_over"
     step: int
@@ -169,7 +169,7 @@ Event = (
 
 
 def details_of(event: Event) -> dict[str, Any]:
-    """What the event's line holds besides its name and time."""
+    """The fields of an event's line besides its name and time."""
     match event:
         case Started(step=step, changed=changed):
             return {"step": step, "changed": changed} if changed else {"step": step}
@@ -190,12 +190,12 @@ def details_of(event: Event) -> dict[str, Any]:
 
 
 def events_of(records: Iterable[Record]) -> list[Event]:
-    """The events that these lines tell of, without those that are unknown here."""
+    """The events of these lines; unknown events are ignored."""
     return [event for record in records if (event := _event(record)) is not None]
 
 
 def start_times(records: Iterable[Record]) -> list[float]:
-    """When processes began to train, seconds since 1970."""
+    """The times at which processes began to train, seconds since 1970."""
     return [finite(record.get("time")) or 0.0 for record in records if record.get("event") == Started.name]
 
 

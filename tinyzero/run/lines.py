@@ -1,6 +1,6 @@
-"""What the lines of a run's logs hold, as nouns. Pure; knows no files.
+"""The lines of a run's logs as dataclasses. Pure: opens no files.
 
-Lines come from outside: whatever is not of the expected type is left out, and nothing here raises.
+Lines are untrusted: a value of the wrong type is ignored, and nothing here raises.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any
 from tinyzero.evaluation.comparison import Comparison, Row
 
 Record = Mapping[str, Any]
-_LARGEST = 1e15  # sums and axes of larger numbers overflow, and none has a meaning here
+_LARGEST = 1e15  # sums and axes of larger numbers overflow, and no metric needs them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One line of metrics.jsonl; figures that are no finite number are left out."""
+    """One line of metrics.jsonl; values that are not finite numbers are ignored."""
 
     number: int
     metrics: Mapping[str, float]
@@ -27,11 +27,11 @@ class Sample:
     """One line of samples.jsonl.
 
     Attributes:
-        status: of the verdict ("correct", ...), or the funnel stage that a proposal failed; "task" for one
-            that became a task.
-        prefill: the beginning of the answer, which the model was given. answer: all of it, prefill included.
-        read: what was read from the answer, empty where nothing was.
-        detail: why, in a few words.
+        status: status of the verdict ("correct", ...), or the funnel stage that a proposal failed; "task" if
+            it became a task.
+        prefill: the beginning of the answer, from the prompt. answer: the complete answer with prefill.
+        read: the text parsed from the answer; empty if nothing was.
+        detail: the reason in a few words.
     """
 
     step: int
@@ -55,8 +55,8 @@ class TaskRecord:
     """One line of tasks.jsonl.
 
     Attributes:
-        author: the policy that proposed it, `adapter@version`.
-        verdicts: status -> attempts. solve_rate: None for a task that was never attempted.
+        author: the policy that proposed the task, `adapter@version`.
+        verdicts: status -> number of attempts. solve_rate: None for a task without attempts.
     """
 
     step: int
@@ -75,12 +75,12 @@ class TaskRecord:
 
     @property
     def subject(self) -> str:
-        """What it is about: its program, or the question that it asks."""
+        """The task's program, or its question."""
         return self.program or self.message
 
     @property
     def hint(self) -> str:
-        """What is said besides its program."""
+        """The task's message besides its program."""
         return self.message if self.program else ""
 
 
@@ -108,7 +108,7 @@ def tasks_of(records: Iterable[Record]) -> list[TaskRecord]:
 
 
 def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """What evaluation.json holds."""
+    """The content of evaluation.json."""
     return {
         "set": comparison.set_name,
         "attempts": comparison.attempts,
@@ -120,7 +120,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_of(record: Record) -> Comparison | None:
-    """The before/after table, None where it holds nothing that can be shown."""
+    """The before/after table; None if the record has no row to show."""
     rows = _rows(record.get("rows"))
     if not rows:
         return None
@@ -191,7 +191,7 @@ def _task(record: Record) -> TaskRecord:
 
 
 def finite(value: object) -> float | None:
-    """A number that can be drawn, None for anything else."""
+    """A finite number that can be drawn; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -201,7 +201,7 @@ def finite(value: object) -> float | None:
 
 
 def whole(value: object) -> int:
-    """A whole number, 0 where there is none."""
+    """The value as an integer; 0 if it is not a number."""
     return int(finite(value) or 0)
 
 

@@ -1,6 +1,6 @@
-"""What watches a run: the protocol that the trainer calls, and what it is told.
+"""Observers of a run: the protocol that the trainer calls, and the data it passes.
 
-Observers live above the trainer; this is the floor that both can see.
+Observers are defined above the trainer. Both can import this module.
 """
 
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from tinyzero.types import StepReport
 
 
 class StopReason(StrEnum):
-    """Why a run came to its end."""
+    """Why a run ended."""
 
     MAX_STEPS = "max_steps"
     MAX_MINUTES = "max_minutes"
     REQUESTED = "requested"
-    """Ctrl-C, SIGTERM or a terminal that closed."""
+    """Ctrl-C, SIGTERM or a closed terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart:
-    """What is known when the first step is about to be played.
+    """The data that is known before the first step.
 
     Attributes:
-        step: steps made before this process started, 0 for a new run.
+        step: number of steps before this process started; 0 for a new run.
     """
 
     name: str
@@ -41,13 +41,13 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """How a process's part in a run ended.
+    """The result of a process's part of a run.
 
     Attributes:
-        step: steps made since the run's beginning.
+        step: number of steps since the start of the run.
         seconds: wall seconds of this process's steps.
-        checkpoint: what `--resume` goes on from.
-        comparison: with the base model on held-out tasks; None where that was not measured.
+        checkpoint: the checkpoint that `--resume` continues from.
+        comparison: comparison with the base model on held-out tasks; None if not measured.
     """
 
     step: int
@@ -58,20 +58,20 @@ class RunSummary:
 
 
 class Observer(Protocol):
-    """Gets told; never steers."""
+    """Receives reports; never controls the run."""
 
     def on_start(self, start: RunStart) -> None:
-        """Before the first step; records of steps after `start.step` are played again."""
+        """Called before the first step. Steps after `start.step` will be repeated: their records are void."""
         ...
 
     def on_step(self, report: StepReport) -> None:
-        """After each step."""
+        """Called after each step."""
         ...
 
     def on_event(self, event: Event) -> None:
-        """Something that happened besides: a checkpoint, a measurement that begins or ended."""
+        """Called for every other event, such as a checkpoint or a measurement."""
         ...
 
     def on_end(self, summary: RunSummary) -> None:
-        """After the last checkpoint is written."""
+        """Called after the last checkpoint is written."""
         ...

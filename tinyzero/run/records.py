@@ -1,10 +1,10 @@
-"""The append-only logs of a run: one JSON object a line, in step order, flushed line by line.
+"""The append-only logs of a run: one JSON object per line, in step order, flushed line by line.
 
-metrics.jsonl   one line a step; the names are API
-samples.jsonl   what was asked, answered and earned
+metrics.jsonl   one line per step; the names are API
+samples.jsonl   prompts, answers and rewards
 tasks.jsonl     every verified task, with provenance and solve rate
 replays.jsonl   later attempts at earlier tasks: how their solve rates changed
-events.jsonl    what happened besides: starts, checkpoints, warnings, ends
+events.jsonl    other events: starts, checkpoints, warnings, ends
 """
 
 import json
@@ -21,7 +21,7 @@ from tinyzero.run.events import Event, details_of
 
 
 class RecordWriter:
-    """Appends to one log. A line is on its way to the disk when `append` returns."""
+    """Appends to one log. When `append` returns, the line has been passed to the operating system."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,33 +30,33 @@ class RecordWriter:
             self._file = path.open("ab", buffering=0)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        rest = (to_json(record) + "\n").encode("ascii")
+        unwritten = (to_json(record) + "\n").encode("ascii")
         with explaining_failures(self._path):
-            while rest:  # a disk that is nearly full takes a part, and says no to the next
-                rest = rest[self._file.write(rest) :]
+            while unwritten:  # a nearly full disk writes a part, then raises
+                unwritten = unwritten[self._file.write(unwritten) :]
 
     def close(self) -> None:
         self._file.close()
 
 
 def to_json(record: Mapping[str, Any]) -> str:
-    """One line of ASCII. Numbers that are not finite become null, since JSON has no word for them."""
+    """One line of ASCII. Numbers that are not finite become null, since JSON cannot represent them."""
     return json.dumps(_finite(record), allow_nan=False)
 
 
 def event_record(event: Event) -> dict[str, Any]:
-    """The line of an event that happens now."""
+    """The record of an event, with the current time."""
     return {"event": event.name, "time": time.time(), **details_of(event)}
 
 
 def append_event(path: Path, event: Event) -> None:
-    """Add one line to an events.jsonl that may have no open writer."""
+    """Append one line to an events.jsonl that may have no open writer."""
     with closing(RecordWriter(path)) as writer:
         writer.append(event_record(event))
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """All whole lines. A line that is being written, or was cut off by a kill, is passed over."""
+    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -67,7 +67,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def truncate_after(path: Path, step: int) -> None:
-    """Forget the lines of steps after `step`: a run that resumes there plays them again."""
+    """Delete the lines of steps after `step`: a run that resumes there plays those steps again."""
     if not path.exists():
         return
     kept_bytes = 0
@@ -81,7 +81,7 @@ def truncate_after(path: Path, step: int) -> None:
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """The object on a line; None for half a line, and for one that holds something else."""
+    """The object on a line; None for an incomplete line or any other content."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -92,7 +92,7 @@ def parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _drop_half_line(path: Path) -> None:
-    """A kill in mid-write leaves a line without an end; the next one must not be glued to it."""
+    """Remove an unfinished last line after a kill, so that the next line does not continue it."""
     if not path.exists() or path.stat().st_size == 0:
         return
     with path.open("rb+") as file:

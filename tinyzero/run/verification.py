@@ -1,4 +1,4 @@
-"""Recorded tasks verified again, from their text on: nothing that a file says about a task is believed."""
+"""Verifies recorded tasks again from their text, and trusts nothing else that a file says about them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,10 +19,10 @@ def verify_again(
     max_program_chars: int,
     step: int,
 ) -> list[Task | Rejection]:
-    """What became of each record on its way through the funnel; outputs are computed anew.
+    """Send each record through the funnel: the task with newly computed outputs, or the rejection.
 
     Args:
-        step: of the tasks that are made.
+        step: step of the resulting tasks.
     """
     proposals = [read_again(record, kinds, max_program_chars=max_program_chars) for record in records]
     return verify(proposals, kinds=kinds, runner=runner, step=step)
@@ -31,7 +31,7 @@ def verify_again(
 def read_again(
     record: TaskRecord, kinds: Mapping[str, Kind], *, max_program_chars: int
 ) -> Proposal | Rejection:
-    """The proposal behind a record, held to what a proposer's answer is held to."""
+    """The proposal of a record, under the same rules as a proposer's answer."""
     if record.kind == QUESTION.name:
         return Rejection(stage=Stage.RAN, detail="a question has no program; most attempts said its answer")
     if record.kind not in kinds:
@@ -56,7 +56,7 @@ def read_again(
 
 
 def difference(record: TaskRecord, outcome: Task | Rejection) -> str:
-    """What is no longer as it was recorded; empty where all is."""
+    """The difference between a record and its outcome now; empty if there is none."""
     if isinstance(outcome, Rejection):
         return f"not {outcome.stage}: {outcome.detail}"
     if outcome.outputs != record.outputs:

@@ -9,4 +9,4 @@ from tinyzero.tasks.induction import Induction
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (Deduction(), Abduction(), Induction(), ErrorPrediction())
 }
-"""Those that a program verifies: what Absolute Zero plays."""
+"""The kinds that a program verifies; Absolute Zero plays them."""

@@ -1,4 +1,4 @@
-"""Abduction: given a program and an output, find an input that produces it. Any that does is right."""
+"""Abduction: given a program and an output, find an input that produces it. Any such input is right."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""What a proposed program may use. The sandbox keeps us safe; these rules keep tasks *good*.
+"""What a proposed program may use. The sandbox is for safety; these rules are for good tasks.
 
-An answer must follow from the text of the program, so that whoever reads it can work the answer out. The
-rules follow objects: a module is only ever the left side of a dot, so what lies behind a name is known.
+An answer must follow from the text of the program, so that a reader can work it out. The
+rules track objects: a module may only be the left side of a dot, so the object behind each name is known.
 """
 
 import ast
@@ -14,8 +14,8 @@ from types import ModuleType
 
 from tinyzero.tasks.programs import BadProgram, parse
 
-# Pure modules whose results a reader can work out, all preloaded by the executor. Left out on purpose:
-# random, hashlib, zlib and the like (nobody can predict them, seeded or not), and whatever asks the machine.
+# Pure modules whose results a reader can work out, all preloaded by the executor. Excluded on purpose:
+# random, hashlib, zlib and the like (nobody can predict them, seeded or not), and all that read the machine.
 # fmt: off
 ALLOWED_MODULES = frozenset({
     "__future__", "abc", "bisect", "cmath", "collections", "copy", "dataclasses", "datetime", "decimal",
@@ -27,7 +27,7 @@ BANNED_NAMES = frozenset({
     "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash", "help",
     "id", "input", "locals", "memoryview", "object", "open", "quit", "setattr", "vars",
 })
-# Public, but they run text, or reach any attribute or module by its name.
+# Public functions that run text, or access any attribute or module by name.
 _HIDDEN = frozenset({
     "typing.get_type_hints", "typing.ForwardRef", "string.Formatter", "dataclasses.make_dataclass",
     "enum.global_enum",
@@ -49,7 +49,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def check_allowed(program: str, max_chars: int) -> str:
-    """Why a tidy program may not become a task, or an empty string."""
+    """Why a tidy program must not become a task, or an empty string."""
     if len(program) > max_chars:
         return f"program has {len(program)} characters, {max_chars} are allowed"
     try:
@@ -61,7 +61,7 @@ def check_allowed(program: str, max_chars: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """The names that a function binds itself, and those that it imports or declares global."""
+    """The names that a function binds, imports or declares global."""
 
     bound: frozenset[str]
     modules: dict[str, str]
@@ -72,7 +72,7 @@ _Scopes = tuple[_Scope, ...]
 
 
 class _Rules:
-    """Walks a program with its scopes, the innermost last, and tells which rules are broken."""
+    """Walks a program with its scopes, innermost last, and yields the broken rules."""
 
     def __init__(self, tree: ast.Module) -> None:
         self._modules = _imported_modules(tree)
@@ -131,7 +131,7 @@ class _Rules:
             yield from self.broken(node.value, scopes)
 
     def _bad_getter(self, node: ast.Call, scopes: _Scopes) -> Iterator[str]:
-        """`attrgetter('a.b')` reads attributes: their names have to be written out."""
+        """`attrgetter('a.b')` reads attributes, so their names must be literals."""
         names = node.args[:1] if _last_name(node.func) == "methodcaller" else node.args
         for argument in names:
             text = argument.value if isinstance(argument, ast.Constant) else None
@@ -149,7 +149,7 @@ class _Rules:
         yield from self._children(node, scopes)
 
     def _module(self, node: ast.expr, scopes: _Scopes) -> str:
-        """The name of the module that an expression is, or an empty string."""
+        """The name of the module that an expression refers to, or an empty string."""
         if isinstance(node, ast.Name):
             scope = _binding(node.id, scopes)
             return (self._modules if scope is None else scope.modules).get(node.id, "")
@@ -160,7 +160,7 @@ class _Rules:
 
 
 def _binding(name: str, scopes: _Scopes) -> _Scope | None:
-    """The function that binds a name where it is used; None for a global or builtin name."""
+    """The function that binds a name at its use; None for a global or builtin name."""
     for scope in reversed(scopes):
         if name in scope.outer:
             return None
@@ -170,7 +170,7 @@ def _binding(name: str, scopes: _Scopes) -> _Scope | None:
 
 
 def _children(node: ast.AST, scopes: _Scopes) -> Iterator[tuple[ast.AST, _Scopes]]:
-    """The parts of a node, each with the scopes that it is evaluated in."""
+    """The children of a node, each with the scopes of its evaluation."""
     if isinstance(node, _FUNCTIONS):
         inner = (*scopes, _scope(node))
         body = node.body if isinstance(node.body, list) else [node.body]
@@ -204,7 +204,7 @@ def _scope(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> _Sc
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """Nodes inside a scope that belong to no inner one, except those of comprehensions."""
+    """Nodes of a scope without its inner scopes. Comprehensions are not counted as inner scopes."""
     body = getattr(scope, "body", [scope])
     todo = list(body) if isinstance(body, list) else [body]
     while todo:
@@ -238,9 +238,9 @@ def _bound_in(scope: ast.AST) -> set[str]:
 
 
 def _only_in_comprehensions(node: ast.AST) -> set[str]:
-    """Targets of a comprehension, which are names of its own.
+    """Names that only a comprehension binds.
 
-    One that is bound outside as well counts as unbound, which errs on the strict side.
+    A name that is also bound outside counts as unbound, which is the stricter choice.
     """
     if not isinstance(node, _COMPREHENSIONS):
         return set()
@@ -252,7 +252,7 @@ def _stored(target: ast.AST) -> set[str]:
 
 
 def _read_too_early(tree: ast.Module) -> frozenset[str]:
-    """Names that could still be the builtin ones when they are read: outside of functions, or if unbound."""
+    """Names that may still be builtins when they are read: outside functions, or while unbound."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
@@ -268,7 +268,7 @@ def _read_too_early(tree: ast.Module) -> frozenset[str]:
 
 
 def _imported_modules(scope: ast.AST) -> dict[str, str]:
-    """Name -> module, of the imports of a scope, or of one import."""
+    """Name -> module, for the imports of a scope or for one import."""
     modules: dict[str, str] = {}
     for node in _own_nodes(scope):
         if isinstance(node, ast.Import):
@@ -318,7 +318,7 @@ def _is_public(module: str, name: str) -> bool:
 
 @cache
 def public_names(module: str) -> frozenset[str]:
-    """What a module of the standard library offers: its `__all__`, or what is not private and no module."""
+    """Public names of a standard library module: `__all__`, or all names except private ones and modules."""
     members = vars(importlib.import_module(module))
     offered = members.get("__all__") or (name for name in members if not name.startswith("_"))
     return frozenset(name for name in offered if not isinstance(members.get(name), ModuleType))
@@ -340,7 +340,7 @@ def _is_banned_attribute(name: str) -> bool:
 
 
 def _is_plain_template(node: ast.expr) -> bool:
-    """Whether an expression is a format string that is written out and names no attributes."""
+    """Whether an expression is a literal format string without attributes."""
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
         return False
     return _names_no_attribute(node.value, depth=3)
@@ -349,7 +349,7 @@ def _is_plain_template(node: ast.expr) -> bool:
 def _names_no_attribute(template: str, depth: int) -> bool:
     try:
         fields = [(name or "", spec or "") for _, name, spec, _ in Formatter().parse(template)]
-    except ValueError:  # it raises in the program as well
+    except ValueError:  # the program raises the same error
         return True
     return depth > 0 and all(
         "." not in name and "__" not in name and _names_no_attribute(spec, depth - 1) for name, spec in fields

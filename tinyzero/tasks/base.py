@@ -1,6 +1,6 @@
-"""What a task kind is: prompts, parsing and judging as pure functions around jobs for the executor.
+"""The interface of a task kind: prompts, parsing and judging, as pure functions around executor jobs.
 
-Nothing here runs a program. A kind says what to run and what the executions mean (`Check`), so that
+Nothing here runs a program. A kind defines what to run and how to read the executions (`Check`), so that
 `tinyzero.tasks.judging` can run the jobs of a round in one batch.
 """
 
@@ -12,8 +12,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task, Verdict
 
 Style = Literal["full", "direct", "compact"]
-"""full: instructions in words, and room to reason before the answer. direct: the same, with the answer begun
-for the model, for instruct models too small to reason. compact: a few tokens of frame, for small contexts."""
+"""full: instructions in words, and room to reason before the answer. direct: instructions, and a prefill that
+begins the answer, for instruct models too small to reason. compact: a few tokens, for small contexts."""
 
 
 Decision = TypeVar("Decision")
@@ -21,10 +21,10 @@ Decision = TypeVar("Decision")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Generic[Decision]):
-    """What only runs can decide. Gold stays in `decide`, and never enters a job.
+    """A decision that needs program runs. The gold answer stays in `decide` and never enters a job.
 
     Attributes:
-        decide: from the executions, one list per job, of one execution per input.
+        decide: takes the executions (one list per job, one execution per input) and returns the decision.
     """
 
     jobs: tuple[Job, ...]
@@ -32,17 +32,17 @@ class Check(Generic[Decision]):
 
 
 class TaskSource(Protocol):
-    """Where references come from; `tinyzero.tasks.pool.Pool` is the real one."""
+    """The source of references; `tinyzero.tasks.pool.Pool` implements it."""
 
     def references(self, kind: str, count: int, rng: Random) -> list[Task]:
         """At most `count` different tasks of a kind."""
         ...
 
     def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
-        """At most `count` tasks with different programs that run on their inputs, no seeds.
+        """At most `count` tasks with different programs that run on their inputs, without seeds.
 
         Args:
-            new_to: a kind; programs of which it has no task yet come first.
+            new_to: a kind; programs without a task of this kind come first.
         """
         ...
 
@@ -56,37 +56,37 @@ class Kind(Protocol):
         ...
 
     def seeds(self) -> tuple[Task, ...]:
-        """Tasks that the pool starts from and never drops."""
+        """Tasks that the pool starts with and never drops."""
         ...
 
     def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task] | None:
-        """The earlier tasks to show to a proposer, at most K = `count`; None where it cannot propose yet."""
+        """Earlier tasks to show to a proposer, at most K = `count`; None if the kind cannot propose yet."""
         ...
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        """Ask for a new task, given K earlier ones (induction: the first one's program is the subject)."""
+        """The prompt for a new task, given K references (induction: the first has the subject's program)."""
         ...
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
     ) -> Proposal | Rejection:
-        """Read a proposal from an answer; a rejection's stage is PARSED or ALLOWED."""
+        """Parse a proposal from an answer. The stage of a rejection is PARSED or ALLOWED."""
         ...
 
     def verify(self, proposal: Proposal, step: int) -> Task | Rejection | Check[Task | Rejection]:
-        """The task that a proposal is, or why it is none, or the runs that decide it.
+        """The task of a proposal, or the reason for its rejection, or the runs that decide.
 
         Args:
-            step: of the task.
+            step: step of the new task.
         """
         ...
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
-        """Ask for a solution; never contains what is hidden."""
+        """The prompt for a solution. It never contains what is hidden from the solver."""
         ...
 
     def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
-        """The verdict on an answer, or the runs that decide it."""
+        """The verdict on an answer, or the runs that decide."""
         ...
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:

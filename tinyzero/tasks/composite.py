@@ -1,7 +1,7 @@
-"""Programs built from earlier ones: a proposer is given functions g_0, g_1, ... and must call them all.
+"""Programs built from earlier programs: a proposer gets functions g_0, g_1, ... and must call them all.
 
-Works on the prompts and proposals of any kind whose proposals hold a program. Source: composite functions of
-Absolute Zero (arXiv:2505.03335); a building block here is a program that is a single function.
+This works for every kind whose proposals hold a program. Source: composite functions of
+Absolute Zero (arXiv:2505.03335). Here a building block is a program with a single function.
 """
 
 import ast
@@ -20,7 +20,7 @@ def block_name(place: int) -> str:
 
 
 def as_block(program: str, name: str) -> str | None:
-    """A tidy program as a function of another name; None where it is more than a function and imports."""
+    """A tidy program as a function with another name; None if it is more than one function with imports."""
     tree = ast.parse(program)
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     others = [
@@ -36,17 +36,17 @@ def as_block(program: str, name: str) -> str | None:
 
 
 def _rebinds_entry(tree: ast.Module) -> bool:
-    """Whether `f` is bound by more than the function itself, which a plain renaming would break."""
+    """Whether something besides the function binds `f`. A plain renaming would break such a program."""
     [function] = (node for node in tree.body if isinstance(node, ast.FunctionDef))
     inner = ast.Module(
         body=[*function.body, *(node for node in tree.body if node is not function)], type_ignores=[]
     )
-    given = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
-    return ENTRY in bound_names(inner) | given
+    parameters = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    return ENTRY in bound_names(inner) | parameters
 
 
 def with_blocks(prompt: Prompt, blocks: Sequence[str], style: Style) -> Prompt:
-    """The prompt, with the functions that must be called."""
+    """The prompt, extended by the functions that the program must call."""
     names = ", ".join(f"`{block_name(place)}`" for place in range(len(blocks)))
     code = "\n\n".join(blocks)
     if style == "compact":
@@ -55,7 +55,7 @@ def with_blocks(prompt: Prompt, blocks: Sequence[str], style: Style) -> Prompt:
 
 
 def compose(proposal: Proposal, blocks: Sequence[str], max_program_chars: int) -> Proposal | Rejection:
-    """The proposal with the functions put into its program, or why they are not used as they must be."""
+    """The proposal with the functions added to its program, or a rejection if it misuses them."""
     reason = _misuse(proposal.program, len(blocks))
     if reason:
         return Rejection(stage=Stage.ALLOWED, detail=reason)
@@ -76,21 +76,21 @@ def _misuse(program: str, count: int) -> str:
 
 
 def _called_on_own(node: ast.AST, own: set[str]) -> str:
-    """The function that a call gives a name of the program to, such as an argument; else an empty string."""
+    """The called function, if an argument of the call uses a name in `own`; else an empty string."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         return ""
-    given = (part for argument in (*node.args, *node.keywords) for part in ast.walk(argument))
-    is_on_own = any(isinstance(part, ast.Name) and part.id in own for part in given)
+    parts = (part for argument in (*node.args, *node.keywords) for part in ast.walk(argument))
+    is_on_own = any(isinstance(part, ast.Name) and part.id in own for part in parts)
     return node.func.id if is_on_own else ""
 
 
 def usable_blocks(
     tasks: Sequence[Task], count: int, max_chars: int
 ) -> tuple[tuple[Task, ...], tuple[str, ...]]:
-    """The first `count` tasks whose programs can be building blocks, and the sources, named in order.
+    """The first `count` tasks whose programs can be building blocks, and their sources, named in order.
 
     Args:
-        max_chars: of all sources together, so that there is room left for a program that calls them.
+        max_chars: limit for all sources together; it leaves room for a program that calls them.
     """
     chosen: list[Task] = []
     sources: list[str] = []

@@ -32,7 +32,7 @@ class Deduction(ProgramAndInput):
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict:
-        """A written value is compared, never run."""
+        """Compares the written value; runs nothing."""
         begun = _prefill(task)
         if answer.startswith(begun):
             texts = [answer.removeprefix(begun).partition("\n")[0].partition("```")[0]]

@@ -1,4 +1,4 @@
-"""Error prediction: given a program and an input, say which exception ends the run, or that none does.
+"""Error prediction: given a program and an input, name the exception that ends the run, or no error.
 
 Source: the task type code_e of Absolute Zero's code (arXiv:2505.03335), where it is off by default, as here.
 """
@@ -29,9 +29,9 @@ from tinyzero.types import (
 )
 
 NO_ERROR = "NoError"
-# What the text of a program alone decides, on every machine and under every Python that runs it. Left out:
-# RecursionError, MemoryError, OSError and ImportError, which depend on where the program runs, and whatever
-# only `raise` and `assert` cause.
+# Exceptions that follow from the program text alone, on every machine and Python version. Excluded:
+# RecursionError, MemoryError, OSError and ImportError, which depend on the machine, and exceptions that
+# only `raise` and `assert` can cause.
 # fmt: off
 EXCEPTIONS = frozenset({
     "AttributeError", "IndexError", "KeyError", "LookupError", "NameError", "OverflowError", "RuntimeError",
@@ -39,7 +39,7 @@ EXCEPTIONS = frozenset({
     "ValueError", "ZeroDivisionError",
 })
 # fmt: on
-_FAMILIAR = ("0", 0)  # a text that is a number, and a number that nothing can be divided by
+_FAMILIAR = ("0", 0)  # a string that holds a number, and an invalid divisor
 _THROWS = frozenset({"throw", "athrow"})
 _SPELLINGS = {
     name.casefold(): name
@@ -76,8 +76,8 @@ class ErrorPrediction(ProgramAndInput):
         "KeyError, TypeError, ValueError or ZeroDivisionError: no `raise`, no `assert`, no exceptions of "
         "your own, no endless recursion. `try` is allowed."
     )
-    num_alternatives = 12  # twice the usual: zero, say, is seldom among the first for each of two numbers
-    """Of these there are some more, made of the program's own constants."""
+    num_alternatives = 12  # twice the usual: zero, for example, is rarely among the first for two numbers
+    """Number of perturbed inputs; inputs from the program's own constants come in addition."""
 
     example = EXAMPLE
 
@@ -95,7 +95,7 @@ class ErrorPrediction(ProgramAndInput):
         return _refuse_end(own) or _refuse_trivial(own, others) or make_task(proposal, [end_of(own)], step)
 
     def _other_arguments(self, own: Arguments, program: str) -> tuple[Arguments, ...]:
-        """Few calls end in another way by chance: a key, say, is found only where the program names it."""
+        """Adds constants of the program, since random inputs rarely change how a call ends (dict keys)."""
         return super()._other_arguments(own, program) + _with_constants(own, program)
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
@@ -109,7 +109,7 @@ class ErrorPrediction(ProgramAndInput):
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict:
-        """Names are compared, without regard to case."""
+        """Compares names, ignoring case."""
         name = next(_named(answer), "")
         if not name:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no exception is named in the answer")
@@ -117,13 +117,13 @@ class ErrorPrediction(ProgramAndInput):
         return Verdict(status=VerdictStatus.CORRECT if right else VerdictStatus.WRONG, answer=name)
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
-        """`answer` is the name, or the literal of it that the task's output is."""
+        """`answer` is the exception's name, or the literal of that name as in the task's output."""
         name = answer.strip("'")
         return name if style == "compact" else block("output", name)
 
 
 def end_of(execution: Execution) -> str:
-    """The name that answers: of an exception among EXCEPTIONS, or NO_ERROR; empty for any other end."""
+    """The right answer: an exception in EXCEPTIONS, or NO_ERROR; empty for any other end."""
     if execution.is_ok:
         return NO_ERROR
     is_named = execution.outcome is Outcome.EXCEPTION and execution.detail in EXCEPTIONS
@@ -131,7 +131,7 @@ def end_of(execution: Execution) -> str:
 
 
 def _with_constants(arguments: Arguments, program: str) -> tuple[Arguments, ...]:
-    """At most MAX_ALTERNATIVES argument lists in which one is a constant of the program, of the same type."""
+    """At most MAX_ALTERNATIVES argument lists with an argument replaced by a program constant of its type."""
     nodes = (node for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant))
     constants = [*(node.value for node in nodes), *_FAMILIAR]
     rows = (
@@ -144,7 +144,7 @@ def _with_constants(arguments: Arguments, program: str) -> tuple[Arguments, ...]
 
 
 def _refuse_program(program: str) -> Rejection | None:
-    """What makes an exception out of nothing, or makes its name mean something else."""
+    """Reject a program that raises on its own, or that redefines the name of an exception."""
     for node in ast.walk(ast.parse(program)):
         reason = _artifice(node)
         if reason:
@@ -166,12 +166,12 @@ def _refuse_end(own: Execution) -> Rejection | None:
     if own.outcome is Outcome.EXCEPTION:
         reason = f"ends with {own.detail}, which is none that can be asked for"
         return None if end_of(own) else Rejection(stage=Stage.RAN, detail=reason)
-    # A value may be of any length, since solvers are not asked for it.
+    # A value may have any length, since solvers do not have to write it.
     return None if own.is_ok else refuse_run(own)
 
 
 def _refuse_trivial(own: Execution, others: Sequence[Execution]) -> Rejection | None:
-    """Refuse a call if its end does not depend on its input; ends that are no answers do not count."""
+    """Reject a call whose end does not depend on its input. Ends that are no valid answers do not count."""
     ends = {end_of(other) for other in others} - {""}
     if ends - {end_of(own)}:
         return None
@@ -179,18 +179,18 @@ def _refuse_trivial(own: Execution, others: Sequence[Execution]) -> Rejection | 
 
 
 def _named(answer: str) -> Iterator[str]:
-    """Names that the answer may mean, the likeliest first, in their usual spelling."""
+    """Exception names in an answer, likeliest first, in standard spelling."""
     is_begun = answer.startswith(PREFILL)
     for text in [answer.removeprefix(PREFILL)] if is_begun else candidates(answer, "output"):
         word = _FIRST_WORD.match(text)
         name = _SPELLINGS.get(word[1].casefold().replace(" ", "")) if word else None
         if name:
             yield name
-    yield from _told(final_part(answer))
+    yield from _names_in_last_line(final_part(answer))
 
 
-def _told(text: str) -> Iterator[str]:
-    """Names in the last line of a text, such as `So the call raises an IndexError.`, the last one first."""
+def _names_in_last_line(text: str) -> Iterator[str]:
+    """Exception names in the last line of a text, such as `So the call raises an IndexError.`, last first."""
     line = text.strip().rpartition("\n")[2]
     for word in reversed(re.findall(r"\w+", line)):
         if word.endswith(("Error", "Iteration")) and word.casefold() in _SPELLINGS:

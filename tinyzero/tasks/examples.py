@@ -1,4 +1,4 @@
-"""Verified tasks to show prompts with; a test sends each through the funnel. No run starts from them."""
+"""Verified example tasks for showing prompts. A test sends each through the funnel. Runs do not use them."""
 
 from typing import Any
 
@@ -76,14 +76,14 @@ _PAIRS = {
 
 
 def example_tasks() -> list[Task]:
-    """A few of each kind that ships with the package."""
+    """A few example tasks of each built-in kind."""
     calls = [(kind, *call) for kind in ("deduction", "abduction") for call in _CALLS]
     ends = [("error-prediction", *end) for end in _ENDS]
     pairs = Proposal(
         kind="induction", program=_LETTERS, inputs=tuple(_PAIRS), message="What is there most, and how many?"
     )
     single = [
-        make_task(Proposal(kind=kind, program=program, inputs=(given,)), [output], step=0)
-        for kind, program, given, output in calls + ends
+        make_task(Proposal(kind=kind, program=program, inputs=(arguments,)), [output], step=0)
+        for kind, program, arguments, output in calls + ends
     ]
     return [*single, make_task(pairs, list(_PAIRS.values()), step=0)]

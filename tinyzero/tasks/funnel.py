@@ -1,6 +1,6 @@
 """The stages that turn a proposal into a task: parsed, allowed, ran, deterministic, not trivial.
 
-Pure decisions about text and executions; whether a task is new is for the pool to say.
+Pure decisions about text and executions. The pool decides whether a task is new.
 """
 
 import re
@@ -14,9 +14,9 @@ from tinyzero.tasks.tables import is_table, tests_for_constants
 from tinyzero.types import Execution, Outcome, Proposal, Rejection, Stage, Task
 
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
-# Longer literals ask for patience instead of reasoning. What is longer is refused, never cut.
+# Longer literals test patience instead of reasoning. They are rejected, never cut.
 MAX_LITERAL_CHARS = 400
-# With fewer runs, all but one being the same is likely by chance.
+# With fewer runs, it is likely by chance that all but one are the same.
 MIN_TELLING_RUNS = 3
 
 
@@ -25,7 +25,7 @@ def malformed(detail: str) -> Rejection:
 
 
 def read_program(source: str, max_chars: int) -> str | Rejection:
-    """The tidy form of a proposed program, or why it may not be used."""
+    """The tidy form of a proposed program, or a rejection."""
     if not source.strip():
         return malformed("no program")
     try:
@@ -47,18 +47,18 @@ def read_arguments(text: str) -> str | Rejection:
 
 
 def is_unreadable(text: str) -> bool:
-    """Whether a text holds what no tokenizer takes and no terminal shows: half a character, or a NUL."""
+    """Whether a text holds a lone surrogate or a NUL, which tokenizers reject and terminals cannot show."""
     return _UNREADABLE.search(text) is not None
 
 
 def without_call(text: str) -> str:
-    """`f(1, 2)` -> `1, 2`; other text as it is. What is inside is still only ever read as literals."""
+    """`f(1, 2)` -> `1, 2`; other text is returned unchanged. The result is still only parsed as literals."""
     text = text.strip()
     return text[2:-1] if text.startswith("f(") and text.endswith(")") else text
 
 
 def refuse_run(execution: Execution) -> Rejection | None:
-    """Why a proposal's checked run disqualifies it, or None."""
+    """The rejection that follows from a proposal's checked run, or None."""
     if execution.outcome is Outcome.NONDETERMINISTIC:
         return Rejection(stage=Stage.DETERMINISTIC, detail=execution.detail or "results differ between runs")
     if not execution.is_ok:
@@ -68,19 +68,19 @@ def refuse_run(execution: Execution) -> Rejection | None:
 
 
 def _unfit(literal: str) -> str:
-    """Why a literal cannot be asked for, or an empty string."""
+    """Why a literal cannot be an answer, or an empty string."""
     if len(literal) > MAX_LITERAL_CHARS:
         return f"has {len(literal)} characters, {MAX_LITERAL_CHARS} are allowed"
     return "contains a code fence, which ends an answer" if "```" in literal else ""
 
 
 def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
-    """Why runs show that a program ignores or echoes its input, or None.
+    """A rejection if the runs show that a program ignores or echoes its input, else None.
 
     Args:
-        runs: (arguments, value) of the proposal's own run first, then of the successful runs on perturbed
-            arguments. With the first alone there is nothing to compare: a program that fails on all other
-            inputs does look at its input.
+        runs: (arguments, value), first of the proposal's own run, then of the successful runs on perturbed
+            arguments. A single run is accepted, since there is nothing to compare: a program that fails on
+            all other inputs does depend on its input.
     """
     arguments, value = runs[0]
     if not arguments or all(argument is None for argument in arguments):
@@ -95,10 +95,10 @@ def refuse_trivial(runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | N
 
 
 def refuse_choice(program: str, runs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
-    """Why a program that only tells one input, or a few, from all others may not become a task, or None.
+    """A rejection if a program only distinguishes one or a few inputs from all others, else None.
 
     Args:
-        runs: as in `refuse_trivial`.
+        runs: like those of `refuse_trivial`.
     """
     if is_table(program):
         return _trivial("it only looks its input up among constants")
@@ -109,7 +109,7 @@ def refuse_choice(program: str, runs: Sequence[tuple[tuple[Any, ...], Any]]) -> 
 
 
 def _odd_place(values: Sequence[Any]) -> int | None:
-    """Where the only value stands that differs from all others, which are the same; None if it is not so."""
+    """The index of the only different value if all others are the same, else None."""
     for common in values[:2]:
         odd = [place for place, value in enumerate(values) if not same(value, common)]
         if len(odd) == 1:
@@ -118,14 +118,14 @@ def _odd_place(values: Sequence[Any]) -> int | None:
 
 
 def _is_amid(place: int, rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether the one number of a row has others on both sides: no threshold lies there, but a point."""
+    """Whether other rows have numbers on both sides of this row's number: a single point, not a threshold."""
     if any(len(row) != 1 or type(row[0]) not in (int, float) for row in rows):
         return False
     return bool(min(rows)[0] < rows[place][0] < max(rows)[0])
 
 
 def refuse_trivial_pairs(pairs: Sequence[tuple[tuple[Any, ...], Any]]) -> Rejection | None:
-    """Why runs, none of them the first, show that a program ignores or echoes its input, or None."""
+    """Like `refuse_trivial`, for runs that are all equally important."""
     if all(same(pairs[0][1], value) for _, value in pairs):
         return _trivial("all outputs are the same")
     places = range(min(len(arguments) for arguments, _ in pairs))
@@ -139,7 +139,7 @@ def _trivial(detail: str) -> Rejection:
 
 
 def make_task(proposal: Proposal, outputs: Sequence[Any], step: int) -> Task:
-    """A verified task; its id is the same for programs that differ in names only."""
+    """A verified task. Programs that differ only in names get the same id."""
     program, inputs, message = proposal.program, proposal.inputs, proposal.message
     return Task(
         id=digest(proposal.kind, canonical(program), *inputs, message),

@@ -49,23 +49,23 @@ class Induction:
         return (make_task(seed, values, step=-1),)
 
     def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task] | None:
-        """One task, whose program is the subject, however many are asked for; None while there is none."""
+        """One task, whose program is the subject, for any `count`; None if the pool has no task."""
         return pool.programs(1, rng, new_to=self.name) or None
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
-        """Where there is room, the subject's own input shows what arguments it takes."""
-        program, known = references[0].program, references[0].inputs[0]
+        """If the style has room, the subject's own input shows which arguments it takes."""
+        program, example = references[0].program, references[0].inputs[0]
         if style == "compact":
             return Prompt(kind=self.name, text=f"propose {self.name}\n{program}")
         form = SHORT_PROPOSE if style == "direct" else PROPOSE
-        text = form.format(program=block("python", program), call=f"f({known})", count=MAX_INPUTS)
-        prefill = PREFILL.format(known=known) if style == "direct" else ""
+        text = form.format(program=block("python", program), call=f"f({example})", count=MAX_INPUTS)
+        prefill = PREFILL.format(known=example) if style == "direct" else ""
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=style == "full")
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
     ) -> Proposal | Rejection:
-        """The program is the subject's, whatever the answer says; equal inputs count once."""
+        """Uses the subject's program, even if the answer has another one; equal inputs count once."""
         parts = proposal_parts(answer)
         read = [read_arguments(text) for text in listed_calls(final_part(answer)) or _split(parts.inputs)]
         refused = next((item for item in read if isinstance(item, Rejection)), None)
@@ -84,7 +84,7 @@ class Induction:
         )
 
     def verify(self, proposal: Proposal, step: int) -> Check[Task | Rejection]:
-        """Every input must run; a program that ignores or echoes its inputs is no subject."""
+        """Every input must run. A program that ignores or echoes its inputs is rejected."""
 
         def decide(executions: Sequence[Sequence[Execution]]) -> Task | Rejection:
             (runs,) = executions
@@ -99,8 +99,8 @@ class Induction:
         return Check(jobs=(job,), decide=decide)
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
-        shown = num_shown(task)
-        pairs = list(zip(task.inputs[:shown], task.outputs[:shown], strict=True))
+        count = num_shown(task)
+        pairs = list(zip(task.inputs[:count], task.outputs[:count], strict=True))
         text = _compact_pairs(task, pairs) if style == "compact" else _full_pairs(task, pairs)
         reasons = style == "full"
         text += REASON if reasons else ""
@@ -108,7 +108,7 @@ class Induction:
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
-        """The written program runs on the hidden inputs."""
+        """Runs the written program on the hidden inputs."""
         try:
             program = tidy(written_program(answer))
         except BadProgram as error:
@@ -124,7 +124,7 @@ class Induction:
             status = VerdictStatus.CORRECT if num_right == len(hidden) else VerdictStatus.WRONG
             return Verdict(status=status, answer=program, detail=f"{num_right} of {len(hidden)} hidden pairs")
 
-        # Calls that see each other learn nothing by it: what they must return is not in their process.
+        # The calls may share a process: the expected results are not in it.
         job = Job(program=program, inputs=task.inputs[num_shown(task) :], share_process=True)
         return Check(jobs=(job,), decide=decide)
 
@@ -139,28 +139,28 @@ class Induction:
 
 
 def _compact_pairs(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
-    lines = [compact(inputs=(given,), output=output) for given, output in pairs]
+    lines = [compact(inputs=(arguments,), output=output) for arguments, output in pairs]
     lines += [compact(message=task.message)] if task.message else []
     return f"solve {task.kind}\n" + "\n".join(lines)
 
 
 def _full_pairs(task: Task, pairs: Sequence[tuple[str, str]]) -> str:
-    asserts = "\n".join(f"assert f({given}) == {output}" for given, output in pairs)
+    asserts = "\n".join(f"assert f({arguments}) == {output}" for arguments, output in pairs)
     hint = f"\n\nA hint: {task.message}" if task.message else ""
     return SOLVE.format(pairs=block("python", asserts)) + hint
 
 
 def _numbered(inputs: Sequence[str]) -> str:
-    return "\n".join(f"{number}. `f({given})`" for number, given in enumerate(inputs, start=1))
+    return "\n".join(f"{number}. `f({arguments})`" for number, arguments in enumerate(inputs, start=1))
 
 
 def num_shown(task: Task) -> int:
-    """How many of a task's pairs, from the first, the solver sees; the others are hidden."""
+    """How many of a task's first pairs the solver sees; the others are hidden."""
     return len(task.inputs) // 2
 
 
 def _split(inputs: Sequence[str]) -> list[str]:
-    """A block holds one argument list, or one on each line; a list that spans lines counts as one."""
+    """A block holds one argument list, or one per line. A list that spans several lines counts as one."""
     texts: list[str] = []
     for text in inputs:
         is_single = "\n" not in text or not isinstance(read_arguments(text), Rejection)
@@ -169,7 +169,7 @@ def _split(inputs: Sequence[str]) -> list[str]:
 
 
 def refuse_message(message: str) -> str:
-    """Why a hint may not be shown, or an empty string."""
+    """Why a hint must not be shown, or an empty string."""
     if len(message) > MAX_MESSAGE_CHARS:
         return f"the message has {len(message)} characters, {MAX_MESSAGE_CHARS} are allowed"
     if is_unreadable(message):

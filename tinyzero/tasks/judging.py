@@ -1,4 +1,4 @@
-"""A batch decided with one call of the executor: proposals become tasks, answers get verdicts."""
+"""Decides a batch with one call of the executor: proposals become tasks, answers get verdicts."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -10,10 +10,10 @@ from tinyzero.types import Proposal, Rejection, Runner, Task, Verdict
 def verify(
     proposals: Sequence[Proposal | Rejection], *, kinds: Mapping[str, Kind], runner: Runner, step: int
 ) -> list[Task | Rejection]:
-    """What became of each proposal; a rejection stays what it is.
+    """The task or the rejection of each proposal. A rejection in `proposals` is returned unchanged.
 
     Args:
-        step: of the tasks.
+        step: step of the new tasks.
     """
     checks = [
         proposal if isinstance(proposal, Rejection) else kinds[proposal.kind].verify(proposal, step)
@@ -38,7 +38,7 @@ def judge_answers(
 
 
 def _decide(items: Sequence[Decision | Check[Decision]], runner: Runner) -> list[Decision]:
-    """All checks decided, equal jobs run once; what is decided already stays in its place."""
+    """Decide all checks, and run equal jobs once. Items that are decided already stay unchanged."""
     jobs = list(dict.fromkeys(job for item in items if isinstance(item, Check) for job in item.jobs))
     executions = dict(zip(jobs, runner.run_jobs(jobs), strict=True))
     return [

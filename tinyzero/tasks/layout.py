@@ -1,4 +1,4 @@
-"""How tasks are written in prompts and ideal answers."""
+"""The layout of tasks in prompts and ideal answers."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ def block(tag: str, body: str) -> str:
 
 
 def program_and_calls(program: str, inputs: Sequence[str]) -> str:
-    """A program and calls of it as one fenced block, the way that people and models write usage examples."""
+    """A program and its calls as one fenced block, like a usage example."""
     calls = "\n".join(f"print(f({arguments}))" for arguments in inputs)
     return block("python", f"{program}\n\n{calls}")
 
 
 def compact(program: str = "", *, inputs: Sequence[str] = (), output: str = "", message: str = "") -> str:
-    """The given parts, a line each after the program.
+    """The program, then one line for each other part.
 
-    `in` is a keyword, so outside of a multi-line string no line of a program can begin like such a line.
+    `in` is a keyword, so no program line can begin like such a line, except inside a multi-line string.
     """
     lines = [program] if program else []
     lines += [f"in: {arguments}" for arguments in inputs]

@@ -1,4 +1,4 @@
-"""Other inputs of the same types, to see whether a program looks at its input. Pure and deterministic."""
+"""Other inputs of the same types, to test whether a program uses its input. Pure and deterministic."""
 
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
@@ -13,10 +13,10 @@ Value: TypeAlias = Any
 
 
 def perturb(arguments: tuple[Value, ...], most: int = MAX_ALTERNATIVES) -> tuple[tuple[Value, ...], ...]:
-    """At most `most` argument lists that differ from the given one, with the same types throughout.
+    """At most `most` argument lists that differ from `arguments` but have the same types.
 
-    Rows that change all arguments at once find a constant soonest, rows that change one tell which one
-    matters; both have a place. Empty where nothing can change (no argument, or only None).
+    Lists that change all arguments find a constant soonest; lists that change one argument show which one
+    matters; the result has both. Empty if nothing can change (no argument, or only None).
     """
     choices = [variants(argument) for argument in arguments]
     rows = zip_longest(*choices)
@@ -38,7 +38,7 @@ def perturb(arguments: tuple[Value, ...], most: int = MAX_ALTERNATIVES) -> tuple
 
 
 def variants(value: Value) -> list[Value]:
-    """Other values of exactly the type of `value`, the most telling first; none for None."""
+    """Other values of exactly the type of `value`, most informative first; empty for None."""
     make = _VARIANTS.get(type(value))
     return _distinct(make(value), value) if make else []
 
@@ -72,7 +72,7 @@ def _of_set(values: Value) -> list[Value]:
 
 
 def _vary_all(values: Value) -> Value:
-    """Every element replaced by its first variant, where it has one."""
+    """Replace every element by its first variant, if it has one."""
     return type(values)(next(iter(variants(value)), value) for value in values)
 
 

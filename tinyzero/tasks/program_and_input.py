@@ -1,4 +1,4 @@
-"""The base of kinds whose proposals are a program and one input; a run gives what solvers must find."""
+"""Base of kinds whose proposals are a program and one input. A run gives the right answer."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -30,19 +30,19 @@ Run: TypeAlias = tuple[Arguments, Execution]
 
 
 class ProgramAndInput:
-    """Proposing and accepting; a kind adds its name, what is asked of its solvers, and their side of it."""
+    """Proposing and verifying. A kind adds its name, its challenge, and the solver's prompts and judging."""
 
     name: str
     challenge: str
-    """What a solver sees and must find, told to the proposer."""
+    """Tells the proposer what a solver sees and must find."""
     difficulty: str
-    """What makes a task of this kind a good one, told to the proposer where there is room."""
+    """Tells the proposer what makes a good task of this kind, if the prompt has room."""
     ending: str = "- The call returns a value; it raises no exception."
-    """How the call ends; a rule for the proposer."""
+    """A rule for the proposer: how the call ends."""
     example: str
-    """Shows the form of a proposal; too easy to be worth repeating."""
+    """An example of the form of a proposal; too easy to be worth copying."""
     num_alternatives: int = MAX_ALTERNATIVES
-    """Other inputs that a proposed program is run on."""
+    """Number of other inputs that a proposed program runs on."""
 
     def seeds(self) -> tuple[Task, ...]:
         seed = Proposal(kind=self.name, program=IDENTITY, inputs=("'Hello world'",))
@@ -54,29 +54,29 @@ class ProgramAndInput:
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
         if style == "compact":
             return Prompt(kind=self.name, text=self._compact_text(references))
-        # A fixed example shows the form better than seeds do.
-        shown = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
+        # A fixed example shows the form better than the seeds.
+        examples = [program_and_calls(task.program, task.inputs) for task in references if task.step >= 0]
         if style == "direct":
-            text = self._direct_text(shown)
+            text = self._direct_text(examples)
             return Prompt(kind=self.name, text=text, prefill=PREFILL)
-        return Prompt(kind=self.name, text=self._full_text(shown), reasons=True)
+        return Prompt(kind=self.name, text=self._full_text(examples), reasons=True)
 
     def _compact_text(self, references: Sequence[Task]) -> str:
         blocks = [compact(task.program, inputs=task.inputs) for task in references]
         return f"propose {self.name}\n" + "\n\n".join(blocks)
 
-    def _direct_text(self, shown: Sequence[str]) -> str:
+    def _direct_text(self, examples: Sequence[str]) -> str:
         """The example comes last: a small model continues what it has just read."""
         parts = [SHORT_TASK.format(challenge=self.challenge)]
-        parts += ["Earlier ones:", *shown] if shown else []
+        parts += ["Earlier ones:", *examples] if examples else []
         parts += ["For example:", self.example, "Write another one."]
         return "\n\n".join(parts)
 
-    def _full_text(self, shown: Sequence[str]) -> str:
+    def _full_text(self, examples: Sequence[str]) -> str:
         parts = [TASK.format(challenge=self.challenge, difficulty=self.difficulty)]
         parts += [RULES.format(ending=self.ending), "The form, with a task that is far too easy:"]
         parts += [self.example]
-        parts += [EARLIER, *shown] if shown else []
+        parts += [EARLIER, *examples] if examples else []
         return "\n\n".join([*parts, PLAN])
 
     def parse_proposal(
@@ -95,7 +95,7 @@ class ProgramAndInput:
         return Proposal(kind=self.name, program=program, inputs=(arguments,), parents=parents)
 
     def verify(self, proposal: Proposal, step: int) -> Rejection | Check[Task | Rejection]:
-        """The call runs twice over, to see that it is deterministic, and then on other inputs."""
+        """Runs the call twice, to check that it is deterministic, then runs the program on other inputs."""
         own = parse_arguments(proposal.inputs[0])
         others = self._other_arguments(own, proposal.program)
 
@@ -109,7 +109,7 @@ class ProgramAndInput:
         return Check(jobs=(checked, *perturbed), decide=decide)
 
     def _decide(self, proposal: Proposal, runs: Sequence[Run], step: int) -> Task | Rejection:
-        """Decide on a proposal from its own run, which comes first, and those on other inputs."""
+        """Decide on a proposal from its own run, which comes first, and the runs on other inputs."""
         (arguments, own), *others = runs
         values = [(arguments, own.value), *((row, run.value) for row, run in others if run.is_ok)]
         refused = refuse_run(own) or refuse_trivial(values) or refuse_choice(proposal.program, values)
@@ -125,7 +125,7 @@ class ProgramAndInput:
 
 
 def _sharing(program: str, inputs: tuple[str, ...]) -> tuple[Job, ...]:
-    """These runs only tell whether a program looks at its input: they may see each other."""
+    """Jobs that may share a process: their runs only show whether a program uses its input."""
     return (Job(program=program, inputs=inputs, is_proposal=True, share_process=True),)
 
 

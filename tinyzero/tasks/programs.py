@@ -1,6 +1,6 @@
-"""Programs as syntax trees: one tidy form, and normal forms to compare programs by.
+"""Programs as syntax trees: the tidy form, and normal forms for comparing programs.
 
-What a proposal may contain is another subject (`tinyzero.tasks.allowed`).
+The rules for what a proposal may contain are in `tinyzero.tasks.allowed`.
 """
 
 import ast
@@ -12,27 +12,27 @@ from tinyzero.tasks.stripping import strip
 ENTRY = "f"
 
 _DEFINITIONS = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-# Of `except ... as name` and of patterns, which may leave the name out.
+# Nodes of `except ... as name` and of patterns; their name is optional.
 _NAMING = (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
-# Of text that reaches Python's parser at all.
+# Longer text never reaches Python's parser.
 _MAX_SOURCE_CHARS = 20_000
-# Of what Python's parser and its counterpart raise: SystemError where a parser has a fault of its own.
+# What Python's parser and unparser may raise; SystemError comes from bugs in the parser itself.
 _FAULTS = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, SystemError)
 _MAX_TIDY_CHARS = 4 * _MAX_SOURCE_CHARS
-# Deeper trees overflow the recursion of ast.unparse; honest programs stay below 30.
+# Deeper trees overflow the recursion of ast.unparse; normal programs stay below 30.
 _MAX_DEPTH = 60
 
 
 class BadProgram(ValueError):
-    """The text is no program that we can use; the message says why."""
+    """The text is not a usable program; the message says why."""
 
 
 def tidy(source: str) -> str:
-    """The same program in one form: the entry, named `f`, and the definitions that it needs.
+    """The program in a standard form: the entry, named `f`, and the definitions that it needs.
 
-    Comments, docstrings and other text without effect go, since they may give answers away; so do
-    annotations, which name types that were never imported. Idempotent. Raises BadProgram, and nothing else,
-    whatever the text is.
+    Removes comments, docstrings and other text without effect, since they may give answers away, and also
+    annotations, which may name types that are not imported. Idempotent. Raises only BadProgram,
+    for any text.
     """
     tree = parse(source)
     tree.body = [node for node in tree.body if not _is_scrap(node)]
@@ -48,7 +48,7 @@ def tidy(source: str) -> str:
 
 
 def unparse(tree: ast.Module) -> str:
-    """The text of a syntax tree. Raises BadProgram where Python cannot write it down."""
+    """The text of a syntax tree. Raises BadProgram if Python cannot write it."""
     try:
         program = ast.unparse(tree)
     except _FAULTS as error:
@@ -59,7 +59,7 @@ def unparse(tree: ast.Module) -> str:
 
 
 def canonical(program: str) -> str:
-    """Normal form with names replaced and constants kept: equal for programs that only differ in naming."""
+    """Normal form with names replaced and constants kept: equal for programs that differ only in names."""
     return ast.dump(_Renamer(constants=False).visit(ast.parse(tidy(program))))
 
 
@@ -69,17 +69,17 @@ def shape(program: str) -> str:
 
 
 def digest(*parts: str) -> str:
-    """A hash of several texts, 16 hex digits: unambiguous, since every part is preceded by its length."""
+    """A hash of several texts, 16 hex digits. It is unambiguous: each part is prefixed by its length."""
     content = "".join(f"{len(part)}:{part}" for part in parts)
     return blake2b(content.encode(errors="backslashreplace"), digest_size=8).hexdigest()
 
 
 def parse(source: str) -> ast.Module:
-    """The syntax tree of a text of any origin. Raises BadProgram."""
+    """The syntax tree of an untrusted text. Raises BadProgram."""
     if len(source) > _MAX_SOURCE_CHARS:
         raise BadProgram(f"is longer than {_MAX_SOURCE_CHARS} characters")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of "\d" or `is 1`: the model's style, not our news
+        with warnings.catch_warnings(action="ignore"):  # such as "\d" or `is 1`: not our concern
             tree = ast.parse(source)
     except _FAULTS as error:
         raise BadProgram(f"does not parse: {error}") from error
@@ -89,7 +89,7 @@ def parse(source: str) -> ast.Module:
 
 
 def _depth(tree: ast.AST) -> int:
-    """Depth of a syntax tree, level by level: a recursive walk could overflow."""
+    """Depth of a syntax tree, counted level by level, since a recursive walk could overflow."""
     level, depth = [tree], 0
     while level:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
@@ -98,7 +98,7 @@ def _depth(tree: ast.AST) -> int:
 
 
 def _is_scrap(node: ast.stmt) -> bool:
-    """Usage examples, docstrings and `if __name__ == ...` blocks: they may give answers away."""
+    """Whether a statement is a usage example, a docstring or an `if __name__ == ...` block."""
     return isinstance(node, ast.Expr | ast.Assert) or (
         isinstance(node, ast.If) and "__name__" in _used(node.test)
     )
@@ -120,7 +120,7 @@ def _name_entry(tree: ast.Module) -> ast.FunctionDef:
 
 
 def _needed(entry: ast.FunctionDef, body: list[ast.stmt]) -> list[ast.stmt]:
-    """The top-level statements that define what `entry` uses, directly or not, in their order."""
+    """The top-level statements that define what `entry` uses, directly or indirectly, in order."""
     definers: dict[str, list[ast.stmt]] = {}
     for node in body:
         for name in _defines(node):
@@ -136,7 +136,7 @@ def _needed(entry: ast.FunctionDef, body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _defines(node: ast.stmt) -> set[str]:
-    """Names that a top-level statement defines, without those local to it."""
+    """Names that a top-level statement defines, without its local names."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
@@ -159,7 +159,7 @@ def _used(tree: ast.AST) -> set[str]:
 
 
 def bound_names(tree: ast.AST) -> set[str]:
-    """Names that the program defines itself: `def f(input)` does not read from the keyboard."""
+    """Names that the program binds itself: `input` in `def f(input)` is not the builtin."""
     names = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     names |= {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
@@ -170,9 +170,9 @@ def bound_names(tree: ast.AST) -> set[str]:
 
 
 class _Renamer(ast.NodeTransformer):
-    """Replaces names that the program binds by their order of appearance; constants by their type, if asked.
+    """Replaces names that the program binds by numbers, and, with `constants`, constants by their type.
 
-    Names it does not bind (builtins) and attributes stay: they are what the program does.
+    Builtin names and attributes stay, since they define what the program does.
     """
 
     def __init__(self, *, constants: bool) -> None:
@@ -201,7 +201,7 @@ class _Renamer(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Keywords of its own functions are names of its own; `sorted(a, key=key)` keeps its `key`."""
+        """Renames keywords of the program's own functions; `sorted(a, key=key)` keeps its keyword `key`."""
         if isinstance(node.func, ast.Name) and node.func.id in self._own:
             for keyword in node.keywords:
                 keyword.arg = keyword.arg and self._fresh(keyword.arg)

@@ -9,19 +9,19 @@ _NAMES = tuple(field.name for field in fields(Task))
 
 
 def to_record(task: Task) -> dict[str, Any]:
-    """All fields of a task, JSON values."""
+    """All fields of a task as JSON values."""
     return asdict(task)
 
 
 def from_record(record: Any) -> Task:  # noqa: ANN401  whatever a file holds
-    """The task of a record; keys that are no field of a task are passed over.
+    """The task of a record; unknown keys are ignored.
 
     Raises:
-        ValueError: it is no JSON object, or a field is missing or no text, list of texts or number, as it
-            ought to be.
+        ValueError: the record is not a JSON object, or a field is missing or has
+            the wrong type.
     """
     if not isinstance(record, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004  of a file, not of an argument
+        raise ValueError("not a JSON object")  # noqa: TRY004  a bad file, not a bad argument
     values: dict[str, Any] = {
         name: tuple(record[name]) if isinstance(record[name], list) else record[name]
         for name in _NAMES

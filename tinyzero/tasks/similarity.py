@@ -1,4 +1,4 @@
-"""How alike programs are, from their syntax trees. Names of their own and constants do not count."""
+"""Similarity of programs by their syntax trees. The programs' own names and their constants do not count."""
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from functools import lru_cache
 from tinyzero.tasks.programs import bound_names
 
 _GRAM = 3
-# Of each: If, loops, handlers and the like open one path more; so does every further operand of `and`, `or`.
+# Each of these nodes adds one path; so does every further operand of `and` and `or`.
 _BRANCHES = (
     ast.If, ast.For, ast.AsyncFor, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension, ast.match_case,
 )  # fmt: skip
@@ -16,10 +16,10 @@ _BRANCHES = (
 
 @lru_cache(maxsize=16384)
 def skeleton(program: str) -> tuple[str, ...]:
-    """The syntax tree in preorder as words: node types, builtins and attributes by name, constants by type.
+    """The syntax tree in preorder, as words: node types, builtin and attribute names, types of constants.
 
     Raises:
-        SyntaxError: it is no program.
+        SyntaxError: the text is not a program.
     """
     tree = ast.parse(program)
     return tuple(_words(tree, bound_names(tree)))
@@ -49,19 +49,19 @@ def _grams(program: str) -> frozenset[tuple[str, ...]]:
 
 
 def distance(program: str, other: str) -> float:
-    """1 - Jaccard similarity of two skeletons' trigrams: 0 for the same shape, 1 for nothing in common."""
+    """1 - Jaccard similarity of two skeletons' trigrams: 0 for the same shape, 1 if nothing is in common."""
     mine, theirs = _grams(program), _grams(other)
     shared = len(mine & theirs)
     return 1.0 - shared / (len(mine) + len(theirs) - shared)
 
 
 def novelty(program: str, others: Iterable[str]) -> float:
-    """Distance to the nearest of the other programs; 1 where there are none."""
+    """Distance to the nearest of the other programs; 1 if there are none."""
     return min((distance(program, other) for other in others), default=1.0)
 
 
 def edit_distance(program: str, others: Sequence[str]) -> float:
-    """Mean over the other programs of 1 - the matching share of the two skeletons; 0 without others.
+    """1 - matching share of the two skeletons, averaged over the other programs; 0 without others.
 
     Source: the mean edit distance of Absolute Zero's code, which compares dumped trees by difflib's ratio.
     """

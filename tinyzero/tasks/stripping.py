@@ -1,4 +1,4 @@
-"""Takes from a program what has no effect and only a reader would see: text may give answers away."""
+"""Removes parts of a program that have no effect, since their text may give answers away."""
 
 import ast
 
@@ -7,7 +7,7 @@ _BLOCKS = ("body", "orelse", "finalbody")
 
 
 def strip(tree: ast.Module) -> None:
-    """Remove annotations, text that stands as a statement, and names that are given text and never read."""
+    """Remove annotations, statements that are only text, and names that hold text and are never read."""
     for node in ast.walk(tree):
         _strip_annotations(node)
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_read(node)}
@@ -35,17 +35,17 @@ def _strip_annotations(node: ast.AST) -> None:
     elif isinstance(node, ast.Assert) and node.msg is not None and _is_inert(node.msg):
         node.msg = None
     if isinstance(node, ast.ClassDef):
-        for child in node.body:  # dataclasses need to see that there is one
+        for child in node.body:  # dataclasses need an annotation here
             if isinstance(child, ast.AnnAssign) and _holds_text(child.annotation):
                 child.annotation = ast.Constant(value=None)
-    for bound in ("bound", "default_value"):  # of type parameters, from Python 3.12 on
+    for bound in ("bound", "default_value"):  # type parameters, since Python 3.12
         if isinstance(node, getattr(ast, "type_param", ())):
             setattr(node, bound, None)
     _plain_assignments(node)
 
 
 def _plain_assignments(node: ast.AST) -> None:
-    """`x: int = 5` -> `x = 5` in functions and at the top level, and no annotation without a value there."""
+    """`x: int = 5` -> `x = 5` in functions and at the top level; removes annotations without a value."""
     if isinstance(node, ast.ClassDef):
         return
     for field in _BLOCKS:
@@ -64,7 +64,7 @@ def _plain(statement: ast.stmt) -> ast.stmt | None:
 
 
 def _is_idle(statement: ast.stmt, read: set[str], *, is_class: bool) -> bool:
-    """Whether a statement is text alone, or gives a name that nothing reads."""
+    """Whether a statement is only text, or assigns text to a name that is never read."""
     match statement:
         case ast.Expr(value=value):
             return _is_inert(value)
@@ -77,7 +77,7 @@ def _is_idle(statement: ast.stmt, read: set[str], *, is_class: bool) -> bool:
 
 
 def _is_inert(node: ast.expr) -> bool:
-    """Whether evaluating an expression does nothing: constants, and text put together from constants."""
+    """Whether evaluating an expression has no effect: constants, and text built from constants."""
     if isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.BinOp):

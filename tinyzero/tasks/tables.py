@@ -1,4 +1,4 @@
-"""Programs that only look their input up, such as `{5: 7}[x]`: there is nothing to work out."""
+"""Finds programs that only look up their input, such as `{5: 7}[x]`; they need no reasoning."""
 
 import ast
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ _IDLE = (ast.Pass, ast.Import, ast.ImportFrom)
 
 
 def is_table(program: str) -> bool:
-    """Whether a tidy program does nothing but choose among constants, by equality with its arguments."""
+    """Whether a tidy program only chooses among constants, by equality with its arguments."""
     choices = _Choices(ast.parse(program))
     return choices.only_choose(choices.entry.body)
 
 
 def tests_for_constants(program: str) -> bool:
-    """Whether a tidy program asks somewhere if an argument is a certain constant, or one of several."""
+    """Whether a tidy program tests anywhere if an argument equals a constant, or one of several."""
     choices = _Choices(ast.parse(program))
     return any(choices.asks_for_constant(node) for node in ast.walk(choices.entry))
 
 
 class _Choices:
-    """What the names of a program stand for, where each has one value that is written out."""
+    """The values of a program's names, if each value is a literal."""
 
     def __init__(self, tree: ast.Module) -> None:
         functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
@@ -33,7 +33,7 @@ class _Choices:
                 for target in node.targets:
                     if isinstance(target, ast.Name):
                         self._values.setdefault(target.id, []).append(node.value)
-        self._given = {node.arg for node in ast.walk(entry.args) if isinstance(node, ast.arg)}
+        self._parameters = {node.arg for node in ast.walk(entry.args) if isinstance(node, ast.arg)}
         self._depth = 0
 
     def only_choose(self, body: Sequence[ast.stmt]) -> bool:
@@ -53,7 +53,7 @@ class _Choices:
         return False
 
     def _is_argument(self, node: ast.expr) -> bool:
-        return isinstance(node, ast.Name) and node.id in self._given
+        return isinstance(node, ast.Name) and node.id in self._parameters
 
     def _chooses(self, statement: ast.stmt) -> bool:
         match statement:
@@ -67,7 +67,7 @@ class _Choices:
                 return self._is_test(test) and self.only_choose([*statement.body, *statement.orelse])
             case ast.Match(subject=subject, cases=cases):
                 return self._is_plain(subject) and all(self._is_case(case) for case in cases)
-            case ast.Try(handlers=handlers):  # a table with a default for what it lacks
+            case ast.Try(handlers=handlers):  # a table with a default for missing keys
                 inner = [*statement.body, *statement.orelse, *statement.finalbody]
                 return self.only_choose([*inner, *(node for h in handlers for node in h.body)])
         return isinstance(statement, _IDLE)
@@ -77,14 +77,14 @@ class _Choices:
         return is_plain and (case.guard is None or self._is_test(case.guard)) and self.only_choose(case.body)
 
     def _is_choice(self, node: ast.expr) -> bool:
-        """Whether an expression gives one of several constants."""
+        """Whether an expression chooses one of several constants."""
         match node:
             case ast.Constant():
                 return True
             case ast.UnaryOp(operand=ast.Constant()):
                 return True
             case ast.Name(id=name):
-                return name not in self._given and self._is_known(name)
+                return name not in self._parameters and self._is_known(name)
             case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
                 return all(self._is_choice(item) for item in items)
             case ast.Dict():
@@ -104,7 +104,7 @@ class _Choices:
         return isinstance(node, ast.Compare | ast.UnaryOp) and self._is_test(node)
 
     def _is_known(self, name: str) -> bool:
-        """A name may be given in terms of itself: then it is no choice."""
+        """Whether a name holds a choice; False if its definition refers to itself."""
         values = self._values.get(name, [])
         self._depth += 1
         try:
@@ -130,7 +130,7 @@ class _Choices:
         return False
 
     def _is_plain(self, node: ast.expr) -> bool:
-        """Whether an expression is an argument as it was given, or several of them."""
+        """Whether an expression is an unchanged argument, or several of them."""
         match node:
             case ast.Name():
                 return True

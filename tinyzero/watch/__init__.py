@@ -1,1 +1,1 @@
-"""What people see of a run: dashboard, plain lines, JSON lines, trackers, replays and reports."""
+"""Views of a run: dashboard, plain lines, JSON lines, trackers, replays and reports."""

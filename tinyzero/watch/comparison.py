@@ -10,7 +10,7 @@ _THINKING, _TOKENS = "thinking_share", "answer_tokens"
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
-    """The table: a line per row, sampled and greedy side by side, and what it comes to."""
+    """The table: one line per row, sampled and greedy side by side, then the conclusion."""
     decodings = list(dict.fromkeys(row.decoding for row in comparison.rows))
     names = list(dict.fromkeys(row.name for row in comparison.rows))
     yield f"held-out accuracy before and after {comparison.step} steps (difference and its 95 % interval)"
@@ -24,7 +24,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _others(comparison: Comparison) -> Iterator[str]:
-    """A line for each other measure, and one for the base model at lower temperatures."""
+    """One line per further measure, and one for the base model at lower temperatures."""
     for row in comparison.others:
         name = row.decoding.replace("_", " ")
         yield f"{name:<{_NAME_WIDTH}}  {_cell(row)}" if row.decoding != _TOKENS else _lengths(name, row)
@@ -73,7 +73,7 @@ def _thinking(row: Row | None) -> str:
 
 
 def in_words(row: Row) -> str:
-    """Whether the difference is one."""
+    """Whether the difference is beyond noise, in words."""
     if not row.is_beyond_noise:
         return f"not distinguishable from noise ({row.tasks} tasks)"
     way = "better" if row.difference > 0 else "worse"

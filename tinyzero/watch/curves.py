@@ -1,4 +1,4 @@
-"""Curves in a terminal: plotext draws, in braille dots, or in letters where there is no colour."""
+"""Draws curves in a terminal with plotext: in braille dots, or in letters without colour."""
 
 import math
 from functools import lru_cache
@@ -11,12 +11,12 @@ from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
 from tinyzero.watch.text import one_line
 from tinyzero.watch.view import View, panel, series_color
 
-_WINDOWS = 8  # windows of the trailing mean in a whole run: noise falls, and a turn is still seen
+_WINDOWS = 8  # windows of the trailing mean per run: less noise, but a turn stays visible
 _AXES = str.maketrans("┤│└┬─┼├┴┐┌┘", "+|++-++++++")
 
 
 def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
-    """A chart in a box, its curves named and with their newest values above it."""
+    """A chart in a box, with the names and newest values of its curves above it."""
     smooth, window = steadied(chart, most=4 * width)
     body = Text.assemble(
         legend(smooth, view, width - 4),
@@ -30,22 +30,22 @@ def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
 
 
 def steadied(chart: Chart, most: int) -> tuple[Chart, int]:
-    """At most `most` points a curve, each the mean of some steps before it; and how many steps that is."""
+    """At most `most` points per curve, each a trailing mean of several steps; and that number of steps."""
     longest = max(len(series.points) for series in chart.series)
     window = max(1, longest // _WINDOWS)
     shrink = max(1.0, longest / most)
     series = tuple(
         Series(
-            name=one.name,
-            points=tuple(trailing_means(smoothed(one.points, most), max(1, round(window / shrink)))),
+            name=curve.name,
+            points=tuple(trailing_means(smoothed(curve.points, most), max(1, round(window / shrink)))),
         )
-        for one in chart.series
+        for curve in chart.series
     )
     return Chart(key=chart.key, title=chart.title, series=series, bounds=chart.bounds), window
 
 
 def legend(chart: Chart, view: View, width: int) -> Text:
-    """`● deduction 0.42  ● abduction 0.31`, names cut to what there is room for."""
+    """`● deduction 0.42  ● abduction 0.31`, names cut to fit the width."""
     room = width // len(chart.series) - len("●  0.00  ")
     text = Text(no_wrap=True, overflow="crop")
     for index, series in enumerate(chart.series):
@@ -58,7 +58,7 @@ def legend(chart: Chart, view: View, width: int) -> Text:
 
 
 def letter(chart: Chart, index: int) -> str:
-    """What draws a curve where colours cannot tell them apart: the first letter of its name that is free."""
+    """The mark of a curve without colours: the first letter of its name that no other curve uses."""
     taken: list[str] = []
     for series in chart.series[: index + 1]:
         letters = [char for char in series.name if char.isascii() and char.isalnum()]
@@ -68,7 +68,7 @@ def letter(chart: Chart, index: int) -> str:
 
 @lru_cache(maxsize=64)
 def curves(chart: Chart, width: int, height: int, *, is_ascii: bool, has_color: bool) -> Text:
-    """The plot alone, `width` x `height` characters at most."""
+    """Only the plot, at most `width` x `height` characters."""
     if width < 12 or height < 3:
         return Text("")
     low, high = axis(chart)
@@ -107,7 +107,7 @@ def _draw(
         points = smoothed(series.points, width)
         plotext.plot(
             [step for step, _ in points],
-            [min(max(value, values[0]), values[1]) for _, value in points],  # what lies outside costs as well
+            [min(max(value, values[0]), values[1]) for _, value in points],  # points outside cost time, too
             marker=letter(chart, index) if in_letters else "braille",
             color=_rgb(series_color(index)),
         )
@@ -125,7 +125,7 @@ def _draw(
 
 
 def axis(chart: Chart) -> tuple[float, float]:
-    """Round limits around the data; an axis that is known to begin at 0 does."""
+    """Round limits around the data; or from 0, if the chart's axis starts there."""
     values = [value for series in chart.series for _, value in series.points]
     low, high = min(values), max(values)
     if chart.bounds is not None:
@@ -136,7 +136,7 @@ def axis(chart: Chart) -> tuple[float, float]:
 
 
 def number(value: float) -> str:
-    """Three or four characters that say the most."""
+    """A number in three or four characters."""
     size = abs(value)
     if size >= 1e6:
         return f"{value:.0e}"
@@ -148,7 +148,7 @@ def number(value: float) -> str:
 
 
 def no_curves(view: View, *, width: int, height: int) -> RenderableType:
-    """Where the first chart will be, before there is a step."""
+    """A placeholder for the first chart, before the first step."""
     return panel(
         Text("no step yet", style="dim"),
         Text("solver accuracy", style="bold"),

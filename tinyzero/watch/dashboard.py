@@ -1,4 +1,4 @@
-"""The whole screen as one pure function of a run's state and of what a person has chosen to see."""
+"""The screen, as one pure function of a run's state and of the view's settings."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -21,7 +21,7 @@ from tinyzero.watch.tiles import Row, Rows, Tile, whole_row
 from tinyzero.watch.view import View, panel
 
 HEADER_LINES = 4
-_FULL_FROM = (100, 34)  # columns and lines that the full layout needs to be of use
+_FULL_FROM = (100, 34)  # minimum columns and lines for the full layout
 _CHART_WIDTH = 58
 _LEAST_CHART = 38
 _COMPARISON_WIDTH = 62
@@ -34,15 +34,15 @@ def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
         return _help(view, width, height)
     top = [whole_row(line, width, 1) for line in header(state, view, width)]
     bottom = whole_row(bottom_line(view, width), width, 1)
-    left = height - len(top) - 1
-    if left < 3:
+    room = height - len(top) - 1
+    if room < 3:
         return Rows([*top, bottom][:height], width, height)
     body = (
-        _full(state, view, width, left)
+        _full(state, view, width, room)
         if is_full(view, width, height)
-        else _compact(state, view, width, left)
+        else _compact(state, view, width, room)
     )
-    return Rows([*top, whole_row(Rows(body, width, left), width, left), bottom], width, height)
+    return Rows([*top, whole_row(Rows(body, width, room), width, room), bottom], width, height)
 
 
 def is_full(view: View, width: int, height: int) -> bool:
@@ -52,27 +52,27 @@ def is_full(view: View, width: int, height: int) -> bool:
 
 
 def bottom_line(view: View, width: int) -> Text:
-    text = view.notice or view.keys  # both may name kinds and files
+    text = view.notice or view.keys  # both may contain names of kinds and files
     style = "bold reverse" if view.notice else "dim"
     return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
 
 
 def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
-    """Alarms; charts; funnel, times and more; samples."""
+    """Rows of the full layout: alarms; charts; funnel, times and more; samples."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
-    left = height - len(alarms)
+    room = height - len(alarms)
     rows_of_table = len(state.comparison.rows) + 3 if state.comparison else 0
-    middle = min(max(_MIDDLE_HEIGHT, rows_of_table), left // 3)
-    top = min(max(8, (left - middle) // 2), 22)
+    middle = min(max(_MIDDLE_HEIGHT, rows_of_table), room // 3)
+    top = min(max(8, (room - middle) // 2), 22)
     on_top = max(1, width // _CHART_WIDTH)
     charts = figures.charts(state, most=on_top + width // _LEAST_CHART)
     middle_row = _middle(state, view, charts[on_top:], width, middle)
     rows = [*alarms, _charts(charts[:on_top], view, width, top), middle_row]
-    return [*rows, _invented(state, view, width, max(3, left - top - middle))]
+    return [*rows, _invented(state, view, width, max(3, room - top - middle))]
 
 
 def _invented(state: RunState, view: View, width: int, height: int) -> Row:
-    """Samples, and the newest tasks where both have room."""
+    """Samples, and the newest tasks if both have room."""
     size = min(70, width * 2 // 5) if width >= 100 else 0
     samples = _samples(state, view, width - size, height)
     if size == 0:
@@ -81,16 +81,16 @@ def _invented(state: RunState, view: View, width: int, height: int) -> Row:
 
 
 def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
-    """An alarm, two charts, funnel and times in a line each, one sample."""
+    """Rows of the compact layout: an alarm, two charts, one line each for funnel and times, one sample."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
-    left = height - len(alarms)
+    room = height - len(alarms)
     charts = figures.charts(state, most=max(1, width // 40))
-    top = min(9, max(4, left // 2))
+    top = min(9, max(4, room // 2))
     rows = [*alarms, _charts(charts, view, width, top)]
-    if left - top >= 5:
+    if room - top >= 5:
         rows += [whole_row(line(state, view, width), width, 1) for line in (funnel_line, phases_line)]
         top += 2
-    return [*rows, _samples(state, view, width, max(3, left - top))]
+    return [*rows, _samples(state, view, width, max(3, room - top))]
 
 
 def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> Row:
@@ -107,7 +107,7 @@ def _charts(charts: list[figures.Chart], view: View, width: int, height: int) ->
 
 
 def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> Row:
-    """Funnel; times, but for the table before and after where there is no room for both; charts."""
+    """Funnel, times and charts. The before/after table replaces the times if there is no room for both."""
     draw = [funnel_panel, phases_panel]
     sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH]
     if state.comparison is not None:
@@ -115,25 +115,26 @@ def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int
         sizes.append(_COMPARISON_WIDTH)
         if sum(sizes) > width:
             del draw[1], sizes[1]
-    left = width - sum(sizes)
-    count = max(0, left // _LEAST_CHART) if charts else 0
-    if count == 0:  # what is left, or lacking, is made up for
-        sizes, left = _stretched(sizes, width), 0
+    room = width - sum(sizes)
+    count = max(0, room // _LEAST_CHART) if charts else 0
+    if count == 0:  # no chart fits: the panels share the width
+        sizes, room = _stretched(sizes, width), 0
     tiles = [
-        Tile(one(state, view, width=size, height=height), size) for one, size in zip(draw, sizes, strict=True)
+        Tile(panel(state, view, width=size, height=height), size)
+        for panel, size in zip(draw, sizes, strict=True)
     ]
-    for chart, size in zip(charts, shares(left, min(count, len(charts))), strict=False):
+    for chart, size in zip(charts, shares(room, min(count, len(charts))), strict=False):
         tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
     return Row(tiles, height)
 
 
 def _stretched(sizes: list[int], width: int) -> list[int]:
-    """Sizes that add up to `width`: the last one keeps at least what it asks for, if that is possible."""
+    """Sizes that add up to `width`. The last panel keeps at least its size, if possible."""
     *others, last = sizes
-    left = width - last
-    if left < 2 * sum(others) // 3:
+    room = width - last
+    if room < 2 * sum(others) // 3:
         return shares(width, len(sizes))
-    return [*shares(min(left, sum(others)), len(others)), max(last, width - sum(others))]
+    return [*shares(min(room, sum(others)), len(others)), max(last, width - sum(others))]
 
 
 def _samples(state: RunState, view: View, width: int, height: int) -> Row:
@@ -151,7 +152,7 @@ def _samples(state: RunState, view: View, width: int, height: int) -> Row:
 
 
 def shares(width: int, count: int) -> list[int]:
-    """A width in `count` parts as equal as can be."""
+    """A width in `count` parts, as equal as possible."""
     return [width * (index + 1) // count - width * index // count for index in range(count)]
 
 

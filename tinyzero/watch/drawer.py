@@ -1,4 +1,4 @@
-"""Draws a run on a screen again and again, in under a hundredth of the time that passes."""
+"""Draws a run on a screen repeatedly, in less than 1 % of the elapsed time."""
 
 import threading
 import time
@@ -15,13 +15,13 @@ from tinyzero.watch.state import RunState
 from tinyzero.watch.view import View
 
 _TICK_EVERY_S = 1.0
-BESIDE_TRAINING = 0.006  # of the time; less than a hundredth, because a pause cannot be timed exactly
+BESIDE_TRAINING = 0.006  # share of the time; below 1 %, because pauses are not exact
 _NOTICE_S = 8.0
 _CLEAR = "\x1b[2J"
 
 
 class Canvas(Protocol):
-    """A screen; `tinyzero.cli.terminal.Terminal` is the real one."""
+    """A screen; `tinyzero.cli.terminal.Terminal` implements it."""
 
     def size(self) -> tuple[int, int]:
         """Columns and lines."""
@@ -31,17 +31,17 @@ class Canvas(Protocol):
 
 
 def _import_what_draws() -> None:
-    """Half a second, once; a first frame would have to pay it off for a minute."""
+    """Import plotext and the highlighter early: it takes 0.5 s, which would delay frames for a minute."""
     import plotext  # noqa: F401
 
     highlighted("def f(): pass", is_ascii=False)
 
 
 class Drawer:
-    """A loop that looks at a run and draws it; `wake` makes it look at once, from any thread.
+    """A loop that reads a run and draws it; `wake` makes it do so at once, from any thread.
 
-    What a person does (a key, a new size) is shown at once. What happens by itself waits until the time
-    that earlier frames took is paid off: frames cost 10 to 50 ms, and a step may last less than a second.
+    User actions (a key, a new size) are drawn at once. Changes of the run wait until drawing is within its
+    share of the time: a frame costs 10 to 50 ms, and a step may last less than a second.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Drawer:
         look_every_s: float = 0.5,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`most`: the largest share of the time that may go into drawing."""
+        """`most`: the largest share of the time that drawing may take."""
         self.view = view
         self.state = RunState()
         self.busy_s = 0.0
@@ -81,7 +81,7 @@ class Drawer:
     def run(self) -> None:
         """Draw until `close` is called."""
         _import_what_draws()
-        self.state = self._look()  # the first look may read a long log
+        self.state = self._look()  # the first read may cover a long log
         while not self._closed.is_set():
             self._turn()
             self._wake.wait(self._look_every_s)
@@ -96,26 +96,26 @@ class Drawer:
         self._wake.set()
 
     def choose(self, view: View) -> None:
-        """Show something else from now on; at once."""
+        """Change the view, and draw it at once."""
         self.view = view
         self._is_asked = True
         self._wake.set()
 
     def notice(self, text: str) -> None:
-        """Say something at the bottom for a while, from the next look on.
+        """Show a text in the bottom line for a while, from the next read on.
 
-        Safe in a signal handler: it takes no lock, not even that of an event.
+        Safe in a signal handler: it takes no lock, not even the lock of an event.
         """
         self._notice_until = time.monotonic() + _NOTICE_S
         self.view = replace(self.view, notice=text)
         self._is_asked = True
 
     def share(self) -> float:
-        """The part of the time since the beginning that drawing took."""
+        """The share of the time since the start that drawing took."""
         return self.busy_s / max(time.monotonic() - self._began, 1e-9)
 
     def still(self) -> list[str]:
-        """The last picture, to stay above two more lines on the screen."""
+        """The last frame, which stays on the screen above two more lines."""
         width, height = self._canvas.size()
         view = replace(self.view, now=self._clock(), usage=None, help=(), notice="")
         lines = self._painter.lines(
@@ -147,14 +147,14 @@ class Drawer:
             self._draw_header(view, width, height)
             return
         lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
-        # With every step, mend what others may have written over the picture.
+        # With every step, redraw everything, since other programs may have written over the frame.
         before = self._shown if is_same_run and not is_resized else []
         self._canvas.write((_CLEAR if is_resized else "") + update(before, lines))
         self._shown, self._shown_state, self._shown_view = lines, self.state, chosen
         self._shown_size = (width, height)
 
     def _draw_header(self, view: View, width: int, height: int) -> None:
-        """Clocks and usage alone: a twentieth of a frame's cost."""
+        """Draw only clocks and usage, at a twentieth of a frame's cost."""
         if view.help or height <= HEADER_LINES:
             return
         lines = [self._painter.lines(line, width, 1)[0] for line in header(self.state, view, width)]

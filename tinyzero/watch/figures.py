@@ -1,4 +1,4 @@
-"""Figures that every view shows, from a run's state: curves, funnel, phases, speed, time left. Pure."""
+"""The figures of all views, computed from a run's state: curves, funnel, phases, speed, time left. Pure."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontr
 """Stages of a proposal, in order, as in the metrics."""
 PHASES: Final = ("propose", "verify", "solve", "judge", "learn")
 _RECENT = 10
-"""Steps that a figure "of late" is the mean of."""
+"""Number of last steps that a recent figure is the mean of."""
 
 
 Point = tuple[float, float]
@@ -35,7 +35,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One curve: (step, value) in step order; a mean of several steps stands between them."""
+    """One curve: (step, value) in step order. A mean of several steps is placed between them."""
 
     name: str
     points: tuple[Point, ...]
@@ -50,7 +50,7 @@ class Chart:
     """Curves that share an axis.
 
     Attributes:
-        bounds: of the axis where they are known; None where the data says.
+        bounds: limits of the axis if known; None to take them from the data.
     """
 
     key: str
@@ -61,10 +61,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spell:
-    """One alarm from its begin to its end.
+    """One alarm from its start to its end.
 
     Attributes:
-        over_at: the step with which it was over, or was raised anew; None while it lasts.
+        over_at: the step at which the alarm was over or was raised again; None while it is on.
     """
 
     begin: AlarmBegan
@@ -72,11 +72,11 @@ class Spell:
 
 
 _TURNS = (Started, Ended, Paused, Resumed, Measuring, Measured, Preparing, Prepared)
-"""Events after which a run does something else."""
+"""Events after which the run changes its activity."""
 
 
 def charts(state: RunState, most: int | None = None) -> list[Chart]:
-    """The charts that have data, the most telling first; the first `most` of them."""
+    """The first `most` charts that have data, most important first."""
     with_data = (chart for chart in _all_charts(state) if chart.series)
     return list(islice(with_data, most))
 
@@ -107,7 +107,7 @@ def _chart(
     state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
 ) -> Chart:
     series = (Series(name=name, points=_points(state, metric)) for name, metric in metrics.items())
-    return Chart(key=key, title=title, series=tuple(one for one in series if one.points), bounds=bounds)
+    return Chart(key=key, title=title, series=tuple(curve for curve in series if curve.points), bounds=bounds)
 
 
 def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
@@ -115,7 +115,7 @@ def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
 
 
 def _points(state: RunState, metric: str) -> tuple[Point, ...]:
-    """A metric over the steps; what was measured before the first one stands in the events alone."""
+    """A metric over the steps. A measurement before the first step is only in the events."""
     base = [
         (0, event.metrics[metric])
         for event in state.events
@@ -129,13 +129,13 @@ def _per_kind(kinds: Sequence[str], pattern: str) -> dict[str, str]:
 
 
 def _heldout(state: RunState) -> dict[str, str]:
-    """Sampled accuracy by kind, and the means; they are measured on some steps only."""
+    """Sampled accuracy by kind, and the means. They are measured on some steps only."""
     kinds = {kind: f"heldout/{kind}/sampled" for kind in state.kinds}
     return {**kinds, "mean": "heldout/mean/sampled", "greedy mean": "heldout/mean/greedy"}
 
 
 def _learner(state: RunState, figure: str) -> dict[str, str]:
-    """A figure of every adapter that learns: learner/<adapter>/<figure>."""
+    """A figure of every trained adapter: learner/<adapter>/<figure>."""
     return {
         name.split("/")[1]: name
         for name in state.metrics
@@ -144,7 +144,7 @@ def _learner(state: RunState, figure: str) -> dict[str, str]:
 
 
 def smoothed(points: Sequence[Point], buckets: int) -> list[Point]:
-    """At most `buckets` points: means of neighbours, so that noise falls as a run grows."""
+    """At most `buckets` points: means of neighbouring points, so that a longer run shows less noise."""
     if len(points) <= buckets:
         return [(float(step), value) for step, value in points]
     size = len(points) / buckets
@@ -153,7 +153,7 @@ def smoothed(points: Sequence[Point], buckets: int) -> list[Point]:
 
 
 def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
-    """Each value as the mean of itself and up to `window` - 1 before it."""
+    """Each value as the mean of itself and up to `window` - 1 values before it."""
     sums = [0.0, *accumulate(value for _, value in points)]
     firsts = (max(0, at - window + 1) for at in range(len(points)))
     return [
@@ -163,9 +163,9 @@ def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
 
 
 def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
-    """Proposals that got through each stage, means over the last steps that had any.
+    """Number of proposals that passed each stage: means over the last steps with proposals.
 
-    All kinds together without `kind`. What is no stage of the game, since no step has it, is left out.
+    Without `kind`, the sum over all kinds. Stages that no step has are not part of the game, so are omitted.
     """
     names = state.kinds if kind is None else (kind,)
     metrics = {stage: [f"proposer/{name}/{stage}" for name in names] for stage in FUNNEL}
@@ -182,7 +182,7 @@ def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
 
 
 def phase_seconds(state: RunState) -> dict[str, float]:
-    """Seconds of each phase of a step, means over the last steps; what is not in a phase is `other`."""
+    """Seconds of each phase of a step: means over the last steps. Time outside all phases is `other`."""
     steps = state.steps[-_RECENT:]
     seconds = {phase: _mean_of(steps, f"time/{phase}_s") for phase in PHASES}
     other = step_seconds(state) - sum(seconds.values())
@@ -194,7 +194,7 @@ def step_seconds(state: RunState) -> float:
 
 
 def tokens_per_s(state: RunState) -> float | None:
-    """Sampled tokens by the seconds of sampling them, over the last steps."""
+    """Sampled tokens per second of sampling, over the last steps."""
     steps = state.steps[-_RECENT:]
     tokens = sum(_mean_of(steps, f"tokens/{name}") for name in ("proposer", "solver", "replay"))
     seconds = _mean_of(steps, "time/propose_s") + _mean_of(steps, "time/solve_s")
@@ -208,33 +208,33 @@ def of_late(state: RunState, metric: str) -> float | None:
 
 
 def change(state: RunState, metric: str) -> float | None:
-    """How far the mean of the last steps is above that of the first ones; None while they overlap."""
+    """Mean of the last steps minus mean of the first steps; None while they overlap."""
     values = [step.metrics[metric] for step in state.steps if metric in step.metrics]
     count = min(_RECENT, len(values) // 2)
     return fmean(values[-count:]) - fmean(values[:count]) if count >= 3 else None
 
 
 def elapsed_s(state: RunState) -> float:
-    """Seconds spent in steps and in preparing for them, over all resumes."""
+    """Seconds spent on steps and their preparation, over all resumes."""
     return sum(
         step.metrics.get(f"time/{name}_s", 0.0) for step in state.steps for name in ("step", "prepare")
     )
 
 
 def left_s(state: RunState) -> float | None:
-    """Seconds until the last step, at the speed of late; None where that cannot be said."""
+    """Seconds until the last step, at the recent speed; None if unknown."""
     recent = [step.metrics["time/step_s"] for step in state.steps[-_RECENT:] if "time/step_s" in step.metrics]
     if not recent or state.max_steps <= 0:
         return None
     takes_turns = any("time/prepare_s" in step.metrics for step in state.steps[1:])
     a_step = elapsed_s(state) / len(state.steps) if takes_turns else median(recent)
-    left = max(0, state.max_steps - state.step) * a_step
+    step_seconds_left = max(0, state.max_steps - state.step) * a_step
     minutes = _minutes_left_s(state)
-    return left if minutes is None else min(left, minutes)
+    return step_seconds_left if minutes is None else min(step_seconds_left, minutes)
 
 
 def _minutes_left_s(state: RunState) -> float | None:
-    """Seconds until `run.max_minutes` are over, as of the newest step; None where there is no such limit."""
+    """Seconds until `run.max_minutes` are over, as of the newest step; None without such a limit."""
     minutes = state.knob("run", "max_minutes")
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or state.started_at is None:
         return None
@@ -251,7 +251,7 @@ def best_heldout(state: RunState) -> float | None:
 
 
 def alarms(state: RunState) -> list[AlarmBegan]:
-    """What is wrong now, the newest first: alarms that are not over, nor switched off since."""
+    """The current alarms, newest first: alarms that are not over and were not switched off."""
     on = [spell.begin for spell in alarm_spells(state) if spell.over_at is None]
     watched = [event for event in on if state.knob("watch", event.alarm, default=0) is not None]
     return sorted(watched, key=lambda event: event.step, reverse=True)
@@ -276,7 +276,7 @@ def _closed(spells: Sequence[Spell], alarm: str, step: int) -> list[Spell]:
 
 
 def _that_held(events: Sequence[Event]) -> list[Event]:
-    """Without those of steps that were lost with a killed process, and played again after a resume."""
+    """Events without those of lost steps: steps of a killed process that were repeated after a resume."""
     held, resumed_at = list[Event](), math.inf
     for event in reversed(events):
         if event.step <= resumed_at:
@@ -287,7 +287,7 @@ def _that_held(events: Sequence[Event]) -> list[Event]:
 
 
 def phase_of_life(state: RunState) -> str:
-    """What the run does: loading, seeding, training, measuring, paused; or how it ended."""
+    """The run's activity: loading, seeding, training, measuring, paused; or how it ended."""
     last = _last_turn(state)
     if isinstance(last, Ended):
         return "finished" if state.step >= state.max_steps > 0 else "stopped"
@@ -299,7 +299,7 @@ def phase_of_life(state: RunState) -> str:
 
 
 def waiting_in_words(state: RunState) -> str:
-    """What a run is doing before it plays on; empty where it plays, or a person holds it."""
+    """What a run does between steps; empty while it plays steps or is paused."""
     last = _last_turn(state) if state.is_running else None
     if isinstance(last, Measuring):
         return f"measuring on held-out tasks, as of step {last.step}"
@@ -318,5 +318,5 @@ def _last_turn(state: RunState) -> Event | None:
 
 
 def _mean_of(steps: Sequence[Step], metric: str) -> float:
-    """Of an amount: steps without it had none of it."""
+    """Mean of an amount over steps. A step without the metric counts as 0."""
     return fmean(step.metrics.get(metric, 0.0) for step in steps) if steps else 0.0

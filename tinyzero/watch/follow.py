@@ -1,4 +1,4 @@
-"""From a run's folder to its state, again and again; reads only what is new. Never writes."""
+"""Follows a run's folder and keeps its state up to date; reads only new data. Never writes."""
 
 import json
 import os
@@ -14,26 +14,26 @@ from tinyzero.watch.state import News, RunState, fold
 from tinyzero.watch.tail import Tail
 
 LOGS = ("metrics", "samples", "tasks", "events")
-_LOOK_BACK_BYTES = 4 * 2**20  # of the two logs that hold texts; the last pages are all that a live view shows
+_LOOK_BACK_BYTES = 4 * 2**20  # limit for the two logs with texts: a live view shows only the end
 
 
 class Follower:
-    """Looks at a run that may be in training.
+    """Reads a run that may be in training.
 
-    A look costs a few system calls when nothing happened. Damaged files and half lines are passed over.
+    A look costs a few system calls if nothing has changed. Damaged files and unfinished lines are skipped.
     """
 
-    def __init__(self, run: RunFolder, *, whole: bool = False, logs: Collection[str] = LOGS) -> None:
-        """Without `whole`, samples and tasks of long ago are not read; `logs`: which are read at all."""
+    def __init__(self, run: RunFolder, *, read_all: bool = False, logs: Collection[str] = LOGS) -> None:
+        """Without `read_all`, early samples and tasks of a long run are skipped. `logs`: the logs to read."""
         self.run = run
-        self._whole = whole
+        self._read_all = read_all
         self._logs = logs
         self._state = RunState(name=run.name, path=str(run.path))
         self._tails = self._open()
         self._files_read: dict[str, tuple[int, int]] = {}
 
     def look(self) -> RunState:
-        """The run as of now; the very same object where nothing has changed."""
+        """The current state of the run; the same object if nothing has changed."""
         looks = {name: tail.read() for name, tail in self._tails.items()}
         if any(is_void for _, is_void in looks.values()):
             self._state = replace(self._state, steps=(), samples=(), tasks={}, events=(), started_at=None)
@@ -41,12 +41,12 @@ class Follower:
             looks = {name: tail.read() for name, tail in self._tails.items()}
         news = News(**{name: records for name, (records, _) in looks.items()})
         if news:
-            self._state = fold(self._state, news, keep_all=self._whole)
+            self._state = fold(self._state, news, keep_all=self._read_all)
         self._look_around(has_news=bool(news))
         return self._state
 
     def _open(self) -> dict[str, Tail]:
-        back = None if self._whole else _LOOK_BACK_BYTES
+        back = None if self._read_all else _LOOK_BACK_BYTES
         tails = {
             "metrics": Tail(self.run.metrics),
             "samples": Tail(self.run.samples, last_bytes=back),
@@ -56,7 +56,7 @@ class Follower:
         return {name: tail for name, tail in tails.items() if name in self._logs}
 
     def _look_around(self, *, has_news: bool) -> None:
-        """The small files, where they have changed, and whether somebody trains."""
+        """Read the small files that have changed, and check whether a process trains the run."""
         changes: dict[str, Any] = {}
         if (config := self._changed("config.json")) is not None:
             changes["config"] = config
@@ -73,7 +73,7 @@ class Follower:
             self._state = replace(self._state, **changes)
 
     def _changed(self, name: str) -> dict[str, Any] | None:
-        """The object in a file of the folder; None where it is as it was, absent or damaged."""
+        """The object in a file of the folder; None if the file is unchanged, absent or damaged."""
         path = self.run.path / name
         try:
             status = path.stat()
@@ -88,8 +88,8 @@ class Follower:
 
 
 def state_of(run: RunFolder, logs: Collection[str] = LOGS) -> RunState:
-    """The whole run, as of now."""
-    return Follower(run, whole=True, logs=logs).look()
+    """The current state of a run, with all its samples and tasks."""
+    return Follower(run, read_all=True, logs=logs).look()
 
 
 def age_s(path: Path, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The top of the screen: which run this is, how far it is, whether it learns, how busy the machine is."""
+"""The top of the screen: the run's name, its progress, its key figures, and the machine's load."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ _LIFE_STYLES = {
     "interrupted": BAD,
     "never started": BAD,
 }
-# What a glance is for: name on the screen, metric, and whether more of it is better (None: neither).
+# Key figures: name on the screen, metric, and whether more is better (None: neither).
 _HEADLINES: tuple[tuple[str, str, bool | None], ...] = (
     ("accuracy", "solver/accuracy", True),
     ("held-out", "heldout/mean/sampled", True),
@@ -36,7 +36,7 @@ _LEAST_BAR = 16
 
 
 def header(state: RunState, view: View, width: int) -> list[Text]:
-    """Four lines: who, how far, how good, how busy."""
+    """Four lines: name, progress, key figures, load."""
     return [
         who(state, view, width),
         how_far(state, view, width),
@@ -87,7 +87,7 @@ def how_far(state: RunState, view: View, width: int) -> Text:
 
 
 def _times(state: RunState, view: View, width: int) -> Text:
-    """As many of the clocks as there is room for."""
+    """As many of the clocks as fit."""
     times = Text()
     for label, value in _clocks(state, view):
         piece = Text.assemble((f"   {label} ", "dim"), value)
@@ -97,13 +97,16 @@ def _times(state: RunState, view: View, width: int) -> Text:
 
 
 def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
-    elapsed, left = figures.elapsed_s(state), figures.left_s(state)
+    elapsed, seconds_left = figures.elapsed_s(state), figures.left_s(state)
     if figures.phase_of_life(state) == "training" and state.last_step_at and view.now > state.last_step_at:
         since = min(view.now - state.last_step_at, 86400.0)
-        elapsed, left = elapsed + since, None if left is None else max(0.0, left - since)
+        elapsed, seconds_left = (
+            elapsed + since,
+            None if seconds_left is None else max(0.0, seconds_left - since),
+        )
     yield "elapsed", duration(elapsed)
-    if left is not None and figures.phase_of_life(state) in ("training", "paused"):
-        yield "left", duration(left)
+    if seconds_left is not None and figures.phase_of_life(state) in ("training", "paused"):
+        yield "left", duration(seconds_left)
     if state.steps:
         yield "a step", f"{number(figures.step_seconds(state))} s"
     if (speed := figures.tokens_per_s(state)) is not None:
@@ -111,7 +114,7 @@ def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
 
 
 def how_good(state: RunState, view: View, width: int) -> Text:
-    """The newest figures (means of the last steps), and how far they are from where they began."""
+    """The newest figures (means of the last steps), and their change since the first steps."""
     text = Text(" ")
     for name, metric, is_better in _HEADLINES:
         value = figures.of_late(state, metric)

@@ -1,4 +1,4 @@
-"""What a model said to the same held-out tasks over its training, from a run's `answered` events. Pure."""
+"""A model's answers to the same held-out tasks during training, from a run's `answered` events. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tinyzero.watch.text import inert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutAnswer:
-    """The greedy answer to a task after `step` steps; `answer` has its reasoning, if any."""
+    """The greedy answer to a task after `step` steps; `answer` includes the reasoning, if any."""
 
     step: int
     task_id: str
@@ -23,7 +23,7 @@ class HeldOutAnswer:
 
 
 def answers_by_task(events: Iterable[Event]) -> dict[str, list[HeldOutAnswer]]:
-    """Task id -> answers in the order of steps; of a step that was measured again, the newest."""
+    """Task id -> answers in step order. If a step was measured twice, the newest answer counts."""
     by_step: dict[str, dict[int, HeldOutAnswer]] = {}
     for event in events:
         for record in event.answers if isinstance(event, Answered) else ():

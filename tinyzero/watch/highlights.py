@@ -1,4 +1,4 @@
-"""The tasks that are worth a look: the most instructive, and the oddest. Pure."""
+"""Chooses tasks worth reading: the most instructive and the most unusual. Pure."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -7,14 +7,14 @@ from tinyzero.run.lines import TaskRecord
 
 
 def best_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:
-    """What earned its proposer most: solved, but seldom; of equals the longer program, one of each shape."""
+    """Tasks that are solved, but seldom, since they earn most. Ties: longer programs first. One per shape."""
     solved = [task for task in tasks if task.solve_rate and task.solve_rate < 1]
     ranked = sorted(solved, key=lambda task: (task.solve_rate or 0.0, -len(task.subject), task.id))
     return _of_different_shapes(ranked, count)
 
 
 def odd_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:
-    """Programs of the rarest shapes; of equally rare ones those that use the most different characters."""
+    """Programs of the rarest shapes. Ties: programs with more different characters first."""
     shapes = Counter(task.shape for task in tasks)
     ranked = sorted(tasks, key=lambda task: (shapes[task.shape], -len(set(task.subject)), task.id))
     return _of_different_shapes(ranked, count)

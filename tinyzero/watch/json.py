@@ -1,4 +1,4 @@
-"""One JSON object a line, for programs that read along."""
+"""One JSON object per line, for programs that follow a run."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,7 +57,7 @@ class JsonObserver:
             self._write("evaluation", {**comparison_record(summary.comparison), **paths})
 
     def close(self) -> None:
-        """Every view can be closed; there is nothing to give back here."""
+        """Does nothing; every view can be closed."""
 
     def _write(self, event: str, detail: Mapping[str, Any]) -> None:
         self._write_line(to_json({"event": event, **detail}))

@@ -1,4 +1,4 @@
-"""What the keys of a view do to the view. Pure; keys that steer a trainer are the command line's business."""
+"""Applies keys to the view. Pure. The command line handles the keys that control a trainer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ LEGEND_HELP = (
 
 
 def press(view: View, key: str, kinds: Sequence[str]) -> View | None:
-    """The view after a key; None for a key that says nothing to a view."""
+    """The view after a key; None for a key without a meaning for the view."""
     if key in ("n", " ", "right", "down"):
         return replace(view, sample=view.sample + 1)
     if key in ("N", "left", "up"):
@@ -34,6 +34,6 @@ def press(view: View, key: str, kinds: Sequence[str]) -> View | None:
 
 
 def _next_kind(kind: str | None, kinds: Sequence[str]) -> str | None:
-    """All, then each in turn, then all again."""
+    """The next filter: all kinds, then each kind in turn, then all again."""
     turn = [None, *kinds]
     return turn[(turn.index(kind) + 1) % len(turn)] if kind in turn else None

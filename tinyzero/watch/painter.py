@@ -1,4 +1,4 @@
-"""From what Rich can render to lines of terminal text, and to the fewest that update a screen."""
+"""Turns Rich renderables into lines of terminal text, and finds the lines that update a screen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ _SYSTEMS: Final = {
     "256": ColorSystem.EIGHT_BIT,
     "truecolor": ColorSystem.TRUECOLOR,
 }
-_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # terminals that know it show the update as a whole
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # terminals that support it show the update at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painter:
-    """How a terminal takes text.
+    """The abilities of a terminal.
 
     Attributes:
-        color_system: "standard", "256" or "truecolor"; None for no colour. Bold and dim stay.
-        is_plain: no escape sequence at all.
+        color_system: "standard", "256" or "truecolor"; None for no colour, but bold and dim.
+        is_plain: no escape sequences.
     """
 
     color_system: str | None = "truecolor"
@@ -53,7 +53,7 @@ class Painter:
 
 
 def update(before: Sequence[str], after: Sequence[str]) -> str:
-    """What to write so that a screen that shows `before` shows `after`: only the lines that differ."""
+    """The text to write so that a screen changes from `before` to `after`: only the lines that differ."""
     changed = [
         f"\x1b[{row + 1};1H\x1b[0m{line}"
         for row, line in enumerate(after)

@@ -1,4 +1,4 @@
-"""The middle of the screen: the proposer's funnel, where the time goes, before and after; and the alarms."""
+"""The middle of the screen: funnel, phase times, before/after table; and the alarms."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _IN_WORDS = {"nontrivial": "not trivial"}
 
 
 def funnel_panel(state: RunState, view: View, *, width: int, height: int) -> Panel:
-    """How many proposals got through each stage; where there is room, of each kind as well."""
+    """How many proposals passed each stage, and also per kind if there is room."""
     counts = figures.funnel(state)
     first = max(counts["proposed"], 1e-9)
     by_kind = [figures.funnel(state, kind) for kind in state.kinds] if width >= 60 else []
@@ -59,7 +59,7 @@ def phases_panel(state: RunState, view: View, *, width: int, height: int) -> Pan
 
 
 def comparison_panel(state: RunState, view: View, *, width: int, height: int) -> Panel:
-    """The table of evaluation.json, if there is one: before and after, the most telling rows first."""
+    """The before/after table of evaluation.json, if it exists; most important rows first."""
     comparison = state.comparison or Comparison(set_name="", attempts=0, step=0, rows=())
     rows = sorted(comparison.rows, key=lambda row: (row.decoding != "sampled", row.name != "mean"))
     lines = [Text(f"{'':<20}before  after   diff  95 % interval", style="dim")]
@@ -81,7 +81,7 @@ def comparison_line(row: Row, view: View) -> Text:
 
 
 def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text]:
-    """A line for every alarm, the newest first; none where all is well."""
+    """One line per alarm, newest first."""
     lines = [
         fitted(
             Text.assemble(
@@ -103,7 +103,7 @@ def alarm_lines(state: RunState, view: View, width: int, most: int) -> list[Text
 
 
 def funnel_line(state: RunState, view: View, width: int) -> Text:
-    """The funnel in one line, for small screens: the stages that most proposals fail."""
+    """The funnel in one line, for small screens: the stages at which most proposals fail."""
     text = Text(" ")
     arrow = view.glyph(" → ", " > ")
     for stage, count in figures.funnel(state).items():
@@ -115,7 +115,7 @@ def funnel_line(state: RunState, view: View, width: int) -> Text:
 
 
 def phases_line(state: RunState, view: View, width: int) -> Text:
-    """Where the time goes, in one line."""
+    """The phase times in one line."""
     seconds = figures.phase_seconds(state)
     total = max(sum(seconds.values()), 1e-9)
     text = Text(" ")
@@ -128,7 +128,7 @@ def phases_line(state: RunState, view: View, width: int) -> Text:
 
 
 def _stack(lines: Sequence[Text], height: int) -> Text:
-    shown = list(lines[: max(0, height - 2)])
-    for line in shown:
+    visible = list(lines[: max(0, height - 2)])
+    for line in visible:
         line.no_wrap, line.overflow = True, "crop"
-    return Text("\n", no_wrap=True, overflow="crop").join(shown)
+    return Text("\n", no_wrap=True, overflow="crop").join(visible)

@@ -20,7 +20,7 @@ def as_text(state: RunState, view: View, painter: Painter, *, width: int, height
 
 
 def as_svg(state: RunState, view: View, *, width: int, height: int) -> str:
-    """The frame in a window; no font and nothing else comes from a network."""
+    """The frame as an SVG window. It loads no font or other data from a network."""
     console = Console(
         width=width,
         height=height,

@@ -1,4 +1,4 @@
-"""One aligned line a step, for terminals and log files; no colour, no cursor movement."""
+"""One aligned line per step, for terminals and log files, without colour or cursor movement."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ from tinyzero.watch.comparison import comparison_lines
 from tinyzero.watch.heldout_answers import example_lines
 
 _STEPS_BETWEEN_HEADERS = 20
-# Expected, and no news:
+# Routine events that are not printed:
 _QUIET_EVENTS = (Checkpointed, Measuring, Measured, Answered, Preparing, Prepared)
-_FULL_WIDTH = 102  # of the table with three kinds; narrower terminals go without the seconds of each phase
+_FULL_WIDTH = 102  # of the table with three kinds; narrower terminals omit the phase columns
 
 Metrics = Mapping[str, float]
 
@@ -35,8 +35,8 @@ class Column:
     """One figure of the table.
 
     Attributes:
-        group: the heading's upper line, at the first column of several that belong together.
-        read: from a step's metrics to the cell.
+        group: upper heading line, set at the first column of a group.
+        read: computes the cell from a step's metrics.
     """
 
     group: str = ""
@@ -46,7 +46,7 @@ class Column:
 
 
 class PlainObserver:
-    """Writes the table, a heading every 20 steps, and what happens in between."""
+    """Writes the table, a heading every 20 steps, and the events between steps."""
 
     def __init__(self, write_line: Callable[[str], None], width: int = _FULL_WIDTH) -> None:
         """A table for screens of `width` characters; it wraps below 80."""
@@ -92,11 +92,11 @@ class PlainObserver:
             self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
 
     def close(self) -> None:
-        """Every view can be closed; there is nothing to give back here."""
+        """Does nothing; every view can be closed."""
 
 
 def table_columns(kinds: Sequence[str]) -> list[Column]:
-    """The figures that matter; under 100 characters with the three kinds of Absolute Zero."""
+    """The most important figures; under 100 characters with the three kinds of Absolute Zero."""
     solved = [Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
     return [
         Column(group="valid", title="tasks", read=_valid),
@@ -116,7 +116,7 @@ def table_columns(kinds: Sequence[str]) -> list[Column]:
 
 
 def without_phases(columns: Sequence[Column]) -> list[Column]:
-    """The same table with the step's seconds alone."""
+    """The same table with only the step's total seconds."""
     first = next(place for place, column in enumerate(columns) if column.group == "seconds")
     return [*columns[:first], replace(columns[-1], group="seconds", width=len("seconds"))]
 
@@ -128,7 +128,7 @@ def headings(columns: Sequence[Column], step_width: int) -> tuple[str, str]:
 
 
 def align(columns: Sequence[Column], first: str, cells: Sequence[str]) -> str:
-    """One line; a group stands off by one more space."""
+    """One line; an extra space precedes each group."""
     placed = (
         f"{'  ' if column.group else ' '}{cell:>{column.width}}"
         for column, cell in zip(columns, cells, strict=True)
@@ -149,7 +149,7 @@ def _seconds(*phases: str) -> Callable[[Metrics], str]:
 
 
 def _valid(metrics: Metrics) -> str:
-    """Proposals that became tasks, of all proposals."""
+    """Proposals that became tasks / all proposals."""
     proposed = sum(
         value
         for name, value in metrics.items()
@@ -159,10 +159,10 @@ def _valid(metrics: Metrics) -> str:
 
 
 def _entropy(metrics: Metrics) -> str:
-    found = [
+    entropies = [
         value for name, value in metrics.items() if name.startswith("learner/") and name.endswith("/entropy")
     ]
-    return f"{fmean(found):.2f}" if found else "-"
+    return f"{fmean(entropies):.2f}" if entropies else "-"
 
 
 def _tokens_per_s(metrics: Metrics) -> str:

@@ -1,4 +1,4 @@
-"""One sample, as it was played: the program, what was asked, what was answered, and what it earned."""
+"""Shows samples: the program, the prompt's question, the answer, and the reward."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tinyzero.watch.view import BAD, GOOD, WARN, View, panel
 Fact = tuple[str, Text]
 _SHOWN_CHARS = 4000
 _SHOWN_PAIRS = 4
-_MOST, _LEAST_LINES = 6, 5  # samples in a box; lines for which another one is worth beginning
+_MOST, _LEAST_LINES = 6, 5  # most samples in a box; least lines for a further sample
 _TWO_COLUMNS = 56
 _REFUSED = {
     "parsed": "unreadable",
@@ -32,9 +32,9 @@ _STATUS_STYLES = {"correct": GOOD, "task": GOOD, "wrong": BAD}
 
 
 def chosen(state: RunState, view: View) -> list[Sample]:
-    """The samples that the view asks for: the newest step's, then older ones, beginning with the chosen one.
+    """The samples of the view: the newest step's, then older ones, starting at the chosen sample.
 
-    With every step another role and kind comes first.
+    The role and kind that come first change with every step.
     """
     fitting = [sample for sample in reversed(state.samples) if view.kind in (None, sample.kind)]
     newest = [sample for sample in fitting if sample.step == fitting[0].step]
@@ -46,7 +46,7 @@ def chosen(state: RunState, view: View) -> list[Sample]:
 def samples_panel(
     samples: Sequence[Sample], state: RunState, view: View, *, width: int, height: int
 ) -> Panel:
-    """The first of the samples, and as many more as there is room for."""
+    """The first sample, and as many more as fit."""
     blocks = [(_title(sample, view), _block(sample, state, view, width - 4)) for sample in samples[:_MOST]]
     title = Text.assemble(("sample", "bold"), view.glyph(" · ", " - "), blocks[0][0])
     return panel(_Feed(blocks), title, view, width=width, height=height)
@@ -54,25 +54,27 @@ def samples_panel(
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """Blocks one below the other, the later ones under their titles; what does not fit is left out."""
+    """Blocks below each other; each block after the first has a title. Blocks that do not fit are omitted."""
 
     blocks: Sequence[tuple[Text, Table]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        left = options.height or options.max_height
+        room = options.height or options.max_height
         for index, (title, block) in enumerate(self.blocks):
-            if index and left < _LEAST_LINES:
+            if index and room < _LEAST_LINES:
                 return
             lines = console.render_lines(block, options.update(height=None))
-            shown = [*(console.render_lines(title, options.update(height=1)) if index else []), *lines][:left]
-            left -= len(shown)
-            for line in shown:
+            visible = [*(console.render_lines(title, options.update(height=1)) if index else []), *lines][
+                :room
+            ]
+            room -= len(visible)
+            for line in visible:
                 yield from line
                 yield Segment.line()
 
 
 def _block(sample: Sample, state: RunState, view: View, width: int) -> Table:
-    """Program on the left, everything else on the right; the right alone where it is narrow."""
+    """Program on the left, everything else on the right; only the right side if the box is narrow."""
     task = state.tasks.get(sample.task_id)
     table = Table.grid(padding=(0, 1))
     facts = _table(_facts(sample, task, view))
@@ -115,7 +117,7 @@ def _status(sample: Sample) -> str:
 
 
 def _program(sample: Sample, task: TaskRecord | None, view: View) -> Text:
-    """The task's program, or its question; for what never became a task, the model's own words."""
+    """The task's program or question; for a rejected proposal, the model's answer."""
     if task is not None and task.program:
         return highlighted(task.program, is_ascii=view.is_ascii)
     if task is not None and task.message:
@@ -139,7 +141,7 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[Fact
 
 
 def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[Fact]:
-    """What a solver is given, and what is expected of it."""
+    """What the solver sees, and the expected answer."""
     pairs = list(zip(task.inputs, task.outputs, strict=False))
     if task.hint:
         yield _fact("hint", task.hint, view)
@@ -188,7 +190,7 @@ def clean(text: str, view: View) -> str:
 
 @lru_cache(maxsize=64)
 def highlighted(program: str, *, is_ascii: bool) -> Text:
-    """Python in the terminal's own colours; the text is inert."""
+    """Python code highlighted in the terminal's own colours; the text is inert."""
     from rich.syntax import Syntax
 
     source = inert(clipped(program, _SHOWN_CHARS), is_ascii=is_ascii)
@@ -199,7 +201,7 @@ def highlighted(program: str, *, is_ascii: bool) -> Text:
 
 
 def tasks_panel(state: RunState, view: View, *, width: int, height: int) -> Panel:
-    """What it invents: the newest tasks, a line each, with the share of attempts that solved them."""
+    """The newest tasks, one line each, with their solve rates."""
     fitting = [
         task for task in state.tasks.values() if view.kind in (None, task.kind) and task.step <= state.step
     ]
@@ -217,7 +219,7 @@ def task_line(task: TaskRecord, view: View, width: int) -> Text:
     line = Text.assemble(
         (f"{rate} ", style), (f"{one_line(task.kind, is_ascii=view.is_ascii)[:3]:<3} ", "dim")
     )
-    # The frame of a one-line program says nothing; what it returns does.
+    # Of a one-line program, show only the returned expression.
     words = one_line(clipped(task.subject, 400), is_ascii=view.is_ascii)
     line.append(words.removeprefix("def f"))
     line.truncate(max(1, width), overflow="crop")

@@ -1,4 +1,4 @@
-"""One run as a view sees it, folded from the records in its folder. Pure; knows no files and no screen."""
+"""The state of one run for the views, built from the records in its folder. Pure: no files, no screen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,19 +19,19 @@ from tinyzero.run.lines import (
 
 KEPT_SAMPLES = 300
 KEPT_TASKS = 3000
-"""What a live view looks back on; a view of the whole run reads without limits."""
+"""Number of records that a live view keeps; a view of a complete run has no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """One run as of now.
+    """The current state of one run.
 
     Attributes:
-        config, environment: as the files of these names have them.
-        steps: in order, without gaps of our making. samples, tasks, events: oldest first.
-        started_at: when the newest process began to train, seconds since 1970; None where none did.
-        last_step_at: when the newest step was written, seconds since 1970; 0 where there is none.
-        is_running: a process is training it on this machine.
+        config, environment: contents of the files of these names.
+        steps: all steps, in order. samples, tasks, events: oldest first.
+        started_at: when the newest process began to train, seconds since 1970; None if none did.
+        last_step_at: when the newest step was written, seconds since 1970; 0 without steps.
+        is_running: whether a process on this machine trains the run.
     """
 
     name: str = ""
@@ -53,34 +53,36 @@ class RunState:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The newest step's."""
+        """The metrics of the newest step."""
         return self.steps[-1].metrics if self.steps else {}
 
     def knob(self, section: str, key: str, default: Any = None) -> Any:  # noqa: ANN401  a JSON value
-        """A configuration value; the default where the file has none."""
+        """A configuration value; the default if the file has none."""
         values = self.config.get(section)
         return values.get(key, default) if isinstance(values, Mapping) else default
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Task kinds: those that were asked for, then any other that was played; R-Zero has but one."""
+        """Task kinds: the configured kinds, then any other kind in the metrics; R-Zero has only one."""
         if self.knob("selfplay", "game") == "r-zero":
             return ("question",)
         named = self.knob("selfplay", "kinds", ())
-        asked = [kind for kind in named if isinstance(kind, str)] if isinstance(named, list | tuple) else []
+        configured = (
+            [kind for kind in named if isinstance(kind, str)] if isinstance(named, list | tuple) else []
+        )
         played = sorted(
             name.split("/")[1]
             for name in self.metrics
             if name.endswith(("/accuracy", "/proposed")) and name.count("/") == 2
         )
-        return tuple(dict.fromkeys([*asked, *played]))
+        return tuple(dict.fromkeys([*configured, *played]))
 
     @property
     def max_steps(self) -> int:
         return whole(self.knob("run", "max_steps", 0))
 
     def until(self, step: int) -> "RunState":
-        """The run as it was after `step` steps; a replay shows these one after another."""
+        """The state after `step` steps, for replays."""
         return replace(
             self,
             steps=tuple(item for item in self.steps if item.number <= step),
@@ -94,7 +96,7 @@ class RunState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """Records that were added to a run's logs."""
+    """New records of a run's logs."""
 
     metrics: Sequence[Record] = ()
     samples: Sequence[Record] = ()
@@ -106,7 +108,7 @@ class News:
 
 
 def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
-    """The state after the news; without `keep_all`, old samples and tasks are forgotten."""
+    """The state with the new records. Without `keep_all`, the oldest samples and tasks are dropped."""
     first = min((step.number for step in steps_of(news.metrics)), default=None)
     kept = state.steps if first is None else tuple(step for step in state.steps if step.number < first)
     samples = (*state.samples, *samples_of(news.samples))

@@ -1,4 +1,4 @@
-"""Reads a log that another process is writing: what has been added since the last look, whole lines only."""
+"""Reads a log that another process writes: the complete lines that were added since the last read."""
 
 import os
 from pathlib import Path
@@ -10,23 +10,23 @@ _MARK_BYTES = 256
 
 
 class Tail:
-    """A place in one JSONL file.
+    """A reading position in one JSONL file.
 
-    A resumed run cuts its logs back to the last checkpoint, and writes those steps again. Tail sees that in
-    the file's length, and in the last bytes that it has read.
+    A resumed run truncates its logs to the last checkpoint and writes those steps again. Tail detects this by
+    the file's length and the last bytes that it has read.
     """
 
     def __init__(self, path: Path, *, last_bytes: int | None = None) -> None:
-        """Begin at the start, or at the first line within the file's `last_bytes`."""
+        """Start at the beginning, or at the first line within the last `last_bytes` bytes of the file."""
         self._path = path
         self._last_bytes = last_bytes
         self._offset = 0
         self._mark = b""
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
-        """The records that are new, and whether everything read before is void.
+        """The new records, and whether all records read before are void.
 
-        A file that is not there, or cannot be read, is an empty one.
+        A missing or unreadable file counts as empty.
         """
         try:
             with self._path.open("rb") as file:
@@ -47,11 +47,11 @@ class Tail:
             self._offset = file.tell()
         file.seek(self._offset)
         content = file.read(max(0, size - self._offset))
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole:
-            self._offset += len(whole)
-            self._mark = whole[-_MARK_BYTES:]
-        return [record for line in whole.split(b"\n") if (record := parse(line + b"\n"))], is_void
+        complete_lines = content[: content.rfind(b"\n") + 1]
+        if complete_lines:
+            self._offset += len(complete_lines)
+            self._mark = complete_lines[-_MARK_BYTES:]
+        return [record for line in complete_lines.split(b"\n") if (record := parse(line + b"\n"))], is_void
 
     def _still_fits(self, file: BinaryIO, size: int) -> bool:
         if size < self._offset:

@@ -1,11 +1,11 @@
-"""Text that others wrote, made inert: it steers neither a terminal nor a layout."""
+"""Makes untrusted text inert: it controls neither a terminal nor a layout."""
 
-_REPLACED_AT = 20_000  # longer texts are cut before anything else is done with them
-_JOINERS = {*map(chr, range(0xFE00, 0xFE10))}  # variation selectors change widths that have been counted
+_REPLACED_AT = 20_000  # longer texts are cut first
+_JOINERS = {*map(chr, range(0xFE00, 0xFE10))}  # variation selectors change the width of characters
 
 
 def printable(text: str) -> str:
-    """Text without control over the terminal: files, names and models may hold escape sequences."""
+    """The text with escape sequences disabled: files, names and model output may contain them."""
     return "".join(char if char.isprintable() or char == "\n" else escaped(char) for char in text)
 
 
@@ -14,21 +14,21 @@ def escaped(char: str) -> str:
 
 
 def inert(text: str, *, is_ascii: bool = False) -> str:
-    r"""The same for texts inside of a layout, where widths must be known: tabs are spaces, long is cut.
+    r"""Like `printable`, for text in a layout of fixed width: tabs become spaces, long texts are cut.
 
-    With `is_ascii`, everything else is escaped: `\u4e2d`.
+    With `is_ascii`, all other characters are escaped: `\u4e2d`.
     """
     cut = text[:_REPLACED_AT].expandtabs(4)
     return "".join(char if _is_plain(char, is_ascii=is_ascii) else escaped(char) for char in cut)
 
 
 def one_line(text: str, *, is_ascii: bool = False) -> str:
-    """The same on one line: a line break is a space."""
+    """Like `inert`, on one line: line breaks become spaces."""
     return " ".join(inert(text, is_ascii=is_ascii).split())
 
 
 def clipped(text: str, length: int) -> str:
-    """At most `length` characters, with dots where something is missing."""
+    """At most `length` characters, ending in dots if the text was cut."""
     return text if len(text) <= length else f"{text[: max(0, length - 3)]}..."
 
 

@@ -1,4 +1,4 @@
-"""A screen laid out in rows of tiles, every one of exactly its size whatever is in it."""
+"""Lays out a screen in rows of tiles of fixed size, whatever their content."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rich.segment import Segment
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Something to show, and how many columns it gets."""
+    """Content, and its width in columns."""
 
     content: RenderableType
     width: int
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows one below the other, cut or filled to `height` lines in all."""
+    """Rows below each other, cut or filled to `height` lines in total."""
 
     rows: Sequence[Row]
     width: int

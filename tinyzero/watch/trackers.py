@@ -1,6 +1,6 @@
-"""Metrics to wandb, tensorboard and trackio, by configuration. All off by default, all offline by default.
+"""Sends metrics to wandb, tensorboard and trackio, if configured. All are off by default, and offline if on.
 
-A tracker that fails is dropped with a warning; the run goes on.
+A tracker that fails is dropped with a warning; the run continues.
 """
 
 import io
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """One service's run, open."""
+    """An open run at one service."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
     def close(self) -> None: ...
@@ -59,7 +59,7 @@ class TrackerObserver:
 
 
 class _Surviving:
-    """Whatever a tracker raises drops the tracker; the training does not hear of it."""
+    """Drops a tracker that raises, so that training continues."""
 
     def __init__(self, observer: TrackerObserver) -> None:
         self._observer = observer
@@ -75,10 +75,10 @@ class _Surviving:
 
 
 def trackers(config: TrackersConfig) -> Iterator[TrackerObserver]:
-    """Those that are switched on.
+    """The trackers that are switched on.
 
     Raises:
-        ConfigError: one is switched on and not installed; better now than after a night.
+        ConfigError: a tracker is switched on but not installed.
     """
     for name, open_tracker in (
         ("tensorboard", _Tensorboard),
@@ -108,7 +108,7 @@ class _Tensorboard:
 
 
 class _Wandb:
-    """A run of the same name; `mode` offline keeps it in the run's folder until `wandb sync`."""
+    """A wandb run of the same name; `mode` offline keeps it in the run's folder until `wandb sync`."""
 
     def __init__(self, start: RunStart, config: TrackersConfig) -> None:
         import wandb
@@ -132,7 +132,7 @@ class _Wandb:
 
 
 class _Trackio:
-    """A local database: `trackio show`. It talks on standard output, which is the view's."""
+    """A local database: `trackio show`. Its output is redirected: standard output belongs to the view."""
 
     def __init__(self, start: RunStart, config: TrackersConfig) -> None:
         import trackio

@@ -1,4 +1,4 @@
-"""What a person has chosen to see, apart from the run itself; and how it is painted."""
+"""The settings of a view, separate from the run; and basic drawing."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,7 +13,7 @@ from tinyzero.machine.usage import Usage
 Layout = Literal["auto", "compact", "full"]
 LAYOUTS: Final[tuple[Layout, ...]] = ("auto", "compact", "full")
 
-# Calm colours of middle brightness: they read on dark and on light terminals.
+# Calm colours of medium brightness, readable on dark and on light terminals.
 SERIES_COLORS: Final = ("#5b8def", "#d08a2e", "#4fa45a", "#b065c8", "#2f9ea5", "#d9534f")
 GOOD: Final = "#4fa45a"
 BAD: Final = "#d9534f"
@@ -23,14 +23,14 @@ ACCENT: Final = "#5b8def"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The choices of whoever looks.
+    """The settings of a view.
 
     Attributes:
-        kind: only samples of this kind; None for all. sample: how many samples back from the newest.
-        notice: a line at the bottom, for a while. keys: what the bottom line offers otherwise.
-        help: lines of the help page; empty where it is not shown.
-        now: seconds since 1970, for ages and clocks.
-        usage: of this machine; None where the run is not trained on it.
+        kind: show only samples of this kind; None for all. sample: number of samples back from the newest.
+        notice: a temporary bottom line. keys: the bottom line at other times.
+        help: lines of the help page; empty if it is hidden.
+        now: current time, seconds since 1970, for ages and clocks.
+        usage: load of this machine; None if the run is trained elsewhere.
     """
 
     layout: Layout = "auto"
@@ -49,8 +49,8 @@ class View:
 
 
 def panel(content: RenderableType, title: Text, view: View, *, width: int, height: int) -> Panel:
-    """A box of exactly this size around something that fits in it."""
-    title.style = f"{title.style} not dim"  # it would be as faint as the border
+    """A box of exactly this size around content that fits."""
+    title.style = f"{title.style} not dim"  # else it is as faint as the border
     return Panel(
         content,
         title=title,
@@ -64,7 +64,7 @@ def panel(content: RenderableType, title: Text, view: View, *, width: int, heigh
 
 
 def bar(share: float, width: int, view: View) -> str:
-    """`width` columns, filled in eighths of a character; in whole ones in ASCII."""
+    """`width` columns, filled in eighths of a character; in ASCII, in full characters."""
     width = max(0, width)
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     if view.is_ascii:
@@ -74,14 +74,14 @@ def bar(share: float, width: int, view: View) -> str:
 
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 05 s`, `2 h 07 min`, `3 d 4 h`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02} s"
+    if total < 86400:
+        return f"{total // 3600} h {total % 3600 // 60:02} min"
+    return f"{total // 86400} d {total % 86400 // 3600} h"
 
 
 def series_color(index: int) -> str:

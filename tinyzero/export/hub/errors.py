@@ -1,4 +1,4 @@
-"""What the Hub's client raises, sorted: what may pass, and what to say about the rest, without the token."""
+"""Errors of the Hub's client: which are temporary, and messages for the others, without the token."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 def client_errors() -> tuple[type[Exception], ...]:
-    """Everything that a call of the client can fail with.
+    """All exception types that a call of the client can raise.
 
-    Its HTTP library has changed within our range, and failed uploads of single files come as RuntimeError.
+    The HTTP library differs between supported versions, and failed uploads of files raise RuntimeError.
     """
     return (_http_library().HTTPError, OSError, ValueError, RuntimeError)
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether trying again makes sense: a busy Hub, or a connection that was lost."""
+    """Whether a retry makes sense: the Hub is busy, or the connection was lost."""
     cause, status = _cause(error), status_of(error)
     if status is not None:
         return status in _PASSING
@@ -32,7 +32,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def status_of(error: Exception) -> int | None:
-    """The HTTP status behind an error, None where no answer came."""
+    """The HTTP status behind an error; None if no answer came."""
     status = getattr(getattr(_cause(error), "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
@@ -40,8 +40,8 @@ def status_of(error: Exception) -> int | None:
 def in_words(error: Exception, repo: str, token: str) -> str:
     """One line that says what to do."""
     cause, status = _cause(error), status_of(error)
-    said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    detail = said.replace(token, "***")[:300]
+    message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    detail = message.replace(token, "***")[:300]
     if status is not None:
         advice = _ADVICE.get(status, "the Hub failed; run it again: what is uploaded stays")
         return f"{advice.format(repo=repo)} ({status}: {detail})"
@@ -51,14 +51,14 @@ def in_words(error: Exception, repo: str, token: str) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What an upload's RuntimeError was raised from."""
+    """The cause of an upload's RuntimeError."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def _http_library() -> Any:  # noqa: ANN401  a module
-    """httpx2 since huggingface_hub 2, httpx before."""
+    """The client's HTTP library: httpx2 since huggingface_hub 2, httpx before."""
     from huggingface_hub.utils import _http
 
     return getattr(_http, "httpx2", None) or _http.httpx  # type: ignore[attr-defined]

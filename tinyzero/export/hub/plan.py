@@ -1,4 +1,4 @@
-"""What a push would send, known before anything is sent: names, files, bytes, visibility, licence."""
+"""The plan of a push, before anything is sent: names, files, bytes, visibility, licence."""
 
 import re
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"(?:{_PART}/)?{_PART}", re.ASCII)
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", re.ASCII)
 _SCANNED_BYTES = 16 << 20
-"""Larger files hold weights, where no token gets in."""
+"""Larger files hold weights, which cannot contain a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushPlan:
-    """One folder on its way to one repository.
+    """The push of one folder to one repository.
 
     Attributes:
-        repo: `name` or `owner/name`; without an owner it is the token's user.
+        repo: `name` or `owner/name`; the default owner is the token's user.
         files: path in the folder -> bytes.
-        licence: in words, for the preview.
+        licence: licence in words, for the preview.
     """
 
     folder: Path
@@ -45,10 +45,10 @@ class PushPlan:
 def make_plan(
     folder: Path, repo: str, *, repo_type: RepoType, is_public: bool, branch: str, licence: str
 ) -> PushPlan:
-    """Look at the folder, and check the names.
+    """List the folder's files and check the names.
 
     Raises:
-        HubError: a name cannot be, or the folder holds what must not be sent.
+        HubError: a name is not valid, or the folder holds something that must not be sent.
     """
     check_names(repo, branch)
     paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
@@ -67,7 +67,7 @@ def make_plan(
 
 
 def check_names(repo: str, branch: str) -> None:
-    """Raise HubError for a repository or branch that the Hub would not take."""
+    """Raise HubError for a repository or branch name that the Hub would reject."""
     parts = repo.split("/")
     if not _REPO.fullmatch(repo) or any(word in repo for word in ("--", "..")) or repo.endswith(".git"):
         raise HubError(
@@ -84,7 +84,7 @@ def check_names(repo: str, branch: str) -> None:
 
 
 def preview(plan: PushPlan) -> list[str]:
-    """The push in lines for people."""
+    """The plan as lines of text."""
     width = max((len(name) for name in plan.files), default=0)
     kind = "data set" if plan.repo_type == "dataset" else "model"
     return [
@@ -96,7 +96,7 @@ def preview(plan: PushPlan) -> list[str]:
 
 
 def refuse_token_in_files(plan: PushPlan, token: str) -> None:
-    """Whatever else went wrong, a token is not published. Raises HubError."""
+    """Check that no file contains the token. Raises HubError."""
     for name, size in plan.files.items():
         if size <= _SCANNED_BYTES and token.encode() in (plan.folder / name).read_bytes():
             raise HubError(
@@ -105,7 +105,7 @@ def refuse_token_in_files(plan: PushPlan, token: str) -> None:
 
 
 def in_words(num_bytes: int) -> str:
-    """Bytes for people: 812 B, 6.4 MB."""
+    """A size in words, such as 812 B or 6.4 MB."""
     size = float(num_bytes)
     for unit in ("B", "kB", "MB"):
         if size < 1000:

@@ -1,7 +1,7 @@
-"""One folder to one repository of the Hub, in one commit: checked before, repeated where the network fails.
+"""Pushes one folder to one repository of the Hub in one commit. Checks first; retries if the network fails.
 
-Uploaded files stay on the Hub when a push fails, so that running it again goes on. The library does not
-repeat the commit itself; we do, after looking whether the one whose answer was lost has arrived.
+Uploaded files stay on the Hub if a push fails, so a second run continues it. The library does not
+retry the commit. This module does, after a check whether a commit without an answer has arrived.
 """
 
 import time
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before the second try, the third, and so on; then it is given up."""
+"""Seconds before the second try, the third, and so on; after them the push fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """Where it is now. `commit` is the head of the branch that holds exactly the folder's files."""
+    """The result of a push. `commit` is the head of the branch, which holds exactly the folder's files."""
 
     repo: str
     url: str
@@ -37,7 +37,7 @@ class Pusher:
     """A push in progress.
 
     Attributes:
-        sleep: waits some seconds. tell: is told what happens.
+        sleep: waits for some seconds. tell: called with a text for each step.
     """
 
     api: "HfApi"
@@ -50,7 +50,7 @@ class Pusher:
         """Send the folder.
 
         Raises:
-            HubError: it could not be sent; the repository is as it was, but for files that no commit names.
+            HubError: the push failed. The repository is unchanged, except for files without a commit.
         """
         refuse_token_in_files(self.plan, self.token)
         repo = self._full_name()
@@ -62,7 +62,7 @@ class Pusher:
         return Pushed(repo=repo, url=url, commit=head)
 
     def _full_name(self) -> str:
-        """The repository with its owner; also the first use of the token."""
+        """The repository's name with its owner. This is the first use of the token."""
         user = self._patiently(self.api.whoami)
         role = user.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":
@@ -72,21 +72,21 @@ class Pusher:
         return self.plan.repo if "/" in self.plan.repo else f"{user['name']}/{self.plan.repo}"
 
     def _settle_repository(self, repo: str) -> None:
-        """Find the repository as visible as it was asked for, or make it."""
+        """Check that the repository has the planned visibility, or create it."""
         is_private = self._is_private(repo)
         if is_private is None:
             self.tell(f"making the {self.plan.visibility} repository {repo}")
             self._create(repo)
             is_private = self._is_private(repo)
         if is_private is None or is_private is self.plan.is_public:
-            found = "not to be found" if is_private is None else "private" if is_private else "public"
+            actual = "not to be found" if is_private is None else "private" if is_private else "public"
             wish = "drop --public" if is_private else "say --public"
             raise HubError(
-                f"{repo} is {found}, this push is to be {self.plan.visibility}; {wish}, or take another name"
+                f"{repo} is {actual}, this push is to be {self.plan.visibility}; {wish}, or take another name"
             )
 
     def _is_private(self, repo: str) -> bool | None:
-        """Whether the repository is private; None where there is none."""
+        """Whether the repository is private; None if it does not exist."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
         def look() -> bool | None:
@@ -98,7 +98,7 @@ class Pusher:
         return self._patiently(look)
 
     def _create(self, repo: str) -> None:
-        """A request whose answer was lost may have made it already; how visible it is, is looked at later."""
+        """Create the repository. If an answer was lost, it may exist already; visibility is checked later."""
         self._patiently(
             lambda: self.api.create_repo(
                 repo, private=not self.plan.is_public, repo_type=self.plan.repo_type, exist_ok=True
@@ -114,7 +114,7 @@ class Pusher:
             )
 
     def _commit(self, repo: str) -> str:
-        """Send what is new in one commit; returns the head that holds it."""
+        """Send the changes in one commit. Returns the head that holds them."""
         self.tell(f"sending {len(self.plan.files)} files to {repo}")
         gone = stale(self.plan, self._patiently(lambda: self._files(repo)))
         self._patiently(lambda: self._commit_once(repo, gone))
@@ -123,7 +123,7 @@ class Pusher:
         return self._head(repo)
 
     def _commit_once(self, repo: str, gone: Sequence[str]) -> None:
-        """Do nothing where everything is there: an earlier try arrived, and only its answer was lost."""
+        """Send one commit, unless an earlier try has arrived and only its answer was lost."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         head = self._head(repo)
@@ -153,7 +153,7 @@ class Pusher:
         return remote_files(self.api, repo, self.plan)
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """Repeat a call while what fails may pass. Raises HubError, in words, where it does not."""
+        """Retry a call on temporary errors. Raises HubError with a message for other errors."""
         for wait_s in (*WAITS_S, None):
             try:
                 return call()
@@ -168,7 +168,7 @@ class Pusher:
 
 
 def find_token() -> str:
-    """The token of the environment or the login store. Raises HubError where there is none."""
+    """The token of the environment or the login store. Raises HubError if there is none."""
     from huggingface_hub import get_token
 
     token = get_token()
@@ -180,7 +180,7 @@ def find_token() -> str:
 def make_pusher(
     plan: PushPlan, tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
 ) -> Pusher:
-    """A pusher for the Hub that the environment names."""
+    """A pusher for the Hub endpoint in the environment."""
     from huggingface_hub import HfApi
 
     token = find_token()

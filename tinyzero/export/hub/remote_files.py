@@ -1,4 +1,4 @@
-"""What a repository holds, against what was to be sent."""
+"""Compares the files of a repository with a push plan."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from tinyzero.export.manifest import RECORD
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-# Files of earlier pushes that would be loaded together with, or instead of, the new ones.
+# Files of earlier pushes that tools would load together with, or instead of, the new files.
 _OURS = re.compile(
     r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|adapter_(model\.safetensors|config\.json)|"
     r"model\.gguf|Modelfile|config\.json|generation_config\.json|\.eval_results/tinyzero\.yaml|curves\.png"
@@ -26,20 +26,20 @@ def remote_files(api: "HfApi", repo: str, plan: PushPlan) -> Sequence[Any]:
 
 
 def stale(plan: PushPlan, there: Sequence[Any]) -> list[str]:
-    """Files that an earlier push of TinyZero left and this one does not replace."""
+    """Files of an earlier push of TinyZero that this push does not replace."""
     if not any(entry.path == RECORD for entry in there):
         return []
     return [entry.path for entry in there if entry.path not in plan.files and _OURS.fullmatch(entry.path)]
 
 
 def have_arrived(plan: PushPlan, there: Sequence[Any], gone: Sequence[str]) -> bool:
-    """Whether the branch holds every file of the plan, bit for bit, and none of those that were to go."""
-    found = {entry.path: entry for entry in there}
-    if found.keys() & set(gone) or not plan.files.keys() <= found.keys():
+    """Whether the branch holds every file of the plan, bit for bit, and no file in `gone`."""
+    entries = {entry.path: entry for entry in there}
+    if entries.keys() & set(gone) or not plan.files.keys() <= entries.keys():
         return False
-    if any(found[name].size != size for name, size in plan.files.items()):
+    if any(entries[name].size != size for name, size in plan.files.items()):
         return False
-    return all(_is_same(plan.folder / name, found[name]) for name in plan.files)
+    return all(_is_same(plan.folder / name, entries[name]) for name in plan.files)
 
 
 def _is_same(path: Path, entry: Any) -> bool:  # noqa: ANN401  a RepoFile

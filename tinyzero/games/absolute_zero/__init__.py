@@ -1,1 +1,1 @@
-"""Absolute Zero (arXiv:2505.03335): all that is this game's alone."""
+"""Absolute Zero (arXiv:2505.03335): the code that only this game uses."""

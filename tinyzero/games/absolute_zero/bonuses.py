@@ -1,6 +1,6 @@
 """Optional reward terms of proposals, all bounded. To add one: write a `Bonus`, then list it in `BONUSES`.
 
-Absolute Zero's code has terms of these kinds, and its experiments switch all of them off.
+Absolute Zero's code has such terms too. Its experiments switch all of them off.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from tinyzero.types import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """A proposal that became a task, and what a term may look at.
+    """A proposal that became a task, and the data that a reward term may use.
 
     Attributes:
         novelty: distance to the nearest task of its kind in the pool, in [0, 1].
-        references: the tasks that its proposer was shown.
+        references: the tasks in the proposer's prompt.
         peers: the other tasks of its kind in the pool.
     """
 
@@ -40,12 +40,12 @@ class Bonus(Protocol):
         ...
 
     def value(self, proposed: Proposed) -> float:
-        """How much of it a proposal has, in [0, 1]."""
+        """The size of the term for this proposal, in [0, 1]."""
         ...
 
 
 class Novelty:
-    """Distance to the nearest task of its kind, shown or not."""
+    """Distance to the nearest task of the same kind, in the prompt or not."""
 
     name = "novelty"
 
@@ -54,18 +54,18 @@ class Novelty:
 
 
 class Complexity:
-    """McCabe's complexity of the program, 1 from 16 paths on."""
+    """McCabe's complexity of the program. It reaches 1 at 16 paths."""
 
     name = "complexity"
     most = 15
-    """Branch points; Absolute Zero's code divides its own measure by 15."""
+    """Number of branch points that gives 1. Absolute Zero's code divides its own measure by 15."""
 
     def value(self, proposed: Proposed) -> float:
         return min(1.0, (cyclomatic_complexity(proposed.task.program) - 1) / self.most)
 
 
 class EditDistance:
-    """Mean distance to the references, by difflib on syntax trees."""
+    """Mean distance to the references: difflib compares the syntax trees."""
 
     name = "edit_distance"
 
@@ -74,7 +74,7 @@ class EditDistance:
 
 
 class AnswerDiversity:
-    """How rare the outputs are among those of the peers: mean surprise of their types and their values.
+    """How rare the outputs are among the outputs of the peers: mean surprise of types and values.
 
     Surprise is 1 - share, as in Absolute Zero's code ("hierarchical").
     """
@@ -104,7 +104,7 @@ BONUSES: dict[str, Bonus] = {
 def choose_bonuses(
     configs: Mapping[str, BonusConfig], known: Mapping[str, Bonus]
 ) -> list[tuple[Bonus, BonusConfig]]:
-    """The terms that a run pays. Raises ConfigError for a name that is not in `known`."""
+    """The reward terms that a run uses. Raises ConfigError for a name that is not in `known`."""
     unknown = next((name for name in configs if name not in known), None)
     if unknown is not None:
         raise ConfigError(

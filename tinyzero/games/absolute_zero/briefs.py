@@ -1,4 +1,4 @@
-"""What a proposer is given: a kind, earlier tasks to look at, and earlier programs that it must call."""
+"""The content of a proposer's prompt: a kind, earlier tasks as references, earlier programs it must call."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,18 +12,18 @@ from tinyzero.tasks.program_and_input import ProgramAndInput
 from tinyzero.types import Prompt, Proposal, Rejection, Task
 
 _TRIED = 8
-_RAMP_STEPS = 100  # over which the share of composite programs and the blocks in one rise evenly
+_RAMP_STEPS = 100  # the share of composite programs and their number of blocks rise linearly over it
 _MOST_BLOCKS = 2
-"""Programs looked at for each building block; not all can be one."""
+"""Candidate programs for each building block; not every program can be a block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """One proposal to be written.
+    """The order for one proposal.
 
     Attributes:
-        references: earlier tasks that are shown. blocks: those whose programs must be called.
-        sources: of the blocks, as functions g_0, g_1, ...
+        references: earlier tasks in the prompt. blocks: tasks whose programs the proposal must call.
+        sources: the programs of the blocks, as functions g_0, g_1, ...
     """
 
     kind: Kind
@@ -36,7 +36,7 @@ class Brief:
         return with_blocks(prompt, self.sources, style) if self.sources else prompt
 
     def read(self, answer: str, max_program_chars: int) -> Proposal | Rejection:
-        """The proposal of an answer, or why it is none."""
+        """The proposal in an answer, or the reason why the answer has none."""
         proposal = self.kind.parse_proposal(answer, self.references, max_program_chars=max_program_chars)
         if isinstance(proposal, Rejection) or not self.sources:
             return proposal
@@ -44,7 +44,7 @@ class Brief:
         return compose(replace(proposal, parents=parents), self.sources, max_program_chars)
 
     def shortened(self) -> "Brief | None":
-        """With one reference less, or without blocks; None where there is nothing to leave out."""
+        """The brief with one reference less, or without blocks; None if nothing can be removed."""
         if len(self.references) > 1:
             return replace(self, references=self.references[:-1])
         return replace(self, blocks=(), sources=()) if self.blocks else None
@@ -59,11 +59,11 @@ def draw_briefs(
     config: Config,
     fits: Callable[[Prompt], bool],
 ) -> list[Brief]:
-    """One for each of the P proposals of a step, as long as the prompt allows.
+    """One brief for each of the P proposals of a step, shortened until its prompt fits.
 
     Args:
-        turn: the step. purpose: names the random numbers of rounds that are no steps, `"seeding/"`; none of
-            their proposals must call earlier programs.
+        turn: the step. purpose: random stream of rounds that are not steps, such as `"seeding/"`. Proposals
+            of such rounds need not call earlier programs.
     """
     briefs = []
     for place, name in enumerate(kinds_in_turn(list(kinds), turn, config.selfplay.proposals_per_step)):
@@ -76,19 +76,19 @@ def draw_briefs(
 
 
 def kinds_in_turn(names: Sequence[str], step: int, count: int) -> list[str]:
-    """The kind of each of `count` proposals; a remainder goes round from step to step."""
+    """The kind of each of `count` proposals. If they do not divide evenly, the extra ones rotate by step."""
     return [names[(step * count + place) % len(names)] for place in range(count)]
 
 
 def _from(name: str, kinds: Mapping[str, Kind]) -> list[Kind]:
-    """All kinds, from this one on, in turn."""
+    """All kinds in order, starting with the named kind."""
     names = list(kinds)
     start = names.index(name)
     return [kinds[name] for name in (*names[start:], *names[:start])]
 
 
 def _draw(in_turn: Sequence[Kind], pool: Pool, config: Config, rng: Random) -> Brief:
-    """For the first kind that can propose; where none can, the first is given a seed of its own."""
+    """A brief for the first kind that can propose. If none can, the first kind gets a seed as reference."""
     for kind in in_turn:
         references = kind.draw_references(pool, config.selfplay.references, rng)
         if references is not None:
@@ -98,7 +98,7 @@ def _draw(in_turn: Sequence[Kind], pool: Pool, config: Config, rng: Random) -> B
 
 def _with_blocks(brief: Brief, step: int, pool: Pool, config: Config, rng: Random) -> Brief:
     count = num_blocks(config.curriculum, step, rng)
-    if count == 0 or not isinstance(brief.kind, ProgramAndInput):  # the others are given their program
+    if count == 0 or not isinstance(brief.kind, ProgramAndInput):  # other kinds have a fixed program
         return brief
     candidates = pool.programs(count * _TRIED, rng)
     blocks, sources = usable_blocks(candidates, count, config.pool.max_program_chars // 2)
@@ -106,7 +106,7 @@ def _with_blocks(brief: Brief, step: int, pool: Pool, config: Config, rng: Rando
 
 
 def num_blocks(curriculum: CurriculumConfig, step: int, rng: Random) -> int:
-    """How many earlier programs a proposal of this step must call; 0 for a plain one."""
+    """How many earlier programs a proposal of this step must call; 0 for a plain proposal."""
     if curriculum.composite_share == 0 or step < curriculum.composite_from_step:
         return 0
     ramp = min(1.0, (step - curriculum.composite_from_step + 1) / _RAMP_STEPS)

@@ -1,7 +1,7 @@
 """Absolute Zero: a policy proposes tasks about programs, the executor verifies them, the policy solves them.
 
-The attempts that measure a task's difficulty are themselves on-policy solver rollouts, and train the solver.
-Source: arXiv:2505.03335, whose code samples separate attempts for training and throws these away;
+The attempts that measure a task's difficulty are on-policy solver rollouts, and they train the solver.
+Source: arXiv:2505.03335. Its code discards these attempts and samples separate ones for training;
 `selfplay.separate_solver_batch` does that too.
 """
 
@@ -44,19 +44,19 @@ from tinyzero.types import (
 Funnelled: TypeAlias = Admitted | Rejection
 _PROGRESS = "game.json"
 SEEDING_ROUNDS = 40
-"""Rounds of proposing without learning; a pool still short of `pool.seed_tasks` after them has to do."""
+"""Maximum number of seeding rounds. After them training starts, even with fewer than `pool.seed_tasks`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A proposal as it was written, and what its proposer was given."""
+    """The proposer's answer, with the brief behind its prompt."""
 
     brief: Brief
     answer: Answer
 
 
 class AbsoluteZero:
-    """Plays rounds, and keeps the pool of verified tasks between them."""
+    """Plays rounds and keeps the pool of verified tasks between rounds."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class AbsoluteZero:
         kinds: Mapping[str, Kind],
         bonuses: Mapping[str, Bonus] = BONUSES,
     ) -> None:
-        """Start with a pool of the kinds' seeds. Raises ConfigError for an unknown kind or bonus."""
+        """Start with a pool of all kinds' seeds. Raises ConfigError for an unknown kind or bonus."""
         self.config = config
         self.sampler = sampler
         self.executor = executor
@@ -77,10 +77,10 @@ class AbsoluteZero:
         self.rounds_prepared = 0
 
     def prepare(self, step: int) -> Iterator[Preparation]:
-        """Before the first step: let the model propose, and learn nothing, until the pool is large enough.
+        """Before the first step: the model proposes, without learning, until the pool is large enough.
 
         Yields:
-            After every round, how many tasks the pool holds and how many it should.
+            After every round: how many tasks the pool holds, and the target.
         """
         target = self.config.pool.seed_tasks if step == 0 else 0
         while len(self.pool) < target and self.rounds_prepared < SEEDING_ROUNDS:
@@ -90,13 +90,13 @@ class AbsoluteZero:
             yield Preparation(what="tasks", done=len(self.pool), total=target)
 
     def play(self, step: int) -> Round:
-        """Propose P tasks, verify them, attempt each of the T that survive G times, score everything."""
+        """Propose P tasks, verify them, attempt each of the T verified tasks G times, score everything."""
         watch, rewards, dropped_before = Stopwatch(), self.config.rewards, self.pool.num_dropped
         seeded = self.pool.grown() if step == 0 else []
         share, rng = self.config.pool.recheck_share, self._rng(f"{step}/recheck")
         with watch("verify"):
             num_drifted = recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
-        earlier_tasks = self.draw_earlier(step)  # before this step's tasks come in
+        earlier_tasks = self.draw_earlier(step)  # before this step's tasks enter the pool
         with watch("propose"):
             drafts = self.propose(step, f"{step}/propose")  # [P]
         with watch("verify"):
@@ -125,7 +125,7 @@ class AbsoluteZero:
         )
 
     def draw_earlier(self, step: int) -> list[Task]:
-        """Earlier tasks to attempt: those to replay, or a solver batch of its own."""
+        """Earlier tasks to attempt: tasks to replay, or the separate solver batch."""
         selfplay, rng = self.config.selfplay, self._rng(f"{step}/replay")
         if not selfplay.separate_solver_batch:
             return self.pool.mixed(selfplay.replays_per_step, rng, kinds=self.kinds)
@@ -137,7 +137,7 @@ class AbsoluteZero:
         ]
 
     def propose(self, turn: int, stream: str, *, purpose: str = "") -> list[Draft]:
-        """P proposals, as they were written; see `draw_briefs` for turn and purpose."""
+        """P answers of the proposer, not parsed yet; see `draw_briefs` for turn and purpose."""
         briefs = draw_briefs(
             turn, purpose, kinds=self.kinds, pool=self.pool, config=self.config, fits=self.sampler.fits
         )
@@ -153,7 +153,7 @@ class AbsoluteZero:
         return [Draft(brief=brief, answer=answer) for brief, (answer,) in zip(briefs, groups, strict=True)]
 
     def verify(self, drafts: Sequence[Draft], step: int) -> list[Funnelled]:
-        """Send proposals through the funnel; what comes out as a task is in the pool."""
+        """Send proposals through the funnel and add the resulting tasks to the pool."""
         max_chars = self.config.pool.max_program_chars
         proposals = [draft.brief.read(draft.answer.text, max_chars) for draft in drafts]
         outcomes = verify(proposals, kinds=self.kinds, runner=self.executor, step=step)  # [P]
@@ -171,17 +171,17 @@ class AbsoluteZero:
         return Admitted(task=task, bonuses=self._bonuses(task, draft.brief) if self.bonuses else {})
 
     def _bonuses(self, task: Task, brief: Brief) -> dict[str, float]:
-        shown = [reference.program for reference in brief.references if reference.kind == task.kind]
+        references = [reference.program for reference in brief.references if reference.kind == task.kind]
         proposed = Proposed(
             task=task,
-            novelty=min(self.pool.entry(task.id).novelty, novelty(task.program, shown)),
+            novelty=min(self.pool.entry(task.id).novelty, novelty(task.program, references)),
             references=brief.references,
             peers=[peer for peer in self.pool.tasks(task.kind) if peer.id != task.id],
         )
         return bonus_terms(proposed, self.bonuses)
 
     def _can_be_shown(self, task: Task) -> bool:
-        """Whether it fits the solver's prompt and, as the only reference, a proposer's of any kind."""
+        """Whether a task fits a solver prompt and, as the only reference, every kind's proposer prompt."""
         style = self.config.prompts.style
         solve = self.kinds[task.kind].solve_prompt(task, style)
         propose = [kind.propose_prompt([task], style) for kind in self.kinds.values()]
@@ -190,7 +190,7 @@ class AbsoluteZero:
     def _attempt(
         self, new_tasks: Sequence[Task], earlier_tasks: Sequence[Task], step: int, watch: Stopwatch
     ) -> tuple[list[Attempted], list[Attempted]]:
-        """The attempts at new tasks and at earlier ones, judged, and noted in the pool."""
+        """Attempt the new and the earlier tasks, judge the answers, and record the results in the pool."""
         selfplay = self.config.selfplay
         with watch("solve"):
             answers = self.solve(new_tasks, selfplay.attempts, f"{step}/solve")  # [T][G]
@@ -207,7 +207,7 @@ class AbsoluteZero:
         return attempted[: len(new_tasks)], attempted[len(new_tasks) :]
 
     def solve(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
-        """That many answers to each task."""
+        """Sample `attempts` answers to each task."""
         return ask(
             self.sampler,
             Role.SOLVER,
@@ -226,7 +226,7 @@ class AbsoluteZero:
         (folder / _PROGRESS).write_text(json.dumps({"rounds_prepared": self.rounds_prepared}))
 
     def load(self, folder: Path) -> None:
-        """The saved pool, and what a person imported into it, where that fits this run's prompts."""
+        """Load the saved pool, and add the imported tasks that fit this run's prompts."""
         self.pool.load(folder)
         self.rounds_prepared = _read_progress(folder / _PROGRESS)
         if (folder / IMPORTS).exists():
@@ -236,12 +236,12 @@ class AbsoluteZero:
 
 
 def repeated_shapes(outcomes: Sequence[Funnelled]) -> list[str]:
-    """Shapes of the programs that were sound, and no news."""
+    """Shapes of valid programs that were rejected because the pool already holds a task like them."""
     return [outcome.shape for outcome in outcomes if isinstance(outcome, Rejection) and outcome.shape]
 
 
 def _read_progress(path: Path) -> int:
-    """Rounds that a saved game had prepared; none where it left no word. Raises CheckpointError."""
+    """Number of rounds that a saved game had prepared; 0 without a file. Raises CheckpointError."""
     if not path.exists():
         return 0
     try:

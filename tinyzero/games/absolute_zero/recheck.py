@@ -1,4 +1,4 @@
-"""A few earlier tasks verified again each step: what no longer gives the same results leaves the pool."""
+"""Verifies a few earlier tasks again each step, and drops those whose results have changed."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -10,14 +10,14 @@ from tinyzero.tasks.pool.pool import Pool
 from tinyzero.types import Proposal, Rejection, Runner, Task
 
 MAX_RECHECKS = 8
-"""Tasks checked in a step, however large the pool."""
+"""Maximum number of tasks checked in a step."""
 
 
 def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: float, rng: Random) -> int:
-    """Send some tasks through the funnel again; returns how many were dropped.
+    """Send some tasks through the funnel again. Returns how many were dropped.
 
     Args:
-        share: of the pool, in [0, 1].
+        share: share of the pool to check, in [0, 1].
     """
     tasks = [task for task in pool.any(min(MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds]
     outcomes = verify([_proposal_of(task) for task in tasks], kinds=kinds, runner=runner, step=0)

@@ -1,1 +1,1 @@
-"""R-Zero (arXiv:2508.05004): all that is this game's alone."""
+"""R-Zero (arXiv:2508.05004): the code that only this game uses."""

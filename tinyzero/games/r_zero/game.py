@@ -1,8 +1,8 @@
-"""R-Zero: a challenger writes questions of which the solver is unsure, the solver learns from its majority.
+"""R-Zero: a challenger writes questions that the solver is unsure of; the solver learns from its majority.
 
-They take turns on one frozen base model. In its turn the challenger is paid for questions whose most frequent
-answer has a share near one half; then it writes a set of questions, of which those of middling difficulty are
-kept with that answer as their label, and in its own turn the solver learns from them.
+They take turns on one frozen base model. In its turn, the challenger is rewarded for questions whose most
+frequent answer has a share near one half. Then it writes a set of questions; those of medium difficulty are
+kept, with that answer as label. In its own turn, the solver learns from them.
 Source: arXiv:2508.05004, which trains two full models on eight cards. Its code differs from it in places:
 docs/r-zero.md.
 """
@@ -35,15 +35,15 @@ from tinyzero.types import (
     Task,
 )
 
-_ROUNDING = 1e-9  # 8 of 10 are as far from one half as 2 of 10
+_ROUNDING = 1e-9  # so that 8 of 10 and 2 of 10 are equally far from one half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a step stands.
+    """The position of a step.
 
     Attributes:
-        turn: how many solver's turns came before. step_of_turn: from 0.
+        turn: number of solver turns before this one. step_of_turn: index of the step in its turn, from 0.
     """
 
     is_challenger: bool
@@ -52,7 +52,7 @@ class Place:
 
 
 class RZero:
-    """Plays steps, and keeps the questions of the solver's turn between them."""
+    """Plays steps, and keeps the questions of the solver's turn between steps."""
 
     def __init__(self, config: Config, *, sampler: Sampler, comparer: Comparer) -> None:
         self.config = config
@@ -61,22 +61,24 @@ class RZero:
         self.questions = QuestionSet()
 
     def place_of(self, step: int) -> Place:
-        """Whose turn it is: first the challenger's, then the solver's, and so on."""
+        """Whose turn the step is in: first the challenger's, then the solver's, and so on."""
         r_zero = self.config.r_zero
         first = r_zero.challenger_steps if self.config.selfplay.train_proposer else 0
-        turn, rest = divmod(step, first + r_zero.solver_steps)
-        is_challenger = rest < first
+        turn, place_in_turn = divmod(step, first + r_zero.solver_steps)
+        is_challenger = place_in_turn < first
         return Place(
-            is_challenger=is_challenger, turn=turn, step_of_turn=rest if is_challenger else rest - first
+            is_challenger=is_challenger,
+            turn=turn,
+            step_of_turn=place_in_turn if is_challenger else place_in_turn - first,
         )
 
     def prepare(self, step: int) -> Iterator[Preparation]:
-        """Before a solver's step: let the challenger write, until the turn has its set of questions.
+        """Before a solver's step: the challenger writes questions until the turn has its set.
 
-        Where too few questions were fit for the batch of one step, every step writes another round.
+        If the set holds too few questions for the batch of one step, every step writes one more round.
 
         Yields:
-            Before and after every round of writing, how many questions are written and how many shall be.
+            Before and after every round: how many questions are written, and the target.
         """
         place = self.place_of(step)
         if place.is_challenger:
@@ -99,7 +101,7 @@ class RZero:
             yield Preparation(what="questions", done=self.questions.num_written, total=total)
 
     def _write_round(self, step: int, max_count: int) -> None:
-        """Write some questions, label them, and keep those that teach."""
+        """Write questions, label them, and keep those that the solver can learn from."""
         stream = f"questions/{self.questions.turn}/{self.questions.rounds}"
         count = min(self.config.selfplay.proposals_per_step, max_count)
         outcomes = self.read(self.write(count, stream), step)
@@ -108,14 +110,14 @@ class RZero:
         self.questions.add(kept, num_written=count)
 
     def play(self, step: int) -> Round:
-        """The challenger's step or the solver's, by turn; the challenger's while no question is kept."""
+        """Play the challenger's or the solver's step, by turn; the challenger's while no question is kept."""
         place = self.place_of(step)
         if place.is_challenger or not self.questions.kept:
             return self.challenge(step)
         return self.solve(step, place)
 
     def challenge(self, step: int) -> Round:
-        """Write P questions, answer each m times, and pay for those of which the solver is unsure."""
+        """Write P questions, answer each m times, and reward the questions that the solver is unsure of."""
         watch = Stopwatch()
         with watch("propose"):
             answers = self.write(self.config.selfplay.proposals_per_step, f"{step}/propose")  # [P]
@@ -147,7 +149,7 @@ class RZero:
         )
 
     def solve(self, step: int, place: Place) -> Round:
-        """Answer some of the turn's questions G times; an answer is right if it says what the label says."""
+        """Answer some of the turn's questions G times; an answer is right if it is the same as the label."""
         watch = Stopwatch()
         tasks = self.questions.draw(
             self.config.r_zero.questions_per_step, place.step_of_turn, self.config.run.seed
@@ -178,7 +180,7 @@ class RZero:
         )
 
     def write(self, count: int, stream: str) -> list[Answer]:
-        """That many questions of the challenger, all to the same prompt."""
+        """Sample `count` questions of the challenger, all from the same prompt."""
         prompt = QUESTION.propose_prompt([], self.config.prompts.style)
         (answers,) = ask(
             self.sampler,
@@ -192,7 +194,7 @@ class RZero:
         return answers
 
     def read(self, answers: Sequence[Answer], step: int) -> list[Task | Rejection]:
-        """What was written: questions that can be asked, or why they cannot."""
+        """For each answer, the question in it, or the reason why it cannot be used."""
         return [self._read(answer, step) for answer in answers]
 
     def _read(self, answer: Answer, step: int) -> Task | Rejection:
@@ -210,7 +212,7 @@ class RZero:
         return task
 
     def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
-        """Answer each question m times, and compare."""
+        """Answer each question m times and compare the answers."""
         answers = self.ask_solver(tasks, self.config.r_zero.label_attempts, stream)
         return survey(tasks, answers, self.comparer)
 
@@ -226,7 +228,7 @@ class RZero:
         )
 
     def teaches(self, survey: Survey) -> bool:
-        """Whether a question is neither too easy nor too hard, and its label more than a guess."""
+        """Whether a question is neither too easy nor too hard, and its label is more than a guess."""
         r_zero = self.config.r_zero
         return (
             bool(survey.label)
@@ -238,22 +240,22 @@ class RZero:
         self.questions.save(folder)
 
     def load(self, folder: Path) -> None:
-        """The saved questions. Raises CheckpointError."""
+        """Load the saved questions. Raises CheckpointError."""
         self.questions.load(folder)
 
 
 def answered(surveys: Sequence[Survey]) -> list[Task]:
-    """The questions that have an answer, with it."""
+    """The questions that have a majority answer, with that answer as label."""
     return [labelled(survey.task, survey.label) for survey in surveys if survey.label]
 
 
 def _distinct(outcomes: Sequence[Task | Rejection]) -> list[Task]:
-    """Each question once, in the order written."""
+    """Each question once, in the order of writing."""
     return list({outcome.id: outcome for outcome in outcomes if isinstance(outcome, Task)}.values())
 
 
 def _attempts(surveys: Sequence[Survey]) -> list[AttemptRollout]:
-    """Answers that only measured: no reward, since nothing is learned from them."""
+    """Answers that only measure difficulty. They have no reward, since nothing learns from them."""
     return [
         AttemptRollout(answer=answer, reward=RewardBreakdown(), task_id=survey.task.id, verdict=verdict)
         for survey in surveys

@@ -1,4 +1,4 @@
-"""Metrics of a challenger's step, and of the questions of a solver's turn. The names are API."""
+"""Metrics of a challenger's step and of the questions of a solver's turn. Their names are API."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from tinyzero.types import ProposalRollout, Rejection, Role, Stage, Task
 def challenge_metrics(
     proposed: Sequence[ProposalRollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
 ) -> dict[str, float]:
-    """What was written, how much of it can be asked, and how alike it is.
+    """How many questions were written, how many are usable, and how similar they are.
 
     Args:
-        penalties: share of all proposals in the cluster of each question, 0 for what is none.
+        penalties: for each proposal, the share of its cluster in all proposals; 0 if it is no question.
     """
     questions = [outcome for outcome in outcomes if isinstance(outcome, Task)]
     parsed = [
@@ -32,7 +32,7 @@ def challenge_metrics(
 
 
 def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[str, float]:
-    """Repeats word for word; and clusters of questions that are alike, per question."""
+    """Share of exact duplicates, and number of clusters of similar questions per question."""
     if not questions:
         return {}
     return {
@@ -42,7 +42,7 @@ def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[
 
 
 def set_metrics(questions: QuestionSet) -> dict[str, float]:
-    """The questions of the turn: written, kept, and the share that is kept."""
+    """Counts for the questions of the turn: written, kept, and the share kept."""
     return {
         "questions/written": float(questions.num_written),
         "questions/kept": float(len(questions.kept)),

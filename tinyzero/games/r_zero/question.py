@@ -1,6 +1,6 @@
-"""Questions: texts with a short answer that nobody knows; the majority of the attempts stands for it.
+"""Questions: texts with a short answer that nobody knows. The majority of the attempts replaces it.
 
-R-Zero's kind. No program can verify such a task, so it is not among `KINDS`: the game compares answers with
+This is R-Zero's kind. No program can verify it, so it is not in `KINDS`: the game compares answers with
 each other (`tinyzero.games.r_zero.equivalence`). The answers of held-out questions are known and judged here.
 """
 
@@ -31,11 +31,11 @@ _SOLUTION = re.compile(r"^\W*(?:answer|solution)\b", re.IGNORECASE | re.MULTILIN
 _LEAST_CHARS = 12
 _BEGUN = "Problem:"
 MAX_ANSWER_CHARS = 200
-"""Longer answers are essays, and no two of them alike."""
+"""Longer answers are essays, which are never equal."""
 
 
 class Question:
-    """Prompts, reading and judging of questions; programs play no part."""
+    """Prompts, parsing and judging of questions, without programs."""
 
     name = "question"
 
@@ -43,7 +43,7 @@ class Question:
         return ()
 
     def draw_references(self, pool: TaskSource, count: int, rng: Random) -> list[Task]:
-        """None are shown: a challenger invents from nothing."""
+        """No references: a challenger's prompt shows no earlier questions."""
         return []
 
     def propose_prompt(self, references: Sequence[Task], style: Style) -> Prompt:
@@ -61,11 +61,11 @@ class Question:
         max_program_chars: int = 2000,
         is_begun: bool = False,
     ) -> Proposal | Rejection:
-        """The last question of an answer. The challenger's own solution has to follow, and is not used.
+        """The last question in an answer. The challenger's own solution must follow it; it is not used.
 
         Args:
-            is_begun: the question was begun for the model: it is the first paragraph, and no solution has to
-                follow.
+            is_begun: the prompt's prefill begins the question. Then the question is the first paragraph, and
+                it needs no solution.
         """
         question = _begun(answer) if is_begun else _tagged(answer)
         if isinstance(question, Rejection):
@@ -76,7 +76,7 @@ class Question:
         return Proposal(kind=self.name, program="", inputs=(), message=question)
 
     def verify(self, proposal: Proposal, step: int) -> Task:
-        """A task whose answer is not known yet: its outputs are empty."""
+        """A task whose answer is not known yet; its outputs are empty."""
         return Task(
             id=digest(self.name, proposal.message),
             kind=self.name,
@@ -96,7 +96,7 @@ class Question:
         return Prompt(kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
 
     def grade(self, task: Task, answer: str) -> Verdict:
-        """Normal forms are compared, and nothing is run or evaluated."""
+        """Compares normal forms; runs and evaluates nothing."""
         text = read_answer(answer)
         if not text:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
@@ -128,15 +128,15 @@ def _tagged(answer: str) -> str | Rejection:
 
 
 def read_answer(answer: str) -> str:
-    """The last boxed answer of a text, in one line; empty where there is none, nothing in it, or an essay."""
-    if answer.rfind("<think>") > answer.rfind("</think>"):  # cut off in mid-thought: a draft
+    """The last boxed answer of a text, in one line; empty if there is none, or if it is empty or an essay."""
+    if answer.rfind("<think>") > answer.rfind("</think>"):  # thinking was cut off, so the answer is a draft
         return ""
     text = " ".join(boxed(final_part(answer)).split())
     return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
 
 
 def refuse_question(question: str, max_chars: int) -> str:
-    """Why a question cannot be asked, or an empty string."""
+    """Why a question cannot be used, or an empty string."""
     if len(question) < _LEAST_CHARS:
         return "the question is too short to ask anything"
     if len(question) > max_chars:

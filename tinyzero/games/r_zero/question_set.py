@@ -1,4 +1,4 @@
-"""The questions that a solver's turn learns from: written at its beginning, kept in checkpoints."""
+"""The questions that a solver's turn learns from. They are written at its start and saved in checkpoints."""
 
 import json
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ _NUMBERS = ("turn", "num_written", "rounds", "extended_at")
 
 @dataclass(slots=True)
 class QuestionSet:
-    """What was written in a turn so far, and what of it is kept.
+    """The questions written in a turn so far, and those of them that are kept.
 
     Attributes:
         turn: number of the solver's turn, -1 before the first.
-        num_written: proposals, readable or not.
-        rounds: of writing; names their random numbers.
-        kept: questions with a label, the only output of their task; no two alike.
-        extended_at: the newest step for which one more round was written, since there were too few; or -1.
-        reported: ids of the run's questions that were reported as new tasks.
+        num_written: number of proposals, readable or not.
+        rounds: number of writing rounds; part of the name of their random streams.
+        kept: distinct questions; the label is the only output of each task.
+        extended_at: the last step that wrote one more round because there were too few questions; or -1.
+        reported: ids of all questions of the run that were reported as new tasks.
     """
 
     turn: int = -1
@@ -36,22 +36,22 @@ class QuestionSet:
     reported: set[str] = field(default_factory=set)
 
     def begin(self, turn: int) -> None:
-        """Start anew with a turn; nothing where it has begun already."""
+        """Start a turn with an empty set. Does nothing if the turn has begun already."""
         if self.turn != turn:
             self.turn, self.num_written, self.rounds, self.kept = turn, 0, 0, []
 
     def add(self, labelled: Iterable[Task], *, num_written: int) -> None:
-        """Take in a round of writing."""
+        """Add the questions of one writing round."""
         known = {task.id for task in self.kept}
         self.kept += [task for task in labelled if task.id not in known]
         self.num_written += num_written
         self.rounds += 1
 
     def draw(self, count: int, place: int, seed: int) -> list[Task]:
-        """The questions of a step, no two alike; a question comes again after all the others have come.
+        """The questions of a step, all different. A question repeats only after all others were drawn.
 
         Args:
-            place: of the step in the turn, from 0.
+            place: index of the step in the turn, from 0.
         """
         if len(self.kept) <= count:
             return list(self.kept)
@@ -71,7 +71,7 @@ class QuestionSet:
         return order
 
     def unreported(self, tasks: Iterable[Task]) -> list[Task]:
-        """Those that are reported for the first time now."""
+        """The tasks that have not been reported before; marks them as reported."""
         unreported = [task for task in tasks if task.id not in self.reported]
         self.reported.update(task.id for task in unreported)
         return unreported
@@ -88,7 +88,7 @@ class QuestionSet:
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Become what was saved. Raises CheckpointError."""
+        """Load the saved set. Raises CheckpointError."""
         try:
             content: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
             kept = [from_record(record) for record in content["kept"]]
@@ -110,5 +110,5 @@ def _check(kept: Iterable[Task], *, num_written: int) -> None:
 
 
 def labelled(task: Task, label: str) -> Task:
-    """The question with an answer that stands for the right one."""
+    """The question with a label in place of the right answer."""
     return replace(task, outputs=(label,))

@@ -1,6 +1,6 @@
-"""How much of a batch of questions says the same thing: clusters of questions by the words they share.
+"""How repetitive a batch of questions is: clusters of questions by the words they share.
 
-Source: R-Zero (arXiv:2508.05004), whose penalty of a question is its cluster's share of the batch.
+Source: R-Zero (arXiv:2508.05004). The penalty of a question is its cluster's share of the batch.
 """
 
 import heapq
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from itertools import combinations
 
 _MAX_ORDER = 4
-"""Longest n-grams that BLEU looks at."""
+"""Length of the longest n-grams in BLEU."""
 _SMOOTHING = 0.1
-"""What counts for an order without a common n-gram: method 1 of nltk, with its epsilon."""
+"""Number of matches that an order without a match counts as: smoothing method 1 of nltk."""
 
 Words = tuple[str, ...]
 
 
 def repetition_penalties(questions: Sequence[str], *, distance: float = 0.5) -> list[float]:
-    """For each question, the size of its cluster over the number of all questions; 0 for an empty one.
+    """For each question, the size of its cluster divided by the number of questions; 0 for an empty one.
 
-    Clusters are agglomerative with average linkage over `bleu_distance`: the two nearest clusters are merged
-    for as long as the mean distance of their members is below `distance`. The order of the questions does
-    not matter, ties included. Takes about a second for 512 questions of 60 words.
+    Agglomerative clustering with average linkage over `bleu_distance`: the two nearest clusters are merged
+    while the mean distance of their members is below `distance`. The order of the questions does
+    not matter, not even for ties. Takes about a second for 512 questions of 60 words.
 
     Args:
-        questions: empty or blank where a proposal could not be read; those count in the denominator only.
+        questions: empty or blank if a proposal could not be read; such entries count in the denominator only.
         distance: in (0, 1]; larger makes larger clusters.
     """
     words = [tuple(question.split()) for question in questions]
@@ -39,12 +39,12 @@ def repetition_penalties(questions: Sequence[str], *, distance: float = 0.5) -> 
 
 @dataclass(frozen=True, slots=True)
 class CountedWords:
-    """The n-grams of a question, counted once for all its comparisons.
+    """The n-grams of a question, counted once and used for all comparisons.
 
     Attributes:
         num_words: at least 1.
-        ngrams: for each order, a number for each n-gram and how often it came before, so that the size of an
-            intersection is the number of matches as BLEU clips it.
+        ngrams: for each order, a number for each n-gram together with how often it came before. So the size
+            of an intersection is the clipped number of matches in BLEU.
         log_totals: sum over the orders of log(number of n-grams, at least 1).
     """
 
@@ -54,7 +54,7 @@ class CountedWords:
 
 
 def count_ngrams(questions: Sequence[Words]) -> list[CountedWords]:
-    """One entry per question, comparable with each other only: the numbering is theirs."""
+    """One entry per question. The numbering is shared, so compare only entries of the same call."""
     numbers: dict[tuple[Words, int], int] = {}
     orders = range(1, _MAX_ORDER + 1)
     return [
@@ -79,14 +79,14 @@ def _occurrences(words: Words, order: int) -> Iterator[tuple[Words, int]]:
 
 
 def bleu_distance(first: CountedWords, second: CountedWords) -> float:
-    """1 - BLEU, the mean of both directions, in [0, 1].
+    """1 - BLEU, averaged over both directions, in [0, 1].
 
     BLEU of a hypothesis against one reference is `exp(min(0, 1 - reference words / hypothesis words)) *
     (p_1 p_2 p_3 p_4)^(1/4)`, with p_n the matches over the hypothesis's n-grams of order n; an order without
     a match counts as 0.1 matches, and BLEU is 0 where no word matches.
 
-    Both directions have the same matches, and differ in what they divide by. R-Zero's code takes one of the
-    two, that whose hypothesis stands earlier in the batch, which makes the reward depend on the order.
+    Both directions have the same matches but different denominators. R-Zero's code uses one direction only:
+    the hypothesis is the question that is earlier in the batch, so the reward depends on the order.
     """
     if first.ngrams[0].isdisjoint(second.ngrams[0]):
         return 1.0
@@ -104,9 +104,9 @@ def _cluster_sizes(items: Sequence[CountedWords], weights: Sequence[int], distan
     """For each item, the summed weights of its cluster.
 
     Args:
-        items: distinct, in an order that does not depend on the batch's.
-        weights: how often each item stands in the batch. Copies are at distance 0 by definition, though BLEU
-            finds less than 1 where a question has fewer than four words.
+        items: distinct questions, in an order that does not depend on the batch.
+        weights: how often each item is in the batch. Copies have distance 0 by definition, although BLEU
+            is below 1 for a question of fewer than four words.
     """
     sums = _distances(items, weights)
     size, members = list(weights), [[index] for index in range(len(items))]
@@ -120,7 +120,7 @@ def _cluster_sizes(items: Sequence[CountedWords], weights: Sequence[int], distan
     while nearest:
         when_pushed, a, b = heapq.heappop(nearest)
         if not members[a] or not members[b] or when_pushed != mean(a, b):
-            continue  # one of them has been merged since
+            continue  # one of the two was merged already
         size[a] += size[b]
         members[a] += members[b]
         members[b] = []
@@ -139,7 +139,7 @@ def _cluster_sizes(items: Sequence[CountedWords], weights: Sequence[int], distan
 
 
 def _distances(items: Sequence[CountedWords], weights: Sequence[int]) -> list[dict[int, float]]:
-    """Both ways, item -> other item -> distance, times the number of pairs that it stands for."""
+    """Symmetric: item -> other item -> distance times the number of pairs it represents."""
     sums: list[dict[int, float]] = [{} for _ in items]
     for a, b in combinations(range(len(items)), 2):
         sums[a][b] = sums[b][a] = bleu_distance(items[a], items[b]) * weights[a] * weights[b]

@@ -1,4 +1,4 @@
-"""Many answers to a question, compared among themselves: the majority, its share, and its confidence."""
+"""Compares many answers to a question: the majority, its share, and its confidence."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ class Survey:
     """A question and its answers.
 
     Attributes:
-        texts: what was read from each answer, empty where nothing was.
-        clusters: a number per answer, the same for answers that mean the same; -1 where nothing was read.
-        label: the majority's answer, as its first member wrote it; empty where no answer could be read.
-        share: of the majority among all answers.
+        texts: the answer read from each completion; empty if unreadable.
+        clusters: a number per answer, equal for answers that mean the same; -1 if unreadable.
+        label: the majority's answer, in the wording of its first member; empty if no answer is readable.
+        share: share of the majority in all answers.
     """
 
     task: Task
@@ -31,27 +31,27 @@ class Survey:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """Answers of the majority count as right, since nobody knows what is."""
+        """Answers of the majority count as right, since the right answer is not known."""
         largest, _ = majority(self.clusters) or (None, 0.0)
         pairs = zip(self.texts, self.clusters, strict=True)
         return [judge(text, is_right=number == largest) for text, number in pairs]
 
     @property
     def consistency(self) -> float:
-        """1 where all answers are the same, 0 where no two are; unreadable answers are like no other."""
+        """1 if all answers are the same, 0 if all differ; an unreadable answer differs from every other."""
         sizes = Counter(number for number in self.clusters if number >= 0)
         return consistency([*sizes.values(), *[1] * self.clusters.count(-1)])
 
     @property
     def confidence(self) -> float:
-        """Mean over the answers that agree with the majority; 0 where there are none."""
+        """Mean confidence of the answers that agree with the majority; 0 if there are none."""
         pairs = zip(self.confidences, self.verdicts, strict=True)
         agreeing = [confidence for confidence, verdict in pairs if verdict.is_correct]
         return fmean(agreeing) if agreeing else 0.0
 
     @property
     def confidences(self) -> list[float]:
-        """exp(mean logprob) of each answer; 0 where nothing was read."""
+        """exp(mean logprob) of each answer; 0 if it is unreadable."""
         return [
             confidence(answer.completion.sampler_logprobs) if text else 0.0
             for answer, text in zip(self.answers, self.texts, strict=True)
@@ -74,7 +74,7 @@ def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], cluster
 def against_labels(
     tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer
 ) -> list[list[Verdict]]:
-    """Verdicts on answers to questions that have a label, the only output of their task."""
+    """Verdicts on answers to labelled questions; the label is the only output of each task."""
     texts = [[read_answer(answer.text) for answer in group] for group in answers]
     pairs = [
         (text, task.outputs[0]) for task, group in zip(tasks, texts, strict=True) for text in group if text
@@ -90,11 +90,11 @@ def judge(text: str, *, is_right: bool) -> Verdict:
 
 
 def survey_metrics(role: Role, surveys: Iterable[Survey]) -> dict[str, float]:
-    """How confident and how consistent the solver is; means over the questions with an answer.
+    """How confident and how consistent the solver is: means over the questions with a label.
 
     Args:
-        role: whose step it is. The figures of the two mean different things: a challenger's questions were
-            just written, a solver's were chosen for their difficulty.
+        role: whose step it is. The figures differ in meaning: a challenger's questions were
+            just written, a solver's were chosen by difficulty.
     """
     labelled = [survey for survey in surveys if survey.label]
     if not labelled:

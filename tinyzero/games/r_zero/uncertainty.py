@@ -1,11 +1,11 @@
-"""How sure a solver is of its answers: what R-Zero pays for, and signals that need no verdict.
+"""How sure a solver is of its answers: R-Zero's reward, and signals that need no verdict.
 
-Confidence and consistency do not say whether an answer is right. A solver that is paid for them alone learns
-to be sure, not to be right: a published run paid for self-certainty collapsed after some twenty steps into
-answers of a few tokens, with the reward at its height and the accuracy near 0; such rewards rise and then
-fall, at a time that the model's prior sets (arXiv:2603.08660); confident mistakes are overpaid
-(arXiv:2510.08977). Use them to choose tasks, or as a small part of a reward beside a verdict, with a held-out
-probe to see when they go astray.
+Confidence and consistency do not say whether an answer is right. A solver rewarded for them alone learns
+to be sure, not to be right. A published run that rewarded self-certainty collapsed after about 20 steps into
+answers of a few tokens, with the highest reward and an accuracy near 0; such rewards rise and then
+fall, at a time set by the model's prior (arXiv:2603.08660); confident mistakes get too much reward
+(arXiv:2510.08977). Use them to choose tasks, or as a small part of a reward next to a verdict, with a
+held-out probe that shows when they mislead.
 """
 
 import math
@@ -18,29 +18,29 @@ from tinyzero.types import RewardBreakdown
 def challenger_reward(
     share: float | None, repetition: float, *, repetition_weight: float = 1.0
 ) -> RewardBreakdown:
-    """`max(0, uncertainty - repetition_weight * repetition)`, as two terms that add up to it.
+    """`max(0, uncertainty - repetition_weight * repetition)`, as two terms with this sum.
 
-    Never negative: a penalty takes as much as there is. R-Zero's published code has no such floor, and pays
-    -1 for what cannot be read, where the paper pays 0.
+    Never negative: the penalty is at most the uncertainty. R-Zero's published code has no such floor and
+    gives -1 to an unreadable question; the paper gives 0.
 
     Args:
-        share: of the majority's answer; None for a question that could not be read or that nobody answered.
+        share: share of the majority's answer; None for a question that is unreadable or has no answer.
         repetition: the question's share of the batch (`repetition_penalties`), in [0, 1].
 
     Source: R-Zero (arXiv:2508.05004), with lambda = 1.
     """
     earned = 0.0 if share is None else uncertainty(share)
-    taken = min(earned, repetition_weight * repetition)
-    return RewardBreakdown(terms={"uncertainty": earned, "repetition": 0.0 - taken})
+    deduction = min(earned, repetition_weight * repetition)
+    return RewardBreakdown(terms={"uncertainty": earned, "repetition": 0.0 - deduction})
 
 
 def confidence(logprobs: Sequence[float]) -> float:
     """`exp(mean logprob)` of the answer's tokens, in [0, 1]; 0 for no tokens.
 
-    The danger: short, stereotyped answers have it for free, so it pays for saying less.
+    Danger: short, stereotyped answers score high without effort, so it rewards saying less.
 
     Args:
-        logprobs: of the tokens as sampled, nats.
+        logprobs: logprobs of the sampled tokens, nats.
     """
     if not logprobs:
         return 0.0
@@ -50,13 +50,13 @@ def confidence(logprobs: Sequence[float]) -> float:
 def consistency(cluster_sizes: Sequence[int]) -> float:
     """`1 - entropy / log(answers)` over clusters of equal answers, in [0, 1].
 
-    1 where all answers agree or there is one only, 0 where all differ or there is none. The danger: answers
-    that agree may agree on a mistake, and a solver that is paid for agreement gives up its other ways to
+    1 if all answers agree or there is only one, 0 if all differ or there is none. Danger: answers
+    may agree on a mistake, and a solver that is rewarded for agreement loses its other ways to
     solve a task; with R-Zero, the share of right pseudo-labels fell from round to round.
 
     Args:
-        cluster_sizes: number of answers in each cluster. An answer that could not be read agrees with none:
-            a cluster of its own, of size 1.
+        cluster_sizes: number of answers in each cluster. An unreadable answer agrees with no other: it is
+            a cluster of size 1.
     """
     num_answers = sum(cluster_sizes)
     if num_answers <= 1:

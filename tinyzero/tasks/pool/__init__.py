@@ -1,1 +1,1 @@
-"""Verified tasks, kept as references for proposers and for replay."""
+"""The pool: verified tasks, kept as references for proposers and for replay."""

@@ -1,4 +1,4 @@
-"""Which tasks are shown to a proposer: weights by policy, and a weighted draw. Pure."""
+"""Chooses the tasks that a proposer sees: weights by sampling policy, then a weighted draw. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -7,7 +7,7 @@ from tinyzero.config import PoolConfig
 from tinyzero.tasks.pool.entries import Entry
 
 _LEAST = 0.02
-"""No task is shut out: a weight of 0 would starve what was unlucky once."""
+"""Smallest weight. With a weight of 0, a task with one unlucky measurement would never be drawn again."""
 
 
 def choose(entries: Sequence[Entry], count: int, config: PoolConfig, rng: Random) -> list[Entry]:
@@ -19,7 +19,7 @@ def choose(entries: Sequence[Entry], count: int, config: PoolConfig, rng: Random
 
 
 def draw_weighted(entries: Sequence[Entry], weights: Sequence[float], count: int, rng: Random) -> list[Entry]:
-    """At most `count` entries without replacement, each next one in proportion to its weight (above 0).
+    """At most `count` entries without replacement; each draw is proportional to the weights (above 0).
 
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): the largest u^(1/w).
     """
@@ -29,7 +29,7 @@ def draw_weighted(entries: Sequence[Entry], weights: Sequence[float], count: int
 
 
 def _recent(entries: Sequence[Entry]) -> list[float]:
-    """In proportion to age, as the option "step" of Absolute Zero's code: step + 1, seeds like step 0."""
+    """Weight step + 1, with seeds at step 0, like the option "step" of Absolute Zero's code."""
     return [float(max(entry.task.step, 0) + 1) for entry in entries]
 
 
@@ -38,7 +38,7 @@ def _novel(entries: Sequence[Entry]) -> list[float]:
 
 
 def _learnable(entries: Sequence[Entry]) -> list[float]:
-    """By closeness of the solve rate to one half; tasks never attempted count as farthest."""
+    """Weight by closeness of the solve rate to one half. A task without attempts gets the lowest weight."""
     return [_closeness(entry.solve_rate) for entry in entries]
 
 

@@ -1,4 +1,4 @@
-"""What the pool knows of a task: the task, how new it was, and what became of the attempts at it."""
+"""An entry of the pool: a task, its novelty, and the results of the attempts at it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
 _KEPT_MEASUREMENTS = 32
-"""Of a task that is attempted over and over, the first measurement and the newest are kept."""
+"""Maximum number of measurements of a task: the first one and the newest ones are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepAttempts:
-    """The attempts at a task in a step."""
+    """The attempts at a task in one step."""
 
     step: int
     correct: int
@@ -29,7 +29,7 @@ class Entry:
     """A task in the pool.
 
     Attributes:
-        novelty: distance to the nearest task of its kind when it came in, in [0, 1].
+        novelty: distance to the nearest task of its kind when it was added, in [0, 1].
         measurements: oldest first.
     """
 
@@ -39,13 +39,13 @@ class Entry:
 
     @property
     def solve_rate(self) -> float | None:
-        """The newest that several attempts measured, else the newest; None for a task never attempted."""
+        """The newest solve rate of several attempts, else the newest; None for a task without attempts."""
         reliable = [item for item in self.measurements if item.attempts > 1] or self.measurements
         return reliable[-1].solve_rate if reliable else None
 
     @property
     def is_mixed(self) -> bool:
-        """Whether some of the newest attempts succeeded and some failed: only such a task teaches."""
+        """Whether some of the newest attempts succeeded and some failed: only such tasks teach."""
         rate = self.solve_rate
         return rate is not None and 0 < rate < 1
 
@@ -57,16 +57,16 @@ class Entry:
 
 
 def entry_to_record(entry: Entry) -> dict[str, Any]:
-    """A task's record, with what the pool knows beside it."""
+    """The record of a task, with the pool's data on it."""
     measurements = [[item.step, item.correct, item.attempts] for item in entry.measurements]
     return {**to_record(entry.task), "novelty": entry.novelty, "measurements": measurements}
 
 
 def entry_from_record(record: Any) -> Entry:  # noqa: ANN401  whatever a file holds
-    """The entry of a record; a plain task is one that was never attempted.
+    """The entry of a record. A plain task record gives an entry without attempts.
 
     Raises:
-        ValueError, TypeError: it is none.
+        ValueError, TypeError: the record is not valid.
     """
     task = from_record(record)
     assert isinstance(record, Mapping)  # noqa: S101  from_record has refused all else

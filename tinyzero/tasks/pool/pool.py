@@ -1,4 +1,4 @@
-"""The pool itself: what comes in, what is drawn, what goes, and how it is saved."""
+"""The pool: adds, draws, drops and saves tasks."""
 
 import json
 from collections import Counter
@@ -18,20 +18,20 @@ from tinyzero.types import Task
 
 _FILE = "pool.jsonl"
 IMPORTS = "imports.jsonl"
-"""Tasks that a person added to a saved pool; they join it where they fit the run."""
+"""File of tasks that a person added to a saved pool. Tasks that fit the run join the pool."""
 _COMPARED = 1000
-"""Tasks of its kind, the newest, that a new one is compared with for its novelty."""
+"""Number of the newest tasks of a kind that a new task is compared with for its novelty."""
 
 
 class Pool:
-    """Tasks in the order they came in, no two alike; seeds (`step` -1) are never dropped.
+    """Distinct tasks in the order of arrival. Seeds (`step` -1) are never dropped.
 
-    Alike are tasks of one kind whose programs differ in names and constants only (`pool.dedup = "shape"`), or
-    in names only, with the same inputs ("program"). A task with several inputs is about a program that its
-    proposer was given: it is always known by program and inputs.
+    Two tasks of a kind are alike if their programs differ only in names and constants (`pool.dedup =
+    "shape"`), or only in names, with the same inputs ("program"). A task with several inputs uses a program
+    that its proposer did not choose, so it is always compared by program and inputs.
 
     Attributes:
-        num_dropped: tasks that had to make room, since this object was made.
+        num_dropped: number of tasks dropped for lack of room since this object was created.
     """
 
     def __init__(self, config: PoolConfig, seeds: Iterable[Task] = ()) -> None:
@@ -53,11 +53,11 @@ class Pool:
         return self._entries[task_id]
 
     def tasks(self, kind: str) -> list[Task]:
-        """All of one kind, oldest first."""
+        """All tasks of a kind, oldest first."""
         return [entry.task for entry in self._entries.values() if entry.task.kind == kind]
 
     def add(self, task: Task) -> bool:
-        """Keep a task; False where there is one like it. Over capacity the oldest goes."""
+        """Add a task; False if the pool holds a task like it. Over capacity, the oldest task is dropped."""
         if task.id in self._entries or self._key(task) in self._keys:
             return False
         self._put(Entry(task=task, novelty=novelty(task.program, self._compared(task.kind))))
@@ -66,18 +66,18 @@ class Pool:
         return True
 
     def remove(self, task_id: str) -> None:
-        """Forget a task; one like it may come again. Raises KeyError."""
+        """Remove a task; a task like it may be added again. Raises KeyError."""
         entry = self._entries.pop(task_id)
         self._keys.pop(self._key(entry.task), None)
 
     def note_attempts(self, task_id: str, *, step: int, correct: int, attempts: int) -> None:
-        """Remember how the attempts at a task ended; tasks that are no longer here are passed over."""
+        """Record the results of the attempts at a task. A task that is no longer in the pool is ignored."""
         if task_id in self._entries and attempts:
             measurement = StepAttempts(step=step, correct=correct, attempts=attempts)
             self._entries[task_id] = self._entries[task_id].measured(measurement)
 
     def grown(self, kinds: Collection[str] | None = None) -> list[Task]:
-        """All tasks, of these kinds if any are named, that are no seeds; oldest first."""
+        """All tasks except seeds, of these kinds if given; oldest first."""
         return [entry.task for entry in self._grown(kinds)]
 
     def references(self, kind: str, count: int, rng: Random) -> list[Task]:
@@ -86,10 +86,10 @@ class Pool:
         return [entry.task for entry in choose(candidates, count, self._config, rng)]
 
     def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
-        """At most `count` tasks with different programs that run on their inputs, no seeds.
+        """At most `count` tasks with different programs that run on their inputs, without seeds.
 
         Args:
-            new_to: a kind; programs of which it has no task yet come first.
+            new_to: a kind; programs without a task of this kind come first.
         """
         grown = (entry for entry in self._grown(None) if entry.task.kind != ErrorPrediction.name)
         candidates = list({entry.task.program: entry for entry in grown}.values())
@@ -98,12 +98,12 @@ class Pool:
         return [entry.task for entry in choose(fresh or candidates, count, self._config, rng)]
 
     def mixed(self, count: int, rng: Random, *, kinds: Collection[str]) -> list[Task]:
-        """At most `count` tasks, uniformly, whose newest solve rate lies between 0 and 1."""
+        """At most `count` tasks whose newest solve rate is between 0 and 1, drawn uniformly."""
         candidates = [entry.task for entry in self._grown(kinds) if entry.is_mixed]
         return rng.sample(candidates, min(count, len(candidates)))
 
     def newest(self, count: int, rng: Random, *, kinds: Collection[str], since: int) -> list[Task]:
-        """At most `count` tasks: those of step `since` and later first, then others, uniformly each."""
+        """At most `count` tasks: first those of step `since` and later, then others, both drawn uniformly."""
         tasks = self.grown(kinds)
         recent = [task for task in tasks if task.step >= since]
         earlier = [task for task in tasks if task.step < since]
@@ -111,7 +111,7 @@ class Pool:
         return chosen + rng.sample(earlier, min(count - len(chosen), len(earlier)))
 
     def any(self, count: int, rng: Random) -> list[Task]:
-        """At most `count` tasks that are no seeds, uniformly."""
+        """At most `count` tasks except seeds, drawn uniformly."""
         tasks = self.grown()
         return rng.sample(tasks, min(count, len(tasks)))
 
@@ -120,12 +120,12 @@ class Pool:
         return dict(Counter(entry.task.kind for entry in self._entries.values()))
 
     def save(self, folder: Path) -> None:
-        """Write all tasks and what is known of them, a JSON object a line, oldest first."""
+        """Write all entries, one JSON object per line, oldest first."""
         lines = (json.dumps(entry_to_record(entry)) + "\n" for entry in self._entries.values())
         (folder / _FILE).write_text("".join(lines), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Replace all tasks by the saved ones. Raises CheckpointError."""
+        """Replace all tasks with the saved ones. Raises CheckpointError."""
         entries = _read_entries(folder / _FILE)
         self._entries, self._keys = {}, {}
         for entry in entries:
@@ -136,7 +136,7 @@ class Pool:
         self._keys[self._key(entry.task)] = entry.task.id
 
     def _key(self, task: Task) -> tuple[str, str]:
-        """Equal for tasks that are alike."""
+        """A key that is equal for tasks that are alike."""
         is_known_by_shape = self._config.dedup == "shape" and task.shape and len(task.inputs) == 1
         return (task.kind, task.shape if is_known_by_shape else task.id)
 
@@ -152,7 +152,7 @@ class Pool:
         ]
 
     def _make_room(self, newest: str) -> None:
-        """Drop the oldest task: never a seed, never the one that just came."""
+        """Drop the oldest task, but never a seed or the newest task."""
         droppable = (
             task_id for task_id, entry in self._entries.items() if entry.task.step >= 0 and task_id != newest
         )
@@ -167,13 +167,13 @@ def _form(task: Task) -> str:
 
 
 def add_imports(folder: Path, tasks: Iterable[Task]) -> None:
-    """Put tasks beside a saved pool; see `IMPORTS`."""
+    """Write tasks next to a saved pool; see `IMPORTS`."""
     with (folder / IMPORTS).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(to_record(task)) + "\n" for task in tasks)
 
 
 def read_tasks(path: Path) -> list[Task]:
-    """Tasks that `save` or `add_imports` wrote. Raises CheckpointError."""
+    """Read tasks that `save` or `add_imports` wrote. Raises CheckpointError."""
     return [entry.task for entry in _read_entries(path)]
 
 

@@ -1,1 +1,1 @@
-"""A run, or several, as one HTML file that needs nothing else, and as PNG curves."""
+"""Reports on one or several runs: a self-contained HTML file, and PNG curves."""

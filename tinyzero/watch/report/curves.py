@@ -1,4 +1,4 @@
-"""Charts as inline SVG. Every text is escaped; colours come from the page's style sheet."""
+"""Charts as inline SVG. All text is escaped; the page's style sheet sets the colours."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 def chart_svg(chart: Chart) -> str:
-    """One chart with axes; each curve as it was, faint, and its trailing mean."""
+    """One chart with axes: for each curve the raw values, faint, and the trailing mean."""
     low, high = limits(chart)
     steps = [step for series in chart.series for step, _ in series.points]
     first, last = min(steps), max(*steps, min(steps) + 1)
@@ -43,7 +43,7 @@ def legend_html(chart: Chart) -> str:
 
 
 def limits(chart: Chart) -> Point:
-    """Of the vertical axis: around the data; from 0 where the chart says so."""
+    """Limits of the vertical axis: around the data, or from 0 if the chart says so."""
     values = [value for series in chart.series for _, value in series.points]
     low, high = min(values), max(values)
     if chart.bounds is not None:
@@ -97,11 +97,11 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def compared(charts: Sequence[tuple[str, Chart]]) -> Chart | None:
-    """One chart of the same key from several runs, its curves named by run; None where no run has it."""
+    """One chart with the curves of the same chart of several runs, named by run; None without curves."""
     series = tuple(
-        Series(name=run if len(chart.series) == 1 else f"{run} {one.name}", points=one.points)
+        Series(name=run if len(chart.series) == 1 else f"{run} {curve.name}", points=curve.points)
         for run, chart in charts
-        for one in chart.series
+        for curve in chart.series
     )
     if not series:
         return None

@@ -1,4 +1,4 @@
-"""The report's page. One file: no script, no network, and a policy in it that forbids both."""
+"""The report's page: one file without scripts or network access; its content policy forbids both."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _TASKS, _SAMPLES, _SHOWN_CHARS = 6, 8, 3000
 
 
 def report(states: Sequence[RunState], *, made_at: str) -> str:
-    """The whole page, of one run or of several side by side. `made_at`: the time, in words."""
+    """The complete page, for one run or several side by side. `made_at`: the time, in words."""
     names = ", ".join(state.name for state in states)
     body = "".join([_overview(states), *_comparison_of_runs(states), *(_run(state) for state in states)])
     return (
@@ -34,7 +34,7 @@ def report(states: Sequence[RunState], *, made_at: str) -> str:
 
 
 def words(text: object) -> str:
-    """Text that others wrote, as text: nothing in it is markup, and nothing steers."""
+    """Untrusted text, escaped: no markup and no control characters."""
     return escape(inert(clipped(str(text), _SHOWN_CHARS)), quote=True)
 
 
@@ -58,7 +58,7 @@ def _overview(states: Sequence[RunState]) -> str:
 
 
 def _comparison_of_runs(states: Sequence[RunState]) -> Iterator[str]:
-    """Every chart with the curves of all runs in it; nothing for a single run."""
+    """Charts with the curves of all runs; empty for a single run."""
     if len(states) < 2:
         return
     of_runs = [(state.name, chart) for state in states for chart in _overall(state)]
@@ -68,7 +68,7 @@ def _comparison_of_runs(states: Sequence[RunState]) -> Iterator[str]:
 
 
 def _overall(state: RunState) -> Iterator[Chart]:
-    """The few curves that are compared: one of each run."""
+    """The few charts that compare runs, with one curve per run."""
     for title, metric, bounds in (
         ("solver accuracy", "solver/accuracy", (0.0, 1.0)),
         ("held-out accuracy", "heldout/mean/sampled", (0.0, 1.0)),

@@ -1,4 +1,4 @@
-"""Curves as a PNG file, for a README or a model card; needs matplotlib (`pip install 'tinyzero[report]'`)."""
+"""Draws curves as a PNG file, such as for a README. Needs matplotlib: `pip install 'tinyzero[report]'`."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -19,10 +19,10 @@ def can_draw() -> bool:
 
 
 def write_png(charts: Sequence[Chart], target: Path) -> None:
-    """All charts in one picture, two a row; the same bytes for the same charts.
+    """Draw all charts in one image, two per row. The same charts give the same bytes.
 
     Raises:
-        ConfigError: there is no matplotlib, or no chart.
+        ConfigError: matplotlib is missing, or there is no chart.
     """
     try:
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The report's style sheet: the colours of the terminal's view, dark where the reader's system is."""
+"""The report's style sheet: the terminal's colours; dark if the reader's system is dark."""
 
 from tinyzero.watch.view import ACCENT, SERIES_COLORS, WARN
 

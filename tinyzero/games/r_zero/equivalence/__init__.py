@@ -1,4 +1,4 @@
-r"""Which answers in mathematics are the same, decided without ever evaluating them in this process.
+r"""Decides which mathematical answers are the same, and never evaluates an answer in this process.
 
 from tinyzero.games.r_zero.equivalence.comparer import cluster, majority
 from tinyzero.games.r_zero.equivalence.comparer import AnswerComparer

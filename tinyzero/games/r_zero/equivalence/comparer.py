@@ -1,4 +1,4 @@
-"""Compares answers, by form where that decides, else by a confined worker; groups equal ones, and votes."""
+"""Compares answers by normal form, else in a confined worker; groups equal answers; finds the majority."""
 
 import threading
 import weakref
@@ -17,15 +17,15 @@ from tinyzero.types import Comparer
 MAX_ANSWER_CHARS = 400
 """Longer answers are compared by their normal forms only."""
 MAX_REMEMBERED = 65_536
-"""Pairs whose verdict is kept."""
+"""Number of pairs whose verdict is cached."""
 _MIN_DECIMALS = 6
-"""From here on a decimal is taken for a rounded number, as math-verify does."""
+"""A decimal with at least this many places may be a rounded number, as in math-verify."""
 PAIRS_AT_ONCE = 4
-"""For each worker; then answers that were too much for it are looked for."""
+"""Pairs per worker in one chunk. After each chunk, answers that are too slow to compare are identified."""
 MAX_UNDECIDED = 12
-"""Pairs of one call that may take their whole time; the rest of its pairs are not judged then."""
+"""Pairs of one call that may use up their time limit. After that, the remaining pairs are not judged."""
 PLAIN = "1"
-"""Whatever cannot be compared with this in time cannot be compared with anything."""
+"""An answer that cannot be compared with this in time cannot be compared with any other."""
 
 
 K = TypeVar("K")
@@ -37,15 +37,15 @@ class AnswerComparer:
         with AnswerComparer() as comparer:
             assert comparer.same([("x+1", "1+x"), ("0.5", r"\frac12"), ("x", "y")]) == [True, True, False]
 
-    Most pairs are decided by their normal forms. The others go to math-verify, in processes that are started
-    when the first such pair comes, confined as programs are (docs/security.md), and killed when a pair takes
+    Normal forms decide most pairs. The others go to math-verify, in processes that are started
+    when the first such pair comes, confined like programs (docs/security.md), and killed when a pair takes
     too long: answers are hostile text, sympy evaluates strings, and math-verify is known to hang. Safe to use
-    from several threads, of which the first to compare has to outlive the comparer.
+    from several threads; the first thread that compares must outlive the comparer.
 
     Args:
-        workers: pairs judged at once, each by a process of its own.
-        timeout_s: for a pair, CPU seconds of its process, so that a busy machine changes no verdict. One that
-            hardly computes is killed after as much wall time, any other after four times as much.
+        workers: number of pairs judged at once, each in its own process.
+        timeout_s: CPU seconds per pair, so that a busy machine changes no verdict. A process that hardly
+            computes is killed after this much wall time, any other process after four times as much.
         memory_mib: address space of a process, MiB.
         allow_weak_sandbox: compare even where the system offers no seccomp.
         grader: file of a module with `warm_up()` and `same(first, second)`, to judge instead of math-verify.
@@ -72,36 +72,36 @@ class AnswerComparer:
         self._finalizer = weakref.finalize(self, self._judge.close)
         self._lock = threading.Lock()
         self._remembered: OrderedDict[Pair, bool] = OrderedDict()
-        self._heavy: OrderedDict[str, bool] = OrderedDict()  # answers that were part of an undecided pair
+        self._heavy: OrderedDict[str, bool] = OrderedDict()  # answers of undecided pairs: too slow?
         self.num_judged = 0
-        """Pairs that went to the worker, so far."""
+        """Number of pairs sent to the worker so far."""
         self.num_undecided = 0
-        """Those of them without a verdict: they took too long, or broke math-verify."""
+        """Number of those pairs without a verdict: they took too long, or math-verify failed."""
 
     @property
     def pids(self) -> list[int]:
-        """Of the worker; empty while there is none."""
+        """Process ids of the worker; empty while no worker runs."""
         return self._judge.pids
 
     def same(self, pairs: Sequence[Pair]) -> list[bool]:
-        """One entry per pair. A pair that takes too long, or breaks math-verify, is not the same.
+        """One entry per pair. A pair counts as different if it takes too long or math-verify fails on it.
 
         Raises:
-            ComparerBroken: the worker cannot do its work; that is never taken for "not the same".
+            ComparerBroken: the worker cannot work. This never counts as "not the same".
         """
         with self._lock:
             forms: dict[str, str] = {}
             for answer in (answer for pair in pairs for answer in pair):
                 if answer not in forms:
                     forms[answer] = normal_form(answer)
-            asked = [(forms[first], forms[second]) for first, second in pairs]
-            verdicts = {pair: same_by_form(*pair) for pair in asked}
+            form_pairs = [(forms[first], forms[second]) for first, second in pairs]
+            verdicts = {pair: same_by_form(*pair) for pair in form_pairs}
             hard = sorted({_unordered(pair) for pair, verdict in verdicts.items() if verdict is None})
             judged = self._judged(hard)
-            return [judged[_unordered(pair)] if (v := verdicts[pair]) is None else v for pair in asked]
+            return [judged[_unordered(pair)] if (v := verdicts[pair]) is None else v for pair in form_pairs]
 
     def close(self) -> None:
-        """End all processes. Running twice is harmless."""
+        """End all processes. A second call is harmless."""
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -120,9 +120,9 @@ class AnswerComparer:
         return {pair: known.get(pair, False) for pair in pairs}
 
     def _newly_judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
-        """Verdicts in chunks, so that a few hostile answers cannot spend the time of all their pairs.
+        """Judge in chunks, so that a few hostile answers cannot use up the time of every pair they are in.
 
-        Pairs that are left out because this call has spent its time are not in the result.
+        Pairs that are skipped because this call has used up its time are not in the result.
         """
         judged: dict[Pair, bool] = {}
         num_left, size = MAX_UNDECIDED, PAIRS_AT_ONCE * self._judge.settings.workers
@@ -148,7 +148,7 @@ class AnswerComparer:
         return any(self._heavy.get(answer, False) for answer in pair)
 
     def _find_heavy(self, answers: Sequence[str]) -> None:
-        """Remember which of two answers it was: that which cannot be compared with 1 either."""
+        """Find out which answer of an undecided pair is too slow: it cannot be compared with 1 either."""
         unknown = [answer for answer in answers if answer not in self._heavy]
         verdicts = self._judge.verdicts([_unordered((answer, PLAIN)) for answer in unknown])
         for answer, verdict in zip(unknown, verdicts, strict=True):
@@ -163,10 +163,10 @@ class AnswerComparer:
 
 
 def same_by_form(first: str, second: str) -> bool | None:
-    """What two normal forms say about their answers; None where it takes algebra.
+    """Whether two answers are the same by their normal forms; None if that needs algebra.
 
     Numbers are the same if they are equal, or if one is a decimal of six places or more and the other rounds
-    to it. A unit on one side only is a unit left out on the other; two units have to be the same.
+    to it. If only one answer has a unit, the unit is ignored; two units must be equal.
     """
     if first == second:
         return True
@@ -184,13 +184,13 @@ def same_by_form(first: str, second: str) -> bool | None:
 
 
 def _rounds_to(exact: Fraction, decimal: Fraction) -> bool:
-    """Whether `decimal` has so many places that it was rounded, and `exact` is what it may have been."""
+    """Whether `decimal` has enough places to be a rounded number, and `exact` rounds to it."""
     places = _decimal_places(decimal)
     return places >= _MIN_DECIMALS and abs(exact - decimal) * 10**places * 2 <= 1
 
 
 def _decimal_places(value: Fraction) -> int:
-    """Digits behind the point, 0 where they never end."""
+    """Digits after the decimal point; 0 if they never end."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -207,41 +207,43 @@ _NO_ANSWER = -1
 
 
 def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[int]]:
-    """For each question one label per answer: the clusters are numbered from 0 by first appearance.
+    """For each question, one cluster number per answer. Clusters are numbered from 0 by first appearance.
 
-    An answer joins the first cluster whose first member it equals, as in R-Zero's code. One call of the
-    comparer for the first answers of all questions, one for the second answers, and so on, so that many
+    An answer joins the first cluster whose first member it equals, as in R-Zero's code. The comparer is
+    called once for the first answers of all questions, once for the second answers, and so on, so that many
     pairs can be compared at once.
 
     Args:
-        answers: for each question; what has an empty normal form is no answer and gets -1.
+        answers: the answers to each question. An answer with an empty normal form gets -1.
     """
     labels: list[list[int]] = [[] for _ in answers]
     founders: list[list[str]] = [[] for _ in answers]
     for wave in zip_longest(*answers):
-        asked = [
+        candidates = [
             [] if answer is None else [(founder, answer) for founder in known]
             for answer, known in zip(wave, founders, strict=True)
         ]
-        verdicts = iter(comparer.same([pair for pairs in asked for pair in pairs if normal_form(pair[1])]))
-        for answer, known, pairs, given in zip(wave, founders, asked, labels, strict=True):
+        verdicts = iter(
+            comparer.same([pair for pairs in candidates for pair in pairs if normal_form(pair[1])])
+        )
+        for answer, known, pairs, question_labels in zip(wave, founders, candidates, labels, strict=True):
             if answer is None:
                 continue
             if not normal_form(answer):
-                given.append(_NO_ANSWER)
+                question_labels.append(_NO_ANSWER)
                 continue
             equal = [next(verdicts) for _ in pairs]
-            given.append(equal.index(True) if True in equal else len(known))
-            if given[-1] == len(known):
+            question_labels.append(equal.index(True) if True in equal else len(known))
+            if question_labels[-1] == len(known):
                 known.append(answer)
     return labels
 
 
 def majority(labels: Sequence[int]) -> tuple[int, float] | None:
-    """The label of the largest cluster, the first to appear among equals, and its share of all answers.
+    """The label of the largest cluster and its share of all answers; of equal clusters, the first wins.
 
-    Answers that could not be read have no vote and count in the denominator: unlike in R-Zero's code, no
-    question looks agreed upon because most of its answers were lost. None where no answer could be read.
+    Unreadable answers have no vote but count in the denominator. So, unlike in R-Zero's code, a question
+    with mostly unreadable answers does not look agreed upon. None if no answer could be read.
     """
     votes = Counter(label for label in labels if label != _NO_ANSWER)
     if not votes:

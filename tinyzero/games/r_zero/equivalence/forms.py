@@ -1,4 +1,4 @@
-"""The normal form of an answer: text, not algebra; the only thing that is ever evaluated is one number."""
+"""The normal form of an answer. This is text processing, not algebra; only single numbers are evaluated."""
 
 import re
 from fractions import Fraction
@@ -6,7 +6,7 @@ from fractions import Fraction
 MAX_CHARS = 10_000
 """A longer answer is its own normal form."""
 _MAX_NUMBER_CHARS = 400
-"""A longer number is left as it is written."""
+"""A longer number stays as it is written."""
 
 _CHARACTERS = str.maketrans(
     {
@@ -40,7 +40,7 @@ _REWRITES = [
         (r"(?<![\\A-Za-z])sqrt ?\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"(?<![\\A-Za-z])(sin|cos|tan|log|ln|exp|pi)(?![A-Za-z])", r"\\\1"),
         (r"\s+", " "),
-        (r" (?!\w)|(?<!\w) ", ""),  # what is left stands between letters or digits, and matters there
+        (r" (?!\w)|(?<!\w) ", ""),  # remaining spaces separate letters or digits
     )
 ]
 _WRAPPINGS = [
@@ -84,7 +84,7 @@ _UNIT_NAMES = {
     "mph": "mph",
 }
 _UNITS = {name: unit for unit, names in _UNIT_NAMES.items() for name in names.split()}
-"""No single letters: `5 m` may be five times m."""
+"""Single letters are not units: `5 m` may mean five times m."""
 _QUANTITY = re.compile(r"(.*?) ?([a-z]+)", re.ASCII)
 
 _TOO_LARGE = re.compile(r"\d{5,}\)? ?!|\^ ?\{?[+-]?\(?\d{5,}")
@@ -97,12 +97,12 @@ _PROSE = re.compile(r"[A-Za-z][A-Za-z ,'-]*")
 
 
 def normal_form(answer: str) -> str:
-    r"""How an answer is written when nothing about its writing is free; equal forms mean the same answer.
+    r"""The one standard way to write an answer; equal forms mean the same answer.
 
-    Takes away what LaTeX adds without meaning ($, \left, \text, spaces, a box around it all, a full stop at
-    the end) and writes numbers one way: `\dfrac12`, `0.50` and `+1/2` become `1/2`, `1,234.0` becomes
-    `1234`, `1\frac{1}{2}` becomes `3/2`, `50\%` stays `50%`. Known units after a number stay, spelled one
-    way. Words are lower-cased where there is nothing but words.
+    Removes what has no meaning in LaTeX ($, \left, \text, spaces, a box around everything, a full stop at
+    the end) and writes numbers in one way: `\dfrac12`, `0.50` and `+1/2` become `1/2`, `1,234.0` becomes
+    `1234`, `1\frac{1}{2}` becomes `3/2`, `50\%` becomes `50%`. Known units after a number stay, in one
+    spelling. An answer of words only is lower-cased.
     """
     if len(answer) > MAX_CHARS:
         return answer
@@ -125,7 +125,7 @@ def number(form: str) -> Fraction | None:
 
 
 def split_unit(form: str) -> tuple[str, str]:
-    """The number and the unit of a normal form; the unit is empty unless both are there."""
+    """The number and the unit of a normal form; the unit is empty unless the form has both."""
     value, _, unit = form.partition(" ")
     return (value, unit) if unit in _UNIT_NAMES and number(value) is not None else (form, "")
 
@@ -136,7 +136,7 @@ def is_too_large(form: str) -> bool:
 
 
 def is_prose(form: str) -> bool:
-    """Whether a normal form has words, which algebra would read as products of letters."""
+    """Whether a normal form has words. Algebra would read them as products of letters."""
     words = _WORD.findall(_ENVIRONMENT.sub("", form))
     return any(character.isalpha() and not character.isascii() for character in form) or any(
         word.lower() in _SHORT_WORDS or (len(word) > 2 and word not in _FUNCTIONS)
@@ -154,7 +154,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _is_balanced(text: str) -> bool:
-    """Whether every brace is closed, and none that was not opened: else two boxes stand side by side."""
+    """Whether the braces are balanced. If not, the text is two boxes side by side."""
     depth = 0
     for character in text:
         depth += (character == "{") - (character == "}")
@@ -164,7 +164,7 @@ def _is_balanced(text: str) -> bool:
 
 
 def _quantity(text: str) -> str:
-    """A number, alone or with a percent sign or a unit, in the one way to write it; other text as it is."""
+    """A number, with or without percent sign or unit, in standard form; other text is returned unchanged."""
     if len(text) > _MAX_NUMBER_CHARS:
         return text
     if (plain := _plain_number(text)) is not None:
@@ -184,7 +184,7 @@ def _plain_number(text: str) -> str | None:
 
 
 def _value(parts: dict[str, str]) -> Fraction | None:
-    """From the named parts of `_NUMBER`; None for a division by zero."""
+    """The value of the named parts of `_NUMBER`; None for a division by zero."""
 
     def share(top: str, bottom: str) -> Fraction:
         return Fraction(parts[top]) / Fraction(parts[bottom])

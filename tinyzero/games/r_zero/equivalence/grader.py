@@ -1,4 +1,4 @@
-"""The grader of a worker: math-verify in both directions. It runs confined, and only ever there."""
+"""The grader of a worker: math-verify in both directions. It only runs confined."""
 
 import importlib
 import logging
@@ -9,7 +9,7 @@ PACKAGES = """
     assumptions calculus combinatorics concrete core discrete functions geometry integrals logic matrices
     ntheory physics.units polys series sets simplify solvers strategies tensor unify
 """.split()  # noqa: SIM905
-"""Of sympy, which imports much of them only when it first needs it: too late for a child without files."""
+"""Parts of sympy to import early: sympy imports them when first needed, but a child has no files."""
 _NEVER = ("tests", "benchmarks", "compatibility", "trace")
 
 _WARMING = [
@@ -32,11 +32,11 @@ _WARMING = [
     (r"3+4i", r"4i+3"),
     (r"1.5\times 10^{-3}", "0.0015"),
 ]
-"""Grammar tables and caches fill as they are used; every child inherits what these leave."""
+"""Comparing these fills the grammar tables and caches, which every child inherits."""
 
 
 def warm_up() -> None:
-    """Import whatever the comparison may need, use it once, and make sympy's chance the same everywhere."""
+    """Import what a comparison may need, use it once, and set sympy's random seed."""
     logging.disable()
     for package in PACKAGES:
         parent = importlib.import_module(f"sympy.{package}")
@@ -49,10 +49,10 @@ def warm_up() -> None:
 
 
 def same(first: str, second: str) -> bool:
-    """Whether each answer verifies the other; False where one of them cannot be read.
+    """Whether each answer verifies the other; False if one of them cannot be read.
 
-    math-verify judges an answer by a key, and is not symmetric: with the key 5, `2x + z = 5` is right. No
-    answer is the key here, so both directions have to hold, where R-Zero's code is content with one.
+    math-verify compares an answer with a key and is not symmetric: with the key 5, `2x + z = 5` is right.
+    Here no answer is the key, so both directions must hold. R-Zero's code checks one direction only.
     """
     from math_verify import verify
 
@@ -64,7 +64,7 @@ def same(first: str, second: str) -> bool:
 
 
 def _parsed(answer: str) -> list[Any]:
-    """As one LaTeX formula: math-verify would otherwise pick a number out of any text. Units are not ours."""
+    """Parse as one LaTeX formula; else math-verify picks a number out of any text. Units stay out."""
     from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 

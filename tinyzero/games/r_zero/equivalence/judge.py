@@ -1,4 +1,4 @@
-"""The parent's end of the worker: start it, hand it pairs, replace it when it dies, at last give up."""
+"""The parent's side of the worker: starts it, sends pairs, restarts it when it dies, and gives up at last."""
 
 import logging
 import marshal
@@ -22,15 +22,15 @@ from tinyzero.games.r_zero.equivalence import worker
 
 GRADER = Path(__file__).with_name("grader.py")
 PACKAGES = ("math_verify", "latex2sympy2_extended", "sympy", "mpmath", "antlr4")
-"""That the grader needs; their folders are all that the worker can import from."""
+"""Packages that the grader needs. The worker can import from their folders only."""
 SEED = 1
-"""Of the worker's hashes; sympy's choices depend on the order of sets."""
+"""Hash seed of the worker; sympy's choices depend on the order of sets."""
 _WALL_FACTOR = 1.0
 _QUEUED_PER_CHILD = 3
 _MAX_FAILURES = 3
-"""In a row; a pair that was judged ends the row."""
+"""Failures in a row before giving up; a judged pair resets the count."""
 _STUCK_S = 60.0
-"""Beyond the time that all pairs under way may take: then the worker itself is stuck."""
+"""Extra seconds to wait beyond the time limit of all pairs under way; after that the worker is stuck."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """What a worker is started with; the arguments of `AnswerComparer`."""
+    """Settings of a worker: the arguments of `AnswerComparer`."""
 
     workers: int
     timeout_s: float
@@ -61,26 +61,26 @@ class Judge:
 
     @property
     def pids(self) -> list[int]:
-        """Of the worker, while there is one."""
+        """Process ids of the worker; empty while no worker runs."""
         return [self._link.process.pid] if self._link else []
 
     def verdicts(self, pairs: Sequence[Pair]) -> list[bool | None]:
-        """Whether the answers of each pair are the same; None where that could not be decided in time.
+        """Whether the answers of each pair are the same; None if undecided within the time limit.
 
         Raises:
-            ComparerBroken: the worker cannot start or cannot confine itself, or dies again and again.
+            ComparerBroken: the worker cannot start, cannot confine itself, or dies repeatedly.
         """
         runs = [self._run(pair) for pair in pairs]
         try:
             self._judge(runs)
-        except BaseException:  # what was under way must not answer the next call
+        except BaseException:  # results of this call must not answer the next one
             if self._link is not None:
                 self._drop(self._link)
             raise
         return [self._verdict(run.ended) for run in runs]
 
     def close(self) -> None:
-        """End the worker and its children. Running twice is harmless."""
+        """End the worker and its children. A second call is harmless."""
         self._is_closed = True
         link, self._link = self._link, None
         if link is not None:
@@ -119,7 +119,7 @@ class Judge:
         return self._link
 
     def _started(self) -> Link:
-        link = launch(Path(worker.__file__), self._told(), python=sys.executable, seed=SEED)
+        link = launch(Path(worker.__file__), self._worker_settings(), python=sys.executable, seed=SEED)
         try:
             link.wait_until_ready()
             self._check_confinement(link.report)
@@ -135,7 +135,7 @@ class Judge:
                 "virtual machine, or accept the risk with --allow-weak-sandbox"
             )
 
-    def _told(self) -> dict[str, Any]:
+    def _worker_settings(self) -> dict[str, Any]:
         return {
             "zygote": str(Path(zygote.__file__).resolve()),
             "grader": str(self.settings.grader.resolve()),
@@ -148,7 +148,7 @@ class Judge:
         }
 
     def _wait(self, link: Link) -> None:
-        """Until something has come, or can be sent."""
+        """Wait until data has arrived or can be sent."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.has_unsent else 0)
         longest_s = nursery.MOST_WALL_CAPS * self.settings.timeout_s * (1 + _QUEUED_PER_CHILD) + _STUCK_S
         with selectors.DefaultSelector() as selector:
@@ -160,14 +160,14 @@ class Judge:
             link.flush()
 
     def _has_to_run_again(self, run: Run) -> bool:
-        """Take a report; whether it says nothing about its pair. Raises as `verdicts` does."""
+        """Handle a report. True if it says nothing about its pair. Raises like `verdicts`."""
         ended = run.ended
         was_killed_by = os.WTERMSIG(ended.status) if os.WIFSIGNALED(ended.status) else 0
         if ended.reason == nursery.NOT_FORKED or was_killed_by == SETUP_FAILED_SIGNAL:
             self._failed(f"no confined child: {ended.answer[:200].decode('utf-8', 'replace')}")
             return True
         self._num_failures = 0
-        if has_waited(ended) and not run.attempts:  # the machine was busy, perhaps; not believed at once
+        if has_waited(ended) and not run.attempts:  # perhaps the machine was busy: try once more
             run.attempts += 1
             return True
         return False
@@ -201,6 +201,6 @@ class Judge:
 
 
 def _folders() -> list[str]:
-    """Where the packages lie. One that is missing is found missing by the worker, which says so."""
+    """Folders of the packages. A missing package is skipped here; the worker reports it."""
     specs = [find_spec(name) for name in PACKAGES]
     return list(dict.fromkeys(str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin))

@@ -1,4 +1,4 @@
-"""A zygote that compares answers: it loads a grader, confines itself, and forks a child for every pair.
+"""A zygote that compares answers: it loads a grader, confines itself, and forks a child per pair.
 
 Started by file path like `tinyzero.execution.zygote`, whose confinement, nursery and rules it shares. It
 passes pairs on as bytes and never looks into them. A child judges one pair and ends, so that whatever a
@@ -17,18 +17,18 @@ from types import ModuleType, SimpleNamespace
 from typing import NoReturn
 
 SAME, DIFFERENT, FAILED = b"same", b"different", b"failed"
-"""What a child answers; the last with the name of an exception, or of a module that it could not import."""
+"""Answers of a child. The last is followed by the name of an exception or of a missing module."""
 
 
 class Absent:
-    """Stands for the file system in a child, and remembers which module was looked for in vain."""
+    """Replaces the file system in a child, and remembers which module could not be imported."""
 
     missed = ""
 
     @classmethod
     def find_spec(cls, name: str, *_: object) -> None:
         top = name.partition(".")[0]
-        if top in sys.stdlib_module_names or top in sys.modules:  # not an extra that sympy can do without
+        if top in sys.stdlib_module_names or top in sys.modules:  # skips optional extras of sympy
             cls.missed = cls.missed or name
 
 
@@ -41,7 +41,7 @@ def load(path: str) -> ModuleType:
 
 
 def judging(grader: ModuleType, child: ModuleType) -> Callable[..., NoReturn]:
-    """The `run` of a child, as `nursery` calls it: no program, and the two answers as its arguments."""
+    """The `run` function that `nursery` calls in a child: no program, two answers as arguments."""
 
     def run(_: bytes, pair: bytes, num_calls: int, nonce: bytes, mode: int) -> NoReturn:
         first, second = marshal.loads(pair)  # noqa: S302 - from the parent
@@ -62,7 +62,7 @@ def _verdict(grader: ModuleType, first: str, second: str) -> bytes:
 
 
 def main() -> Callable[[], NoReturn]:
-    """Serve; returns in children only, with the pair that is left for them to judge."""
+    """Serve. Returns in children only, with the pair that the child must judge."""
     settings = json.loads(sys.argv[2])
     given_fd = int(sys.argv[1])
     control = socket.socket(fileno=os.dup(given_fd))
