@@ -78,7 +78,7 @@ def prepare(
     screen.wait_on_terminal("looking at this machine")
     machine = look()
     if resume is not None:
-        return resumed_launch(str(resume), Path(output or "runs").expanduser(), settings), machine
+        return _resumed_launch(str(resume), Path(output or "runs").expanduser(), settings), machine
     folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
     launch = new_launch(preset, name, [*settings, *folder], machine)
     for remark in launch.remarks:
@@ -108,7 +108,7 @@ def _why_this_preset(preset: str, machine: Machine) -> str:
     return f"{card or 'no CUDA GPU here'}: training the preset {preset} (all of them: tinyzero presets)"
 
 
-def resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
+def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
     folder = find_run(run, output)
     for key in parse_overrides(overrides):

@@ -65,10 +65,10 @@ def _list_as_table(width: int) -> str:
 def _figures(row: dict[str, Any]) -> tuple[str, ...]:
     peak = "" if row["peak_gib"] is None else f"{row['peak_gib']:.1f}"
     step = "" if row["step_s"] is None else f"{row['step_s']:.0f}"
-    return row["name"], hardware_in_words(row["config"].hardware), peak, step, row["model"]
+    return row["name"], _hardware_in_words(row["config"].hardware), peak, step, row["model"]
 
 
-def hardware_in_words(hardware: "HardwareConfig") -> str:
+def _hardware_in_words(hardware: "HardwareConfig") -> str:
     device = {"cuda": "CUDA", "cpu": "CPU", "auto": "any"}[hardware.device]
     gib = _card_gib(hardware)
     return f"{device} {gib:g} GiB" if gib else device

@@ -183,13 +183,13 @@ def request(work: Workload) -> SamplingRequest:
 def as_rollouts(request: SamplingRequest, completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
     """Sampled answers as rollouts of the request's role, not judged."""
     return [
-        unread(Answer(prompt=prompt, completion=completion), request.role)
+        _unread(Answer(prompt=prompt, completion=completion), request.role)
         for prompt, samples in zip(request.prompts, completions, strict=True)
         for completion in samples
     ]
 
 
-def unread(answer: Answer, role: Role | None) -> Rollout:
+def _unread(answer: Answer, role: Role | None) -> Rollout:
     """A rollout without a reward, for code that looks at its tokens only."""
     if role is Role.PROPOSER:
         return ProposalRollout(answer=answer, reward=RewardBreakdown(), outcome=Rejection(stage=Stage.PARSED))

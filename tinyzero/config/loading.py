@@ -26,7 +26,7 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: a key, a value or a combination is not valid; the message names it and its source.
     """
     path = locate(preset_or_path)
-    return _build(Config, read_toml(path), overrides, file=str(path))
+    return _build(Config, _read_toml(path), overrides, file=str(path))
 
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
@@ -52,7 +52,7 @@ def locate(preset_or_path: str) -> Path:
     )
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     """The tables of a file, unchecked, without settings of earlier versions."""
     try:
         return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-NUM_RESAMPLES = 10_000
-LEVEL = 0.95
+_NUM_RESAMPLES = 10_000
+_LEVEL = 0.95
 MEAN = "mean"
 """Name of the row over all kinds."""
 
@@ -122,10 +122,10 @@ def bootstrap_interval(groups: Sequence[Sequence[float]], *, seed: int = 0) -> t
     import numpy as np  # takes 0.1 s, which reading a comparison does not need
 
     rng = np.random.default_rng(seed)
-    totals = np.zeros(NUM_RESAMPLES)
+    totals = np.zeros(_NUM_RESAMPLES)
     for values in map(np.asarray, groups):
-        drawn = rng.integers(len(values), size=(NUM_RESAMPLES, len(values)))
+        drawn = rng.integers(len(values), size=(_NUM_RESAMPLES, len(values)))
         totals += values[drawn].mean(axis=1)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - _LEVEL) / 2
     low, high = np.quantile(totals / len(groups), (tail, 1 - tail))
     return float(low), float(high)

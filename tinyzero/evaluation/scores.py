@@ -12,8 +12,8 @@ from tinyzero.types import Task, Verdict
 
 GREEDY, SAMPLED = "greedy", "sampled"
 THINKING, TOKENS = "thinking_share", "answer_tokens"
-MAJORITY = "majority"
-PASS_ATTEMPTS = 8
+_MAJORITY = "majority"
+_PASS_ATTEMPTS = 8
 """The k of pass@k, if a task has that many answers."""
 
 
@@ -54,9 +54,9 @@ def sampled_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
 
 def group_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
     """Scores of all answers to a task together: whether any is right, and whether the majority is."""
-    k = min(PASS_ATTEMPTS, *(len(item.verdicts) for item in answered))
+    k = min(_PASS_ATTEMPTS, *(len(item.verdicts) for item in answered))
     passes = {item.task.id: pass_at(k, item.num_correct, len(item.verdicts)) for item in answered}
-    return {f"pass@{k}": passes, MAJORITY: {item.task.id: majority(item.verdicts) for item in answered}}
+    return {f"pass@{k}": passes, _MAJORITY: {item.task.id: majority(item.verdicts) for item in answered}}
 
 
 def pass_at(k: int, num_correct: int, attempts: int) -> float:

@@ -38,7 +38,7 @@ def heldout_metrics(
     Args:
         tasks: the tasks that every measurement covers, so that the figures of a run are comparable.
     """
-    of_kinds, apart = rows_of_kinds(tasks), rows_apart(tasks)
+    of_kinds, apart = _rows_of_kinds(tasks), _rows_apart(tasks)
     metrics: dict[str, float] = {}
     for measure in (SAMPLED, GREEDY, THINKING, TOKENS):
         if (rates := measured.rates.get(measure)) is None:  # measured by an earlier version
@@ -60,7 +60,7 @@ def comparison_of(
     Args:
         name: name of the set. attempts: sampled answers per task.
     """
-    of_kinds = rows_of_kinds(tasks)
+    of_kinds = _rows_of_kinds(tasks)
     in_both = [measure for measure in first.rates if measure in last.rates]
     return Comparison(
         set_name=name,
@@ -68,12 +68,12 @@ def comparison_of(
         step=last.step,
         rows=tuple(row for decoding in (SAMPLED, GREEDY) for row in _rows(tasks, first, last, decoding)),
         others=tuple(
-            overall(of_kinds or rows_apart(tasks), first, last, measure)
+            overall(of_kinds or _rows_apart(tasks), first, last, measure)
             for measure in in_both
             if measure not in (SAMPLED, GREEDY)
         ),
         untrained=tuple(
-            overall(of_kinds or rows_apart(tasks), first, last, SAMPLED, untrained=measure)
+            overall(of_kinds or _rows_apart(tasks), first, last, SAMPLED, untrained=measure)
             for measure in map(colder, LOWER_TEMPERATURES)
             if measure in first.rates
         ),
@@ -84,9 +84,9 @@ def _rows(
     tasks: Sequence[HeldOutTask], first: Measurement, last: Measurement, decoding: str
 ) -> Iterator[Row]:
     before, after = first.rates[decoding], last.rates[decoding]
-    if groups := _in_both(rows_of_kinds(tasks), before, after):
+    if groups := _in_both(_rows_of_kinds(tasks), before, after):
         yield from compare(groups, before, after, decoding)
-    for group in rows_apart(tasks).items():
+    for group in _rows_apart(tasks).items():
         if groups := _in_both(dict([group]), before, after):
             yield from compare(groups, before, after, decoding)
 
@@ -114,12 +114,12 @@ def _in_both(groups: Mapping[str, Sequence[str]], before: Rates, after: Rates) -
     return {name: ids for name, ids in kept.items() if ids}
 
 
-def rows_of_kinds(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
+def _rows_of_kinds(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
     """Kind -> ids of the tasks that count in its row."""
     return _grouped(item for item in tasks if not item.stratum)
 
 
-def rows_apart(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
+def _rows_apart(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
     """Stratum -> ids of its tasks."""
     return _grouped(item for item in tasks if item.stratum)
 

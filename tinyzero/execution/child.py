@@ -30,10 +30,10 @@ MAX_NODES = 20_000
 MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
-MAX_RESULT_BYTES = 60_000
+_MAX_RESULT_BYTES = 60_000
 MAX_MESSAGE = 300
 """Maximum characters of an exception's message."""
-MAX_OUTPUT_BYTES = 60_000
+_MAX_OUTPUT_BYTES = 60_000
 """Maximum bytes of a script's output."""
 DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
 CALLS, SERIES, SCRIPT, _ = range(4)
@@ -259,7 +259,7 @@ def _capture_output() -> Callable[[], str]:
         with suppress(BaseException):  # the program may have closed or damaged it
             _flush(stream)
         output = _value_of(buffer)
-        if len(output) > MAX_OUTPUT_BYTES:
+        if len(output) > _MAX_OUTPUT_BYTES:
             raise Unfit("output_too_large")
         return _decode(output, "utf-8", "replace")
 
@@ -352,7 +352,7 @@ def literal(value: object) -> str:
     Raises:
         Unfit: another type, a cycle, or beyond the caps.
     """
-    nodes_left, bytes_left = MAX_NODES, MAX_RESULT_BYTES
+    nodes_left, bytes_left = MAX_NODES, _MAX_RESULT_BYTES
     above: set[int] = set()
 
     def spend(num_bytes: int) -> None:

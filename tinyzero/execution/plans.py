@@ -13,10 +13,10 @@ from tinyzero.execution.link import Run
 from tinyzero.execution.values import BadLiteral, parse_arguments
 from tinyzero.types import Execution, Job, Outcome
 
-MAX_PROGRAM_CHARS = 1 << 18
+_MAX_PROGRAM_CHARS = 1 << 18
 """A longer program is rejected without a run."""
-MAX_STDIN_BYTES = 1 << 19
-STACK_FRAMES = 700
+_MAX_STDIN_BYTES = 1 << 19
+_STACK_FRAMES = 700
 """Stack frames for reading the deepest value, with a margin."""
 _CANONICAL = 2
 """Format of marshal without references and interned strings, so that equal values have equal bytes: how an
@@ -57,7 +57,7 @@ class InputPlan:
         if not is_needed:
             return None
         run = Run(
-            program=encoded(self._job.program),
+            program=_encoded(self._job.program),
             arguments=marshal.dumps(self.arguments, _CANONICAL),
             cpu_s=self._cpu_s * (1 + is_second),
             num_calls=1 + is_second,
@@ -80,7 +80,7 @@ class JobPlan:
         self._series: Run | None = None
         if job.share_process and not job.check_determinism and len(self._open) > 1:
             self._series = Run(
-                program=encoded(job.program),
+                program=_encoded(job.program),
                 arguments=marshal.dumps([plan.arguments for plan in self._open], _CANONICAL),
                 cpu_s=2 * cpu_s,
                 num_calls=len(self._open),
@@ -107,9 +107,9 @@ class ScriptPlan:
     def __init__(self, program: str, stdin: str, cpu_s: float) -> None:
         text = stdin.encode("utf-8", "surrogateescape")
         self._decided = _refusal(program)
-        if len(text) > MAX_STDIN_BYTES:
+        if len(text) > _MAX_STDIN_BYTES:
             self._decided = Execution(outcome=Outcome.BAD_INPUT, detail="the standard input is too long")
-        self.run = Run(program=encoded(program), arguments=text, cpu_s=cpu_s, mode=nursery.SCRIPT)
+        self.run = Run(program=_encoded(program), arguments=text, cpu_s=cpu_s, mode=nursery.SCRIPT)
 
     def runs(self) -> list[Run]:
         return [] if self._decided else [self.run]
@@ -123,12 +123,12 @@ def execution_of_run(run: Run) -> Execution:
     return execution_of(run.ended, cpu_s=run.cpu_s, num_calls=run.num_calls)
 
 
-def encoded(program: str) -> bytes:
+def _encoded(program: str) -> bytes:
     return program.encode("utf-8", "surrogatepass")
 
 
 def _refusal(program: str) -> Execution | None:
-    if len(program) > MAX_PROGRAM_CHARS:
+    if len(program) > _MAX_PROGRAM_CHARS:
         return Execution(outcome=Outcome.SYNTAX_ERROR, detail="too_long")
     return None
 
@@ -192,7 +192,7 @@ def with_room(call: Callable[[], T]) -> T:
 
 def _has_room() -> bool:
     try:
-        sys._getframe(max(0, sys.getrecursionlimit() - STACK_FRAMES))
+        sys._getframe(max(0, sys.getrecursionlimit() - _STACK_FRAMES))
     except ValueError:
         return True
     return False

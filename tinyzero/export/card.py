@@ -29,7 +29,7 @@ def write_card(facts: Facts) -> str:
         _results(facts),
         _merge(facts),
         _sampler(facts),
-        LIMITS,
+        _LIMITS,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -102,8 +102,8 @@ def _what_it_is(facts: Facts) -> str:
 
 
 def _how_to_use(facts: Facts) -> str:
-    code = USE[facts.what].format(base=_quoted(facts.base.hub_id or "path/to/the/base/model"))
-    return f"## Use\n\n{code}\n\n{PROMPTS[facts.config.prompts.style]}"
+    code = _USE[facts.what].format(base=_quoted(facts.base.hub_id or "path/to/the/base/model"))
+    return f"## Use\n\n{code}\n\n{_PROMPTS[facts.config.prompts.style]}"
 
 
 def _how_trained(facts: Facts) -> str:
@@ -220,7 +220,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-USE = {
+_USE = {
     "adapter": """\
 ```python
 from peft import PeftModel
@@ -246,7 +246,7 @@ llama-cli -m model.gguf
 ```""",
 }
 
-PROMPTS = {
+_PROMPTS = {
     "full": "Ask it in words, in the chat format, with room to reason before the answer.",
     "direct": "Ask it in words, in the chat format; in training the answer was begun for it.",
     "compact": (
@@ -268,7 +268,7 @@ _METHOD = {
     ),
 }
 
-LIMITS = """\
+_LIMITS = """\
 ## Limits
 
 - It was trained on tasks that it made up itself. What it gained there need not carry over, and it \

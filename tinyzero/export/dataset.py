@@ -44,7 +44,7 @@ def export_tasks(
     with written_aside(target) as folder:
         with (folder / FILE).open("w", encoding="ascii") as file:
             file.writelines(f"{json.dumps(_columns(task))}\n" for task in tasks)
-        (folder / "README.md").write_text(data_card(run, tasks, base), encoding="utf-8")
+        (folder / "README.md").write_text(_data_card(run, tasks, base), encoding="utf-8")
         content = {
             "what": "tasks",
             "request": request,
@@ -66,13 +66,13 @@ def read_tasks(path: Path) -> list[TaskRecord]:
     return list(by_id.values())
 
 
-def data_card(run: RunFolder, tasks: Sequence[TaskRecord], base: Base) -> str:
+def _data_card(run: RunFolder, tasks: Sequence[TaskRecord], base: Base) -> str:
     """The README.md of the data set."""
     warning = base.licence.warning
     parts = [
         f"---\n{_metadata(len(tasks), base)}\n---\n# Tasks of {_title(run)}",
         f"> **Licence.** {warning}." if warning else "",
-        ABOUT.format(count=len(tasks), base=_quoted(base.name)),
+        _ABOUT.format(count=len(tasks), base=_quoted(base.name)),
         _table(tasks),
         COLUMNS,
     ]
@@ -155,7 +155,7 @@ def _quoted(text: str) -> str:
     return "".join(char for char in text if char.isprintable() and char != "`")
 
 
-ABOUT = """\
+_ABOUT = """\
 {count} tasks, about Python programs or in words, that a language model made up while it was trained by \
 self-play with TinyZero. The model began as `{base}`. No person and no other data set had a part in them."""
 

@@ -103,7 +103,7 @@ def export(
     snapshot = choose_snapshot(run, request.checkpoint)
     refuse_outside_links(snapshot.adapters, run.path)
     config = run.config()
-    names = choose_adapters(config, request.role)
+    names = _choose_adapters(config, request.role)
     tell("looking for the base model")
     base = find_base(config.model, with_weights=request.what != "adapter")
     work = _Work(
@@ -118,7 +118,7 @@ def export(
     return [_export_one(work, name, _target(work, name, output, len(names)), reuse=reuse) for name in names]
 
 
-def choose_adapters(config: Config, role: Role | None) -> list[str]:
+def _choose_adapters(config: Config, role: Role | None) -> list[str]:
     """Names of the adapters that were trained for this role; for None, of all trained adapters."""
     if config.policy.adapters == "shared":
         return ["shared"]
@@ -128,7 +128,7 @@ def choose_adapters(config: Config, role: Role | None) -> list[str]:
     return [each.value for each in trained if role in (None, each)]
 
 
-def roles_in_words(config: Config, name: str) -> str:
+def _roles_in_words(config: Config, name: str) -> str:
     if name == "shared":
         both = config.selfplay.train_proposer
         return (
@@ -190,7 +190,7 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         snapshot=work.snapshot,
         base=work.base,
         adapter=adapter,
-        roles=roles_in_words(work.config, adapter.name),
+        roles=_roles_in_words(work.config, adapter.name),
         evaluation=read_evaluation(work.run),
         charts=figures.charts(state_of(work.run, _CHARTED_LOGS), _MOST_CHARTS) if png.can_draw() else (),
     )

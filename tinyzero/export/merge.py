@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Dtype = Literal["bf16", "fp16", "fp32"]
 MergeBase = Literal["bf16", "dequant"]
 TORCH_NAME: Mapping[Dtype, str] = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-KEPT_ENOUGH = 0.9
+_KEPT_ENOUGH = 0.9
 """Share of the delta below which a merge is warned about."""
 _FINER: tuple[Dtype, ...] = ("fp16", "fp32")
 _NF4_BLOCK = 64  # bitsandbytes' default for loading
@@ -99,9 +99,9 @@ class Merged:
         """What to do where rounding loses too much of the delta."""
         if self.survival[self.dtype].wanted == 0:
             return "the adapter changes nothing: the merged model is the base model"
-        if self.kept >= KEPT_ENOUGH:
+        if self.kept >= _KEPT_ENOUGH:
             return None
-        enough = (name for name in _FINER if self.survival[name].kept >= KEPT_ENOUGH)
+        enough = (name for name in _FINER if self.survival[name].kept >= _KEPT_ENOUGH)
         return (
             f"rounding to {self.dtype} keeps {self.kept:.2f} of what was learned; "
             f"--dtype {next(enough, 'fp32')} would keep it, and so does --what adapter"

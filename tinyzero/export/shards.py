@@ -47,7 +47,7 @@ def write_model(
         tensors: the tensors in order; `make` returns each one when it is written, in this shape and type.
         shard_bytes: a shard holds at most this many bytes of weights, or one tensor that is larger.
     """
-    shards = plan_shards(tensors, shard_bytes)
+    shards = _plan_shards(tensors, shard_bytes)
     if len(shards) == 1:
         paths = [folder / "model.safetensors"]
     else:
@@ -55,11 +55,11 @@ def write_model(
         paths = [folder / f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in numbers]
         _write_index(folder / INDEX, shards, paths)
     for path, shard in zip(paths, shards, strict=True):
-        write_file(path, shard, make)
+        _write_file(path, shard, make)
     return paths
 
 
-def plan_shards(tensors: Sequence[TensorInfo], shard_bytes: int) -> list[list[TensorInfo]]:
+def _plan_shards(tensors: Sequence[TensorInfo], shard_bytes: int) -> list[list[TensorInfo]]:
     """Fill shards in order. No shard is empty."""
     shards: list[list[TensorInfo]] = [[]]
     filled = 0
@@ -72,7 +72,7 @@ def plan_shards(tensors: Sequence[TensorInfo], shard_bytes: int) -> list[list[Te
     return shards
 
 
-def write_file(path: Path, tensors: Sequence[TensorInfo], make: Callable[[str], "Tensor"]) -> None:
+def _write_file(path: Path, tensors: Sequence[TensorInfo], make: Callable[[str], "Tensor"]) -> None:
     """Write one safetensors file."""
     with path.open("wb") as file:
         file.write(_header(tensors))

@@ -22,12 +22,12 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
     (arXiv:2503.20783); group is GRPO (arXiv:2402.03300), leave-one-out RLOO (arXiv:2402.14740); divided by
     the mean reward it is MaxRL (arXiv:2602.02710).
     """
-    keys = [baseline_group(rollout, config) for rollout in rollouts]
+    keys = [_baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
-    return centered(rewards, keys, config)
+    return _centered(rewards, keys, config)
 
 
-def baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
+def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
     """The key of the rollouts that share a baseline with this one.
 
     Each proposal has its own prompt, so under every estimator the proposals of a kind share a baseline.
@@ -38,7 +38,7 @@ def baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
     return (role, kind, rollout.task_id)
 
 
-def centered(rewards: Sequence[float], keys: Sequence[Key], config: AdvantagesConfig) -> list[float]:
+def _centered(rewards: Sequence[float], keys: Sequence[Key], config: AdvantagesConfig) -> list[float]:
     """Rewards minus their group's baseline, divided as configured."""
     members: dict[Key, list[float]] = defaultdict(list)
     for reward, key in zip(rewards, keys, strict=True):

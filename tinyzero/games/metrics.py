@@ -10,7 +10,7 @@ from typing import TypeVar
 from tinyzero.tasks.answers import reasoning
 from tinyzero.types import AttemptRollout, ProposalRollout, Role, Rollout, Stage, Task, VerdictStatus
 
-STAGES = tuple(Stage)
+_STAGES = tuple(Stage)
 AnyRollout = TypeVar("AnyRollout", ProposalRollout, AttemptRollout)
 
 
@@ -19,43 +19,43 @@ def round_metrics(
 ) -> dict[str, float]:
     """`role/kind/measure` -> value; shares are in [0, 1], rewards are means, funnel stages are counts."""
     return {
-        **proposer_metrics(proposals),
+        **_proposer_metrics(proposals),
         **solver_metrics(attempts),
         **length_metrics(Role.PROPOSER, proposals),
         **length_metrics(Role.SOLVER, attempts),
     }
 
 
-def proposer_metrics(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
+def _proposer_metrics(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """The funnel: how many proposals of each kind got through each stage; shares; how kinds are balanced."""
     metrics = {}
     for kind, group in by_kind(proposals).items():
         metrics[f"proposer/{kind}/proposed"] = float(len(group))
-        for stage in STAGES:
-            metrics[f"proposer/{kind}/{stage}"] = float(sum(has_passed(rollout, stage) for rollout in group))
+        for stage in _STAGES:
+            metrics[f"proposer/{kind}/{stage}"] = float(sum(_has_passed(rollout, stage) for rollout in group))
         metrics[f"proposer/{kind}/reward"] = mean_reward(group)
     if proposals:
         metrics["proposer/valid_share"] = fmean(map(is_task, proposals))
         metrics["proposer/reward"] = mean_reward(proposals)
-    return metrics | last_stages(proposals) | kind_balance(proposals)
+    return metrics | _last_stages(proposals) | _kind_balance(proposals)
 
 
-def last_stages(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
+def _last_stages(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """Shares of those that came to a stage: refused as trivial, refused because the pool holds them, new."""
     metrics = {}
-    deterministic = [rollout for rollout in proposals if has_passed(rollout, Stage.DETERMINISTIC)]
+    deterministic = [rollout for rollout in proposals if _has_passed(rollout, Stage.DETERMINISTIC)]
     if deterministic:
         metrics["proposer/trivial_share"] = fmean(
-            not has_passed(rollout, Stage.NONTRIVIAL) for rollout in deterministic
+            not _has_passed(rollout, Stage.NONTRIVIAL) for rollout in deterministic
         )
-    sound = [rollout for rollout in deterministic if has_passed(rollout, Stage.NONTRIVIAL)]
+    sound = [rollout for rollout in deterministic if _has_passed(rollout, Stage.NONTRIVIAL)]
     if sound:
         metrics["proposer/new_share"] = fmean(map(is_task, sound))
         metrics["proposer/duplicate_share"] = 1 - metrics["proposer/new_share"]
     return metrics
 
 
-def kind_balance(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
+def _kind_balance(proposals: Sequence[ProposalRollout]) -> dict[str, float]:
     """Entropy of the kinds of the proposals that became tasks, by the most that the kinds played allow.
 
     1 where every kind gave as many tasks, 0 where one gave them all. With a single kind it says nothing.
@@ -85,11 +85,11 @@ def diversity_metrics(tasks: Sequence[Task], repeated_shapes: Sequence[str] = ()
     shapes = [*(task.shape for task in tasks), *repeated_shapes]
     metrics = {"proposer/distinct_shapes": len(set(shapes)) / len(shapes)} if shapes else {}
     if tasks:
-        metrics["proposer/program_nodes"] = fmean(num_nodes(task.program) for task in tasks)
+        metrics["proposer/program_nodes"] = fmean(_num_nodes(task.program) for task in tasks)
     return metrics
 
 
-def num_nodes(program: str) -> int:
+def _num_nodes(program: str) -> int:
     return sum(1 for _ in ast.walk(ast.parse(program)))
 
 
@@ -97,10 +97,10 @@ def is_task(proposal: ProposalRollout) -> bool:
     return isinstance(proposal.outcome, Task)
 
 
-def has_passed(proposal: ProposalRollout, stage: Stage) -> bool:
+def _has_passed(proposal: ProposalRollout, stage: Stage) -> bool:
     if isinstance(proposal.outcome, Task):
         return True
-    return STAGES.index(stage) < STAGES.index(proposal.outcome.stage)
+    return _STAGES.index(stage) < _STAGES.index(proposal.outcome.stage)
 
 
 def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
@@ -110,7 +110,7 @@ def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
         metrics[f"solver/{kind}/attempts"] = float(len(group))
         metrics[f"solver/{kind}/accuracy"] = accuracy(group)
         metrics[f"solver/{kind}/reward"] = mean_reward(group)
-        metrics |= {f"solver/{kind}/{name}": value for name, value in thinking_metrics(group).items()}
+        metrics |= {f"solver/{kind}/{name}": value for name, value in _thinking_metrics(group).items()}
     if attempts:
         metrics["solver/accuracy"] = accuracy(attempts)
         metrics["solver/reward"] = mean_reward(attempts)
@@ -118,11 +118,11 @@ def solver_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
             rollout.verdict.status is VerdictStatus.MALFORMED for rollout in attempts
         )
         metrics["solver/mixed_share"] = mixed_share(attempts)
-        metrics |= {f"solver/{name}": value for name, value in thinking_metrics(attempts).items()}
-    return metrics | unanimity(attempts)
+        metrics |= {f"solver/{name}": value for name, value in _thinking_metrics(attempts).items()}
+    return metrics | _unanimity(attempts)
 
 
-def thinking_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
+def _thinking_metrics(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
     """How many attempts reason before they answer, how long these are, and what it is good for.
 
     Where some reason and some do not, their accuracies say which pays.
@@ -142,16 +142,16 @@ def mixed_share(attempts: Sequence[AttemptRollout]) -> float:
     return fmean(len(set(map(is_correct, group))) == 2 for group in by_task(attempts))
 
 
-def unanimity(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
+def _unanimity(attempts: Sequence[AttemptRollout]) -> dict[str, float]:
     """Of the tasks that were attempted more than once, the share with one answer only, right or wrong.
 
     Answers are compared as text; all that cannot be read are one answer.
     """
-    answers = [[answer_read(rollout) for rollout in group] for group in by_task(attempts) if len(group) >= 2]
+    answers = [[_answer_read(rollout) for rollout in group] for group in by_task(attempts) if len(group) >= 2]
     return {"solver/unanimous_share": fmean(len(set(group)) == 1 for group in answers)} if answers else {}
 
 
-def answer_read(attempt: AttemptRollout) -> str | None:
+def _answer_read(attempt: AttemptRollout) -> str | None:
     """The answer that was read, None where none could be."""
     verdict = attempt.verdict
     return None if verdict.status is VerdictStatus.MALFORMED else verdict.answer

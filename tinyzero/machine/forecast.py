@@ -15,7 +15,7 @@ from tinyzero.machine.shapes import ModelShape, shape_of
 from tinyzero.machine.suitability import why_too_large
 from tinyzero.machine.timing import StepTime, step_time
 
-TIGHT = 0.08
+_TIGHT = 0.08
 """Below this margin a plan is not reliable, since its accuracy is 15 %."""
 
 
@@ -86,7 +86,7 @@ class Forecast:
         if reason is not None:
             return f"does not fit: {reason}"
         room = f"{peak} of {target.available_gib:.1f} GiB at the peak, {100 * self.margin:.0f} % to spare"
-        if self.margin < TIGHT:
+        if self.margin < _TIGHT:
             return f"fits, barely: {room}; better lower {self.memory.knob}"
         return f"fits: {room}"
 

@@ -87,16 +87,16 @@ def inspect() -> Inspection:
     """Inspect the interpreter, the packages, torch, the driver, the executor and the disks."""
     return Inspection(
         python=sys.version_info[:3],
-        packages=installed_packages(),
-        cuda=ask_cuda(),
+        packages=_installed_packages(),
+        cuda=_ask_cuda(),
         extras={name: installed_version(name) for name in ("unsloth", "vllm", "vllm-bnb-plugin")},
         sandbox=ask_sandbox(),
-        runs=ask_disk(Path.cwd()),
-        downloads=ask_disk(Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()),
+        runs=_ask_disk(Path.cwd()),
+        downloads=_ask_disk(Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()),
     )
 
 
-def installed_packages() -> list[Package]:
+def _installed_packages() -> list[Package]:
     """The core dependencies in the metadata of this installation of TinyZero."""
     from packaging.requirements import Requirement
 
@@ -130,7 +130,7 @@ def installed_version(name: str) -> str | None:
         return None
 
 
-def ask_cuda() -> Cuda:
+def _ask_cuda() -> Cuda:
     """The first GPU as torch sees it, or the reason why torch sees none."""
     version_here = first_card(ask(["driver_version"]), 1)
     driver, files = version_here[0] if version_here else None, has_driver()
@@ -182,7 +182,7 @@ def ask_sandbox() -> Sandbox:
         return Sandbox(error=str(error))
 
 
-def ask_disk(folder: Path) -> Disk:
+def _ask_disk(folder: Path) -> Disk:
     """The disk of a folder, which may not exist yet."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     usage = shutil.disk_usage(there)

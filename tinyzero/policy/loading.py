@@ -78,7 +78,7 @@ def load_policy(
         _checkpoint_activations(base)
     return Policy(
         model=wrapped,
-        tokenizer=unframed(tokenizer, model),
+        tokenizer=_unframed(tokenizer, model),
         device=device,
         dtype=dtype,
         adapter_of_role={role: name for role, name in adapters.items() if role not in frozen_roles},
@@ -88,7 +88,7 @@ def load_policy(
     )
 
 
-def unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTrainedTokenizerBase":
+def _unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTrainedTokenizerBase":
     """The tokenizer, without its chat template where a written conversation is asked for."""
     if model.frame == "conversation":
         tokenizer.chat_template = None
@@ -127,7 +127,7 @@ def local_frame(model: ModelConfig) -> Frame | None:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    return Frame(unframed(tokenizer, model)) if tokenizer("1").input_ids else None
+    return Frame(_unframed(tokenizer, model)) if tokenizer("1").input_ids else None
 
 
 def _load_base(

@@ -80,7 +80,7 @@ def mean_of(
     return lambda windows: _worst(map(windows.mean, windows.matching(pattern)), choose)
 
 
-def ratio_of(
+def _ratio_of(
     pattern: str, choose: Callable[[Iterable[float]], float] = max
 ) -> Callable[[Windows], float | None]:
     """The recent mean as a share of what it was in the first window."""
@@ -128,20 +128,20 @@ RULES: Final = (
     ),
     Rule(
         name="short_answers",
-        figure=ratio_of("length/solver"),
+        figure=_ratio_of("length/solver"),
         is_beyond=lt,
         advice="answers have become short, and may be guesses; raise learner.kl_coef or lower learner.lr",
     ),
     Rule(
         name="long_answers",
-        figure=ratio_of("length/solver"),
+        figure=_ratio_of("length/solver"),
         is_beyond=gt,
         unless=lambda windows: windows.known.get("heldout/mean/gain_low", 0.0) > 0,
         advice="answers have become long and no better; lower selfplay.answer_tokens or learner.lr",
     ),
     Rule(
         name="low_entropy",
-        figure=ratio_of("learner/*/entropy", min),
+        figure=_ratio_of("learner/*/entropy", min),
         is_beyond=lt,
         advice="the policy has lost most of its choices; raise learner.clip_high or lower learner.lr",
     ),
@@ -166,7 +166,7 @@ RULES: Final = (
     ),
     Rule(
         name="easier_programs",
-        figure=ratio_of("proposer/program_nodes"),
+        figure=_ratio_of("proposer/program_nodes"),
         is_beyond=lt,
         unless=lambda windows: not windows.has_risen("solver/accuracy"),
         advice='the solver wins because programs shrink; try policy.adapters = "per-role"',

@@ -48,9 +48,9 @@ class Recorder:
         # The metrics come last: a step that has its line there has all of its lines.
         for record in task_records(report):
             self._writers["tasks"].append(record)
-        for record in replay_records(report):
+        for record in _replay_records(report):
             self._writers["replays"].append(record)
-        for record in sample_records(
+        for record in _sample_records(
             report, self._samples_per_step, Random(f"{self._seed}/{report.step}/samples")
         ):
             self._writers["samples"].append(record)
@@ -77,20 +77,20 @@ class Recorder:
 
 def task_records(report: StepReport) -> Iterator[dict[str, Any]]:
     """Every new task of the step, with its provenance and what the solver made of it."""
-    verdicts = verdicts_by_task(report.round)
+    verdicts = _verdicts_by_task(report.round)
     for task in report.round.new_tasks:
         record = to_record(replace(task, step=report.step))
-        yield {"step": report.step, **record, **in_numbers(verdicts[task.id])}
+        yield {"step": report.step, **record, **_in_numbers(verdicts[task.id])}
 
 
-def replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
+def _replay_records(report: StepReport) -> Iterator[dict[str, Any]]:
     """What the solver made of earlier tasks in this step."""
-    verdicts = verdicts_by_task(report.round)
+    verdicts = _verdicts_by_task(report.round)
     for task in report.round.replayed_tasks:
-        yield {"step": report.step, "id": task.id, **in_numbers(verdicts[task.id])}
+        yield {"step": report.step, "id": task.id, **_in_numbers(verdicts[task.id])}
 
 
-def verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
+def _verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
     verdicts: dict[str, list[Verdict]] = defaultdict(list)
     for rollout in (*played.rollouts, *played.untrained):
         if isinstance(rollout, AttemptRollout):
@@ -98,7 +98,7 @@ def verdicts_by_task(played: Round) -> Mapping[str, list[Verdict]]:
     return verdicts
 
 
-def in_numbers(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _in_numbers(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Attempts, how many got which verdict, and the solve rate: null for a task that was not attempted."""
     return {
         "attempts": len(verdicts),
@@ -107,7 +107,7 @@ def in_numbers(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
-def sample_records(report: StepReport, count: int, random: Random) -> Iterator[dict[str, Any]]:
+def _sample_records(report: StepReport, count: int, random: Random) -> Iterator[dict[str, Any]]:
     """A few rollouts of the step, drawn in turn from every role and kind."""
     for index in spread(report.round, count, random):
         rollout, advantage = report.round.rollouts[index], report.round.advantages[index]

@@ -14,7 +14,7 @@ from tinyzero.types import Role
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
 
-HELDOUT_METRIC = "heldout/mean/sampled"
+_HELDOUT_METRIC = "heldout/mean/sampled"
 """By which checkpoints are compared; on the lines of metrics.jsonl at whose steps it was measured."""
 
 
@@ -110,18 +110,18 @@ def _best(run: RunFolder) -> Snapshot:
     measured = _measured(run)
     scores = {step: measured[step] for step in saved & measured.keys()}
     if not scores:
-        why = f"the last checkpoint ({HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
+        why = f"the last checkpoint ({_HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
         return _snapshot(run, _last_step(run), why)
     best = max(scores, key=lambda step: (scores[step], step))
-    return _snapshot(run, best, f"the best of {len(scores)} by {HELDOUT_METRIC}, {scores[best]:.3f}")
+    return _snapshot(run, best, f"the best of {len(scores)} by {_HELDOUT_METRIC}, {scores[best]:.3f}")
 
 
 def _measured(run: RunFolder) -> dict[int, float]:
     """Step -> held-out solve rate, where metrics.jsonl has one."""
     return {
-        line["step"]: float(line[HELDOUT_METRIC])
+        line["step"]: float(line[_HELDOUT_METRIC])
         for line in read(run.metrics)
-        if isinstance(line.get("step"), int) and isinstance(line.get(HELDOUT_METRIC), int | float)
+        if isinstance(line.get("step"), int) and isinstance(line.get(_HELDOUT_METRIC), int | float)
     }
 
 

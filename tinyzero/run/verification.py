@@ -24,11 +24,11 @@ def verify_again(
     Args:
         step: step of the resulting tasks.
     """
-    proposals = [read_again(record, kinds, max_program_chars=max_program_chars) for record in records]
+    proposals = [_read_again(record, kinds, max_program_chars=max_program_chars) for record in records]
     return verify(proposals, kinds=kinds, runner=runner, step=step)
 
 
-def read_again(
+def _read_again(
     record: TaskRecord, kinds: Mapping[str, Kind], *, max_program_chars: int
 ) -> Proposal | Rejection:
     """The proposal of a record, under the same rules as a proposer's answer."""

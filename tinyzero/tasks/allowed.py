@@ -23,7 +23,7 @@ ALLOWED_MODULES = frozenset({
     "statistics", "string", "textwrap", "typing", "unicodedata",
 })
 # Names that read the machine, the interpreter or the user, or that hide the program from its reader.
-BANNED_NAMES = frozenset({
+_BANNED_NAMES = frozenset({
     "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash", "help",
     "id", "input", "locals", "memoryview", "object", "open", "quit", "setattr", "vars",
 })
@@ -114,7 +114,7 @@ class _Rules:
             return
         elif (
             node.id in _BY_NAME
-            or (node.id in BANNED_NAMES and node.id not in self._own)
+            or (node.id in _BANNED_NAMES and node.id not in self._own)
             or (_is_dunder(node.id) and node.id not in _ALLOWED_GLOBALS)
         ):
             yield f"uses {node.id}"

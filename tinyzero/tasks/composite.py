@@ -15,7 +15,7 @@ from tinyzero.tasks.programs import ENTRY, bound_names, unparse
 from tinyzero.types import Prompt, Proposal, Rejection, Stage, Task
 
 
-def block_name(place: int) -> str:
+def _block_name(place: int) -> str:
     return f"g_{place}"
 
 
@@ -47,11 +47,11 @@ def _rebinds_entry(tree: ast.Module) -> bool:
 
 def with_blocks(prompt: Prompt, blocks: Sequence[str], style: Style) -> Prompt:
     """The prompt, extended by the functions that the program must call."""
-    names = ", ".join(f"`{block_name(place)}`" for place in range(len(blocks)))
+    names = ", ".join(f"`{_block_name(place)}`" for place in range(len(blocks)))
     code = "\n\n".join(blocks)
     if style == "compact":
         return replace(prompt, text=f"{prompt.text}\nuse\n{code}")
-    return replace(prompt, text=f"{prompt.text}\n\n{GIVEN.format(names=names, code=block('python', code))}")
+    return replace(prompt, text=f"{prompt.text}\n\n{_GIVEN.format(names=names, code=block('python', code))}")
 
 
 def compose(proposal: Proposal, blocks: Sequence[str], max_program_chars: int) -> Proposal | Rejection:
@@ -65,7 +65,7 @@ def compose(proposal: Proposal, blocks: Sequence[str], max_program_chars: int) -
 
 def _misuse(program: str, count: int) -> str:
     tree = ast.parse(program)
-    names = [block_name(place) for place in range(count)]
+    names = [_block_name(place) for place in range(count)]
     bound = bound_names(tree)
     own = next((name for name in names if name in bound), None)
     if own is not None:
@@ -95,7 +95,7 @@ def usable_blocks(
     chosen: list[Task] = []
     sources: list[str] = []
     for task in tasks:
-        source = as_block(task.program, block_name(len(chosen)))
+        source = as_block(task.program, _block_name(len(chosen)))
         fits = source is not None and sum(map(len, (*sources, source))) <= max_chars
         if source is not None and fits and len(chosen) < count:
             chosen.append(task)
@@ -103,7 +103,7 @@ def usable_blocks(
     return tuple(chosen), tuple(sources)
 
 
-GIVEN = """\
+_GIVEN = """\
 These functions are given. Your `f` must call each of {names}, with arguments that depend on its own. Do not \
 define them again; write `f` alone:
 

@@ -28,12 +28,12 @@ from tinyzero.types import (
     VerdictStatus,
 )
 
-NO_ERROR = "NoError"
+_NO_ERROR = "NoError"
 # Exceptions that follow from the program text alone, on every machine and Python version. Excluded:
 # RecursionError, MemoryError, OSError and ImportError, which depend on the machine, and exceptions that
 # only `raise` and `assert` can cause.
 # fmt: off
-EXCEPTIONS = frozenset({
+_EXCEPTIONS = frozenset({
     "AttributeError", "IndexError", "KeyError", "LookupError", "NameError", "OverflowError", "RuntimeError",
     "StopIteration", "TypeError", "UnboundLocalError", "UnicodeDecodeError", "UnicodeEncodeError",
     "ValueError", "ZeroDivisionError",
@@ -45,7 +45,7 @@ _SPELLINGS = {
     name.casefold(): name
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
-} | dict.fromkeys(("noerror", "noerrors", "noexception", "noexceptions", "none"), NO_ERROR)
+} | dict.fromkeys(("noerror", "noerrors", "noexception", "noexceptions", "none"), _NO_ERROR)
 _FIRST_WORD = re.compile(r"[\s`*'\"]*(?:builtins\.)?(no (?:error|exception)s?\b|\w+)", re.IGNORECASE)
 
 
@@ -104,7 +104,7 @@ class ErrorPrediction(ProgramAndInput):
         else:
             text = QUESTION.format(call=f"f({task.inputs[0]})", program=block("python", task.program))
         reasons = style == "full"
-        text += {"full": REASON, "direct": ANSWER, "compact": ""}[style]
+        text += {"full": REASON, "direct": _ANSWER, "compact": ""}[style]
         prefill = PREFILL if style == "direct" else ""
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
@@ -125,8 +125,8 @@ class ErrorPrediction(ProgramAndInput):
 def end_of(execution: Execution) -> str:
     """The right answer: an exception in EXCEPTIONS, or NO_ERROR; empty for any other end."""
     if execution.is_ok:
-        return NO_ERROR
-    is_named = execution.outcome is Outcome.EXCEPTION and execution.detail in EXCEPTIONS
+        return _NO_ERROR
+    is_named = execution.outcome is Outcome.EXCEPTION and execution.detail in _EXCEPTIONS
     return execution.detail if is_named else ""
 
 
@@ -204,7 +204,7 @@ How does the call `{call}` end: with an exception, and if so, of which type?
 
 {program}"""
 
-ANSWER = """
+_ANSWER = """
 
 Answer with the name of the exception, such as ValueError, or with NoError if the call returns a value."""
 

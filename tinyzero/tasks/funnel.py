@@ -17,7 +17,7 @@ _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 # Longer literals test patience instead of reasoning. They are rejected, never cut.
 MAX_LITERAL_CHARS = 400
 # With fewer runs, it is likely by chance that all but one are the same.
-MIN_TELLING_RUNS = 3
+_MIN_TELLING_RUNS = 3
 
 
 def malformed(detail: str) -> Rejection:
@@ -102,7 +102,7 @@ def refuse_choice(program: str, runs: Sequence[tuple[tuple[Any, ...], Any]]) -> 
     """
     if is_table(program):
         return _trivial("it only looks its input up among constants")
-    odd = _odd_place([value for _, value in runs]) if len(runs) > MIN_TELLING_RUNS else None
+    odd = _odd_place([value for _, value in runs]) if len(runs) > _MIN_TELLING_RUNS else None
     if odd is not None and (tests_for_constants(program) or _is_amid(odd, [row for row, _ in runs])):
         return _trivial("the output is the same for all inputs but one")
     return None

@@ -32,7 +32,7 @@ from tinyzero.types import (
 
 MIN_INPUTS = 4
 MAX_INPUTS = 10  # as in Absolute Zero
-MAX_MESSAGE_CHARS = 300
+_MAX_MESSAGE_CHARS = 300
 
 
 class Induction:
@@ -57,7 +57,7 @@ class Induction:
         program, example = references[0].program, references[0].inputs[0]
         if style == "compact":
             return Prompt(kind=self.name, text=f"propose {self.name}\n{program}")
-        form = SHORT_PROPOSE if style == "direct" else PROPOSE
+        form = _SHORT_PROPOSE if style == "direct" else PROPOSE
         text = form.format(program=block("python", program), call=f"f({example})", count=MAX_INPUTS)
         prefill = PREFILL.format(known=example) if style == "direct" else ""
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=style == "full")
@@ -104,7 +104,7 @@ class Induction:
         text = _compact_pairs(task, pairs) if style == "compact" else _full_pairs(task, pairs)
         reasons = style == "full"
         text += REASON if reasons else ""
-        prefill = SOLVE_PREFILL if style == "direct" else ""
+        prefill = _SOLVE_PREFILL if style == "direct" else ""
         return Prompt(kind=self.name, text=text, prefill=prefill, reasons=reasons)
 
     def grade(self, task: Task, answer: str) -> Verdict | Check[Verdict]:
@@ -170,8 +170,8 @@ def _split(inputs: Sequence[str]) -> list[str]:
 
 def refuse_message(message: str) -> str:
     """Why a hint must not be shown, or an empty string."""
-    if len(message) > MAX_MESSAGE_CHARS:
-        return f"the message has {len(message)} characters, {MAX_MESSAGE_CHARS} are allowed"
+    if len(message) > _MAX_MESSAGE_CHARS:
+        return f"the message has {len(message)} characters, {_MAX_MESSAGE_CHARS} are allowed"
     if is_unreadable(message):
         return "the message holds half a character, or a NUL"
     code = next((word for word in ("def ", "lambda ", "return ", "```") if word in message), None)
@@ -180,7 +180,7 @@ def refuse_message(message: str) -> str:
 
 PREFILL = "1. `f({known})`\n2. `f("
 
-SHORT_PROPOSE = """\
+_SHORT_PROPOSE = """\
 Here is a Python function:
 
 {program}
@@ -216,7 +216,7 @@ as a numbered list and the hint in a ```message block, in this form:
 One sentence.
 ```"""
 
-SOLVE_PREFILL = "```python\ndef f("
+_SOLVE_PREFILL = "```python\ndef f("
 
 SOLVE = """\
 Write a Python function `f` that passes these assertions. It will be checked on other arguments too, so do \

@@ -67,7 +67,7 @@ class ProgramAndInput:
 
     def _direct_text(self, examples: Sequence[str]) -> str:
         """The example comes last: a small model continues what it has just read."""
-        parts = [SHORT_TASK.format(challenge=self.challenge)]
+        parts = [_SHORT_TASK.format(challenge=self.challenge)]
         parts += ["Earlier ones:", *examples] if examples else []
         parts += ["For example:", self.example, "Write another one."]
         return "\n\n".join(parts)
@@ -77,7 +77,7 @@ class ProgramAndInput:
         parts += [RULES.format(ending=self.ending), "The form, with a task that is far too easy:"]
         parts += [self.example]
         parts += [EARLIER, *examples] if examples else []
-        return "\n\n".join([*parts, PLAN])
+        return "\n\n".join([*parts, _PLAN])
 
     def parse_proposal(
         self, answer: str, references: Sequence[Task], *, max_program_chars: int = 2000
@@ -131,7 +131,7 @@ def _sharing(program: str, inputs: tuple[str, ...]) -> tuple[Job, ...]:
 
 PREFILL = "```python\ndef f("
 
-SHORT_TASK = """\
+_SHORT_TASK = """\
 Write a short Python function `f` and print the result of one call. {challenge} The result depends on the \
 arguments, which are plain values, and is the same on every run: no randomness, time, files or input."""
 
@@ -165,6 +165,6 @@ EARLIER = """\
 Earlier puzzles. Yours must have another idea; new names, numbers or a new input for one of these do not \
 count:"""
 
-PLAN = """\
+_PLAN = """\
 Now invent yours. Plan first, in a few sentences: what does `f` compute, and where could a careful reader \
 slip? Then write the function and, below it, the call in one ```python block, as in the form above."""

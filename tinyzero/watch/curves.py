@@ -17,7 +17,7 @@ _AXES = str.maketrans("┤│└┬─┼├┴┐┌┘", "+|++-++++++")
 
 def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
     """A chart in a box, with the names and newest values of its curves above it."""
-    smooth, window = steadied(chart, most=4 * width)
+    smooth, window = _steadied(chart, most=4 * width)
     body = Text.assemble(
         legend(smooth, view, width - 4),
         "\n",
@@ -29,7 +29,7 @@ def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
     return panel(body, title, view, width=width, height=height)
 
 
-def steadied(chart: Chart, most: int) -> tuple[Chart, int]:
+def _steadied(chart: Chart, most: int) -> tuple[Chart, int]:
     """At most `most` points per curve, each a trailing mean of several steps; and that number of steps."""
     longest = max(len(series.points) for series in chart.series)
     window = max(1, longest // _WINDOWS)

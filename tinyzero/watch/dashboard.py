@@ -33,7 +33,7 @@ def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
     if view.help:
         return _help(view, width, height)
     top = [whole_row(line, width, 1) for line in header(state, view, width)]
-    bottom = whole_row(bottom_line(view, width), width, 1)
+    bottom = whole_row(_bottom_line(view, width), width, 1)
     room = height - len(top) - 1
     if room < 3:
         return Rows([*top, bottom][:height], width, height)
@@ -51,7 +51,7 @@ def is_full(view: View, width: int, height: int) -> bool:
     return view.layout == "full"
 
 
-def bottom_line(view: View, width: int) -> Text:
+def _bottom_line(view: View, width: int) -> Text:
     text = view.notice or view.keys  # both may contain names of kinds and files
     style = "bold reverse" if view.notice else "dim"
     return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
@@ -160,5 +160,5 @@ def _help(view: View, width: int, height: int) -> Rows:
     body: RenderableType = Group(*(fitted(Text(line), width - 4) for line in view.help))
     page = panel(body, Text("help", style="bold"), view, width=width, height=max(1, height - 1))
     return Rows(
-        [whole_row(page, width, height - 1), whole_row(bottom_line(view, width), width, 1)], width, height
+        [whole_row(page, width, height - 1), whole_row(_bottom_line(view, width), width, 1)], width, height
     )

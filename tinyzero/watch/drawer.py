@@ -15,7 +15,7 @@ from tinyzero.watch.state import RunState
 from tinyzero.watch.view import View
 
 _TICK_EVERY_S = 1.0
-BESIDE_TRAINING = 0.006  # share of the time; below 1 %, because pauses are not exact
+_BESIDE_TRAINING = 0.006  # share of the time; below 1 %, because pauses are not exact
 _NOTICE_S = 8.0
 _CLEAR = "\x1b[2J"
 
@@ -52,7 +52,7 @@ class Drawer:
         painter: Painter,
         *,
         probe: UsageProbe | None = None,
-        most: float = BESIDE_TRAINING,
+        most: float = _BESIDE_TRAINING,
         look_every_s: float = 0.5,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -23,9 +23,9 @@ from tinyzero.run.events import (
 from tinyzero.run.lines import Step
 from tinyzero.watch.state import RunState
 
-FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
+_FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
 """Stages of a proposal, in order, as in the metrics."""
-PHASES: Final = ("propose", "verify", "solve", "judge", "learn")
+_PHASES: Final = ("propose", "verify", "solve", "judge", "learn")
 _RECENT = 10
 """Number of last steps that a recent figure is the mean of."""
 
@@ -90,7 +90,7 @@ def _all_charts(state: RunState) -> Iterator[Chart]:
     yield _chart(state, "valid", "shares", _SHARES, (0, 1))
     yield _chart(state, "entropy", "policy entropy (nats a token)", _learner(state, "entropy"), None)
     yield _chart(state, "length", "tokens a completion", _LENGTHS, None)
-    yield _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in PHASES}, None)
+    yield _chart(state, "seconds", "seconds a step", {phase: f"time/{phase}_s" for phase in _PHASES}, None)
     yield _chart(state, "gradient", "gradient norm", _learner(state, "grad_norm"), None)
 
 
@@ -168,23 +168,23 @@ def funnel(state: RunState, kind: str | None = None) -> dict[str, float]:
     Without `kind`, the sum over all kinds. Stages that no step has are not part of the game, so are omitted.
     """
     names = state.kinds if kind is None else (kind,)
-    metrics = {stage: [f"proposer/{name}/{stage}" for name in names] for stage in FUNNEL}
+    metrics = {stage: [f"proposer/{name}/{stage}" for name in names] for stage in _FUNNEL}
     steps = [
         step for step in state.steps[-_RECENT:] if any(name in step.metrics for name in metrics["proposed"])
     ]
     played = [
-        stage for stage in FUNNEL if any(name in step.metrics for step in steps for name in metrics[stage])
+        stage for stage in _FUNNEL if any(name in step.metrics for step in steps for name in metrics[stage])
     ]
     return {
         stage: fmean(sum(step.metrics.get(name, 0.0) for name in metrics[stage]) for step in steps)
         for stage in played
-    } or dict.fromkeys(FUNNEL, 0.0)
+    } or dict.fromkeys(_FUNNEL, 0.0)
 
 
 def phase_seconds(state: RunState) -> dict[str, float]:
     """Seconds of each phase of a step: means over the last steps. Time outside all phases is `other`."""
     steps = state.steps[-_RECENT:]
-    seconds = {phase: _mean_of(steps, f"time/{phase}_s") for phase in PHASES}
+    seconds = {phase: _mean_of(steps, f"time/{phase}_s") for phase in _PHASES}
     other = step_seconds(state) - sum(seconds.values())
     return {**seconds, "other": other} if other > 0.05 * step_seconds(state) else seconds
 

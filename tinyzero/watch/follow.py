@@ -13,7 +13,7 @@ from tinyzero.run.lines import comparison_of
 from tinyzero.watch.state import News, RunState, fold
 from tinyzero.watch.tail import Tail
 
-LOGS = ("metrics", "samples", "tasks", "events")
+_LOGS = ("metrics", "samples", "tasks", "events")
 _LOOK_BACK_BYTES = 4 * 2**20  # limit for the two logs with texts: a live view shows only the end
 
 
@@ -23,7 +23,7 @@ class Follower:
     A look costs a few system calls if nothing has changed. Damaged files and unfinished lines are skipped.
     """
 
-    def __init__(self, run: RunFolder, *, read_all: bool = False, logs: Collection[str] = LOGS) -> None:
+    def __init__(self, run: RunFolder, *, read_all: bool = False, logs: Collection[str] = _LOGS) -> None:
         """Without `read_all`, early samples and tasks of a long run are skipped. `logs`: the logs to read."""
         self.run = run
         self._read_all = read_all
@@ -87,7 +87,7 @@ class Follower:
         return content if isinstance(content, dict) else None
 
 
-def state_of(run: RunFolder, logs: Collection[str] = LOGS) -> RunState:
+def state_of(run: RunFolder, logs: Collection[str] = _LOGS) -> RunState:
     """The current state of a run, with all its samples and tasks."""
     return Follower(run, read_all=True, logs=logs).look()
 

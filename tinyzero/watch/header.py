@@ -39,9 +39,9 @@ def header(state: RunState, view: View, width: int) -> list[Text]:
     """Four lines: name, progress, key figures, load."""
     return [
         who(state, view, width),
-        how_far(state, view, width),
-        how_good(state, view, width),
-        how_busy(state, view, width),
+        _how_far(state, view, width),
+        _how_good(state, view, width),
+        _how_busy(state, view, width),
     ]
 
 
@@ -72,7 +72,7 @@ def _facts(state: RunState) -> Iterator[str]:
         yield f"sandbox tier {tier}"
 
 
-def how_far(state: RunState, view: View, width: int) -> Text:
+def _how_far(state: RunState, view: View, width: int) -> Text:
     total = state.max_steps
     share = min(1.0, state.step / total) if total else 0.0
     text = Text.assemble(" step ", (f"{state.step}", "bold"), f"/{total} ")
@@ -113,7 +113,7 @@ def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
         yield "tokens/s", f"{speed:,.0f}"
 
 
-def how_good(state: RunState, view: View, width: int) -> Text:
+def _how_good(state: RunState, view: View, width: int) -> Text:
     """The newest figures (means of the last steps), and their change since the first steps."""
     text = Text(" ")
     for name, metric, is_better in _HEADLINES:
@@ -141,14 +141,14 @@ def _change_style(change: float, *, is_better: bool | None) -> str:
     return GOOD if (change > 0) is is_better else BAD
 
 
-def how_busy(state: RunState, view: View, width: int) -> Text:
+def _how_busy(state: RunState, view: View, width: int) -> Text:
     text = Text(" ")
     if view.usage is not None:
         usage = view.usage
         _add(text, "cpu", f"{usage.cpu_percent:.0f} %")
         _add(text, "memory", f"{usage.used_gib:.1f}/{usage.total_gib:.1f} GiB")
         if usage.gpu is not None:
-            _add(text, one_line(usage.gpu.name, is_ascii=view.is_ascii)[:28], gpu_in_words(usage.gpu))
+            _add(text, one_line(usage.gpu.name, is_ascii=view.is_ascii)[:28], _gpu_in_words(usage.gpu))
     if (pool := state.metrics.get("pool/size")) is not None:
         _add(text, "pool", f"{pool:.0f} tasks")
     saved = [event.step for event in state.events if isinstance(event, Checkpointed)]
@@ -157,7 +157,7 @@ def how_busy(state: RunState, view: View, width: int) -> Text:
     return fitted(text, width)
 
 
-def gpu_in_words(gpu: GpuUsage) -> str:
+def _gpu_in_words(gpu: GpuUsage) -> str:
     memory = (
         None
         if gpu.used_gib is None or gpu.total_gib is None

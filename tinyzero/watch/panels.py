@@ -63,7 +63,7 @@ def comparison_panel(state: RunState, view: View, *, width: int, height: int) ->
     comparison = state.comparison or Comparison(set_name="", attempts=0, step=0, rows=())
     rows = sorted(comparison.rows, key=lambda row: (row.decoding != "sampled", row.name != "mean"))
     lines = [Text(f"{'':<20}before  after   diff  95 % interval", style="dim")]
-    lines += [comparison_line(row, view) for row in rows]
+    lines += [_comparison_line(row, view) for row in rows]
     title = Text.assemble(
         ("before and after", "bold"),
         (f", {one_line(comparison.set_name, is_ascii=view.is_ascii)}, step {comparison.step}", "dim"),
@@ -71,7 +71,7 @@ def comparison_panel(state: RunState, view: View, *, width: int, height: int) ->
     return panel(_stack(lines, height), title, view, width=width, height=height)
 
 
-def comparison_line(row: Row, view: View) -> Text:
+def _comparison_line(row: Row, view: View) -> Text:
     style = (GOOD if row.difference > 0 else BAD) if row.is_beyond_noise else "dim"
     name = one_line(f"{row.name} {row.decoding}", is_ascii=view.is_ascii)[:19]
     return Text.assemble(

@@ -60,8 +60,8 @@ class PlainObserver:
 
     def on_start(self, start: RunStart) -> None:
         self._run = RunFolder(start.path)
-        columns = table_columns(start.config.selfplay.kinds_played)
-        self._columns = columns if self._width >= _FULL_WIDTH else without_phases(columns)
+        columns = _table_columns(start.config.selfplay.kinds_played)
+        self._columns = columns if self._width >= _FULL_WIDTH else _without_phases(columns)
         self._max_steps = start.config.run.max_steps
         self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
         self._rows = 0
@@ -95,7 +95,7 @@ class PlainObserver:
         """Does nothing; every view can be closed."""
 
 
-def table_columns(kinds: Sequence[str]) -> list[Column]:
+def _table_columns(kinds: Sequence[str]) -> list[Column]:
     """The most important figures; under 100 characters with the three kinds of Absolute Zero."""
     solved = [Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
     return [
@@ -115,7 +115,7 @@ def table_columns(kinds: Sequence[str]) -> list[Column]:
     ]
 
 
-def without_phases(columns: Sequence[Column]) -> list[Column]:
+def _without_phases(columns: Sequence[Column]) -> list[Column]:
     """The same table with only the step's total seconds."""
     first = next(place for place, column in enumerate(columns) if column.group == "seconds")
     return [*columns[:first], replace(columns[-1], group="seconds", width=len("seconds"))]

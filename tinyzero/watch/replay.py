@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tinyzero.watch.state import RunState
 
-SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+_SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 
 class Replay:
@@ -47,8 +47,8 @@ class Replay:
 
     def change_speed(self, *, is_faster: bool) -> None:
         """Switch to the next higher or lower speed."""
-        faster = [speed for speed in SPEEDS if speed > self.speed]
-        slower = [speed for speed in SPEEDS if speed < self.speed]
+        faster = [speed for speed in _SPEEDS if speed > self.speed]
+        slower = [speed for speed in _SPEEDS if speed < self.speed]
         if is_faster:
             self.speed = faster[0] if faster else self.speed
         else:

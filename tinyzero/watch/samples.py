@@ -206,14 +206,14 @@ def tasks_panel(state: RunState, view: View, *, width: int, height: int) -> Pane
         task for task in state.tasks.values() if view.kind in (None, task.kind) and task.step <= state.step
     ]
     newest = list(reversed(fitting))[: max(0, height - 2)]
-    lines = [task_line(task, view, width - 4) for task in newest]
+    lines = [_task_line(task, view, width - 4) for task in newest]
     title = Text.assemble(("newest tasks", "bold"), (", solved", "dim"))
     return panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title, view, width=width, height=height
     )
 
 
-def task_line(task: TaskRecord, view: View, width: int) -> Text:
+def _task_line(task: TaskRecord, view: View, width: int) -> Text:
     rate = "   -" if task.solve_rate is None else f"{task.solve_rate:4.0%}"
     style = "dim" if task.solve_rate in (None, 0.0, 1.0) else GOOD
     line = Text.assemble(

@@ -17,8 +17,8 @@ from tinyzero.run.lines import (
     whole,
 )
 
-KEPT_SAMPLES = 300
-KEPT_TASKS = 3000
+_KEPT_SAMPLES = 300
+_KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
 
 
@@ -114,8 +114,8 @@ def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
     samples = (*state.samples, *samples_of(news.samples))
     tasks = {**state.tasks, **{task.id: task for task in tasks_of(news.tasks)}} if news.tasks else state.tasks
     if not keep_all:
-        samples = samples[-KEPT_SAMPLES:]
-        tasks = dict(list(tasks.items())[-KEPT_TASKS:]) if len(tasks) > 2 * KEPT_TASKS else tasks
+        samples = samples[-_KEPT_SAMPLES:]
+        tasks = dict(list(tasks.items())[-_KEPT_TASKS:]) if len(tasks) > 2 * _KEPT_TASKS else tasks
     return replace(
         state,
         steps=(*kept, *steps_of(news.metrics)),

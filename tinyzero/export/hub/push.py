@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WAITS_S = (1.0, 2.0, 4.0, 8.0)
+_WAITS_S = (1.0, 2.0, 4.0, 8.0)
 """Seconds before the second try, the third, and so on; after them the push fails."""
 
 
@@ -154,7 +154,7 @@ class Pusher:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Retry a call on temporary errors. Raises HubError with a message for other errors."""
-        for wait_s in (*WAITS_S, None):
+        for wait_s in (*_WAITS_S, None):
             try:
                 return call()
             except client_errors() as error:

@@ -9,7 +9,7 @@ from tinyzero.tasks.judging import verify
 from tinyzero.tasks.pool.pool import Pool
 from tinyzero.types import Proposal, Rejection, Runner, Task
 
-MAX_RECHECKS = 8
+_MAX_RECHECKS = 8
 """Maximum number of tasks checked in a step."""
 
 
@@ -19,7 +19,9 @@ def recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: flo
     Args:
         share: share of the pool to check, in [0, 1].
     """
-    tasks = [task for task in pool.any(min(MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds]
+    tasks = [
+        task for task in pool.any(min(_MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds
+    ]
     outcomes = verify([_proposal_of(task) for task in tasks], kinds=kinds, runner=runner, step=0)
     drifted = [task for task, outcome in zip(tasks, outcomes, strict=True) if _has_drifted(task, outcome)]
     for task in drifted:

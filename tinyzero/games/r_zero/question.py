@@ -50,8 +50,8 @@ class Question:
         if style == "compact":
             return Prompt(kind=self.name, text="propose question")
         if style == "direct":
-            return Prompt(kind=self.name, text=PROPOSE_DIRECT, prefill=_BEGUN)
-        return Prompt(kind=self.name, text=f"{REASON_FIRST}\n\n{PROPOSE}", reasons=True)
+            return Prompt(kind=self.name, text=_PROPOSE_DIRECT, prefill=_BEGUN)
+        return Prompt(kind=self.name, text=f"{_REASON_FIRST}\n\n{PROPOSE}", reasons=True)
 
     def parse_proposal(
         self,
@@ -70,7 +70,7 @@ class Question:
         question = _begun(answer) if is_begun else _tagged(answer)
         if isinstance(question, Rejection):
             return question
-        reason = refuse_question(question, max_program_chars)
+        reason = _refuse_question(question, max_program_chars)
         if reason:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         return Proposal(kind=self.name, program="", inputs=(), message=question)
@@ -93,7 +93,7 @@ class Question:
         text = f"{task.message}\n\n{SOLVE}"
         if style == "direct":
             return Prompt(kind=self.name, text=text, prefill="\\boxed{")
-        return Prompt(kind=self.name, text=f"{text} {STEP_BY_STEP}", reasons=True)
+        return Prompt(kind=self.name, text=f"{text} {_STEP_BY_STEP}", reasons=True)
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """Compares normal forms; runs and evaluates nothing."""
@@ -135,7 +135,7 @@ def read_answer(answer: str) -> str:
     return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
 
 
-def refuse_question(question: str, max_chars: int) -> str:
+def _refuse_question(question: str, max_chars: int) -> str:
     """Why a question cannot be used, or an empty string."""
     if len(question) < _LEAST_CHARS:
         return "the question is too short to ask anything"
@@ -168,7 +168,7 @@ The whole problem.
 </question>
 \\boxed{the final answer}"""
 
-PROPOSE_DIRECT = """\
+_PROPOSE_DIRECT = """\
 Write one short word problem for a mathematics test. Its answer is a number. For example:
 
 Problem: Anna has 12 pencils, gives 5 of them away, and then buys twice as many as she has left. How many \
@@ -176,10 +176,12 @@ pencils does she have now?
 
 Write another problem in the same form, about something else. It should take several steps to solve."""
 
-REASON_FIRST = "You set problems for a mathematics competition. Think about a problem and its solution first."
+_REASON_FIRST = (
+    "You set problems for a mathematics competition. Think about a problem and its solution first."
+)
 
 SOLVE = "Give the final answer, and nothing but the answer, within \\boxed{}."
-STEP_BY_STEP = "Reason step by step before that."
+_STEP_BY_STEP = "Reason step by step before that."
 
 
 _EXAMPLE = (

@@ -20,7 +20,7 @@ MAX_REMEMBERED = 65_536
 """Number of pairs whose verdict is cached."""
 _MIN_DECIMALS = 6
 """A decimal with at least this many places may be a rounded number, as in math-verify."""
-PAIRS_AT_ONCE = 4
+_PAIRS_AT_ONCE = 4
 """Pairs per worker in one chunk. After each chunk, answers that are too slow to compare are identified."""
 MAX_UNDECIDED = 12
 """Pairs of one call that may use up their time limit. After that, the remaining pairs are not judged."""
@@ -125,7 +125,7 @@ class AnswerComparer:
         Pairs that are skipped because this call has used up its time are not in the result.
         """
         judged: dict[Pair, bool] = {}
-        num_left, size = MAX_UNDECIDED, PAIRS_AT_ONCE * self._judge.settings.workers
+        num_left, size = MAX_UNDECIDED, _PAIRS_AT_ONCE * self._judge.settings.workers
         for start in range(0, len(pairs), size):
             chunk = [pair for pair in pairs[start : start + size] if not self._is_heavy(pair)]
             judged |= dict.fromkeys(pairs[start : start + size], False)
