@@ -1,6 +1,6 @@
-"""What became of a run, decided from what the zygote observed and from the child's own words, in that order.
+"""Turns the report on a run into its result: from the zygote's observations first, then the child's answer.
 
-The child's words are hostile text: whatever they are, the result is an `Execution`.
+The child's answer is hostile text. Whatever it is, the result is an `Execution`.
 """
 
 import os
@@ -27,16 +27,16 @@ _OWN_WORDS = {
         Outcome.SYNTAX_ERROR,
     )
 }
-"""The outcomes that a child may claim; all others are observed."""
+"""The outcomes that a child may report itself; the zygote observes all others."""
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 _DETAIL = re.compile(r"\w{0,80}")
 ANSWERS = (Outcome.OK, Outcome.EXCEPTION)
-"""Outcomes that can contradict each other; all others are limits that were hit, or no program at all."""
+"""Outcomes that can contradict each other; all others are limits, or texts that are no program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The zygote's report on one run; fields as in `nursery.ENDED`."""
+    """The zygote's report on one run; its fields are those of `nursery.ENDED`."""
 
     reason: int
     status: int
@@ -46,9 +46,9 @@ class Ended:
 
 
 def trouble(ended: Ended, cpu_s: float) -> str:
-    """Why a run says nothing about its program and has to be repeated; empty where it does say something.
+    """Why a run must be repeated because it says nothing about its program; empty if it is valid.
 
-    A child killed beyond its `cpu_s` met the kernel's own limit, which holds while the zygote cannot look.
+    A child killed after more than `cpu_s` hit the kernel's limit, which also works while the zygote is busy.
     """
     words = ended.answer[:200].decode("utf-8", "replace")
     if ended.reason == nursery.NOT_FORKED:
@@ -62,22 +62,22 @@ def trouble(ended: Ended, cpu_s: float) -> str:
 
 
 def has_waited(ended: Ended) -> bool:
-    """Whether a run's wall time ended while it hardly computed.
+    """Whether a run reached its wall time limit while it hardly computed.
 
-    A program that sleeps does that every time. One that only computes does it now and then on a crowded
-    machine, where Linux was seen to keep a runnable process waiting for seconds. So once is not believed.
+    A program that sleeps does so every time. A program that only computes does so sometimes on a busy
+    machine, where Linux can delay a runnable process for seconds. So such a run is repeated once.
     """
     return ended.reason == nursery.WALL_SPENT
 
 
 def execution_of(ended: Ended, *, cpu_s: float, num_calls: int) -> Execution:
-    """The execution that a report describes; with two calls a value counts only if both gave the same."""
+    """The execution that a report describes. With two calls, a value counts only if both are equal."""
     execution = _observed(ended, cpu_s) or _claimed(ended.answer, num_calls)
     return replace(execution, cpu_s=ended.cpu_s, wall_s=ended.wall_s)
 
 
 def script_execution_of(ended: Ended, *, cpu_s: float) -> Execution:
-    """The execution of a script: its value is what it printed."""
+    """The execution of a script; its value is the printed text."""
     execution = execution_of(ended, cpu_s=cpu_s, num_calls=1)
     if not execution.is_ok:
         return execution
@@ -87,9 +87,9 @@ def script_execution_of(ended: Ended, *, cpu_s: float) -> Execution:
 
 
 def series_of(ended: Ended, num_calls: int) -> list[Execution | None]:
-    """What each call of a series came to, and None for those that have to be run by themselves.
+    """The execution of each call of a series; None for calls that must run alone.
 
-    Only answers count. Where one call hit a limit, another may have used up what was left.
+    Only answers count. If a call hit a limit, an earlier call may have used up the resource.
     """
     opening, *lines = ended.answer.split(b"\n")
     calls = [_claimed(b"\n" + line, 1) for line in lines[:num_calls]] if not opening else []
@@ -120,7 +120,7 @@ def _observed(ended: Ended, cpu_s: float) -> Execution | None:
 
 
 def _claimed(answer: bytes, num_calls: int) -> Execution:
-    """A line for each call; after one that is not `ok` there is no further."""
+    """Parse one line per call. No line follows one that is not `ok`."""
     malformed = Execution(outcome=Outcome.CRASHED, detail="malformed answer")
     try:
         opening, *lines = answer.decode().split("\n")
@@ -150,7 +150,7 @@ def _call(line: str) -> Execution:
 
 
 def _texts(source: str) -> tuple[str, str]:
-    """The message of an exception, and what was printed before it."""
+    """The message of an exception, and the text printed before it."""
     texts = parse_literal(source) if source else ""
     match texts if type(texts) is tuple else (texts, ""):
         case (str(message), str(stdout)):
@@ -161,7 +161,7 @@ def _texts(source: str) -> tuple[str, str]:
 def combined(first: Execution, second: Execution) -> Execution:
     """One result from two runs or calls that should be equal.
 
-    Only answers can contradict each other: where one hit a limit, that limit is the result, since the
+    Only answers can contradict each other. If one run hit a limit, that limit is the result, since the
     other may have been just below it.
     """
     if first.outcome not in ANSWERS:

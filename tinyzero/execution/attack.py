@@ -1,4 +1,4 @@
-"""Run attacks and honest programs, of corpus.toml or of a user's file, and say which went as they should."""
+"""Runs attacks and honest programs from corpus.toml or a user's file, and reports which ended as expected."""
 
 import ast
 import runpy
@@ -16,7 +16,7 @@ from tinyzero.execution.values import BadLiteral, parse_literal, same
 from tinyzero.types import Execution, Job
 
 ATTACK_LIMITS = ExecutionConfig(cpu_s=1.0)
-"""A memory bomb takes some tenths of a second to reach the memory limit; by default it is a timeout."""
+"""A memory bomb needs some tenths of a second to reach the memory limit; with the default it times out."""
 
 _PACKAGED = Path(__file__).with_name("corpus.toml")
 _FIELDS = ("name", "kind", "code", "input", "expect", "also", "value", "canary")
@@ -24,7 +24,7 @@ _FIELDS = ("name", "kind", "code", "input", "expect", "also", "value", "canary")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A program, its input, and how a run of it should end; corpus.toml explains the fields."""
+    """A program, its input, and the expected end of its run; corpus.toml explains the fields."""
 
     name: str
     kind: str
@@ -38,13 +38,13 @@ class Item:
 
 
 def packaged_items() -> list[Item]:
-    """The corpus that ships: attacks first."""
+    """The corpus in the package, attacks first."""
     tables = tomllib.loads(_PACKAGED.read_text(encoding="utf-8"))
     return [_item({"kind": kind, **fields}) for kind in ("attack", "benign") for fields in tables[kind]]
 
 
 def load_items(path: Path) -> list[Item]:
-    """The `ITEMS` of a user's Python file: read as a literal where it is one, else by running the file.
+    """The `ITEMS` of a user's Python file: parsed if it is a literal, else by running the file.
 
     Raises:
         ConfigError: no such file, no such list, or an item without the fields.
@@ -67,7 +67,7 @@ def _item(fields: Mapping[str, Any]) -> Item:
 
 
 def _literal_items(source: str) -> Any:  # noqa: ANN401
-    """The value of `ITEMS` in a file that does nothing else; None where only running it would tell."""
+    """The value of `ITEMS` in a file that only assigns a literal; None if the file must be run."""
     statements = [s for s in ast.parse(source).body if not _is_docstring(s)]
     match statements:
         case [ast.Assign(targets=[ast.Name(id="ITEMS")], value=value)]:
@@ -86,7 +86,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemReport:
-    """How one item went. `passed` needs an acceptable outcome, the right value, and no canary."""
+    """The result of one item. `passed` needs an acceptable outcome, the right value, and no canary."""
 
     name: str
     kind: str
@@ -98,7 +98,7 @@ class ItemReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackReport:
-    """All items in the order run, the number of processes that took, and the seconds."""
+    """All items in the order run, the number of processes, and the seconds."""
 
     tier: int
     items: tuple[ItemReport, ...]
@@ -152,7 +152,7 @@ def _report(item: Item, execution: Execution) -> ItemReport:
 
 
 def _is_expected(value: Any, source: str) -> bool:  # noqa: ANN401
-    """Whether a result is the expected one, which a corpus may write as an expression: it is trusted."""
+    """Whether a result is the expected one. The corpus is trusted and may write it as an expression."""
     try:
         expected = parse_literal(source)
     except BadLiteral:

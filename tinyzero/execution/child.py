@@ -1,8 +1,8 @@
-"""One run of an untrusted program, inside its forked process: confine, compile, call `f`, answer, leave.
+"""One run of an untrusted program in its forked process: confine, compile, call `f`, answer, exit.
 
 Standard library only. The zygote gives this module a private copy of the builtins before it runs, so that
-a program that replaces `builtins.repr` deceives itself alone. Nothing here is secret from the program:
-what it must not know is not in the process.
+a program that replaces `builtins.repr` deceives only itself. Nothing here is secret from the program:
+whatever it must not know is not in the process.
 """
 
 import fcntl
@@ -21,25 +21,25 @@ Buffer = Any  # collections.abc.Buffer from Python 3.12 on
 
 RESULT_FD = 3
 MAX_FDS = 256
-"""Of the zygote, which holds one or two for each run."""
+"""Descriptor limit of the zygote, which holds one or two per run."""
 SETUP_FAILED_SIGNAL = signal.SIGUSR2
-"""A confined program cannot send itself a signal, so it cannot pretend that confining it had failed."""
+"""A confined program cannot send itself a signal, so it cannot pretend that its confinement failed."""
 
-# What a program may return. A value within these caps is always one that the parent's reader accepts.
+# Caps on a program's result. The parent's reader accepts every value within these caps.
 MAX_NODES = 20_000
 MAX_DEPTH = 60
 MAX_INT_BITS = 13_000
 MAX_TEXT = 20_000
 MAX_RESULT_BYTES = 60_000
 MAX_MESSAGE = 300
-"""Characters of an exception's message."""
+"""Maximum characters of an exception's message."""
 MAX_OUTPUT_BYTES = 60_000
-"""Of what a script prints."""
+"""Maximum bytes of a script's output."""
 DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
 CALLS, SERIES, SCRIPT, _ = range(4)
 """Modes, as in `nursery`."""
 
-# Bound now: a program can replace what a module holds, but not what this one has taken from it.
+# Bound now: a program can replace attributes of a module, but not the copies that this module holds.
 _write, _exit, _disable_gc, _set_stack_limit = os.write, os._exit, gc.disable, sys.setrecursionlimit
 _enable_gc = gc.enable
 _arguments_of = BaseException.__dict__["args"].__get__
@@ -74,32 +74,32 @@ _PLAIN_DUNDERS = frozenset(
 )
 _kept: list[
     Any
-] = []  # what the program made stays alive: no finaliser of its runs between its answer and the end
+] = []  # keeps the program's objects alive, so that no finaliser runs between its answer and the end
 
 
 class Unfit(Exception):
-    """A value that cannot be an answer; the argument is the outcome."""
+    """The value cannot be an answer; the argument is the outcome."""
 
 
 def prepare(begin_call: Callable[[], None], modules: Sequence[str]) -> None:
-    """Once, in the zygote: what is done before each further call, and what programs can import."""
+    """Called once in the zygote: sets what runs before each further call, and what programs can import."""
     _before_call.append(begin_call)
     _all_modules.update(modules)
 
 
 def report_failure(error: BaseException) -> NoReturn:
-    """This process could not be confined; it runs nothing."""
+    """Report that this process could not be confined, and exit without running the program."""
     _write(RESULT_FD, f"{type(error).__name__}: {error}".encode(errors="replace")[:1000])
     os.kill(os.getpid(), SETUP_FAILED_SIGNAL)
     _exit(1)
 
 
 def run(program: bytes, arguments: bytes, num_calls: int, nonce: bytes, mode: int = CALLS) -> NoReturn:
-    """Answer on RESULT_FD with one line per call of `f`, and leave without any cleaning up.
+    """Answer on RESULT_FD with one line per call of `f`, and exit without cleanup.
 
     Args:
-        program: UTF-8 source; arguments: marshalled. Each call gets a copy of its own.
-        nonce: opens the answer.
+        program: UTF-8 source; arguments: marshalled. Each call gets its own copy.
+        nonce: the first bytes of the answer.
         mode: as in `nursery`.
     """
     out_of_memory = nonce + b"\noom"  # prepared, since there may be no memory later
@@ -125,7 +125,7 @@ def _write_all(answer: bytes) -> None:
 
 
 def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
-    """One line for each call, up to the first without a value: an outcome, then a literal or a name."""
+    """One line per call, up to the first call without a value: an outcome, then a literal or a name."""
     code = _compiled(source)
     if isinstance(code, str):
         return [code]
@@ -144,9 +144,9 @@ def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
 
 
 def _series(source: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
-    """A line for each argument list, of a call in a module of its own.
+    """One line per argument list; each call has its own module.
 
-    None for a program that could do more than use what it imports: each of its calls needs a process.
+    No lines for a program that may do more than use its imports: each of its calls needs its own process.
     """
     code = _compiled(source)
     names = set() if isinstance(code, str) else _names_in(code)
@@ -170,7 +170,7 @@ def _series(source: str, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
 
 
 def _script(source: str) -> str:
-    """Run a program as a script; `ok` or how it ended, then what it printed."""
+    """Run a program as a script. Returns `ok` or its end, then the printed text."""
     code = _compiled(source)
     if isinstance(code, str):
         return code
@@ -191,7 +191,7 @@ def _script(source: str) -> str:
 
 
 def _compiled(source: str) -> Any:  # noqa: ANN401
-    """The program's code, or the line that says that it is no program."""
+    """The program's code, or the line that reports that it is not a program."""
     try:
         return compile(source, "<program>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
@@ -199,7 +199,7 @@ def _compiled(source: str) -> Any:  # noqa: ANN401
 
 
 def _end(error: BaseException) -> str:
-    """The line for a call that gave no value."""
+    """The line for a call without a value."""
     _kept.append(error)
     _regain_control()
     if type(error) is Unfit:
@@ -210,7 +210,7 @@ def _end(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """Literal of an exception's text, as far as no method of the program is needed for it."""
+    """Literal of an exception's text, built without calling any method of the program."""
     arguments = _arguments_of(error)
     try:
         if len(arguments) == 1 and not issubclass(type(error), KeyError) and type(arguments[0]) is str:
@@ -248,7 +248,7 @@ def _new_module(name: str) -> ModuleType:
 
 
 def _capture_output() -> Callable[[], str]:
-    """From now on `print` writes into memory; the result tells what, at most one character too much."""
+    """Redirect `print` into memory. The returned function gives the text, at most one character too long."""
     buffer = _BytesIO()
     stream = _TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape", newline="\n")
     sys.stdout = stream
@@ -256,7 +256,7 @@ def _capture_output() -> Callable[[], str]:
     _kept.append(stream)
 
     def printed() -> str:
-        with suppress(BaseException):  # the program may have closed it, or spoilt it
+        with suppress(BaseException):  # the program may have closed or damaged it
             _flush(stream)
         output = _value_of(buffer)
         if len(output) > MAX_OUTPUT_BYTES:
@@ -267,9 +267,9 @@ def _capture_output() -> Callable[[], str]:
 
 
 class _Surroundings:
-    """The modules that a program names, which a call may change and another call is to find as they were.
+    """The modules that a program names. A call may change them; the next call must find them unchanged.
 
-    Only those: a copy of all of them would touch some thousand pages that this process shares with others.
+    Other modules are not copied: that would touch thousands of memory pages that processes share.
     """
 
     def __init__(self, names: set[str]) -> None:
@@ -286,7 +286,7 @@ class _Surroundings:
             self._restorers.append(lambda: set_state(state))
 
     def restore(self) -> None:
-        """What a call has put in place of something stays alive."""
+        """Restore the modules. Objects that a call put into them stay alive."""
         for names, before in self._states:
             _kept.append(dict(names))
             for name in [name for name in names if name not in before]:
@@ -297,13 +297,13 @@ class _Surroundings:
 
 
 def _names_in(code: CodeType) -> set[str]:
-    """All global names, attributes and imported modules of a program, those inside of its functions too."""
+    """All global names, attributes and imported modules of a program, including those in its functions."""
     inner = (_names_in(part) for part in code.co_consts if type(part) is CodeType)
     return set(code.co_names).union(*inner)
 
 
 def _is_plain(names: set[str]) -> bool:
-    """Whether a program names nothing through which it could change more than the modules it imports."""
+    """Whether a program names nothing that could change more than the modules it imports."""
     return all(_is_plain_name(name) for name in names)
 
 
@@ -315,10 +315,10 @@ def _is_plain_name(name: str) -> bool:
 
 
 def _regain_control() -> Callable[[], None]:
-    """Remove what would run the program's code inside of ours: tracers, finalisers, a low stack limit.
+    """Remove what could run the program's code within ours: tracers, finalisers, a low stack limit.
 
-    What is returned undoes that, and nothing that the program did: a further call is to find the interpreter
-    as the first one left it.
+    The returned function undoes this, but no change by the program: a further call finds the interpreter
+    as the first call left it.
     """
     has_gc, stack_limit = _has_gc(), _get_stack_limit()
     hooks: list[Any] = [look() for look in _look_at_hooks]
@@ -341,7 +341,7 @@ def _regain_control() -> Callable[[], None]:
 
 
 def _type_name(value: object) -> str:
-    """The type's name if it is a plain one; it is the program's own text."""
+    """The type's name if it is a plain name, since the program chooses it."""
     name = str.__getitem__(_name_of(type(value)), slice(0, 80))
     return name if name.isidentifier() else "unnamed"
 
@@ -417,7 +417,7 @@ def _float(value: float) -> str:
 
 
 def occupy_stdin(text: bytes) -> None:
-    """Let standard input give this text, to all ways of reading it."""
+    """Make standard input return this text, however it is read."""
     reading, writing = os.pipe()
     if len(text) > DEFAULT_PIPE_BYTES:
         _fcntl(writing, SET_PIPE_SIZE, 2 * len(text))
@@ -430,7 +430,7 @@ def occupy_stdin(text: bytes) -> None:
 
 
 def occupy_result_fd(result_fd: int) -> None:
-    """Keep the result pipe as descriptor 3, nothing to read or print to, and nothing else open."""
+    """Move the result pipe to descriptor 3, disable standard input and output, and close everything else."""
     os.dup2(result_fd, RESULT_FD)
     os.dup2(1, 2)
     os.closerange(RESULT_FD + 1, MAX_FDS)

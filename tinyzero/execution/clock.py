@@ -1,9 +1,9 @@
-"""A clock that tells another time, for the zygote whose runs are compared with those of an honest clock.
+"""A shifted clock, for the zygote whose runs are compared with those under the true clock.
 
-Standard library only. The wrappers are installed with an offset of zero as well, so that both kinds of
+Standard library only. The wrappers are also installed with an offset of zero, so that both kinds of
 zygote show programs the same functions and types. C code that reads the clock itself sees the true time.
 
-Sleeping takes no time: it sets these clocks forward. A program that sleeps for longer than it may is ended.
+Sleeping takes no time: it sets these clocks forward. A program that sleeps for too long is ended.
 """
 
 import datetime
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 ASLEEP_STATUS = 124
-"""Exit status of a program that slept for too long; that of timeout(1)."""
+"""Exit status of a program that slept for too long; the same as in timeout(1)."""
 _slept_s = {"in all": 0.0, "in this call": 0.0}
 
 
@@ -21,7 +21,7 @@ def install(offset_s: int, sleep_s: float) -> None:
     """Shift every function of `time` and `datetime` that reads the clock by whole seconds.
 
     Args:
-        sleep_s: that a program may sleep in one call.
+        sleep_s: maximum seconds of sleep in one call.
     """
     real_time = time.time
     for name in ("time", "monotonic", "perf_counter"):
@@ -43,7 +43,7 @@ def install(offset_s: int, sleep_s: float) -> None:
 
 
 def forget_sleep() -> None:
-    """A call begins; earlier ones have slept for themselves."""
+    """Reset the sleep counter at the start of a call."""
     _slept_s["in this call"] = 0.0
 
 
@@ -76,7 +76,7 @@ def _shifted_ns(function: Callable[..., Any], offset: int) -> Any:  # noqa: ANN4
 def _defaulting(
     function: Callable[..., Any], position: int, default: Callable[[], Any]
 ) -> Callable[..., Any]:
-    """The function with an explicit moment in place of the current one that it would take itself."""
+    """The function with an explicit time as default, instead of the true current time."""
 
     def call(*arguments: Any) -> Any:  # noqa: ANN401
         missing = len(arguments) == position or (len(arguments) > position and arguments[position] is None)

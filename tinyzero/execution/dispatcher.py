@@ -1,4 +1,4 @@
-"""The thread that owns the zygotes: starts them, shares runs among them, restarts those that die."""
+"""The thread that owns the zygotes: it starts them, distributes runs, and restarts zygotes that die."""
 
 import contextlib
 import logging
@@ -17,26 +17,26 @@ from tinyzero.execution.answers import has_waited, trouble
 from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
 
 _MAX_ATTEMPTS = 4
-"""Of a run whose sandbox process keeps dying."""
+"""Attempts at a run whose sandbox process dies repeatedly."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""A child that was killed from outside, or not forked, is repeated after these: memory may come free."""
+"""Pauses before retries of a child that was killed from outside or not forked: memory may become free."""
 _WALL_FACTOR = 4.0
-"""Wall time that stops a run, as a multiple of its CPU seconds, even if it did not compute."""
+"""Wall time limit of a run as a multiple of its CPU seconds; it also stops runs that do not compute."""
 _QUEUED_PER_SLOT = 3
-"""Runs that wait in a zygote's socket, so that it never waits for this thread."""
+"""Runs that wait in a zygote's socket, so that the zygote never waits for this thread."""
 _SLOTS_PER_ZYGOTE = 4
-"""A zygote forks one at a time and can keep about this many cores busy."""
+"""A zygote forks one child at a time and can keep about this many cores busy."""
 RUNS_PER_ZYGOTE = 50_000
-"""After these it is replaced, so that nothing can pile up in it."""
+"""A zygote is replaced after this many runs, so that nothing can accumulate in it."""
 SEEDS = {False: 1, True: 4242}
 _CLOCK_OFFSETS_S = {False: 0, True: 400 * 86_400 + 7777}
-"""The honest and the shifted kind: 400 days and some, so that date, weekday and hour all differ."""
+"""Clock offsets of true and shifted zygotes: over 400 days, so that date, weekday and hour all differ."""
 
 log = logging.getLogger(__name__)
 
 
 class Batch:
-    """Runs that somebody waits for together. It can be used several times, one after the other."""
+    """Runs that a caller waits for together. A batch can be used again after it has ended."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.is_done = threading.Event()
@@ -45,7 +45,7 @@ class Batch:
         self.error: ExecutorBroken | None = None
 
     def extend(self, runs: Sequence[Run]) -> None:
-        """The runs that are waited for next."""
+        """Set the next runs to wait for."""
         self.runs = runs
         self.num_left = len(runs)
         self.is_done = threading.Event()
@@ -65,7 +65,7 @@ class Batch:
 
 
 class Dispatcher:
-    """Takes batches from any thread; everything else happens on its own."""
+    """Takes batches from any thread; does all other work in its own thread."""
 
     def __init__(self, config: ExecutionConfig, python: str) -> None:
         self._pid = os.getpid()
@@ -74,7 +74,7 @@ class Dispatcher:
         self._lock = threading.Lock()  # guards the queues, _batch_of and _error
         self._queues: dict[bool, deque[Run]] = {False: deque(), True: deque()}
         self._batch_of: dict[Run, Batch] = {}
-        self._paused: list[tuple[float, Run]] = []  # until when, and the run that is repeated then
+        self._paused: list[tuple[float, Run]] = []  # (time to retry at, run)
         self._error: ExecutorBroken | None = None
         self._is_closing = False
         self.num_runs = 0
@@ -93,7 +93,7 @@ class Dispatcher:
 
     @property
     def reports(self) -> list[dict[str, object]]:
-        """What each zygote says of itself."""
+        """The report of each zygote on its own setup."""
         return [link.report for link in self._links]
 
     @property
@@ -101,10 +101,10 @@ class Dispatcher:
         return [link.process.pid for link in self._links]
 
     def execute(self, batch: Batch) -> None:
-        """Return when every run of the batch has its `ended`. Another thread may cancel the batch.
+        """Wait until every run of the batch has its `ended`. Another thread may cancel the batch.
 
         Raises:
-            ExecutorBroken: the sandbox failed, again and again; or the batch was cancelled.
+            ExecutorBroken: the sandbox failed repeatedly, or the batch was cancelled.
         """
         if batch.error:
             raise batch.error
@@ -132,7 +132,7 @@ class Dispatcher:
         self._wake()
 
     def cancel_all(self) -> None:
-        """End all runs; whoever waits for them gets an ExecutorBroken."""
+        """End all runs; callers that wait for them get an ExecutorBroken."""
         with self._lock:
             batches = set(self._batch_of.values())
         for batch in batches:
@@ -144,11 +144,11 @@ class Dispatcher:
             return
         self._is_closing = True
         self._wake()
-        if threading.current_thread() is not self._thread:  # a collector of garbage runs in any thread
+        if threading.current_thread() is not self._thread:  # garbage collection may call this in any thread
             self._thread.join()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nobody to wake
+        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: nothing to wake
             self._waker.send(b"\0")
 
     def _main(self) -> None:
@@ -176,7 +176,7 @@ class Dispatcher:
         return math.ceil(self._num_workers() / _SLOTS_PER_ZYGOTE)
 
     def _start_zygotes(self, kinds: Sequence[bool]) -> None:
-        """Start them side by side, then wait for each."""
+        """Start zygotes in parallel, then wait for each."""
         slots = math.ceil(self._num_workers() / self._num_pairs())
         started: list[Link] = []
         try:
@@ -204,7 +204,7 @@ class Dispatcher:
             self._selector.register(link.socket, selectors.EVENT_READ, link)
 
     def _end_what_is_abandoned(self) -> None:
-        """Runs that nobody waits for any more end with their zygote, where it runs no others."""
+        """End abandoned runs by replacing their zygote, if it has no other runs."""
         for link in list(self._links):
             with self._lock:
                 batches = [self._batch_of.get(run) for run in link.given.values()]
@@ -262,7 +262,7 @@ class Dispatcher:
                 self._replace(link)
 
     def _resume_paused(self) -> float | None:
-        """Queue what has been paused for long enough; seconds until the next, None if there is none."""
+        """Queue runs whose pause is over. Returns seconds until the next one; None if there is none."""
         now = time.monotonic()
         with self._lock:
             for until, run in self._paused:
@@ -287,7 +287,7 @@ class Dispatcher:
         batch.run_ended()
 
     def _pause(self, run: Run, why: str) -> None:
-        """Try the run again later: the machine is short of memory or processes, which is not its doing."""
+        """Retry the run later: the machine lacks memory or processes, which is not the program's fault."""
         if run.pauses >= len(_PAUSES_S):
             self._give_up(run, f"{run.pauses} times in {sum(_PAUSES_S):.0f} seconds", why)
             return
@@ -298,7 +298,7 @@ class Dispatcher:
         run.pauses += 1
 
     def _repeat(self, run: Run, why: str) -> None:
-        """Queue the run again, at the front; at the end of our patience its batch fails."""
+        """Queue the run again, at the front. After too many attempts its batch fails."""
         run.attempts += 1
         if run.attempts >= _MAX_ATTEMPTS:
             self._give_up(run, f"in {run.attempts} attempts", why)
@@ -317,7 +317,7 @@ class Dispatcher:
         )
 
     def _replace(self, link: Link) -> None:
-        """Start another zygote and give what this one had not finished to whoever is free."""
+        """Start another zygote, and queue the unfinished runs of this one again."""
         self._selector.unregister(link.socket)
         self._links.remove(link)
         words = link.last_words()
@@ -328,7 +328,7 @@ class Dispatcher:
         for run in reversed(link.given.values()):
             self._repeat(run, f"its sandbox process died: {words[-200:]}")
         link.given.clear()
-        self._wake()  # or nobody would hand work to the new one
+        self._wake()  # else the new zygote would get no work
 
     def _fail_all(self, error: ExecutorBroken) -> None:
         with self._lock:

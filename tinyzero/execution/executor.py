@@ -1,4 +1,4 @@
-"""Run untrusted programs and get a verdict on each run. The one class that other parts of TinyZero use."""
+"""Runs untrusted programs, with an execution per run. Other parts of TinyZero use only this class."""
 
 import logging
 import marshal
@@ -73,22 +73,22 @@ class Executor:
 
     @property
     def tier(self) -> Tier:
-        """What was observed to be stopped when the executor started."""
+        """The tier that the self-test observed when the executor started."""
         return self._tier
 
     @property
     def reports(self) -> list[dict[str, Any]]:
-        """For the record: what each zygote set up (Landlock version, namespaces, user)."""
+        """For the logs: the setup of each zygote (Landlock version, namespaces, user)."""
         return self._dispatcher.reports
 
     @property
     def pids(self) -> list[int]:
-        """Of the zygotes, of which some come and go."""
+        """Process ids of the zygotes; they change when zygotes are replaced."""
         return self._dispatcher.pids
 
     @property
     def num_runs(self) -> int:
-        """Processes that ran a program, so far."""
+        """Number of processes that have run a program so far."""
         return self._dispatcher.num_runs
 
     def run(
@@ -109,10 +109,10 @@ class Executor:
         return self.run_jobs([job])[0]
 
     def run_script(self, program: str, stdin: str = "") -> Execution:
-        """Run a program as a script that reads `stdin`; `stdout` of the result is what it printed.
+        """Run a program as a script that reads `stdin`; `stdout` of the result is its output.
 
-        The sandbox and its limits are those of `run`. At most 60,000 bytes of output are taken, more is an
-        outcome of its own; what is written to standard error vanishes.
+        The sandbox and its limits are those of `run`. At most 60,000 bytes of output are read; more is a
+        separate outcome. Standard error is discarded.
         """
         return self.run_scripts([(program, stdin)])[0]
 
@@ -124,7 +124,7 @@ class Executor:
         """One list per job, one execution per input, in order. Larger batches keep all cores busy.
 
         Raises:
-            ExecutorBroken: the infrastructure failed again and again; no verdict is made up for that.
+            ExecutorBroken: the infrastructure failed repeatedly; this is never reported as a verdict.
         """
         return self._run_jobs(jobs, Batch(()))
 
@@ -147,10 +147,10 @@ class Executor:
             raise
 
     def cancel(self) -> None:
-        """End all runs under way, from any thread: whoever waits for them gets an ExecutorBroken.
+        """End all current runs, from any thread: callers that wait for them get an ExecutorBroken.
 
-        The executor stays usable. A thread that asyncio has given up on (`to_thread`) waits on, and so do
-        its runs, unless this ends them; `run_jobs_async` does it by itself.
+        The executor stays usable. A thread that asyncio has abandoned (`to_thread`) keeps waiting, and so do
+        its runs, until this method ends them. `run_jobs_async` does this automatically.
         """
         self._dispatcher.cancel_all()
 
@@ -178,7 +178,7 @@ class Executor:
         self._dispatcher.execute(batch)
 
     def close(self) -> None:
-        """End all processes. Running twice is harmless."""
+        """End all processes. A second call is harmless."""
         self._finalizer()
 
     def __reduce__(self) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The parent's end of one zygote: start it, hand it runs, take its reports, end it."""
+"""The parent's side of one zygote: starts it, sends runs, receives reports, ends it."""
 
 import json
 import os
@@ -15,27 +15,27 @@ from tinyzero.execution import nursery, zygote
 from tinyzero.execution.answers import Ended
 
 _START_S = 30.0
-"""A zygote starts in a tenth of a second; more than this means that it never will."""
+"""A zygote starts in 0.1 seconds; after this time it never will."""
 LAST_WORDS_S = 2.0
-"""For what died with a zygote to let go of its standard error."""
+"""Time for descendants of a dead zygote to close its standard error."""
 
 _NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
 
 class LinkLost(Exception):
-    """The zygote is gone; what it was doing is not known."""
+    """The zygote is gone; the state of its runs is unknown."""
 
 
 @dataclass(eq=False, slots=True)
 class Run:
-    """One fork to be made.
+    """One run of a program, in one forked child.
 
     Attributes:
-        is_shifted: in a zygote with the other hash seed and the shifted clock.
+        is_shifted: whether it runs in a zygote with the other hash seed and the shifted clock.
         program: UTF-8; arguments: marshalled.
         mode: as in `nursery`.
-        attempts: how often it was tried in vain; pauses: how often the machine had no room for it.
-        ended: what became of it.
+        attempts: number of failed tries; pauses: number of times the machine had no room for it.
+        ended: the zygote's report on its end.
     """
 
     program: bytes
@@ -51,11 +51,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteSettings:
-    """What a zygote is told; the names are those it reads.
+    """The settings of a zygote; the zygote reads them under these names.
 
     Attributes:
-        backstop_s: CPU seconds after which the kernel kills a child by itself, the same for all.
-        sleep_s: that a call may sleep.
+        backstop_s: CPU seconds after which the kernel kills a child, the same for all children.
+        sleep_s: maximum seconds that a call may sleep.
     """
 
     seed: int
@@ -81,7 +81,7 @@ class Link:
     _inbox: bytearray = field(default_factory=bytearray)
 
     def give(self, run: Run) -> None:
-        """Send a run, as far as the socket takes it now."""
+        """Send a run, as far as the socket accepts it now."""
         self.num_given += 1
         run_id = self.num_given
         self.given[run_id] = run
@@ -96,10 +96,10 @@ class Link:
         return bool(self._unsent)
 
     def flush(self) -> None:
-        """Send what is waiting.
+        """Send the waiting bytes.
 
         Raises:
-            LinkLost: nobody is there to take it.
+            LinkLost: the zygote is gone.
         """
         try:
             while self._unsent:
@@ -147,10 +147,10 @@ class Link:
         del self._inbox[:start]
 
     def wait_until_ready(self) -> None:
-        """Take the zygote's report on itself.
+        """Receive the zygote's report on its own setup.
 
         Raises:
-            ExecutorBroken: it has none, or reports an error.
+            ExecutorBroken: the zygote sends no report, or reports an error.
         """
         self.socket.settimeout(_START_S)
         try:
@@ -174,7 +174,7 @@ class Link:
         return taken
 
     def last_words(self) -> str:
-        """The end of what a dead or dying zygote wrote to standard error; hangs up."""
+        """The last standard error output of a dead or dying zygote. Closes the connection."""
         self.socket.close()
         self.process.kill()
         try:
@@ -184,7 +184,7 @@ class Link:
         return words.decode(errors="replace").strip()[-2000:]
 
     def close(self, patience_s: float = 2.0) -> None:
-        """Hang up, which ends the zygote and its children, and see that it does end."""
+        """Close the connection, which ends the zygote and its children, and make sure that it ends."""
         self.socket.close()
         try:
             self.process.wait(patience_s)
@@ -196,7 +196,7 @@ class Link:
 
 
 def _where_libraries_are() -> dict[str, str]:
-    """What the interpreter may need to start at all; the zygote forgets it."""
+    """Environment variables that the interpreter may need to start; the zygote removes them."""
     return {name: os.environ[name] for name in zygote.FORGOTTEN if name in os.environ}
 
 
@@ -205,24 +205,24 @@ def start(settings: ZygoteSettings, *, python: str, parent_pid: int, is_shifted:
 
     The calling thread must outlive it: the kernel kills the zygote when that thread ends.
     """
-    told = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}
-    return launch(Path(zygote.__file__), told, python=python, seed=settings.seed, is_shifted=is_shifted)
+    arguments = {name: getattr(settings, name) for name in settings.__slots__} | {"parent_pid": parent_pid}
+    return launch(Path(zygote.__file__), arguments, python=python, seed=settings.seed, is_shifted=is_shifted)
 
 
 def launch(
-    script: Path, told: Mapping[str, Any], *, python: str, seed: int, is_shifted: bool = False
+    script: Path, arguments: Mapping[str, Any], *, python: str, seed: int, is_shifted: bool = False
 ) -> Link:
-    """Start a script by its path, in an interpreter that sees the standard library and nothing of ours.
+    """Start a script by its path, in an interpreter that sees only the standard library.
 
-    Its arguments are the number of its end of the socket, and `told` as JSON. subprocess uses vfork here, so
-    the parent's memory is not copied.
+    Its command line has the number of its end of the socket, and `arguments` as JSON. subprocess uses vfork
+    here, so the parent's memory is not copied.
     """
     ours, theirs = socket.socketpair()
-    # -I would ignore the hash seed; -P -s and an environment that is wholly ours isolate as well.
+    # -I would ignore the hash seed; -P -s and a controlled environment isolate equally well.
     command = [python, "-P", "-s", "-S", "-B", "-W", "ignore", str(script.resolve())]
     try:
         process = subprocess.Popen(
-            [*command, str(theirs.fileno()), json.dumps(told)],
+            [*command, str(theirs.fileno()), json.dumps(arguments)],
             pass_fds=[theirs.fileno()],
             env={
                 "PYTHONHASHSEED": str(seed),

@@ -1,7 +1,7 @@
-"""A reader of Python literals that evaluates nothing.
+"""Reads Python literals without evaluating anything.
 
-It is a parser of its own, so that no text from a model reaches the compiler of this process: no stack to
-overflow, no warning to print, the same caps on every Python version.
+It has its own parser, so that no text from a model reaches the compiler of this process: no stack
+overflow, no printed warnings, the same caps on every Python version.
 """
 
 import re
@@ -10,23 +10,23 @@ from typing import Any
 from unicodedata import lookup
 
 MAX_ARGUMENTS_CHARS = 4096
-"""Of the source of one argument list."""
+"""Maximum length of the source of one argument list."""
 MAX_LITERAL_CHARS = 1 << 18
-"""Of any literal: the longest rendering of a value that fits in a child's result."""
+"""Maximum length of any literal: the longest rendering of a value that fits in a child's result."""
 MAX_NODES = 1 << 15
 MAX_DEPTH = 128
-"""Both beyond what a child may return, for which `frozenset({...})` is one level and two here."""
+"""Both exceed the caps of a child: `frozenset({...})` is one level there and two here."""
 MAX_INT_BITS = 13_000
-"""3,914 decimal digits; Python refuses to convert from 4,300 on, so every integer within can be written."""
+"""3,914 decimal digits. Python refuses to convert from 4,300 digits on, so all these integers convert."""
 
 
 class BadLiteral(ValueError):
-    """The text is no literal, or one beyond the caps on size and depth."""
+    """The text is not a literal, or exceeds the caps on size or depth."""
 
 
 _SPACE = re.compile(r"(?:[ \t\r\n\f]|#[^\n]*)*")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
-"""Python's own parser refuses them too; an escape in a string can stand for them."""
+"""Python's own parser refuses them too; strings can use escapes instead."""
 _NUMBER = re.compile(
     r"0[xXoObB][0-9a-fA-F_]+|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?[jJ]?"
 )
@@ -61,7 +61,7 @@ class Reader:
         self.depth = 0
 
     def guarded(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """What `read` reads, if that is the whole text."""
+        """The result of `read`, if it reads the complete text."""
         try:
             value = read()
         except (ValueError, OverflowError, TypeError, RecursionError) as error:  # TypeError: unhashable
@@ -143,7 +143,7 @@ class Reader:
         return pairs
 
     def number(self) -> _Number:
-        """`-1`, `1.5e3`, `0x1F`, `-float('inf')`, or a real part with an imaginary one behind it."""
+        """`-1`, `1.5e3`, `0x1F`, `-float('inf')`, or a real part followed by an imaginary part."""
         number = self.signed()
         if type(number) is not complex and self.peek() in ("+", "-"):
             imaginary = self.signed()
@@ -171,7 +171,7 @@ class Reader:
         return -value if negative else value
 
     def strings(self) -> str | bytes:
-        """One string, or several side by side."""
+        """One string, or several adjacent strings."""
         pieces: list[str | bytes] = []
         while match := _STRING.match(self.text, self.position):
             self.position = match.end()
@@ -202,7 +202,7 @@ class Reader:
 
 
 def _constructed(word: str, arguments: list[Any]) -> Any:  # noqa: ANN401
-    """The value of one of the four calls that are read as shapes."""
+    """The value of one of the four calls that count as literals."""
     match word, arguments:
         case "set" | "frozenset", [] | [list() | tuple() | set()]:
             return (set if word == "set" else frozenset)(*arguments)

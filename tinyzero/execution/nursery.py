@@ -1,4 +1,4 @@
-"""The loop of a zygote: take a task, fork a child for it, watch the child, report what became of it.
+"""The loop of a zygote: take a task, fork a child for it, watch the child, report its end.
 
 Standard library only. It is trusted, and therefore does little: one thread, no parsing of anything that a
 program or a model wrote, and no copy of one task left in memory when the next child is forked.
@@ -32,18 +32,18 @@ FINISHED, CPU_SPENT, WALL_SPENT, FLOODED, NOT_FORKED = range(5)
 _REPORT_ID = 0xFFFFFFFF
 
 _MAX_PAYLOAD_BYTES = 128 << 10
-"""Two results of the largest size, and then some."""
+"""More than two results of the largest size."""
 _GRACE_S = 0.02
-"""Most runs end sooner; only then is a run worth watching while it lasts."""
+"""Most runs end sooner; only longer runs are watched."""
 STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
-"""A run that got this share of the wall time as CPU time is starved, not asleep: it gets more wall time."""
+"""A run with this share of CPU time in its wall time is starved, not asleep: it gets more wall time."""
 
 _STOPPED_S = 0.5
-"""Waking up this much too late means that the machine, the container or this process was stopped."""
+"""A wake-up that is this late means that the machine, the container or this process was stopped."""
 
 
 class Child:
-    """A run under way."""
+    """A running child."""
 
     def __init__(self, pid: int, run_id: int, result_fd: int, nonce: bytes, cpu_s: float, wall_s: float):  # noqa: ANN204
         self.pid = pid
@@ -91,10 +91,10 @@ class Nursery:
         return wakeup
 
     def serve(self) -> Callable[[], NoReturn]:
-        """Until the parent hangs up. Returns in the children only, with what is left for them to do.
+        """Serve until the parent closes the connection. Returns in children only, with their remaining work.
 
-        A child leaves all frames here, and with them everything that this process knows of its runs: what a
-        program could find in them would tell it whether it is verified or attempted.
+        A child leaves all frames of this process, and with them all data on other runs: whatever a
+        program found there could tell it whether it is being verified or attempted.
         """
         while True:
             for fd, event in self._wait():
@@ -109,10 +109,10 @@ class Nursery:
             self._look_at_the_late()
 
     def _wait(self) -> list[tuple[int, int]]:
-        """Events; what this process was stopped for does not count, since its children were stopped too."""
-        patience_ms, asked = self._patience_ms(), _now()
+        """Wait for events. Time during which this process was stopped is not counted against its children."""
+        patience_ms, polled_at = self._patience_ms(), _now()
         events = self.poller.poll(patience_ms)
-        overslept_s = _now() - asked - (patience_ms or 0.0) / 1000
+        overslept_s = _now() - polled_at - (patience_ms or 0.0) / 1000
         for child in self.children.values() if overslept_s >= _STOPPED_S else ():
             child.started += overslept_s
             child.next_look += overslept_s
@@ -125,7 +125,7 @@ class Nursery:
         return 1000 * min(60.0, max(0.0, soonest - _now())) + 0.1
 
     def _take_task(self) -> Callable[[], NoReturn] | None:
-        """Fork a child for the task that comes; in that child, what it has to do."""
+        """Fork a child for the next task. Returns the child's work in the child, None in the zygote."""
         self._receive(RUN.size)
         run_id, program_size, arguments_size, cpu_s, num_calls, mode = RUN.unpack_from(self.inbox)
         self._receive(program_size + arguments_size)
@@ -169,11 +169,11 @@ class Nursery:
         try:
             for sibling in self.children.values():
                 if sibling.buffer is not None:
-                    _wipe(sibling.buffer, sibling.filled)  # an answer that waits for its child's end
+                    _wipe(sibling.buffer, sibling.filled)  # an answer whose child has not ended yet
             end = program_size + arguments_size
             program, arguments = bytes(self.inbox[:program_size]), bytes(self.inbox[program_size:end])
             _wipe(self.inbox, len(self.inbox))
-            self.control.detach()  # its number is about to be that of the result pipe
+            self.control.detach()  # the result pipe will take over its number
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self.child.occupy_result_fd(result_fd)
@@ -190,12 +190,12 @@ class Nursery:
         self.sandbox.die_with_parent(self.pid)
         gc.enable()
         if self.filter is None:
-            os.setsid()  # so that what it starts can be killed with it
+            os.setsid()  # so that its descendants can be killed with it
         elif mode != PROBE:
             self.sandbox.install_filter(self.filter)
 
     def _read_result(self, child: Child) -> None:
-        """Take what is in the pipe, without waiting."""
+        """Read the content of the pipe without waiting."""
         space = memoryview(child.buffer or self.outbox)
         while child.filled < _MAX_PAYLOAD_BYTES:
             try:
@@ -222,14 +222,14 @@ class Nursery:
     def _look_at_the_late(self) -> None:
         now = _now()
         if any(child.next_look <= now for child in self.children.values()):
-            self._reap()  # sending or receiving may have taken long: who ended meanwhile is not late
+            self._reap()  # a child that ended during a long send or receive is not late
         for child in list(self.children.values()):
             if child.next_look <= now:
                 self._watch(child)
                 self._judge_time(child, now)
 
     def _judge_time(self, child: Child, now: float) -> None:
-        """Stop the child if its CPU time is spent, or if it waits for something else than a CPU."""
+        """Stop the child if its CPU time is used up, or if it waits for anything but a CPU."""
         wall_s = now - child.started
         cpu_s = _cpu_time(child.pid)
         if cpu_s >= child.cpu_s:
@@ -291,7 +291,7 @@ class Nursery:
 
 
 def _wipe(buffer: bytearray, size: int) -> None:
-    """Leave nothing of one task in the memory that the next child inherits."""
+    """Erase a task's data from the memory that the next child inherits."""
     buffer[:size] = bytes(size)
 
 
@@ -304,7 +304,7 @@ def _kill(pid: int) -> None:
 
 
 def _cpu_time(pid: int) -> float:
-    """CPU seconds of another process, to the nanosecond; 0 where only Linux could tell."""
+    """CPU seconds of another process, to the nanosecond; 0 on systems other than Linux."""
     per_process_scheduler_clock = (~pid << 3) | 2  # CPUCLOCK_SCHED, as glibc's clock_getcpuclockid makes it
     try:
         return _clock_gettime(per_process_scheduler_clock)

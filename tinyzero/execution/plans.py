@@ -1,4 +1,4 @@
-"""The runs that jobs need, and what their reports say: between what is asked for and what the zygotes do."""
+"""Plans the runs that jobs need, and turns their reports into executions."""
 
 import marshal
 import sys
@@ -14,10 +14,10 @@ from tinyzero.execution.values import BadLiteral, parse_arguments
 from tinyzero.types import Execution, Job, Outcome
 
 MAX_PROGRAM_CHARS = 1 << 18
-"""A longer program is not even tried."""
+"""A longer program is rejected without a run."""
 MAX_STDIN_BYTES = 1 << 19
 STACK_FRAMES = 700
-"""That reading the deepest value takes, and some more."""
+"""Stack frames for reading the deepest value, with a margin."""
 _CANONICAL = 2
 """Format of marshal without references and interned strings, so that equal values have equal bytes: how an
 argument was written, by a proposer or by a solver, does not show in the child."""
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class InputPlan:
-    """The runs that one input of a job needs, one after the other."""
+    """The runs of one input of a job, one after another."""
 
     def __init__(self, job: Job, source: str, cpu_s: float) -> None:
         self._job = job
@@ -46,11 +46,11 @@ class InputPlan:
         return self._decided is not None
 
     def decide(self, execution: Execution | None) -> None:
-        """Take the result from a run that several inputs shared."""
+        """Set the result from a run that several inputs shared."""
         self._decided = self._decided or execution
 
     def next_run(self, *, is_second: bool) -> Run | None:
-        """The first run; or the second, which decides about determinism where the first gave an answer."""
+        """The first run; or the second, which tests determinism if the first gave an answer."""
         is_needed = self._decided is None
         if is_second:
             is_needed &= self._job.check_determinism and self.execution.outcome in ANSWERS
@@ -72,7 +72,7 @@ class InputPlan:
 
 
 class JobPlan:
-    """The runs of one job: one for each input, or, where they share a process, one for them all at first."""
+    """The runs of one job: one per input, or first a shared run if the inputs may share a process."""
 
     def __init__(self, job: Job, cpu_s: float) -> None:
         self.inputs = [InputPlan(job, source, cpu_s) for source in job.inputs]
@@ -91,7 +91,7 @@ class JobPlan:
         return [self._series] if self._series else []
 
     def take_shared(self) -> None:
-        """Decide the inputs that answered in their shared process; the others will run alone."""
+        """Decide the inputs that were answered in the shared run. The others will run alone."""
         if self._series is not None:
             executions = series_of(self._series.ended, len(self._open))
             for plan, execution in zip(self._open, executions, strict=True):
@@ -134,10 +134,10 @@ def _refusal(program: str) -> Execution | None:
 
 
 def checked_job(job: Job) -> Job:
-    """The job, if its parts are of the types that they must be.
+    """The job, after a check of its types.
 
     Raises:
-        TypeError: they are not; said in the caller's terms, not in ours.
+        TypeError: a type is wrong; the message uses the caller's terms.
     """
     check_text("program", job.program)
     checked_sources(job.inputs)
@@ -145,7 +145,7 @@ def checked_job(job: Job) -> Job:
 
 
 def checked_sources(inputs: object) -> tuple[str, ...]:
-    """The texts of a list; one text by itself would otherwise be taken for a list of its letters."""
+    """The texts of a list. A single text is refused, since it would count as a list of its letters."""
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
         raise TypeError(
             "inputs is a list of argument sources, such as [\"1, 'a'\"]; "
@@ -167,9 +167,9 @@ def _type(value: object) -> str:
 
 
 def with_room(call: Callable[[], T]) -> T:
-    """Call where the stack has room for nested values: here, or in a thread of its own.
+    """Make a call with room on the stack for nested values: here, or in a separate thread.
 
-    How deep the caller stands must not turn a good value into a bad one.
+    The caller's stack depth must not decide whether a value is valid.
     """
     if _has_room():
         return call()

@@ -1,7 +1,7 @@
-"""Kernel confinement of a process: seccomp, Landlock, limits, namespaces, an unprivileged user.
+"""Confines a process through the kernel: seccomp, Landlock, limits, namespaces, an unprivileged user.
 
-Runs in the zygote and its children, so it imports the standard library only and knows nothing of
-TinyZero. Nothing here decides what a tier promises: the parent observes that (`selftest`).
+Runs in the zygote and its children, so it imports only the standard library and nothing of
+TinyZero. The tier is not decided here: the parent observes it (`selftest`).
 """
 
 import contextlib
@@ -30,24 +30,24 @@ _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
 )  # fmt: skip
 _CAPABILITY_VERSION_3 = 0x20080522
 
-# System calls a program needs to compute, print into nothing and answer; the frequent ones first.
+# System calls that a program needs to compute, print and answer; the frequent ones first.
 _ALLOWED = """
     write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime
     close fstat lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time
     clock_getres restart_syscall sigaltstack rseq set_robust_list getcwd dup close_range
 """.split()  # noqa: SIM905
-# Interrupted at once (EINTR): nothing can come that a lone process waits for, so whoever waits repeats the
-# call and spends CPU time until its deadline, or its limit. Nobody holds a slot without computing.
+# Interrupted at once (EINTR): a lone process has nothing to wait for, so a waiting program repeats the
+# call and uses CPU time until its deadline or its limit. No program holds a slot without computing.
 _WAITING = "poll ppoll select pselect6 nanosleep clock_nanosleep".split()  # noqa: SIM905
-# Allowed where it wakes somebody, and interrupted where it waits.
+# Allowed for waking, interrupted for waiting.
 _FUTEX, _FUTEX_WAKE, _FUTEX_PRIVATE = "futex", 1, 128
-# Answered with EPERM: looking for a file is an exception and not a death; process ids are -1 in every run.
+# Answered with EPERM: opening a file raises an exception but does not kill; process ids are -1 in every run.
 _REFUSED = """
     open openat stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64
     ioctl fcntl pread64 getpid gettid getppid getuid geteuid getgid getegid uname sysinfo
     sched_getaffinity
 """.split()  # noqa: SIM905
-# Allowed unless they ask for executable memory; everything not named in these lists kills the process.
+# Allowed except for executable memory. Every call outside these lists kills the process.
 _MAPPING = ("mmap", "mprotect")
 
 _X86_64 = {
@@ -132,7 +132,7 @@ class _FilterProgram(ctypes.Structure):
 
 
 def prepared_filter() -> _FilterProgram | None:
-    """The filter in the form that the kernel takes, or None where it takes none or there is no table."""
+    """The filter in the kernel's form; None without seccomp or without a table for this machine."""
     if not _IS_LINUX or platform.machine() not in MACHINES or not _has_seccomp():
         return None
     program = seccomp_filter(platform.machine())
@@ -143,21 +143,21 @@ def prepared_filter() -> _FilterProgram | None:
 
 
 def _has_seccomp() -> bool:
-    """Whether the kernel gets as far as reading the filter, here from address 0."""
+    """Whether the kernel supports seccomp filters: it tries to read the filter, here from address 0."""
     _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, 0, 0, 0)
     return ctypes.get_errno() in (errno.EFAULT, errno.EACCES)  # EACCES: before no_new_privs
 
 
 def install_filter(prepared: _FilterProgram) -> None:
-    """From here on this process and all it becomes can make no other system calls; needs no_new_privs."""
+    """Restrict this process and its descendants to the allowed system calls; needs no_new_privs."""
     _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(prepared))
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Be killed when the thread that forked this process ends; exit now if it already has.
+    """Have this process killed when the thread that forked it ends; exit now if it has ended already.
 
-    Changing the user clears the setting, so this comes after that. `parent_pid` 0 means that the parent
-    is outside of this process's namespace and cannot be asked.
+    A change of user clears this setting, so call this afterwards. `parent_pid` 0 means that the parent
+    is outside this process's namespace and cannot be checked.
     """
     if _IS_LINUX:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -171,15 +171,15 @@ def refuse_new_privileges() -> None:
 
 
 def landlock_abi() -> int:
-    """Version of Landlock in this kernel, 0 for none; asked by system call, since its file may be absent."""
+    """Landlock's version in this kernel, 0 for none. Asks by system call, since its file may be absent."""
     version_flag = 1
     return max(0, _syscall(444, None, 0, version_flag)) if _IS_LINUX else 0
 
 
 def go_first_for_memory() -> int:
-    """Let the kernel kill this process and its children before all others when memory runs out.
+    """Make the kernel kill this process and its children first when memory runs out.
 
-    Returns what the kernel then says (1000 is most), or 0 where it knows no such thing. Before files close.
+    Returns the kernel's score (1000 is the maximum), or 0 if unsupported. Call this before files close.
     """
     path = "/proc/self/oom_score_adj"
     try:
@@ -192,7 +192,7 @@ def go_first_for_memory() -> int:
 
 
 def forbid_files() -> int:
-    """Deny every right that this Landlock knows, for this process and its children; returns its ABI."""
+    """Deny every right that this Landlock knows, for this process and its children. Returns its ABI."""
     abi = landlock_abi()
     if not abi:
         return 0
@@ -208,9 +208,9 @@ def forbid_files() -> int:
 
 
 def enter_namespaces() -> bool:
-    """Own user, process, network, mount, IPC and host name spaces for this process and its children.
+    """Enter new user, process, network, mount, IPC and host name namespaces, with all children.
 
-    Takes effect on process ids for the next fork. False where the system refuses (default Docker, Ubuntu
+    Process ids change from the next fork on. False if the system refuses (default Docker, Ubuntu
     24.04).
     """
     others = _NEWNET | _NEWPID | _NEWNS | _NEWIPC | _NEWUTS
@@ -219,7 +219,7 @@ def enter_namespaces() -> bool:
     user, group = os.geteuid(), os.getegid()
     if not _unshare(_NEWUSER | others):
         return False
-    with contextlib.suppress(OSError):  # unmapped ids are no harm
+    with contextlib.suppress(OSError):  # unmapped ids are harmless
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{user} {user} 1"),
@@ -231,9 +231,9 @@ def enter_namespaces() -> bool:
 
 
 def drop_privileges() -> None:
-    """Stop being root, lose every capability, and be opaque to other processes of the same user."""
+    """Drop root and every capability, and hide this process from others of the same user."""
     if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # a container that maps no other user
+        with contextlib.suppress(OSError):  # a container without other users
             os.setgroups([])
             os.setresgid(_NOBODY, _NOBODY, _NOBODY)
             os.setresuid(_NOBODY, _NOBODY, _NOBODY)
@@ -243,7 +243,7 @@ def drop_privileges() -> None:
 
 
 def limit_family(memory_mib: int, max_fds: int) -> None:
-    """Limits that the zygote can bear itself and its children inherit."""
+    """Set the limits that apply to the zygote and its children."""
     limits = {"CORE": 0, "FSIZE": 0, "MEMLOCK": 0, "MSGQUEUE": 0, "STACK": 8 << 20, "NOFILE": max_fds}
     limits["AS"] = memory_mib << 20
     for name, value in limits.items():
@@ -251,7 +251,7 @@ def limit_family(memory_mib: int, max_fds: int) -> None:
 
 
 def limit_child(cpu_s: int) -> None:
-    """Limits of one run: a backstop of CPU seconds, no further process, eight descriptors."""
+    """Set the limits of one run: CPU seconds as a backstop, no further process, eight descriptors."""
     setrlimit(RLIMIT_CPU, (cpu_s, cpu_s))
     setrlimit(RLIMIT_NPROC, (0, 0))
     setrlimit(RLIMIT_NOFILE, (8, 8))
@@ -261,7 +261,7 @@ def _limit(name: str, value: int) -> None:
     kind = getattr(resource, f"RLIMIT_{name}", None)
     if kind is None:
         return
-    with contextlib.suppress(OSError, ValueError):  # macOS refuses some; the self-test sees what that means
+    with contextlib.suppress(OSError, ValueError):  # macOS refuses some; the self-test shows the effect
         _, hard = resource.getrlimit(kind)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))

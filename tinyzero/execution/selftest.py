@@ -1,4 +1,4 @@
-"""What this machine's sandbox really stops, observed by attacking it when it starts."""
+"""Tests what this machine's sandbox really stops, by attacking it at its start."""
 
 import socket
 import tempfile
@@ -11,14 +11,14 @@ from tinyzero.types import Execution, Outcome
 
 
 class Tier(IntEnum):
-    """What a program cannot do here; each tier includes the ones below. docs/security.md says it in full."""
+    """What a program cannot do here. Each tier includes the lower ones. docs/security.md has the details."""
 
     WEAK = 1
-    """Cannot cheat: a clean process for every run, limits, no gold answers. Could read files and connect."""
+    """It cannot cheat: a clean process per run, limits, no gold answers. It could read files and connect."""
     CONFINED = 2
-    """Cannot reach files, the network or other processes either: seccomp holds."""
+    """It also cannot reach files, the network or other processes: seccomp works."""
     DOUBLY_CONFINED = 3
-    """And Landlock would still keep it from files if seccomp did not."""
+    """Even without seccomp, Landlock keeps it from files."""
 
     @property
     def description(self) -> str:
@@ -31,11 +31,11 @@ class Tier(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A small attack and how to tell that it failed.
+    """A small attack, and the test that it failed.
 
     Attributes:
-        layer: what the attack tests: `limits`, `confinement`, or `landlock` (then seccomp is left out).
-        is_shifted: run in the zygote of the other kind.
+        layer: the tested layer: `limits`, `confinement`, or `landlock` (then seccomp is off).
+        is_shifted: whether it runs in a zygote with the shifted clock.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Probe:
 
 
 def probes(folder: Path, port: int) -> list[Probe]:
-    """The attacks; files they would write lie in `folder`, and a server listens on `port` of this machine."""
+    """The attacks. They try to write files in `folder`, and a server listens on `port` of this machine."""
 
     def never_ok(execution: Execution) -> bool:
         return not execution.is_ok
@@ -107,13 +107,13 @@ def probes(folder: Path, port: int) -> list[Probe]:
 
 
 def observe(run_probes: Callable[[Sequence[Probe]], list[Execution]]) -> tuple[Tier | None, list[str]]:
-    """The tier that the probes prove, None if not even limits hold, and the attacks that worked."""
+    """The tier that the probes prove (None if not even limits hold), and the attacks that worked."""
     with (
         tempfile.TemporaryDirectory(prefix="tinyzero-") as name,
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         folder = Path(name)
-        folder.chmod(0o777)  # the attack is to fail for the sandbox's sake and not for the user's
+        folder.chmod(0o777)  # the sandbox must stop the attack, not the file's permissions
         (folder / "secret").write_text("secret")
         attacks = probes(folder, server.getsockname()[1])
         executions = run_probes(attacks)

@@ -1,4 +1,4 @@
-"""Values that programs take and return: read from literals, written as literals, compared type-strictly."""
+"""Values that programs take and return: parses, renders and compares them (strict about types)."""
 
 import math
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from tinyzero.execution.literals import MAX_ARGUMENTS_CHARS, MAX_LITERAL_CHARS, 
 __all__ = ["BadLiteral", "parse_arguments", "parse_literal", "render", "render_arguments", "same"]
 
 _FLOAT_TOLERANCE = 1e-9
-"""Relative; a written answer with ten correct digits is right where tolerance is asked for."""
+"""Relative tolerance: with it, a written answer with ten correct digits is right."""
 
 
 def parse_literal(text: str) -> Any:  # noqa: ANN401
     """Read one value: numbers, strings, bytes, True, False, None, and list, tuple, dict and set displays.
 
-    Also read: signs, `1+2j`, adjacent strings, comments, and these calls as shapes: `set()`,
+    It also reads signs, `1+2j`, adjacent strings, comments, and these calls as literals: `set()`,
     `frozenset({...})`, `float('nan')`, `float('inf')`, `complex(x, y)`.
 
     Raises:
@@ -29,7 +29,7 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
     """Read the positional arguments of a call, without its parentheses: `"1, 'a'"` gives `(1, 'a')`.
 
     Raises:
-        BadLiteral: as in `parse_literal`; keyword and starred arguments are none.
+        BadLiteral: like `parse_literal`; keyword and starred arguments are refused.
     """
     reader = Reader(text, MAX_ARGUMENTS_CHARS)
     return tuple(reader.guarded(lambda: reader.items("")[0]))
@@ -38,7 +38,7 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
 def render(value: Any) -> str:  # noqa: ANN401
     """The literal of a value: `parse_literal` gives the same value back.
 
-    Sets are written in sorted order. Dicts keep theirs, since a program can see it; `same` ignores it.
+    Sets are sorted. Dicts keep their order, since a program can see it; `same` ignores it.
 
     Raises:
         TypeError: the value is not a tree of exact builtin types.
@@ -52,7 +52,7 @@ def render_arguments(arguments: tuple[Any, ...]) -> str:
 
 
 def same(left: Any, right: Any, *, float_tolerance: bool = False) -> bool:  # noqa: ANN401
-    """Whether two values are equal, types included: True, 1 and 1.0 differ, and so do a list and a tuple.
+    """Whether two values are equal, including types: True, 1 and 1.0 differ, and so do a list and a tuple.
 
     nan equals nan, 0.0 equals -0.0, and the order of dicts and sets does not matter. With `float_tolerance`
     floats may differ by a relative 1e-9, as digits written by hand do, except in sets and as dict keys.
@@ -79,7 +79,7 @@ def same(left: Any, right: Any, *, float_tolerance: bool = False) -> bool:  # no
 
 
 def _same_dict(left: dict[Any, Any], right: dict[Any, Any], *, float_tolerance: bool) -> bool:
-    """Several keys can be the same: nan and nan. What they lead to is compared as a set would be."""
+    """Compare dicts. Several keys can be the same (nan and nan); their values are compared like a set."""
     mine, theirs = (_by_key(pairs) for pairs in (left, right))
     return mine.keys() == theirs.keys() and all(
         len(items) == len(theirs[key])
@@ -102,7 +102,7 @@ def _same_float(left: float, right: float, *, tolerant: bool) -> bool:
 
 
 def _key(value: Any) -> str:  # noqa: ANN401
-    """Equal for the values that are the same: a rendering with sorted dicts and no negative zeros."""
+    """A key that is equal for equal values: a rendering with sorted dicts and without negative zeros."""
     return _render(value, as_key=True)
 
 
@@ -128,7 +128,7 @@ def _render(value: Any, *, as_key: bool = False) -> str:  # noqa: ANN401
 
 
 def _render_set_items(values: Iterable[Any], *, as_key: bool) -> list[str]:
-    """In an order of the elements alone. In a key no further keys are made: that would be exponential."""
+    """The rendered elements in sorted order. Within a key, no further keys are built: that is exponential."""
     if as_key:
         return sorted(_render(value, as_key=True) for value in values)
     elements = list(values)

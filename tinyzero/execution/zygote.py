@@ -1,7 +1,7 @@
-"""The start of a zygote: a process that has imported what programs may import, and confined itself.
+"""Starts a zygote: a process that imports all modules that programs may import, and confines itself.
 
-Started by file path with an interpreter that sees no packages, so it imports the standard library and its
-neighbours only. Then it serves (`nursery`) until the parent hangs up.
+It is started by file path in an interpreter without packages, so it imports only the standard library and its
+neighbour files. Then it serves (`nursery`) until the parent closes the connection.
 """
 
 import gc
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-# What programs can import: files cannot be opened in a child, so nothing else is there.
+# What programs can import. A child cannot open files, so it can import nothing else.
 _PRELOADED = """
     __future__ abc array ast base64 binascii bisect builtins calendar cmath codecs collections
     collections.abc contextlib copy copyreg csv dataclasses datetime decimal difflib enum errno
@@ -28,15 +28,15 @@ _PRELOADED = """
     encodings.hex_codec encodings.base64_codec encodings.quopri_codec encodings.zlib_codec
     encodings.cp437 encodings.cp1252 encodings.iso8859_15
 """.split()  # noqa: SIM905
-# Tidiness only: the kernel is what stops their use. `resource` has to stay, os.wait4 looks it up.
+# Only for tidiness: the kernel stops their use. `resource` must stay, since os.wait4 imports it.
 _WITHHELD = ["ctypes", "_ctypes", "fcntl", "_posixsubprocess", "_socket", "socket", "subprocess"]
 
-# Variables that the loader of the interpreter needed; programs do not see them.
+# Variables that the interpreter's loader needed. Programs do not see them.
 FORGOTTEN = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"]
 
 
 def _preload(settings: dict[str, Any], clock: ModuleType) -> None:
-    """Import what programs may import, fix the seed of `random`, shift the clock."""
+    """Import all modules for programs, fix the seed of `random`, and shift the clock."""
     os.register_at_fork = lambda **_: None  # random would reseed itself in every child: 150 page faults
     for name in _PRELOADED:
         __import__(name)
@@ -52,7 +52,7 @@ def _preload(settings: dict[str, Any], clock: ModuleType) -> None:
 
 
 def load_neighbour(name: str) -> ModuleType:
-    """A module beside this file, with builtins of its own that no program can replace."""
+    """A module in this file's folder, with its own copy of the builtins that no program can replace."""
     path = f"{os.path.dirname(os.path.abspath(__file__))}/{name}.py"  # noqa: PTH100, PTH120
     module = ModuleType(f"_tinyzero_{name}")
     module.__dict__["__builtins__"] = dict(vars(sys.modules["builtins"]))
@@ -64,7 +64,7 @@ def load_neighbour(name: str) -> ModuleType:
 def isolate(
     settings: dict[str, Any], control: socket.socket, sandbox: ModuleType, max_fds: int
 ) -> dict[str, Any]:
-    """What is done once for all children, in the only order that works; returns what was achieved."""
+    """Confine this process and all its children, in the only order that works. Returns the achieved setup."""
     oom_score_adj = sandbox.go_first_for_memory()
     in_namespaces = sandbox.enter_namespaces()
     if in_namespaces:
@@ -83,10 +83,10 @@ def isolate(
 
 
 def _continue_as_first_process(parent_pid: int, control: socket.socket, sandbox: ModuleType) -> None:
-    """Go on in a child that is process 1 of the new namespace; its death is the death of all in it.
+    """Continue in a child that is process 1 of the new namespace; if it dies, all processes in it die.
 
-    The outer process only waits. If it died before the inner one could ask to die with it, the parent
-    notices the outer one's end and hangs up, which ends the inner one as well.
+    The outer process only waits. If it dies before the inner one can ask to die with it, the parent
+    notices this and closes the connection, which also ends the inner one.
     """
     inner = os.fork()
     if inner == 0:
@@ -99,10 +99,10 @@ def _continue_as_first_process(parent_pid: int, control: socket.socket, sandbox:
 
 
 def main() -> Callable[[], NoReturn]:
-    """Serve; returns in children only, with what is left for them to do."""
+    """Serve. Returns in children only, with their remaining work."""
     settings = json.loads(sys.argv[2])
     given_fd = int(sys.argv[1])
-    control = socket.socket(fileno=os.dup(given_fd))  # the copy is among the lowest, which a child closes
+    control = socket.socket(fileno=os.dup(given_fd))  # the copy gets a low number, which a child closes
     os.close(given_fd)
     # All before the clock is shifted and before files close.
     sandbox, nursery, child, clock = map(load_neighbour, ("sandbox", "nursery", "child", "clock"))
@@ -122,4 +122,4 @@ def main() -> Callable[[], NoReturn]:
 
 
 if __name__ == "__main__":
-    main()()  # in a child no frame but this one is left
+    main()()  # in a child, this is the only frame
