@@ -1,4 +1,4 @@
-"""What `model.base` means: the model that ships, a folder of this machine, or an id on the Hub."""
+"""Resolves `model.base`: the bundled model, a local folder, or an id on the Hub."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ import tinyzero
 from tinyzero.errors import ModelLoadError
 
 HELDOUT_FILE = "heldout.jsonl"
-"""Held-out tasks that lie beside a model; nano has some."""
+"""File of held-out tasks in a model's folder; nano has one."""
 
 
 def local_folder(base: str) -> Path | None:
-    """The folder of a base model on this machine; None for a Hub id, and for a folder that is not there."""
+    """The folder of a base model on this machine; None for a Hub id or a missing folder."""
     folder = Path(tinyzero.__file__).parent / "nano" if base == "nano" else Path(base).expanduser()
     return folder if folder.is_dir() else None
 
 
 def resolve_base(base: str) -> str:
-    """The folder or Hub id that `model.base` means.
+    """The folder or Hub id of `model.base`.
 
     Raises:
-        ModelLoadError: it is a folder, and not there.
+        ModelLoadError: the folder does not exist.
     """
     folder = local_folder(base)
     if folder is not None:

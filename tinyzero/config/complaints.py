@@ -1,4 +1,4 @@
-"""One line for what pydantic found wrong: the key, its value, what is allowed, and where it stands."""
+"""Turns a pydantic error into one line: the key, its value, the allowed values, and its source."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from tinyzero.config.dropped import DROPPED, MERGED
 from tinyzero.errors import nearest
 
-# pydantic error type -> what would have been right; the braces are pydantic's own context.
+# pydantic error type -> the expected value; the braces are filled from pydantic's context.
 _ALLOWED = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
@@ -29,7 +29,7 @@ _ALLOWED = {
     "model_type": "a table of keys",
 }
 
-# What pydantic adds to the place of a knob that is a number or auto: the half that it tried first.
+# What pydantic adds to the location of a knob that is a number or auto: the type that it tried first.
 _NUMBER_OR_AUTO = "constrained-int"
 
 
@@ -39,9 +39,9 @@ def explain(
     """The first complaint, as one line.
 
     Args:
-        error: what `model` raised. model: the tree that was to be built, for the names of its keys.
-        file: where the values stand that were not overridden.
-        overridden: the dotted keys that came from `--set`.
+        error: the error of `model`. model: the class of the tree, for the names of its keys.
+        file: the source of the values that were not overridden.
+        overridden: the dotted keys from `--set`.
     """
     first = error.errors()[0]
     or_auto = " or auto" if first["loc"][-1:] == (_NUMBER_OR_AUTO,) else ""
@@ -68,7 +68,7 @@ def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:
 
 
 def _nearest_key(key: str, known: list[str]) -> str:
-    """The same name in another section is the likelier mistake; then a misspelling."""
+    """A suggestion: first the same name in another section, then a similar name."""
     place, _, leaf = key.rpartition(".")
     known = [name.replace("<name>", place.rpartition(".")[2]) for name in known]
     elsewhere = [name for name in known if name.endswith(f".{leaf}")]
@@ -81,12 +81,12 @@ def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _dotted_keys(field.annotation, f"{prefix}{name}.")
         for item in get_args(field.annotation):
-            if isinstance(item, type) and issubclass(item, BaseModel):  # a table of tables with free names
+            if isinstance(item, type) and issubclass(item, BaseModel):  # a table of tables with any names
                 yield from _dotted_keys(item, f"{prefix}{name}.<name>.")
 
 
 def _instead(key: str) -> str:
-    """What to do about a setting that earlier versions had."""
+    """What to do with a setting of an earlier version."""
     if key in MERGED:
         return f"set {key.partition('.')[0]}.{MERGED[key]}, which stands for it"
     return "leave it out" if DROPPED[key] is None else f"leave it out (it is always {DROPPED[key]})"

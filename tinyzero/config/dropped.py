@@ -1,4 +1,4 @@
-"""Knobs that earlier versions had. A file that still sets one is read; a warning says what is ignored."""
+"""Knobs of earlier versions. A file may still set them; a warning says what is ignored."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -22,18 +22,18 @@ DROPPED: Mapping[str, Any] = {
     "rewards.trivial_proposal": -0.5,
     "sampling.server_timeout_s": 600.0,
 }
-"""Key -> the value that is built in now. About a file that sets the same value nothing is said."""
+"""Key -> the value that is built in now. A file with the same value gives no warning."""
 
 MERGED: Mapping[str, str] = {
     "rewards.disallowed_proposal": "failing_proposal",
     "rewards.nondeterministic_proposal": "failing_proposal",
     "rewards.trivial_proposal": "failing_proposal",
 }
-"""Key -> the knob of the same section that stands for it now; its value is the built-in one."""
+"""Key -> the knob of the same section that replaces it; its value counts as the built-in one."""
 
 
 def without_dropped(tree: Mapping[str, Any], *, file: str) -> dict[str, Any]:
-    """The tables of a file without dropped keys; one warning names those that had another value."""
+    """The tables of a file without dropped keys. One warning names the keys that had another value."""
     lost = [f"{key} = {value}" for key, value in _dropped_in(tree) if value != _built_in(key, tree)]
     if lost:
         _warn_once(f"{file} sets {', '.join(lost)}, which this version no longer has; it is ignored")
@@ -52,7 +52,7 @@ def _dropped_in(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _built_in(key: str, tree: Mapping[str, Any]) -> Any:  # noqa: ANN401  a value of TOML
-    """What holds in place of a dropped key."""
+    """The value that replaces a dropped key."""
     section = key.partition(".")[0]
     values = tree[section]
     return values.get(MERGED.get(key, ""), DROPPED[key])

@@ -1,4 +1,4 @@
-"""Knobs of the game: what is proposed, kept, paid, and watched."""
+"""Knobs of the game: proposals, pool, rewards, and alarms."""
 
 from typing import Literal
 
@@ -11,12 +11,12 @@ class SelfPlayConfig(Section):
     """One round of the game."""
 
     game: Literal["absolute-zero", "r-zero"] = "absolute-zero"
-    """The method. absolute-zero: tasks about programs, verified by running them. r-zero: free questions, and
-    what most attempts say stands for the answer; its own knobs are in `r_zero`."""
+    """The method. absolute-zero: tasks about programs, verified by running them. r-zero: free questions; the
+    majority of the attempts replaces the answer; its own knobs are in `r_zero`."""
     kinds: tuple[str, ...] = Field(default=("deduction", "abduction", "induction"), min_length=1)
-    """Task kinds that are proposed, in turn; R-Zero has one, question, whatever this says."""
+    """Task kinds that are proposed, in turn. R-Zero ignores this: its only kind is question."""
     proposals_per_step: int = Field(default=24, ge=1)
-    """Proposals written each step, shared among the kinds as evenly as possible; in R-Zero, of a challenger's
+    """Proposals per step, divided among the kinds as evenly as possible; in R-Zero, per challenger's
     step."""
     attempts: int = Field(default=8, ge=2)
     """Answers sampled for each task (G). They measure its difficulty and train the solver; in R-Zero they
@@ -26,49 +26,49 @@ class SelfPlayConfig(Section):
     train_proposer: bool = True
     """Off: the proposer stays at the base model and only the solver learns."""
     separate_solver_batch: bool = False
-    """The paper's way: the attempts that measure difficulty train nothing, and the solver learns from one
-    answer to each of `proposals_per_step` earlier tasks, those of the step before first. Off: the attempts
+    """As in the paper: the attempts that measure difficulty do not train, and the solver learns from one
+    answer to each of `proposals_per_step` earlier tasks, first those of the previous step. Off: the attempts
     train it."""
     replays_per_step: int = Field(default=0, ge=0)
-    """Earlier tasks, solved sometimes and failed sometimes when last attempted, that are attempted again each
-    step and train the solver; they are measured anew on the way."""
+    """Earlier tasks that are attempted again each step and train the solver. Their last attempts had both
+    right and wrong answers. Their solve rates are measured again."""
     proposal_tokens: int = Field(default=512, ge=8)
-    """Completion budget of a proposal, tokens."""
+    """Maximum length of a proposal, tokens."""
     answer_tokens: int = Field(default=512, ge=4)
-    """Completion budget of an answer, tokens."""
+    """Maximum length of an answer, tokens."""
 
     @property
     def kinds_played(self) -> tuple[str, ...]:
-        """The kinds of task that the game has."""
+        """The game's kinds of task."""
         return ("question",) if self.game == "r-zero" else self.kinds
 
 
 class RZeroConfig(Section):
-    """R-Zero: challenger and solver take turns. Only where selfplay.game is "r-zero"."""
+    """R-Zero: challenger and solver take turns. Used only if selfplay.game is "r-zero"."""
 
     challenger_steps: int = Field(default=5, ge=1)
-    """Steps of a challenger's turn: it learns to write questions of which the solver is unsure. With
+    """Steps of a challenger's turn, in which it learns to write questions that the solver is unsure of. With
     selfplay.train_proposer off there are none."""
     solver_steps: int = Field(default=15, ge=1)
-    """Steps of a solver's turn: it learns from the questions that were written at its beginning."""
+    """Steps of a solver's turn, in which it learns from the questions written at the turn's start."""
     questions: int = Field(default=256, ge=1)
     """Questions that the challenger writes for a solver's turn; those that pass `max_distance` are kept."""
     questions_per_step: int = Field(default=16, ge=1)
-    """Questions that a solver's step learns from."""
+    """Questions per solver's step."""
     label_attempts: int = Field(default=10, ge=2)
-    """Answers to a question that are compared (m): what most of them say is its label, and how many, its
+    """Answers to a question that are compared (m): the majority is its label, and the majority's share its
     difficulty."""
     max_distance: float = Field(default=0.25, ge=0, le=0.5)
-    """A question is kept where the share of its most frequent answer is at most so far from one half."""
+    """A question is kept if the share of its most frequent answer is at most this far from one half."""
     repetition_weight: float = Field(default=1.0, ge=0)
-    """Weight of the penalty for writing what others of the batch have written: the share of the batch that is
-    like the question."""
+    """Weight of the penalty for repetition within the batch: the share of the batch that is
+    similar to the question."""
     min_confidence: float = Field(default=0.0, ge=0, le=1)
-    """A question is kept only where the answers that agree are at least so sure, exp(mean logprob): with a
-    vote of unsure answers, the label is a guess."""
+    """A question is kept only if the agreeing answers have at least this confidence, exp(mean logprob): with
+    unsure answers, the label is a guess."""
     confidence_weight: float = Field(default=0.0, ge=0, le=0.2)
-    """Extra reward of a solver for sure answers, times their confidence, where some attempts at the question
-    are right and some are not. Such rewards alone are known to ruin a model in some twenty steps; watch
+    """Extra reward of a solver for confident answers, times their confidence, if some attempts at a question
+    are right and some are not. Such rewards alone are known to ruin a model in about 20 steps; watch
     held-out accuracy."""
 
 
@@ -76,28 +76,28 @@ class CurriculumConfig(Section):
     """Programs built from earlier ones; off by default. See also `pool.reference_sampling`."""
 
     composite_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of the deduction, abduction and error-prediction proposals that must call one or two earlier
-    programs, given to them as g_0 and g_1. It is reached evenly, in a hundred steps."""
+    """Share of deduction, abduction and error-prediction proposals that must call one or two earlier
+    programs, given as g_0 and g_1. The share rises linearly over 100 steps."""
     composite_from_step: int = Field(default=100, ge=0)
-    """Steps before the first of them: a pool of simple programs has to be there."""
+    """Steps before the first composite program, since the pool needs simple programs first."""
 
 
 class PoolConfig(Section):
     """Verified tasks kept as references and for replay."""
 
     seed_tasks: int = Field(default=0, ge=0)
-    """Before the first step the untrained model proposes, and nothing is learned, until the pool holds this
-    many tasks (256 in Absolute Zero). 0: the pool grows from the identity program alone as the run goes."""
+    """Before the first step, the untrained model proposes, without learning, until the pool holds this
+    many tasks (256 in Absolute Zero). 0: the pool starts with the identity program only."""
     capacity: int = Field(default=4096, ge=16)
-    """Tasks kept; beyond it the oldest is dropped, never a seed and never the newest."""
+    """Maximum number of tasks; above it the oldest is dropped, never a seed or the newest."""
     dedup: Literal["shape", "program"] = "shape"
-    """What is no news: a program that differs from a kept one of its kind in names and constants only, or
-    only in names, with the same inputs. Induction, whose program is given, is always held to the latter."""
+    """What counts as a duplicate: a program that differs from one in the pool only in names and constants, or
+    only in names, with the same inputs. Induction, whose program is given, always uses the latter."""
     reference_sampling: Literal["uniform", "recent", "novel", "learnable"] = "uniform"
-    """Which earlier tasks a proposer is shown: any; newer ones likelier; those unlike others; or those that
-    about half of the attempts solved, which steers the difficulty of what it writes."""
+    """Which earlier tasks a proposer sees: any; newer ones with higher probability; novel ones; or those that
+    about half of the attempts solved, which steers the difficulty of its proposals."""
     recheck_share: float = Field(default=0.01, ge=0, le=1)
-    """Share of the pool, at most 8 tasks, that is run again each step; what no longer gives the same is
+    """Share of the pool, at most 8 tasks, that is verified again each step. A task with changed results is
     dropped."""
     max_program_chars: int = Field(default=2000, ge=40)
     """Longer programs are refused as proposals; R-Zero: longer questions."""
@@ -109,78 +109,78 @@ class BonusConfig(Section):
     coefficient: float = Field(default=0.5, ge=0)
     """Weight of the term; learnability has 1."""
     cap: float = Field(default=0.5, ge=0, le=1)
-    """Most that the term may add."""
+    """Maximum of the term."""
 
 
 class RewardsConfig(Section):
-    """What an outcome is worth."""
+    """The rewards of outcomes."""
 
     solver: Literal["graded", "binary"] = "graded"
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
     proposer: Literal["learnability", "uncertainty"] = "learnability"
-    """Of a task solved sometimes: learnability pays 1 - solve rate (Absolute Zero), most for what hardly ever
-    succeeds; uncertainty pays 1 - 2 |solve rate - 1/2|, most for what succeeds half of the time."""
+    """Reward for a task solved sometimes: learnability is 1 - solve rate (Absolute Zero), highest for rare
+    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed."""
     malformed_proposal: float = Field(default=-1.0, le=0)
-    """A proposal that could not be parsed: the funnel stage that a proposal fails decides its penalty."""
+    """Penalty for a proposal that cannot be parsed. The failed funnel stage decides the penalty."""
     failing_proposal: float = Field(default=-0.5, le=0)
-    """One that uses what it may not, does not run to its end, differs from run to run, or ignores or echoes
+    """Penalty for one that uses something forbidden, fails, is not deterministic, or ignores or echoes
     its input."""
     duplicate_proposal: float = Field(default=-0.5, le=0)
-    """One that the pool holds already."""
+    """Penalty for one that the pool holds already."""
     bonuses: dict[str, BonusConfig] = Field(default_factory=dict)
-    """Optional terms of proposals that are learnable at all, by name: novelty, complexity, edit_distance,
+    """Optional terms for proposals with a learnability above 0, by name: novelty, complexity, edit_distance,
     answer_diversity, or one of your own. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
 
 
 class AdvantagesConfig(Section):
-    """From rewards to advantages."""
+    """How advantages are computed from rewards."""
 
     estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
     """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
-    leave-one-out: the same with the mean of the other attempts (RLOO)."""
+    leave-one-out: like group, with the mean of the other attempts (RLOO)."""
     scale: Literal["std", "mean", "none"] = "std"
-    """Divide by the baseline group's standard deviation (GRPO), or not (Dr. GRPO). mean: the solver's by its
-    mean reward, which weighs seldom solved tasks most (MaxRL); needs rewards.solver = "binary"."""
+    """Divide by the baseline group's standard deviation (GRPO), or not (Dr. GRPO). mean: divide the solver's
+    by the mean reward, which weights rarely solved tasks most (MaxRL); needs rewards.solver = "binary"."""
 
 
 class WatchConfig(Section):
-    """Alarms for the ways in which self-play collapses. They are shown and logged, and change nothing.
+    """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
 
-    Every alarm has the name of its threshold here, and "none" switches it off. Figures are means over
-    `window_steps`. The defaults are far from what healthy runs of nano measure, so that they mean something.
+    Every alarm has the name of its threshold, and "none" switches it off. Figures are means over
+    `window_steps`. The defaults are far from the figures of healthy nano runs, so that alarms are meaningful.
     """
 
     window_steps: int = Field(default=10, ge=1)
-    """Newest steps that a figure is the mean of, and first steps of the run that it is compared with. Fewer
-    are faster to tell, and to be wrong; no alarm is raised before so many steps."""
+    """Number of newest steps in a mean, and of first steps that it is compared with. With fewer steps, alarms
+    come earlier but are less reliable. No alarm is raised before this many steps."""
     nothing_to_learn: float | None = Field(default=0.01, ge=0, le=1)
-    """Share of rollouts that have an advantage, below which next to nothing is learned."""
+    """Share of rollouts with an advantage; below it almost nothing is learned."""
     duplicates: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of sound proposals that the pool holds already, above which the proposer repeats itself."""
+    """Share of valid proposals that the pool holds already; above it the proposer repeats itself."""
     few_shapes: float | None = Field(default=0.5, ge=0, le=1)
-    """Program shapes per new task, names and constants aside, below which tasks are near-duplicates."""
+    """Program shapes (without names and constants) per new task; below it tasks are near-duplicates."""
     one_kind: float | None = Field(default=0.5, ge=0, le=1)
-    """Entropy of the kinds of new tasks (1: all as often), below which one has taken over; two of three kinds
+    """Entropy of the kinds of new tasks (1: equally frequent); below it a kind dominates. Two of three kinds
     alone give 0.63."""
     trivial: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of deterministic programs that ignore or echo their input, above which that is the habit."""
+    """Share of deterministic programs that ignore or echo their input; above it this is a habit."""
     unanimous: float | None = Field(default=0.9, ge=0, le=1)
-    """Share of tasks whose attempts all give one answer, right or wrong, above which they teach nothing."""
+    """Share of tasks whose attempts all give one answer, right or wrong; above it tasks teach nothing."""
     short_answers: float | None = Field(default=0.5, gt=0)
-    """Solver's mean length as a share of that of the first window, below which it may only guess."""
+    """Solver's mean length relative to the first window; below it the solver may only guess."""
     long_answers: float | None = Field(default=2.0, gt=0)
-    """The same, above which answers have grown out of hand; no alarm where sampled accuracy on held-out tasks
+    """The same figure; above it answers are too long. No alarm if sampled accuracy on held-out tasks
     has risen beyond noise. Needs evaluation.every_steps."""
     low_entropy: float | None = Field(default=0.3, gt=0)
-    """Policy entropy as a share of that of the first window, below which exploration ends; of the adapter
+    """Policy entropy relative to the first window; below it exploration ends. It is that of the adapter
     that has lost most."""
     no_entropy: float | None = Field(default=0.02, ge=0)
-    """Policy entropy, nats a token, below which there is no exploration whatever it was before."""
+    """Policy entropy, nats per token; below it there is no exploration, whatever the first window was."""
     truncated: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of a role's completions that run out of budget, above which the budget is too small."""
+    """Share of a role's completions that are cut off; above it the token budget is too small."""
     false_confidence: float | None = Field(default=0.05, ge=0, le=1)
-    """Fall of the held-out accuracy since the first window, above which answers that have become surer or
-    more alike (R-Zero) are so without being better. Needs evaluation.every_steps within a window."""
+    """Fall of held-out accuracy since the first window; above it, answers that have become more confident or
+    similar (R-Zero) are not better. Needs evaluation.every_steps within a window."""
     easier_programs: float | None = Field(default=0.7, gt=0)
-    """Mean size of new programs (nodes of the syntax tree) as a share of that of the first window, below
-    which a solver that wins more often does so because tasks have become easy."""
+    """Mean size of new programs (nodes of the syntax tree) relative to the first window; below it,
+    a solver that succeeds more often does so because tasks have become easy."""

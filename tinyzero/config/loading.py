@@ -1,4 +1,4 @@
-"""From a preset's name or a file, and overrides, to a checked `Config`; a mistake is one line that helps."""
+"""Loads a checked `Config` from a preset or file and overrides. A mistake gives a one-line message."""
 
 import json
 import tomllib
@@ -19,23 +19,23 @@ _Tree = TypeVar("_Tree", bound=Config)
 
 
 def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
-    """The defaults, under a preset or TOML file, under overrides like `model.base=nano`.
+    """The defaults, changed by a preset or TOML file, then by overrides like `model.base=nano`.
 
     Raises:
         PresetNotFound: neither a preset nor a file has that name.
-        ConfigError: a key, a value or a combination cannot work; the message names it and where it stands.
+        ConfigError: a key, a value or a combination is not valid; the message names it and its source.
     """
     path = locate(preset_or_path)
     return _build(Config, read_toml(path), overrides, file=str(path))
 
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
-    """A run's configuration with some values changed, checked as a whole again."""
+    """A run's configuration with some values changed, and checked again."""
     return _build(Settled, config.model_dump(mode="json"), overrides, file="the run's configuration")
 
 
 def locate(preset_or_path: str) -> Path:
-    """The file behind a preset's name or a path."""
+    """The file of a preset's name or a path."""
     presets = find_presets()
     if preset_or_path in presets:
         return presets[preset_or_path]
@@ -53,7 +53,7 @@ def locate(preset_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a file, unchecked, without the settings that only earlier versions had."""
+    """The tables of a file, unchecked, without settings of earlier versions."""
     try:
         return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))
     except tomllib.TOMLDecodeError as error:
@@ -65,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Dotted key -> value; the last one wins. What is no TOML literal is a string."""
+    """Dotted key -> value; the last one wins. A value that is not a TOML literal is a string."""
     changes = {}
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -76,7 +76,7 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def to_toml(config: Config) -> str:
-    """The whole configuration as TOML that `load_config` reads back to the same."""
+    """The complete configuration as TOML. `load_config` reads the same configuration from it."""
     sections = config.model_dump(mode="json")
     return "\n".join(_section_to_toml(name, values) for name, values in sections.items())
 
@@ -129,5 +129,5 @@ def _key_to_toml(key: str) -> str:
 
 
 def _value_to_toml(value: Any) -> str:  # noqa: ANN401  a JSON value
-    # A JSON string, number, boolean or list is TOML as it stands, but for null and the DEL character.
+    # A JSON string, number, boolean or list is valid TOML, except null and the DEL character.
     return '"none"' if value is None else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

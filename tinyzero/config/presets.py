@@ -1,4 +1,4 @@
-"""Where presets are: beside pyproject.toml in a checkout, inside the package in a wheel."""
+"""Finds presets: next to pyproject.toml in a checkout, inside the package in a wheel."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def find_presets(package: Path = _PACKAGE) -> dict[str, Path]:
-    """All presets, name -> file, by name.
+    """All presets: name -> file, sorted by name.
 
     An editable install has no presets in its package (the wheel's build puts them there), so a checkout's
     own folder comes first.

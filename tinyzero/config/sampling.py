@@ -1,4 +1,4 @@
-"""The knobs of the sampler, whichever engine it is."""
+"""The knobs of the sampler, for all engines."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 from tinyzero.config.section import Section
 
 VLLM_SERIES = "0.31"
-"""The releases of vLLM that the calls were written for."""
+"""The supported releases of vLLM."""
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's max_lora_rank can be (vllm 0.31, config/lora.py)."""
+"""Allowed values of vLLM's max_lora_rank (vllm 0.31, config/lora.py)."""
 _VLLM_TEMPERATURES = (0.01, 2.0)
-"""It lifts lower ones to the first without a word, and refuses higher ones (sampling_params.py)."""
+"""vLLM silently raises lower temperatures to the first, and refuses higher ones (sampling_params.py)."""
 _ADDRESS = re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?")
 
 
@@ -20,28 +20,28 @@ class SamplingConfig(Section):
     """The sampler."""
 
     engine: Literal["builtin", "vllm"] = "builtin"
-    """builtin decodes with the very module that is trained. vllm serves each role's adapter on a base of its
-    own: on this card, or on the server that `server_url` names (docs/vllm.md). Never run on a GPU yet."""
+    """builtin decodes with the trained module itself. vllm serves each role's adapter on its own copy of the
+    base: on this card, or on the server in `server_url` (docs/vllm.md). Never run on a GPU yet."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of all training samples; one value for all roles, since the fused LM head scores at one temperature."""
+    """Temperature of all training samples. Roles share it: the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)
-    """Longer prompts are never asked: fewer references are shown, and a task too long to show is no task."""
+    """Longer prompts are never used: they show fewer references, and a task that is too long is refused."""
     batch_rows: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
-    """Sequences decoded side by side; finished rows are replaced from a queue. auto: as many as the memory of
-    this machine's card has room for."""
+    """Sequences decoded in parallel; finished rows are replaced from a queue. auto: as many as the memory of
+    this machine's card allows."""
     cuda_graphs: bool = True
-    """Record a decoding step on the card and replay it for each token, which saves the time of starting its
-    kernels one by one. Nothing on a CPU. Of a vLLM on this card as well."""
+    """Record a decoding step on the card and replay it for each token, which saves the time of launching its
+    kernels one by one. No effect on a CPU. Also applies to a vLLM on this card."""
     vllm_gib: float = Field(default=6.0, gt=0)
     """Memory of this card that vLLM may have while it is awake, GiB: its weights, and the rest for keys and
-    values. It sleeps while the adapters learn. Nothing to a server."""
+    values. It sleeps while the adapters learn. No effect on a server."""
     server_url: str | None = None
     """Address of a `vllm serve`, as in http://10.0.0.2:8000; none = vLLM on this machine's card."""
     server_adapters: str | None = None
-    """Folder in which adapters are handed to the server; both machines see it under this path. none = a
+    """Folder for passing adapters to the server; both machines must see it under this path. none = a
     temporary folder, for a server that runs here under the same user."""
     server_key_file: str | None = None
-    """File with the key of a server that was started with one (--api-key); none = no key is sent."""
+    """File with the API key of a server that was started with --api-key; none = no key is sent."""
 
     @model_validator(mode="after")
     def _check_engine(self) -> Self:

@@ -1,4 +1,4 @@
-"""What all sections of the configuration are."""
+"""The base class of all sections of the configuration."""
 
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_none(cls, values: Any) -> Any:  # noqa: ANN401  whatever a file holds
-        """TOML has no null, so `"none"` says it where a knob may be left open."""
+        """Read `"none"` as None for knobs that allow it, since TOML has no null."""
         if not isinstance(values, dict):
             return values
         return {

@@ -1,4 +1,4 @@
-"""Every knob, once; those of the game are in tinyzero.config.game."""
+"""All knobs except those of the game, which are in tinyzero.config.game."""
 
 from typing import Annotated, Literal, Self
 
@@ -24,32 +24,32 @@ Optimizer = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
 
 
 class RunConfig(Section):
-    """When a run stops, and what it leaves behind."""
+    """When a run stops, and which files it keeps."""
 
     max_steps: int = Field(default=200, ge=1)
-    """Steps, counted from the run's beginning (also after a resume)."""
+    """Steps, counted from the start of the run (also after a resume)."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Wall minutes of this process after which the run stops at the end of a step; none = no limit."""
     seed: int = Field(default=0, ge=0)
-    """Names every random number of the run."""
+    """Seed of all random numbers of the run."""
     output: str = "runs"
-    """Folder in which run folders are made."""
+    """Folder in which run folders are created."""
     checkpoint_every_steps: int = Field(default=20, ge=1)
-    """Steps between checkpoints; a kill loses at most these."""
+    """Steps between checkpoints; a kill loses at most this many steps."""
     keep_checkpoints: int = Field(default=2, ge=1)
-    """Newest checkpoints kept on disk."""
+    """Number of newest checkpoints kept on disk."""
     samples_per_step: int = Field(default=6, ge=0)
     """Prompts and answers written to samples.jsonl each step."""
 
 
 class HardwareConfig(Section):
-    """What a preset was made for; `train` compares it with the machine before it loads anything."""
+    """The hardware that a preset is written for; `train` checks it against the machine before loading."""
 
     device: Literal["auto", Device] = "auto"
-    """Where the model lives; auto takes CUDA where there is one."""
+    """Device of the model; auto: CUDA if available."""
     card: str | None = None
-    """The card that the preset is made for, as `tinyzero plan --gpu` takes it; planned for on machines
-    without a GPU."""
+    """The card that the preset is written for, in the format of `tinyzero plan --gpu`; plans use it
+    on machines without a GPU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; none = one per core. Part of what makes a CPU run reproducible."""
 
@@ -58,19 +58,19 @@ class ModelConfig(Section):
     """The frozen base model."""
 
     base: str = "nano"
-    """`nano` (ships with the package), a local folder, or a Hub id."""
+    """`nano` (in the package), a local folder, or a Hub id."""
     revision: str | None = None
     """Branch, tag or commit of a Hub id; pin it to reproduce a run."""
     frame: Literal["auto", "conversation"] = "auto"
-    """What is put around a prompt. auto: the chat template of the model's tokenizer, where it has one.
-    conversation: the plain written one of R1-Zero; for base models whose tokenizer has a template as well."""
+    """The format around a prompt. auto: the chat template of the model's tokenizer, if it has one.
+    conversation: R1-Zero's plain-text conversation, also for base models whose tokenizer has a template."""
     loader: Literal["auto", Loader] = "auto"
-    """What reads the model. auto: unsloth where it is installed, CUDA is there and the adapter is shared;
+    """The library that loads the model. auto: unsloth if installed, with CUDA and a shared adapter;
     else transformers."""
     quantization: Literal["auto", Quantization] = "auto"
     """nf4 = 4 bit with double quantisation. auto: nf4 on CUDA, none on CPU."""
     dtype: Literal["auto", Dtype] = "auto"
-    """Compute type. auto: float32 on CPU, bfloat16 on cards that have it, else float16."""
+    """Compute type. auto: float32 on CPU, bfloat16 on cards that support it, else float16."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: about 30 % slower, a fraction of the activation memory."""
 
@@ -87,21 +87,21 @@ class PolicyConfig(Section):
 
 
 class PromptsConfig(Section):
-    """How a model is asked."""
+    """How prompts are written."""
 
     style: Literal["full", "direct", "compact"] = "full"
-    """full: instructions in words, with room to reason first. direct: the same, with the answer begun for the
-    model; for instruct models too small to reason. compact: a few tokens, for small contexts and small cards;
-    only a model that was taught the form, as nano was, answers in it unasked."""
+    """full: instructions in words, with room to reason first. direct: the same, with a prefill that begins
+    the answer; for instruct models too small to reason. compact: a few tokens, for small contexts and cards;
+    only a model trained on this form, such as nano, can answer in it."""
 
 
 class LearnerConfig(Section):
-    """From rollouts to one optimizer step on the LoRA weights."""
+    """How rollouts become optimizer steps on the LoRA weights."""
 
     engine: Literal["builtin", "trl"] = "builtin"
-    """Whose loss is minimised: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
+    """The loss: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
     gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer. Under
-    unsloth it is what unsloth puts in the place of TRL's, compared with ours at the first step."""
+    unsloth it is unsloth's replacement of TRL's loss, checked against the built-in one at the first step."""
     optimizer: Literal["auto", Optimizer] = "auto"
     """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
     main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""
@@ -111,12 +111,12 @@ class LearnerConfig(Section):
     """linear: the learning rate falls to zero at run.max_steps, which averages noise out; for runs of a
     known length."""
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the learning rate rises to its value; Adam's first steps are its least certain."""
+    """Steps over which the learning rate rises to its value; Adam's first steps are the least reliable."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
     micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 4096
     """Padded tokens per forward and backward. Lower this first when memory runs out. auto: as many as the
-    memory of this machine's card has room for."""
+    memory of this machine's card allows."""
     normalization: Literal["token", "sequence", "fixed"] = "token"
     """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum /
     (rollouts x completion budget) (Dr. GRPO)."""
@@ -125,7 +125,7 @@ class LearnerConfig(Section):
     clip_high: float = Field(default=0.28, ge=0)
     """Upper half-width ("clip higher", DAPO)."""
     updates_per_round: int = Field(default=1, ge=1)
-    """Optimizer steps on each round; the ratio is 1 and clipping inert at 1."""
+    """Optimizer steps per round; with 1, the ratio is 1 and clipping has no effect."""
     sampler_cap: float = Field(default=2.0, ge=1)
     """Cap of the weight exp(policy - sampler) that corrects the sampler's numerical gap."""
     kl_coef: float = Field(default=0.0, ge=0)
@@ -133,41 +133,41 @@ class LearnerConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """Held-out tasks: how good the policy is at what it never trains on."""
+    """Measurements on held-out tasks, which never train."""
 
     heldout: str | None = "auto"
-    """auto: the set that lies beside the base model (nano has one), if any. nano: that set, for any model.
+    """auto: the set in the base model's folder (nano has one), if any. nano: that set, for any model.
     gsm8k: 200 word problems from GSM8K, for R-Zero. Or a JSONL file of tasks; none = do not measure."""
     attempts: int = Field(default=8, ge=1)
-    """Answers sampled for each held-out task, at the sampling temperature; a greedy one comes on top."""
+    """Answers sampled for each held-out task, at the sampling temperature, in addition to a greedy one."""
     sampled_tasks: int | None = Field(default=None, ge=1)
-    """Held-out tasks that get sampled answers and are measured on the way, chosen evenly; none = all. Before
+    """Held-out tasks with sampled answers, also used during training, chosen evenly; none = all. Before
     the first step and after the last, all tasks get a greedy answer."""
     every_steps: int | None = Field(default=None, ge=1)
-    """Steps between measurements on the way; none = only before the first step and after the last."""
+    """Steps between measurements; none = only before the first step and after the last."""
     attempts_between: int | None = Field(default=None, ge=1)
-    """Answers sampled for each task on the way, where a curve needs fewer than a table; none = `attempts`."""
+    """Answers per task during training, since a curve needs fewer than a table; none = `attempts`."""
     curve: bool = False
-    """Measure the base model at temperatures 0.7, 0.5 and 0.3 too, so that a gain in sampled accuracy can be
-    told from what a lower temperature alone would gain. Half of `attempts` at each."""
+    """Also measure the base model at temperatures 0.7, 0.5 and 0.3, so that a gain in sampled accuracy can be
+    compared with the gain of a lower temperature alone. Half of `attempts` at each."""
 
 
 class ExecutionConfig(Section):
-    """Limits for untrusted programs. They are part of what a task is: do not change them in mid-run."""
+    """Limits for untrusted programs. They are part of a task's definition: keep them during a run."""
 
     cpu_s: float = Field(default=0.25, gt=0, le=60)
-    """CPU seconds for one run; a proposal must finish in half of it. Four times as many seconds of wall time
-    stop a run that does not compute; one that a busy machine starves may go on up to four times that cap."""
+    """CPU seconds for one run; a proposal must finish in half of it. Four times this in wall time
+    stops a run that does not compute; a run that a busy machine starves gets up to four times that cap."""
     memory_mib: int = Field(default=512, ge=64)
     """Address space of one run, MiB."""
     workers: int | None = Field(default=None, ge=1)
-    """Runs in flight at once; none = one per core."""
+    """Parallel runs; none = one per core."""
     allow_weak_sandbox: bool = False
-    """Run even where the system cannot confine programs (macOS). They could then read your files."""
+    """Run even if the system cannot confine programs (macOS). They could then read your files."""
 
 
 class TrackersConfig(Section):
-    """Where metrics go besides the run's folder; nothing by default. `pip install 'tinyzero[trackers]'`."""
+    """Further destinations of metrics; all off by default. `pip install 'tinyzero[trackers]'`."""
 
     tensorboard: bool = False
     """Event files in the run's folder."""
@@ -176,16 +176,16 @@ class TrackersConfig(Section):
     trackio: bool = False
     """Trackio's local database."""
     project: str = Field(default="tinyzero", min_length=1)
-    """The project's name at wandb and trackio."""
+    """The project's name in wandb and trackio."""
     online: bool = False
-    """Let wandb send what it is told to its service; off, `wandb sync` can do that later."""
+    """Let wandb upload its data; if off, `wandb sync` can do so later."""
 
 
 _LATER_PENALTIES = ("failing_proposal", "duplicate_proposal")
 
 
 class Config(Section):
-    """One run as it is written: a knob may say auto. `Settled` is the same with all of them decided."""
+    """The configuration of one run as written: a knob may be auto. In `Settled` all knobs are decided."""
 
     run: RunConfig = RunConfig()
     hardware: HardwareConfig = HardwareConfig()
@@ -207,7 +207,7 @@ class Config(Section):
 
     @property
     def longest_sequence(self) -> int:
-        """Tokens of the longest prompt with the longest completion."""
+        """Tokens of the longest prompt plus the longest completion."""
         longest_completion = max(self.selfplay.proposal_tokens, self.selfplay.answer_tokens)
         return self.sampling.max_prompt_tokens + longest_completion
 
@@ -238,9 +238,9 @@ class Config(Section):
             "curriculum.composite_share": self.curriculum.composite_share,
             "rewards.bonuses": self.rewards.bonuses,
         }
-        wanted = next((name for name, value in foreign.items() if value), None)
-        if wanted is not None:
-            raise ValueError(f'{wanted} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
+        knob = next((name for name, value in foreign.items() if value), None)
+        if knob is not None:
+            raise ValueError(f'{knob} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
 
     def _check_scale(self) -> None:
         if self.advantages.scale == "mean" and self.rewards.solver != "binary":

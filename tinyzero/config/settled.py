@@ -1,6 +1,6 @@
-"""The settled configuration: no knob says auto any more. Everything below the command line gets this one.
+"""The settled configuration, in which no knob is auto. All code below the command line uses it.
 
-`tinyzero.machine.settle` makes it, once, when a run is started; the run's config.json keeps it.
+`tinyzero.machine.settle` creates it once, when a run starts; the run's config.json stores it.
 """
 
 from typing import Annotated
@@ -22,13 +22,13 @@ from tinyzero.config.sections import (
 
 
 class SettledHardware(HardwareConfig):
-    """The device of a run is known."""
+    """The device is decided."""
 
     device: Device
 
 
 class SettledModel(ModelConfig):
-    """How the base model is read is known."""
+    """The loader, the quantization and the compute type are decided."""
 
     loader: Loader
     quantization: Quantization
@@ -40,13 +40,13 @@ class SettledModel(ModelConfig):
 
 
 class SettledSampling(SamplingConfig):
-    """The rows of the sampler are counted."""
+    """The number of sampler rows is decided."""
 
     batch_rows: Annotated[int, Field(ge=1)]
 
 
 class SettledLearner(LearnerConfig):
-    """The optimizer is chosen, and the tokens of a micro-batch are counted."""
+    """The optimizer and the tokens of a micro-batch are decided."""
 
     optimizer: Optimizer
     micro_batch_tokens: Annotated[int, Field(ge=64)]

@@ -69,7 +69,7 @@ class Drawer:
         self._clock = clock
         self._wake = threading.Event()
         self._closed = threading.Event()
-        self._shown: list[str] = []
+        self._shown_lines: list[str] = []
         self._shown_state: RunState | None = None
         self._shown_view: View | None = None
         self._shown_size = (0, 0)
@@ -148,9 +148,9 @@ class Drawer:
             return
         lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
         # With every step, redraw everything, since other programs may have written over the frame.
-        before = self._shown if is_same_run and not is_resized else []
+        before = self._shown_lines if is_same_run and not is_resized else []
         self._canvas.write((_CLEAR if is_resized else "") + update(before, lines))
-        self._shown, self._shown_state, self._shown_view = lines, self.state, chosen
+        self._shown_lines, self._shown_state, self._shown_view = lines, self.state, chosen
         self._shown_size = (width, height)
 
     def _draw_header(self, view: View, width: int, height: int) -> None:
@@ -158,5 +158,5 @@ class Drawer:
         if view.help or height <= HEADER_LINES:
             return
         lines = [self._painter.lines(line, width, 1)[0] for line in header(self.state, view, width)]
-        self._canvas.write(update(self._shown, [*lines, *self._shown[HEADER_LINES:]]))
-        self._shown[:HEADER_LINES] = lines
+        self._canvas.write(update(self._shown_lines, [*lines, *self._shown_lines[HEADER_LINES:]]))
+        self._shown_lines[:HEADER_LINES] = lines
