@@ -52,6 +52,21 @@ def test_an_earlier_run_is_settled_when_it_is_opened_and_says_nothing(earlier_ru
     assert not caplog.records
 
 
+def test_a_run_of_an_earlier_nano_says_so_where_its_adapters_are_used(earlier_run, caplog):
+    earlier_run.warn_of_earlier_nano()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{earlier_run.path} was trained on the nano of an earlier version")
+
+
+@pytest.mark.parametrize(
+    "sections", [{"model": {"base": "other"}}, {"evaluation": {"sampled_tasks": None}}, {"model": 7}]
+)
+def test_other_runs_say_nothing_about_nano(earlier_run, caplog, sections):
+    (earlier_run.path / "config.json").write_text(json.dumps(EARLIER | sections))
+    earlier_run.warn_of_earlier_nano()
+    assert not caplog.records
+
+
 def test_a_dropped_knob_that_was_turned_is_told_once(earlier_run, caplog):
     turned = {**EARLIER, "pool": {**EARLIER["pool"], "eviction": "decided"}}
     (earlier_run.path / "config.json").write_text(json.dumps(turned))

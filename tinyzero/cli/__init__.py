@@ -1,4 +1,4 @@
-"""The command line: the only place that prints. Heavy imports wait inside the commands that need them."""
+"""The command line, the only place that prints. Commands import heavy modules only when they need them."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ from tinyzero.cli.train import train
 from tinyzero.cli.watch import watch
 from tinyzero.errors import TinyZeroError, nearest
 
-# Typer keeps its click private; this is the base class of everything that is wrong with a command line.
+# Typer's click is private; this is the base class of all errors in a command line.
 _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
@@ -53,8 +53,8 @@ app.command()(bench)
 
 
 def main() -> None:
-    """Run the command line of this process and leave with its exit code."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a name may fit no encoding
+    """Run the command line of this process and exit with its code."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the encoding may lack a character
     handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), _leave)
     code = run(sys.argv[1:])
     _flush_quietly()
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line. What a person can mend is one line and 2; our own mistakes pass through."""
+    """Run one command line. A user's error gives one line and exit code 2; our own errors pass through."""
     try:
         return app(args=list(arguments) or ["--help"], prog_name="tinyzero", standalone_mode=False) or 0
     except TinyZeroError as error:
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """End like any other error does, so that processes are stopped and unfinished folders removed."""
+    """Exit like on other errors, so that processes are stopped and unfinished folders removed."""
     sys.exit(128 + number)
 
 
@@ -84,7 +84,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's private click
-    """Click's message, with the nearest right word, and where to look."""
+    """Click's message, with the nearest valid word and a pointer to --help."""
     context, message = error.ctx, error.format_message().replace("Value error, ", "").rstrip(".")
     if context is None:
         return str(message)
@@ -98,15 +98,15 @@ def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's 
 
 
 def _flush_quietly() -> None:
-    """A reader that left early (`tinyzero presets | head -1`) is no error."""
+    """Flush the output. A reader that has left (`tinyzero presets | head -1`) is not an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"tinyzero {tinyzero.__version__}")
         raise typer.Exit
 

@@ -1,4 +1,4 @@
-"""`tinyzero bench`: the speed of a part, measured on this machine."""
+"""`tinyzero bench`: measures the speed of a part on this machine."""
 
 import json as json_module
 import os
@@ -9,7 +9,7 @@ import typer
 from tinyzero.cli.presets import complete_preset
 
 Part = Literal["executor", "sampling", "learning"]
-"""What is measured."""
+"""The part to measure."""
 
 
 def bench(

@@ -1,4 +1,4 @@
-"""`tinyzero chat`: talk to what a run has made of its model."""
+"""`tinyzero chat`: talk to a run's trained model."""
 
 import sys
 from collections.abc import Iterator
@@ -58,20 +58,22 @@ def chat(
 
 def converse(talk: "Talk", messages: Iterator[str], screen: "Screen") -> None:
     """Answer message after message; each speaker remembers its own side of the conversation."""
-    said: dict[str, list[str]] = {speaker.label: [] for speaker in talk.speakers}
+    histories: dict[str, list[str]] = {speaker.label: [] for speaker in talk.speakers}
     for number, message in enumerate(messages):
         text = message.strip("\n")
         if text.strip() == "/new":
-            said = {label: [] for label in said}
+            histories = {label: [] for label in histories}
         elif text.strip():
             for speaker in talk.speakers:
-                turns = said[speaker.label] = _turns_that_fit(talk, [*said[speaker.label], text], screen)
+                turns = histories[speaker.label] = _turns_that_fit(
+                    talk, [*histories[speaker.label], text], screen
+                )
                 answer = _say(talk, speaker, turns, f"chat/{number}", screen)
-                said[speaker.label] = [*turns, answer]
+                histories[speaker.label] = [*turns, answer]
 
 
 def _turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[str]:
-    """As much of the conversation as fits; a model of the compact style was only ever shown one turn."""
+    """The last turns that fit. For the compact style only the last one, since training had single turns."""
     if talk.config.prompts.style == "compact":
         return turns[-1:]
     longest = min(talk.config.sampling.max_prompt_tokens, talk.policy.context_tokens - 1)
@@ -84,7 +86,7 @@ def _turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[st
 
 
 def read_messages(stream: TextIO, screen: "Screen") -> Iterator[str]:
-    """What a person types, until /quit or the end of the input."""
+    """Messages that the user types, until /quit or the end of the input."""
     screen.note(_HELP)
     while True:
         screen.piece("> ")
@@ -111,7 +113,7 @@ def _read_block(stream: TextIO, first: str) -> str:
 
 
 def _say(talk: "Talk", speaker: "Speaker", turns: list[str], stream: str, screen: "Screen") -> str:
-    """Stream one answer to the screen; Ctrl-C ends the answer, not the conversation."""
+    """Stream one answer to the screen. Ctrl-C ends the answer, not the conversation."""
     if len(talk.speakers) > 1:
         screen.piece(f"[{speaker.label}] ")
     pieces = []

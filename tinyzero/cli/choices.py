@@ -1,4 +1,4 @@
-"""Options and texts that the commands about a finished run share."""
+"""Options and texts shared by the commands on a finished run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -38,7 +38,7 @@ DtypeOption = Annotated[
 
 
 def open_run(name: str) -> "RunFolder":
-    """A run by its path, or by its name in `runs`. Raises CheckpointError."""
+    """Open a run by its path, or by its name in `runs`. Raises CheckpointError."""
     from tinyzero.run.folder import find_run
 
     return find_run(name, Path("runs"))

@@ -1,4 +1,4 @@
-"""`tinyzero doctor`: what this machine can do, and whether its sandbox holds."""
+"""`tinyzero doctor`: checks this machine and its sandbox."""
 
 import json as json_module
 import shutil
@@ -97,7 +97,7 @@ def _look(*, json: bool) -> None:
 
 
 def _checks() -> "list[Check]":
-    """Everything there is to say, about this machine and the preset that it would train."""
+    """All checks of this machine and of the preset that it would train."""
     from tinyzero.config import load_config
     from tinyzero.machine.checkup import check_all
     from tinyzero.machine.disk import disk_plan
@@ -126,7 +126,7 @@ def _checks() -> "list[Check]":
 
 
 def _kernel_faults(cuda: "Cuda") -> list[str]:
-    """What is wrong with bitsandbytes here. It may fail in any way at all: a report must come of it."""
+    """The faults of bitsandbytes here. It may fail in any way; the result is always a report."""
     if cuda.torch is None:
         return ["torch does not import"]
     import torch
@@ -143,7 +143,7 @@ def _kernel_faults(cuda: "Cuda") -> list[str]:
 
 
 def _head_fault(cuda: "Cuda") -> str:
-    """Why trl's fused LM head would not work here; "" where it does, or where the packages are at fault."""
+    """Why trl's fused LM head does not work here; "" if it works, or if torch or trl is missing."""
     from tinyzero.errors import HardwareError
     from tinyzero.machine.inspection import installed_version
 
@@ -162,7 +162,7 @@ def _head_fault(cuda: "Cuda") -> str:
 
 
 def _report(checks: "Sequence[Check]", unproven: Mapping[str, str], width: int) -> str:
-    """A line for each check, its remedy under it, and what nobody can promise; the last line sums up."""
+    """One line per check with its remedy below, then the unproven parts; the last line is the summary."""
     from tinyzero.machine.checkup import Status
 
     lines = []

@@ -1,4 +1,4 @@
-"""`tinyzero export`: what a run learned, as a folder that others open."""
+"""`tinyzero export`: writes a run's result as a folder for other tools."""
 
 import sys
 from pathlib import Path
@@ -45,10 +45,10 @@ def export(
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        found = open_run(run)
+        folder = open_run(run)
         place = output.expanduser() if output else None
         for exported in take_home(
-            found,
+            folder,
             what,
             screen,
             role=role,
@@ -77,7 +77,7 @@ def take_home(
     output: Path | None = None,
     reuse: bool = False,
 ) -> "list[Exported]":
-    """Export what was asked for; `reuse` takes an earlier export that is still as it was written."""
+    """Export as requested. `reuse` returns an earlier export if it is unchanged."""
     from tinyzero.export.folders import Exported, Request, export
 
     _refuse_meaningless(what, role, merge_base, dtype)
@@ -101,14 +101,14 @@ def take_home(
 def _refuse_meaningless(
     what: What, role: RoleName | None, merge_base: MergeBase, dtype: Dtype | None
 ) -> None:
-    """An option that would change nothing was meant for something else."""
+    """Refuse options that have no effect, since the user must have meant something else."""
     from tinyzero.errors import ConfigError
 
-    given = {
+    options = {
         "--role": role is not None and what == "tasks",
         "--dtype": dtype is not None and what in ("tasks", "adapter"),
         "--merge-base": merge_base != "bf16" and what in ("tasks", "adapter"),
     }
-    for option, is_meaningless in given.items():
+    for option, is_meaningless in options.items():
         if is_meaningless:
             raise ConfigError(f"{option} has no meaning for --what {what}")

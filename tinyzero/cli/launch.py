@@ -116,6 +116,7 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
             raise ConfigError(
                 f"{key} would make this another run; --resume can change {', '.join(_RESUMABLE)}"
             )
+    folder.warn_of_earlier_nano()
     config = override(folder.config(), overrides)
     steps = checkpoints.steps_saved(folder)
     if steps >= config.run.max_steps and folder.adapter.exists():

@@ -1,4 +1,4 @@
-"""The live view of `train`: draws beside the training, and turns keys into requests to the trainer."""
+"""The live view of `train`: draws during training, and turns keys into requests to the trainer."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ _ASK_TWICE = (
 
 
 class LiveView:
-    """An observer that reads what the recorder writes. If it dies, plain lines go on in its place."""
+    """An observer that reads the recorder's files. If it fails, plain lines replace it."""
 
     def __init__(self, screen: Screen, *, is_ascii: bool) -> None:
         self._screen = screen
@@ -77,7 +77,7 @@ class LiveView:
             self._threads[-1].start()
 
     def on_step(self, report: StepReport) -> None:
-        drawer = self._drawer  # a key may close the view meanwhile
+        drawer = self._drawer  # a key may close the view at the same time
         if drawer is None:
             self._plain.on_step(report)
         else:
@@ -96,7 +96,7 @@ class LiveView:
             self._plain.on_end(summary)
 
     def close(self, *, has_died: bool = False) -> None:
-        """Give the terminal back, and leave the last picture on it."""
+        """Restore the terminal, and leave the last frame on it."""
         with self._closing:
             drawer, self._drawer = self._drawer, None
         if drawer is None:
@@ -105,7 +105,7 @@ class LiveView:
             drawer.close()
             if threading.current_thread() is not self._threads[0]:
                 self._threads[0].join(timeout=5)
-        finally:  # a second Ctrl-C may come right here
+        finally:  # a second Ctrl-C may arrive here
             self._terminal.leave()
         if not has_died:
             self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer)))

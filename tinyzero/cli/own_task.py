@@ -1,6 +1,6 @@
-"""A task of somebody's own, outside of any game: read from text, completed by running it, its answers judged.
+"""A user's own task, outside any game: reads it from text, completes it by running it, and judges answers.
 
-Text in JSON, as in tasks.jsonl, or as people write it: a program, then lines `in: ...` and `out: ...`.
+The text is JSON, as in tasks.jsonl, or a program followed by lines `in: ...` and `out: ...`.
 """
 
 import json
@@ -35,10 +35,10 @@ _QUESTION, _ANSWER = "question:", "answer:"
 
 
 def read_task(text: str) -> Task:
-    """The task that a text describes; outputs that it leaves out are still empty.
+    """The task that a text describes. Missing outputs stay empty.
 
     Raises:
-        ConfigError: it describes none; the message says how one is written.
+        ConfigError: the text is not a task; the message explains the format.
     """
     if len(text) > _MAX_CHARS:
         raise ConfigError(f"the task has {len(text)} characters; {_MAX_CHARS} are read")
@@ -62,10 +62,10 @@ def read_task(text: str) -> Task:
 
 
 def _question(text: str) -> Task:
-    """`question: ...`, over as many lines as it takes, and `answer: ...`."""
-    asked, found, answer = text.strip().removeprefix(_QUESTION).rpartition(f"\n{_ANSWER}")
-    message, right = " ".join(asked.split()), " ".join(answer.split())
-    if not found or not message or not right:
+    """A task from `question: ...`, on one or more lines, and `answer: ...`."""
+    question, separator, answer = text.strip().removeprefix(_QUESTION).rpartition(f"\n{_ANSWER}")
+    message, right = " ".join(question.split()), " ".join(answer.split())
+    if not separator or not message or not right:
         raise ConfigError(
             f"the question has to end with a line `{_ANSWER} ...`, by which to judge; {EXAMPLES}"
         )
@@ -73,37 +73,37 @@ def _question(text: str) -> Task:
 
 
 def complete(task: Task, runner: Runner) -> Task:
-    """Fill in outputs by running the program, or check those that are given against it.
+    """Run the program to fill in missing outputs, or to check the given ones.
 
     Raises:
-        ConfigError: the program fails, is not deterministic, or does something else than the task says.
+        ConfigError: the program fails, is not deterministic, or its outputs differ from the task's.
     """
     if not task.program or not task.inputs:
         return task
     job = Job(program=task.program, inputs=task.inputs, check_determinism=True)
     (executions,) = runner.run_jobs([job])
     outputs = tuple(
-        render(_result(task.kind, given, execution))
-        for given, execution in zip(task.inputs, executions, strict=True)
+        render(_result(task.kind, arguments, execution))
+        for arguments, execution in zip(task.inputs, executions, strict=True)
     )
-    for mine, made in zip(task.outputs, outputs, strict=False):
-        if not same(parse_literal(mine), parse_literal(made)):
-            raise ConfigError(f"the task says {mine[:80]}, its program returns {made[:80]}")
+    for mine, actual in zip(task.outputs, outputs, strict=False):
+        if not same(parse_literal(mine), parse_literal(actual)):
+            raise ConfigError(f"the task says {mine[:80]}, its program returns {actual[:80]}")
     return replace(task, outputs=outputs)
 
 
-def _result(kind: str, given: str, execution: Execution) -> Any:  # noqa: ANN401  a tree of builtin values
-    """What a solver has to find out about a run. Raises ConfigError."""
+def _result(kind: str, arguments: str, execution: Execution) -> Any:  # noqa: ANN401  a tree of builtin values
+    """The right answer about a run. Raises ConfigError."""
     if kind == ErrorPrediction.name and end_of(execution):
         return end_of(execution)
     if not execution.is_ok:
-        said = f"{execution.outcome} {execution.detail}".strip()
-        raise ConfigError(f"the task's program does not answer f({given[:80]}): {said}")
+        reason = f"{execution.outcome} {execution.detail}".strip()
+        raise ConfigError(f"the task's program does not answer f({arguments[:80]}): {reason}")
     return execution.value
 
 
 def judge(task: Task, answer: str, runner: Runner) -> Verdict:
-    """The verdict on an answer (the prompt's prefill and the completion), by execution where it needs one."""
+    """The verdict on an answer (the prompt's prefill and the completion), by execution if necessary."""
     ((verdict,),) = judge_answers([task], [[answer]], kinds=ALL_KINDS, runner=runner)
     return verdict
 
@@ -140,7 +140,7 @@ def _from_lines(text: str) -> Mapping[str, Any]:
 
 
 def _label(line: str) -> str:
-    """`in`, `out` or `msg` where a line begins with it and a colon; the program ends there."""
+    """`in`, `out` or `msg` if a line begins with it and a colon, which ends the program; else empty."""
     name, colon, _ = line.partition(":")
     return name if colon and name in ("in", "out", "msg") else ""
 
@@ -175,7 +175,7 @@ def _literal(text: str) -> str:
 
 
 def _check(task: Task) -> None:
-    """Whether a kind has what it asks with."""
+    """Check that the task has all parts that its kind needs. Raises ConfigError."""
     has_pairs = len(task.inputs) >= 2 and (task.program or len(task.inputs) == len(task.outputs))
     has_call = task.program and len(task.inputs) == 1 and len(task.outputs) <= 1
     is_whole = {

@@ -44,7 +44,7 @@ def plan(
 
 
 def _preset_for(gpu: str | None) -> str:
-    """What `train` would choose on a machine with this card, or with this machine's."""
+    """The preset that `train` would choose for this card, or for this machine's card."""
     from tinyzero.machine.cards import find_card
     from tinyzero.machine.hardware import Machine, card_here, machine_of_card, memory_here_gib
     from tinyzero.machine.suitability import choose_preset
@@ -54,7 +54,7 @@ def _preset_for(gpu: str | None) -> str:
 
 
 def _target(name: str, config: "Config", gpu: str | None) -> "Target":
-    """Where the run would be: the card that is asked for, this machine's, the preset's, or main memory."""
+    """The target of the run: the requested card, this machine's card, the preset's card, or main memory."""
     from tinyzero.errors import ConfigError
     from tinyzero.machine.cards import find_card
     from tinyzero.machine.forecast import Target

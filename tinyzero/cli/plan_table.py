@@ -18,13 +18,13 @@ _WIDTH = 80
 
 
 def as_table(planned: Forecast) -> str:
-    """What is needed, term by term; the last line says whether it fits."""
+    """The needs, term by term. The last line says whether the run fits."""
     blocks = [_head(planned), _memory(planned), _time(planned), _disk(planned)]
     return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{planned.verdict}"
 
 
 def as_json(planned: Forecast) -> dict[str, Any]:
-    """The same for programs: GiB, seconds, and shares from 0 to 1."""
+    """The forecast as JSON values: GiB, seconds, and shares from 0 to 1."""
     memory, target, load = planned.memory, planned.target, workload(planned.config)
     return {
         "preset": planned.preset,
@@ -56,7 +56,7 @@ def as_json(planned: Forecast) -> dict[str, Any]:
 
 
 def _tokens(load: Workload) -> dict[str, int]:
-    """Of one prompt and one completion."""
+    """Tokens of one prompt and one completion."""
     return {name: value for name, value in asdict(load).items() if name.endswith("_tokens")}
 
 
@@ -97,7 +97,7 @@ def _memory(planned: Forecast) -> Iterator[str]:
 
 
 def _what(planned: Forecast) -> dict[str, str]:
-    """What each term is, in a few words."""
+    """A short description of each term."""
     config = planned.config
     size = "float32" if number_bytes(config.model) == 4 else "16 bit"
     rows, tokens = (

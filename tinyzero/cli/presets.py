@@ -1,4 +1,4 @@
-"""`tinyzero presets`: what can be trained here by name."""
+"""`tinyzero presets`: lists and shows the presets."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def presets(
 
 
 def _list_as_table(width: int) -> str:
-    """A line of figures for each preset, and under it what it is; the smallest cards first."""
+    """One line of figures per preset with its description below; smallest cards first."""
     presets = sorted(_rows(), key=lambda row: _card_gib(row["config"].hardware))
     table = [("name", "hardware", "GiB", "s/step", "model"), *map(_figures, presets)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -75,7 +75,7 @@ def _hardware_in_words(hardware: "HardwareConfig") -> str:
 
 
 def _card_gib(hardware: "HardwareConfig") -> float:
-    """Memory of the card that a preset names; 0 where it names none."""
+    """Memory of the preset's card; 0 if it names none."""
     from tinyzero.machine.suitability import card_of_preset
 
     card = card_of_preset(hardware)
@@ -99,7 +99,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _planned(config: "Config") -> dict[str, float | None]:
-    """The peak of its memory, and the time of its step on the card that it names; None where not known."""
+    """A preset's memory peak, and its step time on the preset's card; None if unknown."""
     from tinyzero.machine.hardware import Machine, machine_of_card, memory_here_gib
     from tinyzero.machine.memory import plan
     from tinyzero.machine.settling import settle

@@ -1,4 +1,4 @@
-"""`tinyzero presets NAME --show-prompts`: every prompt of a run, as its model reads it."""
+"""`tinyzero presets NAME --show-prompts`: shows the prompts of a run as its model reads them."""
 
 import json
 import shutil
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A prompt, and what its model reads where the tokenizer is at hand.
+    """A prompt, and its rendered text if the tokenizer is available.
 
     Attributes:
-        rendered: everything up to where the answer begins, special tokens included; None without tokenizer.
-        num_tokens: of that.
+        rendered: all text before the answer, including special tokens; None without tokenizer.
+        num_tokens: number of tokens of `rendered`.
     """
 
     role: "Role"
@@ -32,7 +32,7 @@ class Shown:
 
 
 def prompts(name: str | None, *, as_json: bool) -> str:
-    """What is printed. Raises ConfigError, also where no preset is named."""
+    """The text to print. Raises ConfigError, also if no preset is named."""
     from tinyzero.cli.screen import waiting
     from tinyzero.config import load_config
     from tinyzero.errors import ConfigError
@@ -44,15 +44,15 @@ def prompts(name: str | None, *, as_json: bool) -> str:
         from tinyzero.policy.loading import local_frame
 
         frame = local_frame(config.model)
-    shown = [_shown(role, prompt, frame) for role, prompt in _prompts(config, frame)]
+    items = [_rendered_prompt(role, prompt, frame) for role, prompt in _prompts(config, frame)]
     if as_json:
-        return _as_json(config, frame, shown)
+        return _as_json(config, frame, items)
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
-    return printable("\n".join(_page(name, config, frame, shown, width)))
+    return printable("\n".join(_page(name, config, frame, items, width)))
 
 
 def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", "Prompt"]]:
-    """For each kind that is played, one prompt to the proposer and one to the solver."""
+    """For each kind in the game, one proposer prompt and one solver prompt."""
     from tinyzero.games.absolute_zero.game import choose_kinds
     from tinyzero.games.r_zero.question import QUESTION, example_question
     from tinyzero.tasks import KINDS
@@ -79,11 +79,11 @@ def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", 
 
 
 def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:
-    """As the sampler would say; without a tokenizer, nobody knows."""
+    """Whether the sampler would accept the prompt; True without a tokenizer."""
     return frame is None or len(frame.encode(prompt)) <= config.sampling.max_prompt_tokens
 
 
-def _shown(role: "Role", prompt: "Prompt", frame: "Frame | None") -> Shown:
+def _rendered_prompt(role: "Role", prompt: "Prompt", frame: "Frame | None") -> Shown:
     if frame is None:
         return Shown(role=role, prompt=prompt)
     ids = frame.encode(prompt)
@@ -91,10 +91,10 @@ def _shown(role: "Role", prompt: "Prompt", frame: "Frame | None") -> Shown:
     return Shown(role=role, prompt=prompt, rendered=rendered, num_tokens=len(ids))
 
 
-def _as_json(config: "Config", frame: "Frame | None", shown: Sequence[Shown]) -> str:
+def _as_json(config: "Config", frame: "Frame | None", items: Sequence[Shown]) -> str:
     rows: list[dict[str, Any]] = [
         {"role": item.role, **asdict(item.prompt), "rendered": item.rendered, "num_tokens": item.num_tokens}
-        for item in shown
+        for item in items
     ]
     return json.dumps(
         {
@@ -115,17 +115,17 @@ def _frame_kind(frame: "Frame | None") -> str | None:
 
 
 def _page(
-    name: str, config: "Config", frame: "Frame | None", shown: Sequence[Shown], width: int
+    name: str, config: "Config", frame: "Frame | None", items: Sequence[Shown], width: int
 ) -> Iterator[str]:
     head = f"The prompts of {name}, in the {config.prompts.style} style, with examples in place of tasks."
     yield from textwrap.wrap(f"{head} {_about(config, frame)}", width)
-    for one in shown:
+    for item in items:
         yield ""
-        yield _heading(one, config, width)
-        yield from _quoted(one.prompt.text if one.rendered is None else one.rendered, width)
-        if one.rendered is None and one.prompt.prefill:
+        yield _heading(item, config, width)
+        yield from _quoted(item.prompt.text if item.rendered is None else item.rendered, width)
+        if item.rendered is None and item.prompt.prefill:
             yield "and the answer is begun with:"
-            yield from _quoted(one.prompt.prefill, width)
+            yield from _quoted(item.prompt.prefill, width)
 
 
 def _about(config: "Config", frame: "Frame | None") -> str:
@@ -141,15 +141,15 @@ def _about(config: "Config", frame: "Frame | None") -> str:
     return f"This is what {base} reads, {kind}; its answer begins where a prompt ends. A | begins a line."
 
 
-def _heading(one: Shown, config: "Config", width: int) -> str:
-    title = f"== {one.role}, {one.prompt.kind} "
+def _heading(item: Shown, config: "Config", width: int) -> str:
+    title = f"== {item.role}, {item.prompt.kind} "
     limit = config.sampling.max_prompt_tokens
-    size = "" if one.num_tokens is None else f" {one.num_tokens} of {limit} tokens"
+    size = "" if item.num_tokens is None else f" {item.num_tokens} of {limit} tokens"
     return f"{title}{'=' * max(width - len(title) - len(size), 2)}{size}"
 
 
 def _quoted(text: str, width: int) -> Iterator[str]:
-    """The lines of a text behind a bar; what does not fit goes on below, without one."""
+    """The lines of a text, each after a bar. Long lines continue below without a bar."""
     for line in text.split("\n"):
         words = line.lstrip(" ")
         pieces = textwrap.wrap(

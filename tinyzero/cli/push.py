@@ -1,4 +1,4 @@
-"""`tinyzero push`: a run's result on the Hugging Face Hub, private unless told otherwise."""
+"""`tinyzero push`: sends a run's result to the Hugging Face Hub; private by default."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -49,18 +49,18 @@ def push(
     try:
         check_names(repo, branch)
         if not dry_run:
-            find_token()  # before the work rather than after it
-        found = open_run(run)
-        one = _one_role(found.config().policy.adapters, role, what)
-        if one is not role:
+            find_token()  # fails early, before the export
+        folder = open_run(run)
+        adapter_role = _one_role(folder.config().policy.adapters, role, what)
+        if adapter_role is not role:
             screen.note(
                 "this run has an adapter for each role: sending the solver's (--role proposer: the other)"
             )
         (exported,) = take_home(
-            found,
+            folder,
             what,
             screen,
-            role=one,
+            role=adapter_role,
             checkpoint=checkpoint,
             merge_base=merge_base,
             dtype=dtype,
@@ -83,7 +83,7 @@ def push(
 
 
 def _one_role(adapters: str, role: RoleName | None, what: What) -> RoleName | None:
-    """One repository holds one model: the solver's, where the roles have adapters of their own."""
+    """The role to push. A repository holds one model: the solver's, if each role has its own adapter."""
     if role is None and adapters == "per-role" and what != "tasks":
         return "solver"
     return role

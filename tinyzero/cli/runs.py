@@ -1,4 +1,4 @@
-"""`tinyzero runs`: what has been trained here."""
+"""`tinyzero runs`: lists the runs of a folder."""
 
 import json
 import time

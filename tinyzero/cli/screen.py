@@ -1,6 +1,6 @@
-"""Lines for people: results on standard output, and what is being waited for on standard error.
+"""Lines for users: results on standard output, and the current wait on standard error.
 
-Training must outlive its screen: a closed pipe or terminal makes a stream deaf, and nothing else.
+Training must outlive its screen: if a pipe or terminal closes, its stream only drops further text.
 """
 
 import logging
@@ -24,7 +24,7 @@ __all__ = ["Screen", "ScreenHandler", "printable", "waiting"]
 
 
 class Screen:
-    """On a terminal the wait is one line with its seconds, redrawn in place; elsewhere a plain line each."""
+    """On a terminal, a wait is one line with its seconds, redrawn in place; elsewhere it is a plain line."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out = _Stream(out)
@@ -40,22 +40,22 @@ class Screen:
         threading.Thread(target=self._tick, daemon=True).start()
 
     def line(self, text: str) -> None:
-        """A result: a line on standard output."""
+        """Write a result: a line on standard output."""
         self._write(self._out, text)
 
     def note(self, text: str) -> None:
-        """A remark: a line on standard error."""
+        """Write a remark: a line on standard error."""
         self._write(self._err, text)
 
     def wait(self, text: str) -> None:
-        """Say what is being waited for from now on."""
+        """Show a text for the current wait."""
         if not self._is_terminal:
             self.note(f"{text} ...")
         self.wait_on_terminal(text)
         self._remind_s = _FIRST_REMINDER_S
 
     def wait_on_terminal(self, text: str) -> None:
-        """The same for waits that a log file had better not list one by one."""
+        """Like `wait`, but only on a terminal: these waits are too frequent for a log file."""
         with self._lock:
             if self._held is not None:
                 return
@@ -63,20 +63,20 @@ class Screen:
             self._draw()
 
     def hold(self, tell: Callable[[str], None]) -> None:
-        """Keep lines back while something else draws here; `tell` is given the remarks meanwhile."""
+        """Hold lines back while something else draws here. `tell` gets the remarks in the meantime."""
         with self._lock:
             self._erase()
             self._waiting_for, self._held, self._tell = "", [], tell
 
     def release(self) -> None:
-        """Write what was kept back."""
+        """Write the lines that were held back."""
         with self._lock:
             held, self._held, self._tell = self._held or [], None, self.note
             for stream, text in held:
                 self._write(stream, text)
 
     def say_at_once(self, text: str) -> None:
-        """A remark from a signal handler: it may have come in the middle of a write to a stream."""
+        """Write a remark from a signal handler, which may interrupt a write to a stream."""
         if self._held is not None:
             self._tell(text)
             return
@@ -84,7 +84,7 @@ class Screen:
             os.write(_STDERR, f"\r{text}\n".encode("ascii"))
 
     def close_wait(self) -> None:
-        """Nothing is being waited for any more."""
+        """End the current wait."""
         with self._lock:
             self._erase()
             self._waiting_for = ""
@@ -94,7 +94,7 @@ class Screen:
         self._closed.set()
 
     def piece(self, text: str) -> None:
-        """A part of a result that is still being made, on standard output at once."""
+        """Write a part of an unfinished result to standard output at once."""
         with self._lock:
             self._erase()
             self._out.write(printable(text))
@@ -126,7 +126,7 @@ class Screen:
                 self._remind()
 
     def _remind(self) -> None:
-        """A log file hears of a long wait again, at ever longer intervals."""
+        """Repeat a long wait in a log file, at growing intervals."""
         seconds = time.monotonic() - self._since
         if not self._is_terminal and self._waiting_for and seconds >= self._remind_s:
             self._remind_s *= 2
@@ -135,7 +135,7 @@ class Screen:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Say on a terminal what is being waited for while the block runs."""
+    """Show a text on a terminal while the block runs."""
     screen = Screen(sys.stdout, sys.stderr)
     screen.wait_on_terminal(text)
     try:
@@ -145,19 +145,19 @@ def waiting(text: str) -> Iterator[None]:
 
 
 class ScreenHandler(logging.Handler):
-    """Warnings of the library, as remarks."""
+    """Writes the library's warnings as remarks."""
 
     def __init__(self, screen: Screen) -> None:
         super().__init__(logging.WARNING)
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        first_line = record.getMessage().partition("\n")[0]  # run.log has all of it
+        first_line = record.getMessage().partition("\n")[0]  # run.log has the full message
         self._screen.note(f"{record.levelname.lower()}: {first_line}")
 
 
 class _Stream:
-    """A stream that goes deaf when its reader has left."""
+    """A stream that drops all text after its reader has left."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Ctrl-C and friends: the first asks, the second insists."""
+"""Handles Ctrl-C and similar signals: the first requests a stop, the second stops at once."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def handle_unless_ignored(numbers: Sequence[signal.Signals], handler: Handler) -> None:
-    """Install a handler, but not over `nohup` or a shell's `&`: what they had ignored stays ignored."""
+    """Install a handler, except for signals that `nohup` or a shell's `&` ignores: those stay ignored."""
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
@@ -20,7 +20,7 @@ def handle_unless_ignored(numbers: Sequence[signal.Signals], handler: Handler) -
 
 @contextmanager
 def stopping_politely(request_stop: Callable[[], None], say_at_once: Callable[[str], None]) -> Iterator[None]:
-    """The first signal calls `request_stop`; a second one raises KeyboardInterrupt on the spot.
+    """The first signal calls `request_stop`; the second raises KeyboardInterrupt at once.
 
     `say_at_once` is called in the handler: it may wait for no lock, and write to no stream. Outside the main
     thread, where Python lets nobody handle signals, this does nothing.
@@ -28,13 +28,13 @@ def stopping_politely(request_stop: Callable[[], None], say_at_once: Callable[[s
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    is_requested = False
 
     def handle(number: int, _: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal is_requested
+        if is_requested:
             raise KeyboardInterrupt
-        asked = True
+        is_requested = True
         request_stop()
         say_at_once(f"{signal.Signals(number).name}: saving after this step; again to leave at once")
 

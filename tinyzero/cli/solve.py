@@ -1,4 +1,4 @@
-"""`tinyzero solve`: a task of one's own, answered by a run's model and judged by execution."""
+"""`tinyzero solve`: a run's model answers a user's task; the answer is judged by execution."""
 
 import json as json_module
 import sys
@@ -42,14 +42,14 @@ def solve(
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        asked = read_task(_read(task))
-        found = open_run(run)
-        limits = found.config().execution
+        parsed_task = read_task(_read(task))
+        folder = open_run(run)
+        limits = folder.config().execution
         allowed = limits.allow_weak_sandbox or allow_weak_sandbox
         with Executor(limits.model_copy(update={"allow_weak_sandbox": allowed})) as executor:
-            whole = complete(asked, executor)
+            completed = complete(parsed_task, executor)
             talk = open_talk(
-                found,
+                folder,
                 screen,
                 role=Role.SOLVER,
                 checkpoint=checkpoint,
@@ -59,7 +59,7 @@ def solve(
                 seed=seed,
             )
             for speaker in talk.speakers:
-                _try(talk, speaker, whole, attempts, executor, screen, as_json=json)
+                _try(talk, speaker, completed, attempts, executor, screen, as_json=json)
     finally:
         screen.close()
 
@@ -86,7 +86,7 @@ def _try(
     *,
     as_json: bool,
 ) -> None:
-    """All attempts of one speaker, each with its verdict, and the share that was right."""
+    """Show all attempts of one speaker with their verdicts, and the number of right ones."""
     from tinyzero.cli.own_task import judge
     from tinyzero.games.choice import ALL_KINDS
 
@@ -113,7 +113,7 @@ def _try(
 
 
 def in_words(task: "Task", verdict: "Verdict") -> str:
-    """The verdict, what was read from the answer, and what would have been right."""
+    """The verdict, the answer that was read, and the right answer."""
     detail = f" ({verdict.detail})" if verdict.detail else ""
     lines = [f"verdict: {verdict.status}{detail}"]
     if verdict.answer and "\n" not in verdict.answer:

@@ -1,6 +1,6 @@
-"""How fast the executor, the sampler and the learner are on this machine: what `tinyzero bench` prints.
+"""Measures the speed of the executor, the sampler and the learner on this machine, for `tinyzero bench`.
 
-Nothing is compared here; tools/benchmark.py races the same work against other implementations.
+tools/benchmark.py compares the same work with other implementations.
 """
 
 import os
@@ -42,11 +42,11 @@ _TRIVIAL = "def f(x): return x + 1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A model, and how much it is asked.
+    """A model, and the amount of work.
 
     Attributes:
-        samples: answers to each prompt, of `tokens` at most.
-        repeats: laps that count, after a first one that does not.
+        samples: answers per prompt, each of at most `tokens` tokens.
+        repeats: number of measured laps, after one warm-up lap.
     """
 
     config: Settled
@@ -66,7 +66,7 @@ def workload(
     tokens: int | None,
     repeats: int,
 ) -> Workload:
-    """What the options mean. Raises PresetNotFound, and ConfigError for an unknown engine."""
+    """The workload of the options. Raises PresetNotFound, and ConfigError for an unknown engine."""
     overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
     machine = look()
     config = settle(load_config(preset or choose_preset(machine), overrides), machine)
@@ -75,7 +75,7 @@ def workload(
 
 
 def executor_speed(executor: "Executor", num_runs: int = 2000, num_threads: int = 4) -> dict[str, float]:
-    """Trivial programs: many in one batch, then each alone, from several threads at once."""
+    """Run trivial programs: many in one batch, then single ones, from several threads at once."""
     inputs = [str(number) for number in range(num_runs)]
     started = time.perf_counter()
     executions = executor.run(_TRIVIAL, inputs)
@@ -97,16 +97,16 @@ def executor_speed(executor: "Executor", num_runs: int = 2000, num_threads: int 
 
 
 def sampling_speed(work: Workload) -> dict[str, Any]:
-    """The sampler, with answers that use up the budget and with answers that end by themselves."""
+    """Measure the sampler, with answers of full length and with answers that end by themselves."""
     from tinyzero.sampling.choice import choose_sampler
 
     load_before = os.getloadavg()[0]
     make_sampler = choose_sampler(work.config)
-    policy, asked = load(work.config), request(work)
+    policy, sampling_request = load(work.config), request(work)
     sampler, laps, rows = make_sampler(policy, work.config), count(), {}
 
     def sample() -> int:
-        return num_tokens(sampler.sample(replace(asked, stream=f"bench/{next(laps)}")))
+        return num_tokens(sampler.sample(replace(sampling_request, stream=f"bench/{next(laps)}")))
 
     try:
         for name, stop_ids in (("equal lengths", frozenset[int]()), ("natural lengths", policy.stop_ids)):
@@ -119,16 +119,16 @@ def sampling_speed(work: Workload) -> dict[str, Any]:
 
 
 def learning_speed(work: Workload) -> dict[str, Any]:
-    """Updates, optimizer step included, on answers of the model's own."""
+    """Measure updates, including the optimizer step, on the model's own answers."""
     import torch
 
     from tinyzero.learning.learner import LoraLearner
     from tinyzero.sampling.builtin import BuiltinSampler
 
     load_before = os.getloadavg()[0]
-    policy, asked = load(work.config), request(work)
-    completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(asked)
-    rollouts, tokens = as_rollouts(asked, completions), num_tokens(completions)
+    policy, sampling_request = load(work.config), request(work)
+    completions = BuiltinSampler(policy, work.config.sampling, seed=0).sample(sampling_request)
+    rollouts, tokens = as_rollouts(sampling_request, completions), num_tokens(completions)
     advantages = mixed_advantages(len(rollouts))
     config = work.config.learner.model_copy(update={"schedule": "constant"})
     budgets = dict.fromkeys(Role, work.tokens)
@@ -145,7 +145,7 @@ def learning_speed(work: Workload) -> dict[str, Any]:
 
 
 def load(config: Settled) -> "Policy":
-    """The policy that a run of this configuration would begin with."""
+    """The initial policy of a run with this configuration."""
     from tinyzero.policy.device import prepare_device
     from tinyzero.policy.loading import load_policy
 
@@ -159,12 +159,12 @@ def load(config: Settled) -> "Policy":
 
 
 def request(work: Workload) -> SamplingRequest:
-    """Held-out tasks of every kind, repeated where there are fewer than prompts."""
+    """A request with held-out tasks of every kind, repeated if there are fewer tasks than prompts."""
     from tinyzero.evaluation.heldout import find_set, read_set
     from tinyzero.tasks import KINDS
 
     path = find_set("nano", resolve_base("nano"))
-    assert path is not None  # noqa: S101  it ships
+    assert path is not None  # noqa: S101  the package contains it
     tasks = [item.task for item in read_set(path, KINDS).tasks]
     spread = tasks[:: max(1, len(tasks) // work.prompts)]
     style = work.config.prompts.style
@@ -181,7 +181,7 @@ def request(work: Workload) -> SamplingRequest:
 
 
 def as_rollouts(request: SamplingRequest, completions: Sequence[Sequence[Completion]]) -> list[Rollout]:
-    """Sampled answers as rollouts of the request's role, not judged."""
+    """Sampled answers as rollouts of the request's role, without verdicts."""
     return [
         _unread(Answer(prompt=prompt, completion=completion), request.role)
         for prompt, samples in zip(request.prompts, completions, strict=True)
@@ -198,7 +198,7 @@ def _unread(answer: Answer, role: Role | None) -> Rollout:
 
 
 def mixed_advantages(size: int) -> list[float]:
-    """1 and -1 in equal parts, mixed: their values cost nothing, but a rollout with 0 is left out."""
+    """1 and -1 in equal parts, mixed. The values do not affect the time, but 0 would skip a rollout."""
     advantages = [1.0 if place % 2 else -1.0 for place in range(size)]
     random.Random(0).shuffle(advantages)
     return advantages
@@ -209,7 +209,7 @@ def num_tokens(completions: Sequence[Sequence[Completion]]) -> int:
 
 
 def circumstances(work: Workload, policy: "Policy", load_before: float) -> dict[str, Any]:
-    """What a figure depends on."""
+    """The conditions of a measurement."""
     import torch
 
     on_cuda = policy.device.type == "cuda"
@@ -226,7 +226,7 @@ def circumstances(work: Workload, policy: "Policy", load_before: float) -> dict[
 
 
 def heading(measured: Mapping[str, Any]) -> list[str]:
-    """The circumstances in words: the lines above a table."""
+    """The conditions in words: the lines above a table."""
     return [
         f"{measured['model']} on {measured['device']}, threads: {measured['threads']}, "
         f"load {measured['load_before']:.1f} before",
@@ -237,7 +237,7 @@ def heading(measured: Mapping[str, Any]) -> list[str]:
 
 
 def as_table(measured: Mapping[str, Any]) -> str:
-    """For people: a line for each row."""
+    """The figures as text, one line per row."""
     rows = measured["rows"].items()
     lines = [f"{name:18}{row['tokens_per_s']:10.0f} tokens/s {row['seconds']:10.2f} s" for name, row in rows]
     return "\n".join([*heading(measured), *lines])

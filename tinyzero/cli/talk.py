@@ -1,4 +1,4 @@
-"""What `chat` and `solve` share: the trained policy and its base, ready to answer piece by piece."""
+"""Shared by `chat` and `solve`: the trained policy and its base model, which stream their answers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Somebody who answers: the run's policy in one role, or the untrained base model.
+    """A model that answers: the run's policy in one role, or the untrained base model.
 
     Attributes:
         role: None for the base model.
@@ -30,7 +30,7 @@ class Talk:
     """A loaded policy.
 
     Attributes:
-        speakers: who answers each message, in order.
+        speakers: the models that answer each message, in order.
     """
 
     policy: "Policy"
@@ -41,7 +41,7 @@ class Talk:
     temperature: float
 
     def answer(self, speaker: Speaker, ids: Sequence[int], stream: str) -> Iterator[str]:
-        """Pieces of one answer, as they are made."""
+        """Pieces of one answer, as they are sampled."""
         return self.sampler.stream(
             speaker.role, ids, max_tokens=self.max_tokens, temperature=self.temperature, stream=stream
         )
@@ -58,10 +58,10 @@ def open_talk(
     temperature: float | None,
     seed: int,
 ) -> Talk:
-    """Load the run's policy at a checkpoint; what is None is as in training.
+    """Load the run's policy at a checkpoint. Arguments that are None use the training values.
 
     Raises:
-        CheckpointError: no such checkpoint. ModelLoadError: the base model. ConfigError: a value cannot be.
+        CheckpointError: no such checkpoint. ModelLoadError: the base model. ConfigError: a wrong value.
     """
     from tinyzero.errors import ConfigError
     from tinyzero.run.trained import choose_snapshot, load_trained

@@ -1,4 +1,4 @@
-"""Tasks as text: which of them, a line each, or one on a page."""
+"""Tasks as text: filters them, lists one per line, or shows one on a page."""
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ _ANCESTORS = 12
 def matcher(
     search: str | None, kind: str | None, solved: str | None, rate: str | None, steps: str | None
 ) -> Callable[[TaskRecord], bool]:
-    """Whether a task is one of those asked for. Raises ConfigError for a range that is none."""
+    """A test for the requested tasks. Raises ConfigError for an invalid range."""
     low, high = _range(rate, "--rate")
     first, last = _range(steps, "--steps")
 
@@ -39,24 +39,26 @@ def _solved_by(task: TaskRecord) -> str:
 
 
 def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRecord:
-    """The one task whose id begins like this."""
-    found = [task for name, task in tasks.items() if name.startswith(start)]
-    if len(found) != 1 and start not in tasks:
+    """The only task whose id begins with `start`."""
+    matches = [task for name, task in tasks.items() if name.startswith(start)]
+    if len(matches) != 1 and start not in tasks:
         many = (
-            f"{len(found)} tasks of {run.path} begin with" if found else f"no task of {run.path} begins with"
+            f"{len(matches)} tasks of {run.path} begin with"
+            if matches
+            else f"no task of {run.path} begins with"
         )
         raise ConfigError(f"{many} {start}; list them: tinyzero tasks {run.path}")
-    return tasks.get(start) or found[0]
+    return tasks.get(start) or matches[0]
 
 
 def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
-    """A table, the first `limit` of them."""
+    """A table of the first `limit` tasks."""
     width = max(80, shutil.get_terminal_size((120, 24)).columns)
-    shown = tasks[: limit or None]
-    kinds = max([len("induction"), *(len(one_line(task.kind)) for task in shown)])
+    visible = tasks[: limit or None]
+    kinds = max([len("induction"), *(len(one_line(task.kind)) for task in visible)])
     lines = [f"{'id':<16}  step  solved  {'kind':<{kinds}}  program or question"]
-    lines += [line(task, width, kinds) for task in shown]
-    return "\n".join([*lines, f"{len(shown)} of {len(tasks)} that fit, of {total} tasks"])
+    lines += [line(task, width, kinds) for task in visible]
+    return "\n".join([*lines, f"{len(visible)} of {len(tasks)} that fit, of {total} tasks"])
 
 
 def line(task: TaskRecord, width: int, kind_width: int) -> str:
@@ -72,7 +74,7 @@ def page(
     color: bool,
     replays: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """Everything about a task: what it is, how it went over time, and where it comes from."""
+    """All data of a task: its content, its results over time, and its origin."""
     lines = [
         f"task     {one_line(task.id)}",
         f"kind     {one_line(task.kind)}",
@@ -96,7 +98,7 @@ def page(
 
 
 def _how_solved(task: TaskRecord) -> str:
-    """The solve rate in words, and what became of the other attempts."""
+    """The solve rate in words, and the verdicts on the other attempts."""
     if task.solve_rate is None:
         return "never tried"
     verdicts = ", ".join(f"{count:.0f} {one_line(status)}" for status, count in task.verdicts.items())
@@ -104,7 +106,7 @@ def _how_solved(task: TaskRecord) -> str:
 
 
 def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
-    """The tasks that its proposer was shown, and those behind them; each once, as a tree."""
+    """The references of the task, their references, and so on; each once, as a tree."""
     lines: list[str] = []
     seen, turn = {task.id}, [(1, parent) for parent in task.parents]
     while turn and len(lines) < _ANCESTORS:
@@ -124,7 +126,7 @@ def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
 
 
 def as_json(task: TaskRecord) -> dict[str, Any]:
-    """As tasks.jsonl has it."""
+    """The task in the format of tasks.jsonl."""
     return asdict(task)
 
 
@@ -144,7 +146,7 @@ def _searched(task: TaskRecord) -> str:
 
 
 def _range(text: str | None, option: str) -> tuple[float, float]:
-    """`1:5`, `1:`, `:5` or `1` -> low and high."""
+    """`1:5`, `1:`, `:5` or `1` as low and high."""
     low, colon, high = (text or ":").partition(":")
     try:
         limits = (float(low or "-inf"), float(high or "inf") if colon else float(low))

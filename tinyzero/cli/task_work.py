@@ -1,4 +1,4 @@
-"""What is done with tasks: verified again, written down elsewhere, given to another run."""
+"""Actions on tasks: verify them again, export them, import them into another run."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tinyzero.watch.follow import state_of
 
 
 def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
-    """What is different now for each task, under the run's own limits; empty where nothing is."""
+    """The difference of each task now, under the run's own limits; empty if none."""
     from tinyzero.run.verification import difference
 
     outcomes = _outcomes(run, records, step=0)
@@ -28,7 +28,7 @@ def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
 
 
 def export(records: Sequence[TaskRecord], target: Path) -> str:
-    """Write a JSONL file, or a folder that `datasets.load_from_disk` reads; says what was written."""
+    """Write a JSONL file, or a folder for `datasets.load_from_disk`. Returns a summary."""
     if target.suffix == ".jsonl":
         with explaining_failures(target):
             target.write_text(
@@ -48,7 +48,7 @@ def export(records: Sequence[TaskRecord], target: Path) -> str:
 
 
 def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord]) -> str:
-    """Verify another run's tasks, and put those that hold beside the pool in the newest checkpoint of `run`.
+    """Verify another run's tasks, and add the valid ones to the newest checkpoint of `run`, next to its pool.
 
     They join the pool when the run is resumed. Raises CheckpointError while the run is being trained.
     """
@@ -63,20 +63,20 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
         outcomes = _outcomes(run, records, step=step)
         verified = [outcome for outcome in outcomes if isinstance(outcome, Task)]
         known = state_of(run, logs=("tasks",)).tasks
-        new = [task for task in verified if task.id not in known]
-        if new:
-            checkpoints.amend(run, lambda folder: add_imports(folder / "game", new))
-            _record(run, source, new, step)
+        added = [task for task in verified if task.id not in known]
+        if added:
+            checkpoints.amend(run, lambda folder: add_imports(folder / "game", added))
+            _record(run, source, added, step)
     refused = sorted({outcome.stage for outcome in outcomes if isinstance(outcome, Rejection)})
     reasons = f" ({len(records) - len(verified)} refused: not {', not '.join(refused)})" if refused else ""
     return (
-        f"{len(verified)} of {len(records)} tasks verified{reasons}; {len(new)} are new, and join the pool "
+        f"{len(verified)} of {len(records)} tasks verified{reasons}; {len(added)} are new, and join the pool "
         f"with tinyzero train --resume {run.path}"
     )
 
 
 def _record(run: RunFolder, source: RunFolder, tasks: Sequence[Task], step: int) -> None:
-    truncate_after(run.tasks, step)  # the steps beyond the checkpoint will be played again
+    truncate_after(run.tasks, step)  # the steps after the checkpoint will be repeated
     with closing(RecordWriter(run.tasks)) as writer:
         for task in tasks:
             untried = {"attempts": 0, "solve_rate": None}

@@ -1,4 +1,4 @@
-"""`tinyzero tasks`: what a run invented; browse, look closely, verify again, take along."""
+"""`tinyzero tasks`: lists, shows, verifies, exports and imports the tasks of a run."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ _SHOWN = 40
 
 
 Solved = Literal["all", "some", "none", "untried"]
-"""By how many of its attempts a task was solved."""
+"""A filter by solve rate: solved by all, some or no attempts."""
 
 
 def tasks(
@@ -86,7 +86,7 @@ def tasks(
 
 
 def _verify(folder: "RunFolder", chosen: "list[TaskRecord]", *, as_json: bool) -> None:
-    """A line for each task; exits 1 where one is no longer what was recorded."""
+    """Print one line per task. Exits with 1 if a task differs from its record."""
     from tinyzero.cli import task_work
     from tinyzero.watch.text import one_line
 

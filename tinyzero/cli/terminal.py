@@ -1,4 +1,4 @@
-"""The terminal as a canvas: taken over, given back as it was, and its keys."""
+"""The terminal as a canvas: takes it over, restores it, and reads its keys."""
 
 import os
 import select
@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-_ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"  # other screen, no cursor, no wrapping of lines too long
+_ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"  # other screen, no cursor, no wrapping of long lines
 _LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 _OFF = b"\x00"
 
 
 def can_be_live(environ: Mapping[str, str]) -> bool:
-    """Whether a person sits at a terminal that can be drawn on. TTY_* as in Rich: for CI and recorders."""
+    """Whether the output is a terminal that can be drawn on. TTY_* as in Rich: for CI and recorders."""
     if environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         return False
     if environ.get("TTY_COMPATIBLE") == "0" or environ.get("TTY_INTERACTIVE") == "0":
@@ -31,7 +31,7 @@ def is_terminal() -> bool:
 
 
 def color_system(environ: Mapping[str, str]) -> str | None:
-    """What the terminal can show, by the usual variables; NO_COLOR beats FORCE_COLOR."""
+    """The terminal's colour system by the usual variables; NO_COLOR overrides FORCE_COLOR."""
     from rich.console import Console
 
     console = Console(file=sys.stdout, _environ=environ)
@@ -57,12 +57,12 @@ class Terminal:
         self._before = termios.tcgetattr(self._in)
         tty.setcbreak(self._in)
         attributes = termios.tcgetattr(self._in)
-        attributes[6][termios.VSUSP] = _OFF  # a stopped program would leave the terminal as it is here
+        attributes[6][termios.VSUSP] = _OFF  # a stopped program would not restore the terminal
         termios.tcsetattr(self._in, termios.TCSADRAIN, attributes)
         self.write(_ENTER)
 
     def leave(self) -> None:
-        """Give the terminal back, once; safe to call again."""
+        """Restore the terminal once; further calls do nothing."""
         self._closed.set()
         if self._before is None:
             return
@@ -79,7 +79,7 @@ class Terminal:
         return shutil.get_terminal_size((80, 24))
 
     def write(self, text: str) -> None:
-        """A terminal that has closed makes this deaf, and nothing else."""
+        """Write a text. After the terminal has closed, text is dropped."""
         rest = text.encode("utf-8", "replace")
         while rest and self._is_open:
             try:
@@ -88,13 +88,13 @@ class Terminal:
                 self._is_open = False
 
     def read_keys(self, on_key: Callable[[str], None]) -> None:
-        """Call `on_key` for every key, until `leave`; a thread's work. Arrows are "up", "down", ..."""
+        """Call `on_key` for every key, until `leave`. Runs in its own thread. Arrows are "up", "down", ..."""
         while not self._closed.is_set():
             try:
                 ready, _, _ = select.select([self._in], [], [], 0.2)
                 if not ready or self._closed.is_set():
                     continue
-                if not _is_foreground(self._in):  # what is typed is for somebody else
+                if not _is_foreground(self._in):  # the input is for another process
                     self._closed.wait(0.2)
                     continue
                 typed = os.read(self._in, 64)
@@ -107,7 +107,7 @@ class Terminal:
 
 
 def _keys_in(typed: str) -> list[str]:
-    """Keys of what a terminal sent at once; unknown sequences are dropped whole."""
+    """The keys in one read from the terminal; unknown sequences are dropped."""
     keys = []
     while typed:
         if typed.startswith(("\x1b[", "\x1bO")):
@@ -123,7 +123,7 @@ def _keys_in(typed: str) -> list[str]:
 
 
 def _is_foreground(descriptor: int) -> bool:
-    """Whether the shell lets us read: a background job that does is stopped."""
+    """Whether this process may read the terminal: a background job that reads is stopped."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:

@@ -1,4 +1,4 @@
-"""`tinyzero watch`: the dashboard of a run, from another terminal, over SSH, or after the run; reads only."""
+"""`tinyzero watch`: shows the dashboard of a run, also from another terminal or after the run. Read-only."""
 
 import os
 import re
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tinyzero.watch.state import RunState
     from tinyzero.watch.view import View
 
-_SHARE = 0.1  # of one core, at most; what is drawn is not in this process
+_SHARE = 0.1  # maximum share of one core; the training is in another process
 _FRAME_S = 0.05
 
 
 Layout = Literal["auto", "compact", "full"]
-"""How much is shown; that of `View`, which is too heavy to import here."""
+"""The layout of `View`, which is too heavy to import here."""
 
 
 def watch(
@@ -96,8 +96,8 @@ def _takes_escapes() -> bool:
 
 def _size(size: str | None, *, is_file: bool) -> tuple[int, int]:
     if size is None:
-        found = shutil.get_terminal_size((120, 40))
-        return (120, 40) if is_file else (found.columns, max(1, found.lines - 1))
+        terminal = shutil.get_terminal_size((120, 40))
+        return (120, 40) if is_file else (terminal.columns, max(1, terminal.lines - 1))
     from tinyzero.errors import ConfigError
 
     match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", size)
@@ -107,7 +107,7 @@ def _size(size: str | None, *, is_file: bool) -> tuple[int, int]:
 
 
 class _Watch:
-    """The dashboard on this terminal until a key or Ctrl-C says enough."""
+    """The dashboard on this terminal, until a key or Ctrl-C ends it."""
 
     def __init__(self, folder: "RunFolder", view: "View", colors: str | None, speed: float | None) -> None:
         from tinyzero.cli.terminal import Terminal
@@ -131,7 +131,7 @@ class _Watch:
         )
 
     def run(self) -> None:
-        """Raises whatever ends the drawing, when the terminal is as it was."""
+        """Draw until the end. Errors are raised after the terminal is restored."""
         keys = threading.Thread(target=self._terminal.read_keys, args=(self._on_key,), daemon=True)
         self._terminal.enter()
         try:
@@ -178,7 +178,7 @@ _REPLAY_HELP = (
 
 
 def _steer(replay: "Replay", key: str) -> bool:
-    """Whether the key was one of the replay's."""
+    """Handle a key of the replay; False for any other key."""
     if key in ("p", " "):
         replay.is_paused = not replay.is_paused
     elif key in ("+", "=", "-"):

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
 from tinyzero.machine.settling import settle_recorded
 from tinyzero.run.durable import explaining_failures, write_json
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,18 @@ class RunFolder:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
             ) from error
+
+    def warn_of_earlier_nano(self) -> None:
+        """Tell in the log where the run's adapters were made for the nano of an earlier version."""
+        tree = _read_object(self.path / "config.json") or {}
+        model, evaluation = tree.get("model"), tree.get("evaluation")
+        is_nano = isinstance(model, dict) and model.get("base") == "nano"
+        if is_nano and isinstance(evaluation, dict) and "sampled_tasks" not in evaluation:
+            _logger.warning(
+                "%s was trained on the nano of an earlier version, whose weights this version does not have; "
+                "its adapters do not fit this one: train anew for figures that mean something",
+                self.path,
+            )
 
     def write_config(self, config: Settled) -> None:
         write_json(self.path / "config.json", config.model_dump(mode="json"))

@@ -60,6 +60,7 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
     from tinyzero.policy.device import prepare_device
     from tinyzero.policy.loading import load_policy
 
+    run.warn_of_earlier_nano()
     config = opened_here(run.config())
     policy = load_policy(
         config.model,
