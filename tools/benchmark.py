@@ -20,7 +20,15 @@ from bench.laps import Race
 from bench.learning import race_against_trl
 from bench.sampling import race_against_generate
 
-from tinyzero.cli.speed import Workload, as_rollouts, circumstances, executor_speed, heading, load, request
+from tinyzero.cli.speed import (
+    BenchWorkload,
+    as_rollouts,
+    circumstances,
+    executor_speed,
+    heading,
+    load,
+    request,
+)
 from tinyzero.cli.speed import workload as workload_of
 from tinyzero.execution import Executor
 from tinyzero.sampling.builtin import BuiltinSampler
@@ -56,7 +64,7 @@ def executor(num_hostile: int) -> dict[str, Any]:
     return results
 
 
-def sampling(work: Workload) -> dict[str, Any]:
+def sampling(work: BenchWorkload) -> dict[str, Any]:
     """The sampler against `generate`, with answers of one length and with answers that end by themselves."""
     load_before = os.getloadavg()[0]
     make_sampler = choose_sampler(work.config)
@@ -79,7 +87,7 @@ def sampling(work: Workload) -> dict[str, Any]:
     }
 
 
-def learning(work: Workload) -> dict[str, Any]:
+def learning(work: BenchWorkload) -> dict[str, Any]:
     """The learner against TRL's, on answers of the model's own."""
     load_before = os.getloadavg()[0]
     policy, asked = load(work.config), request(work)
@@ -120,7 +128,7 @@ def _mib(size: float) -> float | None:
     return None if math.isnan(size) else round(size / _MIB, 1)
 
 
-def _workload(options: argparse.Namespace) -> Workload:
+def _workload(options: argparse.Namespace) -> BenchWorkload:
     return workload_of(
         options.preset,
         options.model,

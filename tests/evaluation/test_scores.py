@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from tinyzero.evaluation.scores import Answered, group_scores, majority, pass_at, sampled_scores
+from tinyzero.evaluation.scores import JudgedAnswers, group_scores, majority, pass_at, sampled_scores
 from tinyzero.types import Task, Verdict, VerdictStatus
 
 RIGHT, WRONG, MALFORMED = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED
@@ -18,7 +18,9 @@ def verdicts(*answers):
 
 def answered(*answers):
     task = Task(id="a", kind="deduction", program="", inputs=(), outputs=())
-    return Answered(task=task, texts=answers, tokens=list(map(len, answers)), verdicts=verdicts(*answers))
+    return JudgedAnswers(
+        task=task, texts=answers, tokens=list(map(len, answers)), verdicts=verdicts(*answers)
+    )
 
 
 @pytest.mark.parametrize("correct", range(6))

@@ -8,7 +8,7 @@ import pytest
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
 from tinyzero.execution import Executor, Tier
-from tinyzero.execution.selftest import Probe, observe
+from tinyzero.execution.selftest import SelfTest, observe
 from tinyzero.types import Execution, Outcome
 
 HONEST = Execution(outcome=Outcome.OK, value=1)
@@ -16,13 +16,13 @@ HONEST = Execution(outcome=Outcome.OK, value=1)
 
 def pretend(
     *layers_that_leak: str, clocks: tuple[int, int] = (0, 400)
-) -> Callable[[Sequence[Probe]], list[Execution]]:
+) -> Callable[[Sequence[SelfTest]], list[Execution]]:
     """A sandbox in which the attacks on some layers succeed."""
 
-    def run_probes(probes: Sequence[Probe]) -> list[Execution]:
+    def run_probes(probes: Sequence[SelfTest]) -> list[Execution]:
         return [outcome(probe) for probe in probes]
 
-    def outcome(probe: Probe) -> Execution:
+    def outcome(probe: SelfTest) -> Execution:
         if probe.layer == "clock":
             return Execution(outcome=Outcome.OK, value=clocks[probe.is_shifted])
         if probe.layer in layers_that_leak:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tinyzero.config import SamplingConfig
 from tinyzero.errors import CheckpointError, ExportError
 from tinyzero.export import folders as exporting
-from tinyzero.export.folders import NO_CURVES, Request, export
+from tinyzero.export.folders import NO_CURVES, ExportRequest, export
 from tinyzero.run.trained import choose_snapshot, load_trained
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.types import Prompt, Role, SamplingRequest
@@ -31,7 +31,7 @@ PROMPT = Prompt(kind="deduction", text="solve deduction\ndef f(x):\n    return x
 @pytest.fixture(scope="session")
 def merged_nano(nano_original, tmp_path_factory):
     """nano, merged once for all who look at it."""
-    (exported,) = export(nano_original, Request(), tmp_path_factory.mktemp("merged") / "model")
+    (exported,) = export(nano_original, ExportRequest(), tmp_path_factory.mktemp("merged") / "model")
     return exported
 
 
@@ -107,7 +107,7 @@ def greedy_answer(run):
 
 def test_results_stand_in_the_card_its_metadata_and_the_hubs_newer_form(nano_run, tmp_path):
     (nano_run.path / "evaluation.json").write_text(json.dumps(EVALUATION))
-    export(nano_run, Request(what="adapter"), tmp_path / "out")
+    export(nano_run, ExportRequest(what="adapter"), tmp_path / "out")
     assert "+0.050 to +0.150" in (tmp_path / "out" / "README.md").read_text()
     (entry,) = yaml.safe_load((tmp_path / "out" / ".eval_results" / "tinyzero.yaml").read_text())
     assert (entry["dataset"], entry["value"]) == ({"id": "nano-heldout", "task_id": "mean"}, 0.2)
@@ -121,7 +121,7 @@ def test_each_adapter_loads_in_plain_peft_with_the_same_logits(tiny_run, tmp_pat
     from transformers import AutoModelForCausalLM
 
     run = tiny_run(adapters="per-role")
-    exported = export(run, Request(what="adapter"), tmp_path / "out")
+    exported = export(run, ExportRequest(what="adapter"), tmp_path / "out")
     assert [each.folder.name for each in exported] == ["proposer", "solver"]
     ids, expected = live_logits(run, Role(name))
     base = AutoModelForCausalLM.from_pretrained(tiny_model_folder)
@@ -134,7 +134,7 @@ def test_each_adapter_loads_in_plain_peft_with_the_same_logits(tiny_run, tmp_pat
 
 def test_one_of_several_adapters_is_the_folder_itself(tiny_run, tmp_path):
     (exported,) = export(
-        tiny_run(adapters="per-role"), Request(what="adapter", role=Role.PROPOSER), tmp_path / "out"
+        tiny_run(adapters="per-role"), ExportRequest(what="adapter", role=Role.PROPOSER), tmp_path / "out"
     )
     assert exported.folder == tmp_path / "out"
     assert json.loads((tmp_path / "out" / "tinyzero.json").read_text())["adapter"]["name"] == "proposer"
@@ -143,22 +143,22 @@ def test_one_of_several_adapters_is_the_folder_itself(tiny_run, tmp_path):
 @pytest.mark.slow
 def test_a_four_bit_run_is_merged_into_what_is_closer(tiny_run, tmp_path):
     run = tiny_run(quantization="nf4")
-    (exported,) = export(run, Request(merge_base="auto"), tmp_path / "out")
+    (exported,) = export(run, ExportRequest(merge_base="auto"), tmp_path / "out")
     record = json.loads((tmp_path / "out" / "tinyzero.json").read_text())
     assert record["merge"]["base"] == "dequant"  # training saw nothing else, and the files are float32
     assert record["self_test"]["mean_kl"] < 1e-4
-    (exported,) = export(run, Request(), tmp_path / "other")
+    (exported,) = export(run, ExportRequest(), tmp_path / "other")
     other = json.loads((exported.folder / "tinyzero.json").read_text())
     assert other["self_test"]["mean_kl"] > 10 * record["self_test"]["mean_kl"]
     assert not list((tmp_path / "out").glob(".try*"))
 
 
 def test_an_export_can_be_taken_again_as_it_was_written(nano_run):
-    request = Request(what="adapter")
+    request = ExportRequest(what="adapter")
     (first,) = export(nano_run, request)
     assert first.folder == nano_run.path / "export" / "adapter-shared-step-000004"
     (first.folder / "README.md").write_text("my own words")
-    (again,) = export(nano_run, Request(what="adapter", role=Role.SOLVER), reuse=True)
+    (again,) = export(nano_run, ExportRequest(what="adapter", role=Role.SOLVER), reuse=True)
     assert (again.folder, again.is_new, again.remarks) == (first.folder, False, ())
     (nano_run.path / "evaluation.json").write_text(json.dumps(EVALUATION))
     (again,) = export(nano_run, request, reuse=True)
@@ -169,7 +169,7 @@ def test_an_export_can_be_taken_again_as_it_was_written(nano_run):
 
 
 def test_the_unknown_licence_of_a_local_model_is_said_loudly(tiny_run, tmp_path):
-    (exported,) = export(tiny_run(), Request(what="adapter"), tmp_path / "out")
+    (exported,) = export(tiny_run(), ExportRequest(what="adapter"), tmp_path / "out")
     assert "warning: the licence of the base model is unknown" in exported.remarks[-1]
     assert (
         "> **Licence.** The licence of the base model is unknown" in (tmp_path / "out/README.md").read_text()
@@ -182,7 +182,7 @@ def test_the_licence_text_travels_with_the_weights(tiny_run, tiny_model_folder, 
     base = shutil.copytree(tiny_model_folder, tmp_path / "base")
     (base / "LICENSE").write_text("You may.")
     (base / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
-    (exported,) = export(tiny_run(base=base), Request(what="adapter"), tmp_path / "out")
+    (exported,) = export(tiny_run(base=base), ExportRequest(what="adapter"), tmp_path / "out")
     assert (tmp_path / "out" / "LICENSE").read_text() == "You may."
     assert "NON-COMMERCIAL" in exported.remarks[-1]
 
@@ -196,7 +196,7 @@ def test_a_base_folder_that_links_to_secrets_is_not_exported(tiny_run, tiny_mode
     run = tiny_run(base=base)
     (base / "LICENSE").symlink_to(secret)
     with pytest.raises(ExportError, match="LICENSE is a link to a place outside of its folder"):
-        export(run, Request(what="adapter"), tmp_path / "out")
+        export(run, ExportRequest(what="adapter"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -235,7 +235,7 @@ def test_what_the_merge_does_not_know_is_refused(tiny_run, change, complaint):
 def test_an_export_that_fails_in_the_middle_leaves_nothing(nano_run, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "write_card", lambda _: pytest.fail("interrupted"))
     with pytest.raises(pytest.fail.Exception):
-        export(nano_run, Request(what="adapter"), tmp_path / "new" / "out")
+        export(nano_run, ExportRequest(what="adapter"), tmp_path / "new" / "out")
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(nano_run, tmp_path, mo
     with pytest.raises(
         CheckpointError, match=r"No space left .*make room or choose another --output"
     ) as caught:
-        export(nano_run, Request(what="adapter"), tmp_path / "new" / "out")
+        export(nano_run, ExportRequest(what="adapter"), tmp_path / "new" / "out")
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -278,7 +278,7 @@ def test_what_a_kill_left_is_cleared_away_by_the_next_try(tmp_path):
 
 def test_without_matplotlib_there_is_a_card_without_curves(nano_run, tmp_path, monkeypatch):
     monkeypatch.setattr(png, "can_draw", lambda: False)
-    (exported,) = export(nano_run, Request(what="adapter"), tmp_path / "out")
+    (exported,) = export(nano_run, ExportRequest(what="adapter"), tmp_path / "out")
     assert NO_CURVES in exported.remarks
     assert not (tmp_path / "out" / "curves.png").exists()
     assert "curves.png" not in (tmp_path / "out" / "README.md").read_text()

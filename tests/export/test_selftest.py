@@ -6,7 +6,7 @@ import pytest
 from made import sample, task
 
 from tinyzero.errors import ExportError
-from tinyzero.export.folders import Request, export
+from tinyzero.export.folders import ExportRequest, export
 from tinyzero.export.selftest import NUM_PROMPTS, prompts_of
 from tinyzero.games.choice import ALL_KINDS
 from tinyzero.types import Role
@@ -52,7 +52,7 @@ def test_a_run_of_any_kind_is_merged_and_asked_what_it_played(nano_run, tmp_path
     (prompt,) = prompts_of(run, Role.SOLVER, NUM_PROMPTS)
     assert prompt.kind == kind
     assert text in prompt.text
-    (exported,) = export(run, Request(), tmp_path / "out")
+    (exported,) = export(run, ExportRequest(), tmp_path / "out")
     record = json.loads((exported.folder / "tinyzero.json").read_text())
     assert record["self_test"]["num_prompts"] == 1
     assert record["self_test"]["mean_kl"] < 1e-5
@@ -101,5 +101,5 @@ def test_a_challenger_is_asked_for_a_question(nano_run):
 )
 def test_a_merge_that_cannot_be_tested_says_why(nano_run, tmp_path, play, reason):
     with pytest.raises(ExportError, match=reason):
-        export(play(nano_run), Request(), tmp_path / "out")
+        export(play(nano_run), ExportRequest(), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ import pytest
 from tinyzero.cli import run as run_command
 from tinyzero.config import load_config
 from tinyzero.config.dropped import DROPPED
-from tinyzero.export.folders import Request, export
+from tinyzero.export.folders import ExportRequest, export
 from tinyzero.run.folder import RunFolder
 
 EARLIER = json.loads((Path(__file__).parents[1] / "earlier_config.json").read_text())
@@ -91,7 +91,7 @@ def test_an_earlier_run_is_exported(nano_run, tmp_path, what):
         lost = {key: value for key, value in values.items() if key not in written[section] or value == "auto"}
         written[section] |= lost
     (nano_run.path / "config.json").write_text(json.dumps(written))
-    (exported,) = export(nano_run, Request(what=what), tmp_path / "out")
+    (exported,) = export(nano_run, ExportRequest(what=what), tmp_path / "out")
     record = json.loads((exported.folder / "tinyzero.json").read_text())
     assert record["config"]["model"]["dtype"] == "float32"
     assert "eviction" not in record["config"]["pool"]

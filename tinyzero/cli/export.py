@@ -78,7 +78,7 @@ def take_home(
     reuse: bool = False,
 ) -> "list[Exported]":
     """Export as requested. `reuse` returns an earlier export if it is unchanged."""
-    from tinyzero.export.folders import Exported, Request, export
+    from tinyzero.export.folders import Exported, ExportRequest, export
 
     _refuse_meaningless(what, role, merge_base, dtype)
     if what == "tasks":
@@ -88,7 +88,7 @@ def take_home(
         warning = base.licence.warning
         remarks = (f"warning: {warning}",) if warning else ()
         return [Exported(folder=folder, what="tasks", remarks=remarks, is_new=is_new)]
-    request = Request(
+    request = ExportRequest(
         what=what,
         role=role_of(role),
         checkpoint=checkpoint,

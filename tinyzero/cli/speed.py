@@ -41,7 +41,7 @@ _TRIVIAL = "def f(x): return x + 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class BenchWorkload:
     """A model, and the amount of work.
 
     Attributes:
@@ -65,13 +65,13 @@ def workload(
     samples: int,
     tokens: int | None,
     repeats: int,
-) -> Workload:
+) -> BenchWorkload:
     """The workload of the options. Raises PresetNotFound, and ConfigError for an unknown engine."""
     overrides = [f"sampling.engine={engine}", *([] if model is None else [f"model.base={model}"])]
     machine = look()
     config = settle(load_config(preset or choose_preset(machine), overrides), machine)
     tokens = tokens or config.selfplay.answer_tokens
-    return Workload(config=config, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats)
+    return BenchWorkload(config=config, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats)
 
 
 def executor_speed(executor: "Executor", num_runs: int = 2000, num_threads: int = 4) -> dict[str, float]:
@@ -96,7 +96,7 @@ def executor_speed(executor: "Executor", num_runs: int = 2000, num_threads: int 
     }
 
 
-def sampling_speed(work: Workload) -> dict[str, Any]:
+def sampling_speed(work: BenchWorkload) -> dict[str, Any]:
     """Measure the sampler, with answers of full length and with answers that end by themselves."""
     from tinyzero.sampling.choice import choose_sampler
 
@@ -118,7 +118,7 @@ def sampling_speed(work: Workload) -> dict[str, Any]:
     return circumstances(work, policy, load_before) | {"rows": rows}
 
 
-def learning_speed(work: Workload) -> dict[str, Any]:
+def learning_speed(work: BenchWorkload) -> dict[str, Any]:
     """Measure updates, including the optimizer step, on the model's own answers."""
     import torch
 
@@ -158,7 +158,7 @@ def load(config: Settled) -> "Policy":
     )
 
 
-def request(work: Workload) -> SamplingRequest:
+def request(work: BenchWorkload) -> SamplingRequest:
     """A request with held-out tasks of every kind, repeated if there are fewer tasks than prompts."""
     from tinyzero.evaluation.heldout import find_set, read_set
     from tinyzero.tasks import KINDS
@@ -208,7 +208,7 @@ def num_tokens(completions: Sequence[Sequence[Completion]]) -> int:
     return sum(len(completion.token_ids) for samples in completions for completion in samples)
 
 
-def circumstances(work: Workload, policy: "Policy", load_before: float) -> dict[str, Any]:
+def circumstances(work: BenchWorkload, policy: "Policy", load_before: float) -> dict[str, Any]:
     """The conditions of a measurement."""
     import torch
 

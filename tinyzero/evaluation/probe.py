@@ -16,7 +16,7 @@ from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask, spread
 from tinyzero.evaluation.scores import (
     GREEDY,
     SAMPLED,
-    Answered,
+    JudgedAnswers,
     group_scores,
     sampled_scores,
     solve_rates,
@@ -49,7 +49,7 @@ class HeldOutProbe:
     first: Measurement | None = field(default=None, init=False)
     last: Measurement | None = field(default=None, init=False)
     _few: Sequence[HeldOutTask] = field(init=False)
-    _greedy: Sequence[Answered] = field(default=(), init=False)
+    _greedy: Sequence[JudgedAnswers] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         """Refuse a set of which a prompt does not fit. Raises ConfigError."""
@@ -113,7 +113,7 @@ class HeldOutProbe:
 
     def _answer(
         self, tasks: Sequence[Task], purpose: str, attempts: int, temperature: float
-    ) -> list[Answered]:
+    ) -> list[JudgedAnswers]:
         request = SamplingRequest(
             role=Role.SOLVER,
             prompts=tuple(map(self._prompt, tasks)),
@@ -130,7 +130,7 @@ class HeldOutProbe:
         verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)
         tokens = [[len(completion.token_ids) for completion in group] for group in groups]
         return [
-            Answered(task=task, texts=said, tokens=lengths, verdicts=judged)
+            JudgedAnswers(task=task, texts=said, tokens=lengths, verdicts=judged)
             for task, said, lengths, judged in zip(tasks, texts, tokens, verdicts, strict=True)
         ]
 

@@ -18,7 +18,7 @@ _PASS_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class JudgedAnswers:
     """The answers to one task, aligned: full texts, numbers of sampled tokens, verdicts."""
 
     task: Task
@@ -39,11 +39,11 @@ class Answered:
         return fmean(bool(reasoning(text)) for text in self.texts)
 
 
-def solve_rates(answered: Sequence[Answered]) -> Rates:
+def solve_rates(answered: Sequence[JudgedAnswers]) -> Rates:
     return {item.task.id: item.solve_rate for item in answered}
 
 
-def sampled_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
+def sampled_scores(answered: Sequence[JudgedAnswers]) -> dict[str, Rates]:
     """Measure -> task id -> value: solve rate, share of the answers that reason, their mean length."""
     return {
         SAMPLED: solve_rates(answered),
@@ -52,7 +52,7 @@ def sampled_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
     }
 
 
-def group_scores(answered: Sequence[Answered]) -> dict[str, Rates]:
+def group_scores(answered: Sequence[JudgedAnswers]) -> dict[str, Rates]:
     """Scores of all answers to a task together: whether any is right, and whether the majority is."""
     k = min(_PASS_ATTEMPTS, *(len(item.verdicts) for item in answered))
     passes = {item.task.id: pass_at(k, item.num_correct, len(item.verdicts)) for item in answered}

@@ -28,7 +28,7 @@ from tinyzero.execution.plans import (
     take_shared,
     with_room,
 )
-from tinyzero.execution.selftest import Probe, Tier, observe
+from tinyzero.execution.selftest import SelfTest, Tier, observe
 from tinyzero.types import Execution, Job
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class Executor:
         log.info("sandbox tier %d: %s", tier, tier.description)
         return tier
 
-    def _run_probes(self, probes: Sequence[Probe]) -> list[Execution]:
+    def _run_probes(self, probes: Sequence[SelfTest]) -> list[Execution]:
         runs = [
             Run(
                 program=probe.program.encode(),

@@ -30,7 +30,7 @@ class Tier(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class SelfTest:
     """A small attack, and the test that it failed.
 
     Attributes:
@@ -46,7 +46,7 @@ class Probe:
     is_shifted: bool = False
 
 
-def probes(folder: Path, port: int) -> list[Probe]:
+def probes(folder: Path, port: int) -> list[SelfTest]:
     """The attacks. They try to write files in `folder`, and a server listens on `port` of this machine."""
 
     def never_ok(execution: Execution) -> bool:
@@ -75,38 +75,40 @@ def probes(folder: Path, port: int) -> list[Probe]:
         f"    s.connect(('127.0.0.1', {port}))\n    return 1"
     )
     return [
-        Probe("loop", "limits", "def f():\n    while True: pass", gives(Outcome.TIMEOUT), cpu_s=0.05),
-        Probe(
+        SelfTest("loop", "limits", "def f():\n    while True: pass", gives(Outcome.TIMEOUT), cpu_s=0.05),
+        SelfTest(
             "memory", "limits", "def f():\n    return len(bytearray(1 << 34))", gives(Outcome.OUT_OF_MEMORY)
         ),
-        Probe("flood", "limits", "def f():\n    return [0] * 10 ** 6", gives(Outcome.OUTPUT_TOO_LARGE)),
-        Probe("forged result", "limits", forge, gives(Outcome.CRASHED)),
-        Probe("poisoned process", "limits", f"{poison}def f():\n    return 1", honest),
-        Probe("process after a poisoned one", "limits", "def f():\n    return 1", honest),
-        Probe("write a file", "confinement", writes("one"), unwritten("one")),
-        Probe("read a file", "confinement", read, never_ok),
-        Probe("fork", "confinement", "import os\ndef f():\n    os.fork()\n    return 1", never_ok),
-        Probe(
+        SelfTest("flood", "limits", "def f():\n    return [0] * 10 ** 6", gives(Outcome.OUTPUT_TOO_LARGE)),
+        SelfTest("forged result", "limits", forge, gives(Outcome.CRASHED)),
+        SelfTest("poisoned process", "limits", f"{poison}def f():\n    return 1", honest),
+        SelfTest("process after a poisoned one", "limits", "def f():\n    return 1", honest),
+        SelfTest("write a file", "confinement", writes("one"), unwritten("one")),
+        SelfTest("read a file", "confinement", read, never_ok),
+        SelfTest("fork", "confinement", "import os\ndef f():\n    os.fork()\n    return 1", never_ok),
+        SelfTest(
             "thread",
             "confinement",
             "import _thread\ndef f():\n    _thread.start_new_thread(int, ())",
             never_ok,
         ),
-        Probe(
+        SelfTest(
             "signal",
             "confinement",
             "import os\ndef f():\n    os.kill(os.getppid(), 0)\n    return 1",
             never_ok,
         ),
-        Probe("network", "confinement", connect, never_ok),
-        Probe("write a file, without seccomp", "landlock", writes("two"), unwritten("two")),
-        Probe("read a file, without seccomp", "landlock", read, never_ok),
-        Probe("read the clock", "clock", clock, lambda execution: execution.is_ok),
-        Probe("read the shifted clock", "clock", clock, lambda execution: execution.is_ok, is_shifted=True),
+        SelfTest("network", "confinement", connect, never_ok),
+        SelfTest("write a file, without seccomp", "landlock", writes("two"), unwritten("two")),
+        SelfTest("read a file, without seccomp", "landlock", read, never_ok),
+        SelfTest("read the clock", "clock", clock, lambda execution: execution.is_ok),
+        SelfTest(
+            "read the shifted clock", "clock", clock, lambda execution: execution.is_ok, is_shifted=True
+        ),
     ]
 
 
-def observe(run_probes: Callable[[Sequence[Probe]], list[Execution]]) -> tuple[Tier | None, list[str]]:
+def observe(run_probes: Callable[[Sequence[SelfTest]], list[Execution]]) -> tuple[Tier | None, list[str]]:
     """The tier that the probes prove (None if not even limits hold), and the attacks that worked."""
     with (
         tempfile.TemporaryDirectory(prefix="tinyzero-") as name,

@@ -34,7 +34,7 @@ _CHARTED_LOGS = ("metrics", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ExportRequest:
     """The request for an export.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Work:
 
     run: RunFolder
     config: Settled
-    request: Request
+    request: ExportRequest
     snapshot: Snapshot
     base: Base
     tell: Callable[[str], None]
@@ -80,7 +80,7 @@ class _Work:
 
 def export(
     run: RunFolder,
-    request: Request,
+    request: ExportRequest,
     output: Path | None = None,
     *,
     tell: Callable[[str], None] = lambda _: None,

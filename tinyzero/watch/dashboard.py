@@ -17,7 +17,7 @@ from tinyzero.watch.panels import (
 from tinyzero.watch.samples import chosen, no_sample, samples_panel, tasks_panel
 from tinyzero.watch.state import RunState
 from tinyzero.watch.text import inert
-from tinyzero.watch.tiles import Row, Rows, Tile, whole_row
+from tinyzero.watch.tiles import Rows, Tile, TileRow, whole_row
 from tinyzero.watch.view import View, panel
 
 HEADER_LINES = 4
@@ -57,7 +57,7 @@ def _bottom_line(view: View, width: int) -> Text:
     return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
 
 
-def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
+def _full(state: RunState, view: View, width: int, height: int) -> list[TileRow]:
     """Rows of the full layout: alarms; charts; funnel, times and more; samples."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
     room = height - len(alarms)
@@ -71,16 +71,16 @@ def _full(state: RunState, view: View, width: int, height: int) -> list[Row]:
     return [*rows, _invented(state, view, width, max(3, room - top - middle))]
 
 
-def _invented(state: RunState, view: View, width: int, height: int) -> Row:
+def _invented(state: RunState, view: View, width: int, height: int) -> TileRow:
     """Samples, and the newest tasks if both have room."""
     size = min(70, width * 2 // 5) if width >= 100 else 0
     samples = _samples(state, view, width - size, height)
     if size == 0:
         return samples
-    return Row([*samples.tiles, Tile(tasks_panel(state, view, width=size, height=height), size)], height)
+    return TileRow([*samples.tiles, Tile(tasks_panel(state, view, width=size, height=height), size)], height)
 
 
-def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
+def _compact(state: RunState, view: View, width: int, height: int) -> list[TileRow]:
     """Rows of the compact layout: an alarm, two charts, one line each for funnel and times, one sample."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
     room = height - len(alarms)
@@ -93,11 +93,11 @@ def _compact(state: RunState, view: View, width: int, height: int) -> list[Row]:
     return [*rows, _samples(state, view, width, max(3, room - top))]
 
 
-def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> Row:
+def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> TileRow:
     if not charts:
         return whole_row(no_curves(view, width=width, height=height), width, height)
     widths = shares(width, len(charts))
-    return Row(
+    return TileRow(
         [
             Tile(chart_panel(chart, view, width=size, height=height), size)
             for chart, size in zip(charts, widths, strict=True)
@@ -106,7 +106,7 @@ def _charts(charts: list[figures.Chart], view: View, width: int, height: int) ->
     )
 
 
-def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> Row:
+def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> TileRow:
     """Funnel, times and charts. The before/after table replaces the times if there is no room for both."""
     draw = [funnel_panel, phases_panel]
     sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH]
@@ -125,7 +125,7 @@ def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int
     ]
     for chart, size in zip(charts, shares(room, min(count, len(charts))), strict=False):
         tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
-    return Row(tiles, height)
+    return TileRow(tiles, height)
 
 
 def _stretched(sizes: list[int], width: int) -> list[int]:
@@ -137,12 +137,12 @@ def _stretched(sizes: list[int], width: int) -> list[int]:
     return [*shares(min(room, sum(others)), len(others)), max(last, width - sum(others))]
 
 
-def _samples(state: RunState, view: View, width: int, height: int) -> Row:
+def _samples(state: RunState, view: View, width: int, height: int) -> TileRow:
     samples = chosen(state, view)
     if not samples:
         return whole_row(no_sample(view, width=width, height=height), width, height)
     sizes = shares(width, min(len(samples), max(1, width // 64)))
-    return Row(
+    return TileRow(
         [
             Tile(samples_panel(samples[at :: len(sizes)], state, view, width=size, height=height), size)
             for at, size in enumerate(sizes)

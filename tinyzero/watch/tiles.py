@@ -16,7 +16,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TileRow:
     """Tiles side by side, `height` lines of them."""
 
     tiles: Sequence[Tile]
@@ -27,7 +27,7 @@ class Row:
 class Rows:
     """Rows below each other, cut or filled to `height` lines in total."""
 
-    rows: Sequence[Row]
+    rows: Sequence[TileRow]
     width: int
     height: int
 
@@ -38,7 +38,7 @@ class Rows:
             yield Segment.line()
 
 
-def _lines(row: Row, console: Console, options: ConsoleOptions) -> Iterator[list[Segment]]:
+def _lines(row: TileRow, console: Console, options: ConsoleOptions) -> Iterator[list[Segment]]:
     columns = [
         Segment.set_shape(
             console.render_lines(tile.content, options.update(width=tile.width, height=row.height)),
@@ -52,5 +52,5 @@ def _lines(row: Row, console: Console, options: ConsoleOptions) -> Iterator[list
         yield [segment for part in parts for segment in part]
 
 
-def whole_row(content: RenderableType, width: int, height: int) -> Row:
-    return Row([Tile(content, width)], height)
+def whole_row(content: RenderableType, width: int, height: int) -> TileRow:
+    return TileRow([Tile(content, width)], height)
