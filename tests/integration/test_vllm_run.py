@@ -21,8 +21,8 @@ from tinyzero.types import Prompt, Role, SamplingRequest
 
 SMALL = [
     "run.checkpoint_every_steps=1",
-    "selfplay.proposals_per_step=4",
-    "selfplay.attempts=2",
+    "selfplay.proposals_per_step=8",
+    "selfplay.attempts=4",
     "selfplay.proposal_tokens=48",
     "selfplay.answer_tokens=24",
     "hardware.threads=1",
