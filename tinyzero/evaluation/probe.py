@@ -30,7 +30,7 @@ from tinyzero.evaluation.table import (
 )
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Prompt, Role, Runner, Sampler, SamplingRequest, Task
+from tinyzero.types import Answer, Prompt, Role, Runner, Sampler, SamplingRequest, Task
 
 _FILE = "heldout.json"
 _NUM_SHOWN = 48
@@ -124,7 +124,7 @@ class HeldOutProbe:
         )
         groups = self.sampler.sample(request)
         texts = [
-            [prompt.prefill + completion.text for completion in group]
+            [Answer(prompt=prompt, completion=completion).text for completion in group]
             for prompt, group in zip(request.prompts, groups, strict=True)
         ]
         verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)
