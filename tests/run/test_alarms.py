@@ -12,7 +12,10 @@ from tinyzero.run.alarms import RULES, CollapseWatch
 from tinyzero.run.events import AlarmBegan, AlarmOver
 from tinyzero.run.lines import Step
 
-MEASURED = Path(__file__).parents[2] / "docs" / "measurements" / "nano-learning.json"
+MEASURED = json.loads(
+    (Path(__file__).parents[2] / "docs" / "measurements" / "nano-learning.json").read_text()
+)
+HEALTHY = [run for run in MEASURED if run["arm"] != "own majority"]
 ALARMS = [name for name in WatchConfig.model_fields if name != "window_steps"]
 
 
@@ -114,11 +117,9 @@ def test_an_alarm_that_was_never_told_is_told_after_a_resume():
     assert events(watch, {"proposer/duplicate_share": 0.9}) == [["duplicates"]]
 
 
-@pytest.mark.parametrize(
-    "run", json.loads(MEASURED.read_text()), ids=lambda run: f"{run['arm']} {run['seed']}"
-)
+@pytest.mark.parametrize("run", HEALTHY, ids=lambda run: f"{run['arm']} {run['seed']}")
 def test_the_default_thresholds_are_far_from_where_the_measured_runs_of_nano_ended(run):
-    """None of these collapsed, those with shuffled rewards included."""
+    """None of these collapsed, those with shuffled rewards included; those paid by their own majority did."""
     config, end = WatchConfig(), run["end"]
     assert 1 - end["new"] < config.duplicates - 0.1
     assert end["distinct_shapes"] > config.few_shapes + 0.3
