@@ -142,6 +142,7 @@ def test_a_thread_other_than_the_main_one_trains_without_signals():
     [
         ({"preset": "nano-cup"}, "did you mean nano-cpu"),
         ({"preset": "nano-cpu", "settings": ["run.max_step=3"]}, "run.max_steps"),
+        ({"preset": "nano-cpu", "settings": "run.max_steps=3"}, "give a list"),
         ({"preset": "nano-cpu", "settings": ['selfplay.kinds=["sums"]']}, "sums"),
         ({"preset": "nano-cpu", "name": "a/b"}, "a/b"),
         ({"preset": "nano-cpu", "resume": "first"}, "^preset has no place beside resume"),

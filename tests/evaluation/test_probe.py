@@ -219,6 +219,19 @@ def test_saved_scores_come_back_the_same(make_probe, tmp_path):
     assert other.measure(4) == probe.measure(4)
 
 
+def test_scores_of_a_set_with_other_tasks_are_left_behind_with_a_warning(make_probe, tmp_path, caplog):
+    probe = make_probe(ScriptedSampler(("42", "42"), ("42", "42"), ("21", "21"), ("42", "42")))
+    probe.measure(0)
+    probe.save(tmp_path)
+    others = HeldOutSet(name="others", tasks=(held_out("x"), held_out("y")))
+    other = make_probe(ScriptedSampler(("42", "0"), ("0", "0")), others)
+    other.load(tmp_path)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("the held-out set others shares no task")
+    assert other.measure(5)["heldout/mean/sampled"] == 0.25
+    assert other.compare() is None
+
+
 def test_a_probe_that_has_not_measured_is_saved_as_such(make_probe, tmp_path):
     make_probe(ScriptedSampler()).save(tmp_path)
     other = make_probe(ScriptedSampler())

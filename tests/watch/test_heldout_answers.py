@@ -73,3 +73,12 @@ def test_the_ending_shows_a_task_that_thinking_mended():
 def test_what_a_model_wrote_cannot_steer_the_terminal():
     first, last = answered(0, ("a", "\x1b[2J", False)), answered(9, ("a", "5\x1b]0;x\x07", True))
     assert not any("\x1b" in line or "\x07" in line for line in example_lines(events_of([first, last])))
+
+
+def test_long_prompts_are_cut():
+    long = "\n".join(["x" * 200] * 50)
+    first, last = answered(0, ("a", long, False)), answered(9, ("a", "5", True))
+    lines = list(example_lines(events_of([first, last])))
+    assert len(lines) == 22
+    assert max(map(len, lines)) <= 80
+    assert "    ... (34 more lines)" in lines

@@ -60,6 +60,8 @@ def train(
         HardwareError: this machine cannot run it.
         CheckpointError: the folder cannot be made, read or resumed, or another process trains in it.
     """
+    if isinstance(settings, str):
+        raise ConfigError(f"settings is a string; give a list of them: [{settings!r}]")
     if resume is not None:
         refuse_beside("resume", {"preset": preset, "name": name})
     with closing(Screen(sys.stdout, sys.stderr)) as screen:

@@ -4,6 +4,7 @@ Every measurement of a run draws the same random numbers, so two policies that a
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import Prompt, Role, Runner, Sampler, SamplingRequest, Task
 
+_logger = logging.getLogger(__name__)
 _FILE = "heldout.json"
 _NUM_SHOWN = 48
 """Tasks whose greedy answers are told with each measurement."""
@@ -142,7 +144,7 @@ class HeldOutProbe:
 
         Empty where nothing was measured since the run was begun or resumed.
         """
-        answered = {one.task.id: one for one in self._greedy}
+        answered = {item.task.id: item for item in self._greedy}
         return [
             {
                 "id": task.id,
@@ -165,7 +167,8 @@ class HeldOutProbe:
 
     def save(self, folder: Path) -> None:
         """Write both measurements."""
-        content = {name: one and asdict(one) for name, one in (("first", self.first), ("last", self.last))}
+        both = {"first": self.first, "last": self.last}
+        content = {name: measured and asdict(measured) for name, measured in both.items()}
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
@@ -177,6 +180,17 @@ class HeldOutProbe:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read the held-out scores in {folder}: {error}") from error
+        if self.first is not None and not self._has_tasks_of(self.first):
+            _logger.warning(
+                "the held-out set %s shares no task with the one that this run was measured on before; "
+                "it is measured anew from here",
+                self.held_out.name,
+            )
+            self.first = self.last = None
+
+    def _has_tasks_of(self, measured: Measurement) -> bool:
+        ids = {item.task.id for item in self._few}
+        return all(ids & measured.rates.get(decoding, {}).keys() for decoding in (SAMPLED, GREEDY))
 
 
 def _tasks(items: Sequence[HeldOutTask]) -> list[Task]:

@@ -29,7 +29,10 @@ def _others(comparison: Comparison) -> Iterator[str]:
         name = row.decoding.replace("_", " ")
         yield f"{name:<{_NAME_WIDTH}}  {_cell(row)}" if row.decoding != _TOKENS else _lengths(name, row)
     if comparison.untrained:
-        curve = ", ".join(f"{row.before:.2f} at {row.decoding}" for row in comparison.untrained)
+        first, *others = comparison.untrained
+        cells = [f"{first.before:.2f} at {first.decoding}"]
+        cells += [f"{row.before:.2f} at {row.decoding.removeprefix('temperature ')}" for row in others]
+        curve = ", ".join(cells)
         yield f"{'untrained':<{_NAME_WIDTH}}  {curve}"
 
 
@@ -48,22 +51,16 @@ def what_was_learned(comparison: Comparison) -> Iterator[str]:
 
 def _learned(greedy: Row, thinking: Row | None) -> Iterator[str]:
     if greedy.low > 0:
-        yield (
-            f"learned: {greedy.after:.0%} of {greedy.tasks} tasks solved greedily, {greedy.before:.0%} "
-            f"before ({_points(greedy)}){_thinking(thinking)}"
-        )
+        low, high = 100 * greedy.low, 100 * greedy.high
+        before, after = f"{greedy.before:.0%}", f"{greedy.after:.0%}"
+        yield f"learned: {after} of {greedy.tasks} tasks solved greedily, {before} before,"
+        gain = f"{100 * greedy.difference:+.1f} points (95 % {low:+.1f} to {high:+.1f})"
+        yield f"{gain}{_thinking(thinking)}"
 
 
 def _only_sharpened(sampled: Row, best: Row | None) -> Iterator[str]:
     if best and sampled.low > 0 and best.low <= 0:
-        yield (
-            f"sampled accuracy gained no more than {best.decoding} alone gives the untrained model "
-            f"({best.before:.2f})"
-        )
-
-
-def _points(row: Row) -> str:
-    return f"{100 * row.difference:+.1f} points, 95 % {100 * row.low:+.1f} to {100 * row.high:+.1f}"
+        yield f"sampled: no more than the untrained model reaches at {best.decoding} ({best.before:.2f})"
 
 
 def _thinking(row: Row | None) -> str:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from tinyzero.run.events import Answered, Event
 from tinyzero.run.lines import Record, whole
 from tinyzero.tasks.answers import reasoning
-from tinyzero.watch.text import inert
+from tinyzero.watch.text import clipped, inert
+
+_MAX_LINES, _MAX_WIDTH = 16, 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,11 @@ def _is_plain(pair: tuple[HeldOutAnswer, HeldOutAnswer]) -> tuple[bool, int]:
 
 
 def _indented(text: str) -> Iterator[str]:
-    return (f"    {line}" for line in inert(text.strip()).splitlines())
+    """At most so many lines of a text, each cut to the width of a small terminal."""
+    lines = inert(text.strip()).splitlines()
+    yield from (f"    {clipped(line, _MAX_WIDTH)}" for line in lines[:_MAX_LINES])
+    if len(lines) > _MAX_LINES:
+        yield f"    ... ({len(lines) - _MAX_LINES} more lines)"
 
 
 def _answer(step: int, record: Record) -> HeldOutAnswer:
