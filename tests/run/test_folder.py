@@ -115,3 +115,13 @@ def test_environment_is_empty_where_it_was_never_written_or_is_broken(tmp_path):
     assert run.environment() == {"threads": 2}
     (run.path / "environment.json").write_text("{")
     assert run.environment() == {}
+
+
+def test_files_nested_too_deep_are_one_clear_error(tmp_path):
+    run = RunFolder.create(tmp_path, "deep", defaults())
+    deep = "[" * 100_000
+    (run.path / "config.json").write_text(deep)
+    (run.path / "environment.json").write_text(deep)
+    with pytest.raises(CheckpointError, match="cannot be read by this version"):
+        run.config()
+    assert run.environment() == {}

@@ -120,7 +120,7 @@ class RunFolder:
             tree = json.loads(path.read_text(encoding="utf-8"))
             known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
             return settle_recorded(Config.model_validate(known), self.environment())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
             ) from error
@@ -195,7 +195,7 @@ class RunFolder:
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
