@@ -257,5 +257,5 @@ def _take(descriptor: int, path: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
 
 
-def _first_line(error: ValueError) -> str:
+def _first_line(error: ValueError | RecursionError) -> str:
     return " ".join(str(error).split())[:160]
