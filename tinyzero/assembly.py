@@ -57,9 +57,10 @@ def assemble(
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
         from tinyzero.policy.device import prepare_device, release_memory
-        from tinyzero.policy.loading import load_policy
-        from tinyzero.sampling.canary import check_sampler
+        from tinyzero.policy.loading import day_of, know_again, load_policy
+        from tinyzero.sampling.canary import check_policy
 
+        recorded = run.base()
         policy = load_policy(
             config.model,
             config.policy,
@@ -67,8 +68,11 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            today=day_of(recorded),
             progress=progress,
         )
+        progress(f"recording which {config.model.base} this is")
+        run.write_base({**know_again(config.model, recorded, "resume"), "today": str(policy.frame.today)})
         budgets = {
             Role.PROPOSER: config.selfplay.proposal_tokens,
             Role.SOLVER: config.selfplay.answer_tokens,
@@ -112,11 +116,13 @@ def assemble(
         progress("reading the newest checkpoint")
         trainer.restore()
         progress("comparing the sampler's probabilities with the learner's")
-        check_sampler(
+        check_policy(
+            policy,
             sampler,
             partial(score_completions, policy),
             engine=config.sampling.engine,
             temperature=config.sampling.temperature,
+            max_tokens=config.longest_sequence,
         )
         yield trainer
 

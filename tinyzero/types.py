@@ -116,6 +116,7 @@ class Completion:
         temperature: of that distribution; 0 means greedy (then the logprobs are those at temperature 1).
         adapter: name of the adapter that sampled; adapter_version: number of updates it had had.
         finish_reason: "stop" where an end token was drawn, "length" where the budget ran out.
+        begun: `<think>` where the frame around the prompt began the thought, else empty.
     """
 
     text: str
@@ -126,6 +127,7 @@ class Completion:
     adapter: str = ""
     adapter_version: int = 0
     finish_reason: str = "stop"
+    begun: str = ""
 
     @property
     def is_truncated(self) -> bool:
@@ -146,8 +148,8 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The whole answer: what was put into the model's mouth, and what it said after that."""
-        return self.prompt.prefill + self.completion.text
+        """The answer from its beginning: what was put into the model's mouth, and what it said after that."""
+        return self.completion.begun + self.prompt.prefill + self.completion.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

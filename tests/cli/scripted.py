@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tinyzero.assembly
+import tinyzero.export.exportable
 import tinyzero.trainer
 from tinyzero.cli import main
 from tinyzero.errors import ModelLoadError
@@ -72,4 +73,5 @@ def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=No
 
 if __name__ == "__main__":
     tinyzero.assembly.assemble = assemble
+    tinyzero.export.exportable.check_exportable = lambda config, save: None  # a script has no adapters
     main()

@@ -24,6 +24,7 @@ THRESHOLDS = {
     "low_entropy": 0.25,
     "no_entropy": 0.125,
     "truncated": 0.5,
+    "sampler_gap": 0.125,
     "easier_programs": 0.75,
     "false_confidence": 0.125,
 }
@@ -40,6 +41,7 @@ FIGURES = {
     "low_entropy": ("learner/shared/entropy", 2.0, 0.5, 0.25),
     "no_entropy": ("learner/shared/entropy", 0.25, 0.125, 0.0625),
     "truncated": ("truncated/solver", 0.0, 0.5, 0.75),
+    "sampler_gap": ("learner/shared/sampler_gap_mean", 0.0, 0.125, 0.25),
     "easier_programs": ("proposer/program_nodes", 16.0, 12.0, 11.0),
     "false_confidence": ("heldout/mean/sampled", 1.0, 0.875, 0.75),
 }

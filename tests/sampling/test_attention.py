@@ -19,8 +19,9 @@ def test_a_row_attends_to_its_own_slots_and_to_nothing_behind_them(scaling):
     query = torch.randn(rows, 1, HEADS, SIZE, generator=generator).transpose(1, 2)
     key, value = (torch.randn(rows, KEY_HEADS, SLOTS, SIZE, generator=generator) for _ in "kv")
     positions = torch.tensor(LENGTHS) - 1
-    cut = blocks(mask_of(positions, 10), positions, KEY_HEADS)
-    mixed, _ = attend(None, query, key[:, :, :10], value[:, :, :10], None, blocks=cut, scaling=scaling)
+    mask = mask_of(positions, 10)
+    with by_blocks(SimpleNamespace(_attn_implementation="sdpa"), blocks(mask, positions, KEY_HEADS), mask):
+        mixed, _ = attend(None, query, key[:, :, :10], value[:, :, :10], mask, scaling=scaling)
     assert mixed.shape == (rows, 1, HEADS, SIZE)
     for row, length in enumerate(LENGTHS):
         for head in range(HEADS):
@@ -28,6 +29,29 @@ def test_a_row_attends_to_its_own_slots_and_to_nothing_behind_them(scaling):
             scores = own @ query[row, head, 0] * (scaling or 0.5)  # 0.5: the size is 4
             expected = scores.softmax(0) @ value[row, head // (HEADS // KEY_HEADS), :length]
             torch.testing.assert_close(mixed[row, 0, head], expected)
+
+
+def test_a_mask_that_a_layer_has_changed_is_heeded():
+    """Such as one that linear biases were added to."""
+    positions = torch.tensor([3, 1])
+    query, key, value = (torch.randn(2, 2, slots, 4) for slots in (1, 4, 4))
+    mask = mask_of(positions, 4)
+    biased = mask - torch.arange(4.0)
+    with by_blocks(SimpleNamespace(_attn_implementation="sdpa"), blocks(mask, positions, 2), mask):
+        mixed, _ = attend(torch.nn.Module(), query, key, value, biased)
+    expected = ((query @ key.transpose(2, 3)) / 2 + biased).softmax(-1) @ value
+    torch.testing.assert_close(mixed, expected.transpose(1, 2))
+
+
+def test_values_may_be_smaller_than_keys():
+    """As in latent attention."""
+    positions = torch.tensor([3, 1])
+    query, key, value = torch.randn(2, 2, 1, 6), torch.randn(2, 2, 4, 6), torch.randn(2, 2, 4, 4)
+    mask = mask_of(positions, 4)
+    with by_blocks(SimpleNamespace(_attn_implementation="sdpa"), blocks(mask, positions, 2), mask):
+        mixed, _ = attend(torch.nn.Module(), query, key, value, mask)
+    expected = ((query @ key.transpose(2, 3)) / 6**0.5 + mask).softmax(-1) @ value
+    torch.testing.assert_close(mixed, expected.transpose(1, 2))
 
 
 def test_a_block_reaches_as_far_as_its_longest_row():
@@ -47,7 +71,7 @@ def test_the_model_attends_as_before_when_the_step_has_failed():
 
 
 def fail_within(config):
-    with by_blocks(config):
+    with by_blocks(config, (), torch.zeros(1)):
         raise RuntimeError(ALL_ATTENTION_FUNCTIONS[config._attn_implementation].__name__)
 
 

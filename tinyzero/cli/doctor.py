@@ -26,6 +26,10 @@ def doctor(
     attack: Annotated[
         bool, typer.Option("--attack", help="Attack the sandbox with a corpus of hostile programs.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Try a base model instead: a local folder or a Hub id.", metavar="BASE"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_weak_sandbox: Annotated[
         bool, typer.Option("--allow-weak-sandbox", help="Go on where programs cannot be confined.")
@@ -33,14 +37,45 @@ def doctor(
 ) -> None:
     """Look at this machine, and exit 1 if something that training needs is broken.
 
-    With --attack, attack the executor, and exit 1 if anything got through.
+    With --attack, attack the executor, and exit 1 if anything got through. With --model, load a base model,
+    compare all that computes it, and exit 1 if what it learned could not be exported; nothing is trained.
     """
     if file is not None and not attack:
         raise typer.BadParameter(f"{file} is only read with --attack")
-    if attack:
+    if attack and model is not None:
+        raise typer.BadParameter("--model and --attack look at different things; give one of them")
+    if model is not None:
+        _try_model(model, json=json)
+    elif attack:
         _attack(file, json=json, allow_weak_sandbox=allow_weak_sandbox)
     else:
         _look(json=json)
+
+
+def _try_model(base: str, *, json: bool) -> None:
+    """What a run does before its first step, with the settings of this machine's preset."""
+    import sys
+
+    from tinyzero.cli.doctor_model import examine
+    from tinyzero.cli.screen import Screen
+    from tinyzero.config import load_config
+    from tinyzero.machine.hardware import look
+    from tinyzero.machine.settling import settle
+    from tinyzero.machine.suitability import choose_preset
+
+    screen = Screen(sys.stdout, sys.stderr)
+    try:
+        machine = look()
+        overrides = [f"model.base={json_module.dumps(base)}"]
+        config = settle(load_config(choose_preset(machine), overrides), machine)
+        report = examine(config, screen.wait)
+        screen.close_wait()
+        for line in [json_module.dumps(report.as_json())] if json else report.lines():
+            screen.line(line)
+    finally:
+        screen.close()
+    if report.problem:
+        raise typer.Exit(1)
 
 
 def _attack(file: Path | None, *, json: bool, allow_weak_sandbox: bool) -> None:

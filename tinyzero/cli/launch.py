@@ -155,6 +155,7 @@ def play(
 ) -> RunFolder:
     """Train to the end of the launch, watched by `observers` and written down in the run's folder."""
     from tinyzero.assembly import assemble
+    from tinyzero.export.exportable import check_exportable
 
     with _open_folder(launch) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
@@ -165,6 +166,7 @@ def play(
             _StepClock(screen),
         ]
         with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
+            check_exportable(launch.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
             with stopping_politely(trainer.request_stop, screen.say_at_once):

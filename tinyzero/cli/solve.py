@@ -97,7 +97,7 @@ def _try(
         if not as_json:
             screen.piece(f"[{speaker.label}] " if len(talk.speakers) > 1 else "")
             screen.piece(prompt.prefill)
-        answer = prompt.prefill
+        answer = talk.policy.begun(prompt) + prompt.prefill
         for piece in talk.answer(speaker, ids, f"solve/{number}"):
             answer += piece
             screen.piece("" if as_json else piece)

@@ -178,6 +178,9 @@ class WatchConfig(Section):
     """Policy entropy, nats per token; below it there is no exploration, whatever the first window was."""
     truncated: float | None = Field(default=0.5, ge=0, le=1)
     """Share of a role's completions that are cut off; above it the token budget is too small."""
+    sampler_gap: float | None = Field(default=0.1, gt=0)
+    """Mean distance between the sampler's and the learner's logprobs, nats a token, above which answers are
+    not those of the policy that learns; other kernels alone make hundredths."""
     false_confidence: float | None = Field(default=0.05, ge=0, le=1)
     """Fall of held-out accuracy since the first window; above it, answers that have become more confident or
     similar (R-Zero) are not better. Needs evaluation.every_steps within a window."""

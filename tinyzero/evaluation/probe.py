@@ -31,7 +31,7 @@ from tinyzero.evaluation.table import (
 )
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
-from tinyzero.types import Prompt, Role, Runner, Sampler, SamplingRequest, Task
+from tinyzero.types import Answer, Prompt, Role, Runner, Sampler, SamplingRequest, Task
 
 _logger = logging.getLogger(__name__)
 _FILE = "heldout.json"
@@ -126,7 +126,7 @@ class HeldOutProbe:
         )
         groups = self.sampler.sample(request)
         texts = [
-            [prompt.prefill + completion.text for completion in group]
+            [Answer(prompt=prompt, completion=completion).text for completion in group]
             for prompt, group in zip(request.prompts, groups, strict=True)
         ]
         verdicts = judge_answers(tasks, texts, kinds=self.kinds, runner=self.runner)

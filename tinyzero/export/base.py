@@ -65,27 +65,28 @@ def find_base(model: ModelConfig, *, with_weights: bool) -> Base:
         folder = Path(source)
         if model.base == "nano":
             return Base(name="nano", folder=folder, licence=licence_of(folder))
-        refuse_outside_links(folder, _root(folder))
+        refuse_outside_links(folder, root_of(folder))
         return Base(name=folder.resolve().name, folder=folder, licence=licence_of(folder))
     folder = _snapshot(source, model.revision or "main", with_weights=with_weights)
-    refuse_outside_links(folder, _root(folder))
+    refuse_outside_links(folder, root_of(folder))
     revision = folder.name if _COMMIT.fullmatch(folder.name) else None
     return Base(name=source, folder=folder, licence=licence_of(folder), hub_id=source, revision=revision)
 
 
 def refuse_outside_links(folder: Path, root: Path) -> None:
-    """Files that are copied and published must not be links to somebody's keys.
+    """Files that are copied and published must not be links to somebody's keys. Weights are read, not copied.
 
     Raises:
         ExportError: a file of `folder` leads out of `root`.
     """
     allowed = root.resolve()
     for path in folder.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(allowed):
+        is_copied = path.suffix != ".safetensors"
+        if is_copied and path.is_symlink() and not path.resolve().is_relative_to(allowed):
             raise ExportError(f"{path} is a link to a place outside of its folder; it will not be exported")
 
 
-def _root(folder: Path) -> Path:
+def root_of(folder: Path) -> Path:
     """Where a model folder's files may lie: a snapshot of the Hub's cache is made of links to its blobs."""
     return folder.parents[1] if folder.parent.name == "snapshots" else folder
 

@@ -103,7 +103,7 @@ def export(
     snapshot = choose_snapshot(run, request.checkpoint)
     refuse_outside_links(snapshot.adapters, run.path)
     config = run.config()
-    names = _choose_adapters(config, request.role)
+    names = choose_adapters(config, request.role)
     tell("looking for the base model")
     base = find_base(config.model, with_weights=request.what != "adapter")
     work = _Work(
@@ -118,7 +118,7 @@ def export(
     return [_export_one(work, name, _target(work, name, output, len(names)), reuse=reuse) for name in names]
 
 
-def _choose_adapters(config: Config, role: Role | None) -> list[str]:
+def choose_adapters(config: Config, role: Role | None) -> list[str]:
     """Names of the adapters that were trained for this role; for None, of all trained adapters."""
     if config.policy.adapters == "shared":
         return ["shared"]

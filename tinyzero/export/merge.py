@@ -6,7 +6,7 @@ survives is measured for every type that the model could be stored in.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -131,7 +131,8 @@ def merge(
         ExportError: the adapter does not belong to this base.
     """
     with open_weights(base_folder) as weights:
-        _check_fit(weights, adapter, base_folder)
+        adapter = as_stored(adapter, weights)
+        check_fit(weights, adapter, base_folder)
         _check_merge_base(weights, merge_base, base_folder)
         chosen = dtype or _stored_dtype(weights, adapter)
         stored = [_as_stored(info, chosen) for info in weights.tensors.values()]
@@ -180,7 +181,19 @@ def _cast(weight: "Tensor", dtype: Dtype) -> "Tensor":
     return result
 
 
-def _check_fit(weights: BaseWeights, adapter: Adapter, folder: Path) -> None:
+def as_stored(adapter: Adapter, weights: BaseWeights) -> Adapter:
+    """The adapter with its modules named as in the base's files, which may lack the first part of a name.
+
+    A model that was saved without its head has `layers.0` where the loaded one has `model.layers.0`.
+    """
+    short = {module.partition(".")[2]: halves for module, halves in adapter.halves.items()}
+    names = weights.tensors.keys()
+    if len(short) == len(adapter.halves) and all(f"{module}.weight" in names for module in short):
+        return replace(adapter, halves=short)
+    return adapter
+
+
+def check_fit(weights: BaseWeights, adapter: Adapter, folder: Path) -> None:
     for module, (first, second) in adapter.halves.items():
         info = weights.tensors.get(f"{module}.weight")
         if info is None:

@@ -104,18 +104,18 @@ def open_weights(folder: Path) -> Iterator[BaseWeights]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up the model, in order.
+    """The safetensors files that make up the model, in order: those that transformers would read.
 
     Raises:
         ExportError: there are none, or the index names something else than files beside it.
     """
     index = folder / INDEX
-    if not index.is_file():
-        if not (folder / _WHOLE).is_file():
-            raise ExportError(
-                f"{folder} holds no {_WHOLE}; merging reads safetensors only, so convert the base model first"
-            )
+    if (folder / _WHOLE).is_file():  # an index beside it is a leftover
         return [folder / _WHOLE]
+    if not index.is_file():
+        raise ExportError(
+            f"{folder} holds no {_WHOLE}; merging reads safetensors only, so convert the base model first"
+        )
     names = sorted(set(_weight_map(index).values()))
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):

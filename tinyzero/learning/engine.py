@@ -94,7 +94,7 @@ class BuiltinEngine:
             list(chain.from_iterable(part.samples for part in parts)),
             max_tokens=max_tokens,
             # A layer's linear part takes 24 H^2 operations per token, its attention 4 H per token and place.
-            parity_tokens=6 * hidden_size,
+            parity_tokens=6 * hidden_size if self._policy.shares_prompts else 0,
             device=self._policy.device,
         )
 

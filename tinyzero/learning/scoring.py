@@ -11,6 +11,8 @@ from tinyzero.types import Completion
 
 _SCORED_TOKENS = 2048
 """Padded tokens of one forward pass that only looks."""
+_SHARED_TOKENS = 1 << 20
+"""Enough for all completions of a prompt to share a row."""
 
 
 def score_tokens(policy: Policy, batch: MicroBatch) -> tuple[Tensor, Tensor]:
@@ -37,20 +39,38 @@ def score_tokens(policy: Policy, batch: MicroBatch) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def score_completions(policy: Policy, completions: Sequence[Completion]) -> list[list[float]]:
-    """Logprobs of each completion's tokens, nats, under the adapter that it names, as it is now."""
+def score_completions(
+    policy: Policy,
+    completions: Sequence[Completion],
+    *,
+    shares_prompts: bool = False,
+    is_training: bool = False,
+    is_reference: bool = False,
+) -> list[list[float]]:
+    """Logprobs of each completion's tokens, nats, under the adapter that it names, as it is now.
+
+    Args:
+        shares_prompts: completions of one prompt lie in one row.
+        is_training: with the model in training mode.
+        is_reference: with no adapter on.
+    """
     scored: dict[int, list[float]] = {}
+    policy.model.train(is_training)
     for adapter in {completion.adapter for completion in completions}:
-        policy.wear(adapter)
+        policy.wear("" if is_reference else adapter)
         places = [place for place, completion in enumerate(completions) if completion.adapter == adapter]
         samples = {_unweighted(completions[place]): place for place in places}
         batches = micro_batches(
-            list(samples), max_tokens=_SCORED_TOKENS, parity_tokens=0, device=policy.device
+            list(samples),
+            max_tokens=_SHARED_TOKENS if shares_prompts else _SCORED_TOKENS,
+            parity_tokens=_SHARED_TOKENS if shares_prompts else 0,
+            device=policy.device,
         )
         for batch in batches:
             logprobs, _ = score_tokens(policy, batch)
             for sample, row in zip(batch.samples, batch.split(logprobs), strict=True):
                 scored[samples[sample]] = row.tolist()
+    policy.model.train(mode=False)
     return [scored[place] for place in range(len(completions))]
 
 

@@ -1,8 +1,9 @@
 """From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,22 @@ import torch
 
 from tinyzero.config import Loader, ModelConfig, PolicyConfig, SettledModel, resolve_base
 from tinyzero.errors import HardwareError, ModelLoadError
-from tinyzero.policy import unsloth_loading
+from tinyzero.policy import base_files, unsloth_loading
 from tinyzero.policy.adapters import add_adapters
-from tinyzero.policy.frame import Frame
+from tinyzero.policy.frame import TODAY, Frame, end_of_turn
 from tinyzero.policy.imports import import_stack, quiet
+from tinyzero.policy.limits import widen
+from tinyzero.policy.noise import drop_noise, silence
 from tinyzero.policy.policy import Policy
+from tinyzero.policy.soundness import check_sound
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 _logger = logging.getLogger(__name__)
+_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError)
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_END_OF_TURN = "<|im_end|>"  # ChatML models end turns with it, and not all of them list it as an end token
 
 
 def load_policy(
@@ -34,6 +38,7 @@ def load_policy(
     temperature: float,
     seed: int = 0,
     frozen_roles: Collection[Role] = (),
+    today: date = TODAY,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Policy:
     """The base model, frozen, with fresh adapters: at first it answers exactly like the base.
@@ -44,6 +49,7 @@ def load_policy(
         temperature: divides the logits in every score of the fused LM head; that of the training samples.
         seed: names the adapters' initial weights. The global generators are left as they were.
         frozen_roles: play at the base model, with the adapter off.
+        today: the day that the chat template is told.
         progress: is told what is being waited for.
 
     Raises:
@@ -65,7 +71,9 @@ def load_policy(
     in_4_bit = ", and quantising them to 4 bit" if model.is_4_bit else ""
     progress(f"reading the weights of {model.base}{in_4_bit}")
     with no_progress_bars(), quiet():
-        base, tokenizer = _load_base(model, device, dtype, loader)
+        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader)
+    stop_ids = _stop_ids(base, tokenizer)
+    frame = Frame(unframed(tokenizer, model), today)
     # Before the peft wrap, which would hide the causal model's own forward.
     add_fused_lm_head(base, temperature=temperature, outputs=("log_probs", "entropy"))
     progress("putting the adapters on")
@@ -78,17 +86,19 @@ def load_policy(
         _checkpoint_activations(base)
     return Policy(
         model=wrapped,
-        tokenizer=_unframed(tokenizer, model),
+        tokenizer=tokenizer,
         device=device,
         dtype=dtype,
         adapter_of_role={role: name for role, name in adapters.items() if role not in frozen_roles},
-        stop_ids=_stop_ids(base, tokenizer),
+        stop_ids=stop_ids,
         temperature=temperature,
         loader=loader,
+        frame=frame,
+        context_tokens=context_tokens,
     )
 
 
-def _unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTrainedTokenizerBase":
+def unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTrainedTokenizerBase":
     """The tokenizer, without its chat template where a written conversation is asked for."""
     if model.frame == "conversation":
         tokenizer.chat_template = None
@@ -125,33 +135,65 @@ def local_frame(model: ModelConfig) -> Frame | None:
         source = str(Path(cached).parent)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+    except _LOADING_ERRORS:
         return None
-    return Frame(_unframed(tokenizer, model)) if tokenizer("1").input_ids else None
+    return Frame(unframed(tokenizer, model)) if tokenizer("1").input_ids else None
+
+
+def know_again(model: ModelConfig, recorded: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """What a run records of its base model; where it has recorded it, the same must be here now.
+
+    Args:
+        recorded: empty for a new run. what: is to be done with the run, in a word.
+
+    Raises:
+        CheckpointError: it is another base by now.
+    """
+    folder, commit = base_files.folder_of(resolve_base(model.base), model.revision)
+    if folder is None:
+        return recorded
+    if recorded:
+        base_files.check_identity(recorded, folder, what)
+        return recorded
+    return base_files.identity(folder, commit)
+
+
+def day_of(recorded: Mapping[str, Any]) -> date:
+    """The day that a run's chat template is told, ever since its beginning."""
+    return date.fromisoformat(recorded["today"]) if "today" in recorded else TODAY
 
 
 def _load_base(
     model: SettledModel, device: torch.device, dtype: torch.dtype, loader: Loader
-) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", int]:
+    """The frozen causal model, its tokenizer, and its context in tokens."""
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
     source = resolve_base(model.base)
+    base_files.check_files(Path(source))
     # False rather than nothing, which would ask a person at the keyboard.
     options: dict[str, Any] = {"revision": model.revision or "main", "trust_remote_code": False}
     read = _read_through_unsloth if loader == "unsloth" else _read
     try:
         config = AutoConfig.from_pretrained(source, **options)
-        _check_attention(config, model.base)
-        _drop_dropout(config)
+        context_tokens = widen(config, model.base)
+        drop_noise(config)
+        is_stored = base_files.prepare_stored(config, dtype, model.base)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         base, missing_weights = read(source, config, options, model, device, dtype)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (*_LOADING_ERRORS, SafetensorError) as error:
         raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    if getattr(base, "_hf_peft_config_loaded", False):
+        raise ModelLoadError(base_files.adapter_complaint(model.base))
+    if is_stored:
+        base_files.cast_stored(base, dtype)
     _check_complete(model.base, tokenizer, missing_weights)
+    check_sound(base, tokenizer, model.base)
+    silence(base)
     base.requires_grad_(requires_grad=False)
     base.train(mode=False)
-    return base, tokenizer
+    return base, tokenizer, context_tokens
 
 
 def _read(
@@ -165,7 +207,8 @@ def _read(
     """The causal model on its device, and the weights that its files lack."""
     from transformers import AutoModelForCausalLM
 
-    quantization = _quantization(model, device, dtype)
+    is_stored = getattr(config, "quantization_config", None) is not None
+    quantization = {"device_map": {"": device}} if is_stored else _quantization(model, device, dtype)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         source, config=config, dtype=dtype, output_loading_info=True, **options, **quantization
     )
@@ -234,25 +277,10 @@ def _quantization(model: SettledModel, device: torch.device, dtype: torch.dtype)
     return {"quantization_config": nf4, "device_map": {"": device}}
 
 
-def _check_attention(config: "PretrainedConfig", base: str) -> None:
-    kinds = set(getattr(config.get_text_config(), "layer_types", None) or ()) - {"full_attention"}
-    if kinds:
-        raise ModelLoadError(
-            f"{base!r} has layers of {', '.join(sorted(kinds))}, and the samplers know full attention only; "
-            "take a model of the Llama, Qwen2.5 or Qwen3 kind"
-        )
-
-
-def _drop_dropout(config: "PretrainedConfig") -> None:
-    """Samples are drawn without dropout, so they must be scored without it, in training mode too."""
-    for name, value in vars(config).items():
-        if name.endswith(("dropout", "pdrop")) and isinstance(value, float):
-            setattr(config, name, 0.0)
-
-
 def _cannot_load(base: str, source: str, error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     if Path(source).is_dir():
+        reason = base_files.tokenizer_complaint(Path(source)) or reason
         return f"cannot load the model in {source}: {reason}"
     return (
         f"cannot load {base!r}: no folder of that name, and the Hugging Face Hub did not give it ({reason}); "
@@ -281,11 +309,10 @@ def no_progress_bars() -> Iterator[None]:
 
 
 def _stop_ids(base: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """Every token that ends an answer, wherever the model's files name it."""
+    """Every token that ends an answer: those that the model's files name, and what its template writes."""
     generation = base.generation_config
-    ends = [base.config.eos_token_id, generation and generation.eos_token_id, tokenizer.eos_token_id]
-    if _END_OF_TURN in tokenizer.get_vocab():
-        ends.append(tokenizer.convert_tokens_to_ids(_END_OF_TURN))
+    named = [base.config.eos_token_id, generation and generation.eos_token_id, tokenizer.eos_token_id]
+    ends = [*named, end_of_turn(tokenizer)]
     stop_ids: set[int] = set()
     for end in ends:
         stop_ids.update([end] if isinstance(end, int) else end or [])

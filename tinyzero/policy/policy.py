@@ -14,6 +14,8 @@ from torch import nn
 
 from tinyzero.errors import CheckpointError
 from tinyzero.policy.frame import Frame
+from tinyzero.policy.limits import NO_LIMIT
+from tinyzero.policy.pieces import Reader
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ class Policy:
         stop_ids: tokens that end an answer.
         pad_id: fills the unused places of batches. May be a stop id: nothing tells padding by its value.
         temperature: at which the fused LM head scores.
+        context_tokens: longest sequence, prompt and completion, at which model and samplers agree.
+        shares_prompts: whether completions of one prompt may share its tokens in a training row; not where
+            the model goes by places in the row, and not by the positions that it is told.
         versions: adapter -> updates made to it.
         loads: how often saved adapters were taken over; the same versions may then have other weights.
         loader: what has read the model, transformers or unsloth.
@@ -45,6 +50,8 @@ class Policy:
         stop_ids: frozenset[int],
         temperature: float,
         loader: str = "transformers",
+        frame: Frame | None = None,
+        context_tokens: int = NO_LIMIT,
     ) -> None:
         self.model = model
         self.loader = loader
@@ -53,7 +60,10 @@ class Policy:
         self.dtype = dtype
         self.stop_ids = stop_ids
         self.temperature = temperature
-        self.frame = Frame(tokenizer)
+        self.frame = frame or Frame(tokenizer)
+        self.context_tokens = context_tokens
+        self.shares_prompts = True
+        self._reader = Reader(tokenizer)
         self.pad_id = _first_id(tokenizer.pad_token_id, tokenizer.eos_token_id)
         self.adapters = tuple(model.peft_config)
         self.versions = dict.fromkeys(self.adapters, 0)
@@ -61,12 +71,6 @@ class Policy:
         self._adapter_of_role = dict(adapter_of_role)
         self._worn: str | None = None
         self.wear(self.adapters[0])
-
-    @property
-    def context_tokens(self) -> int:
-        """Longest sequence, prompt and completion, that the base model was made for."""
-        config = self.model.get_base_model().config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", 1 << 30))
 
     def adapter_of(self, role: Role | None) -> str:
         """The adapter that plays this role; empty for the base model, which plays the frozen ones."""
@@ -101,6 +105,10 @@ class Policy:
         """Token ids of the rendered prompt: one user turn, the opening of the answer, and the prefill."""
         return self.frame.encode(prompt)
 
+    def begun(self, prompt: Prompt) -> str:
+        """`<think>` where the frame begins the answer to a prompt within a thought, else nothing."""
+        return self.frame.begun(prompt)
+
     def encode_turns(self, turns: Sequence[str], *, prefill: str = "") -> list[int]:
         """Token ids of a conversation: user, answer, user and so on, up to the opening of the next answer.
 
@@ -110,13 +118,22 @@ class Policy:
         return self.frame.encode_turns(turns, prefill=prefill)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of completion tokens, special tokens left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Text of completion tokens: special tokens left out, but for the tags of thoughts and answers."""
+        return self._reader.text(ids)
 
     def trainable_parameters(self, adapter: str) -> list[nn.Parameter]:
         """The adapter's weights, in a fixed order, worn or not."""
         ends = tuple(f"lora_{half}.{adapter}.weight" for half in "AB")
         return [parameter for name, parameter in self.model.named_parameters() if name.endswith(ends)]
+
+    def is_fresh(self, adapter: str) -> bool:
+        """Whether the adapter changes nothing yet: its second halves are zero."""
+        halves = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if name.endswith(f"lora_B.{adapter}.weight")
+        ]
+        return bool(adapter) and not any(bool(half.any()) for half in halves)
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""

@@ -158,6 +158,12 @@ RULES: Final = (
         advice="completions are cut off before they end; raise selfplay.answer_tokens or proposal_tokens",
     ),
     Rule(
+        name="sampler_gap",
+        figure=mean_of("learner/*/sampler_gap_mean"),
+        is_beyond=gt,
+        advice="the sampler answers as another policy than the one that learns; tinyzero doctor --model BASE",
+    ),
+    Rule(
         name="false_confidence",
         figure=lambda windows: windows.fall("heldout/mean/sampled"),
         is_beyond=gt,

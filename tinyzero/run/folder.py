@@ -147,6 +147,15 @@ class RunFolder:
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)
 
+    def base(self) -> dict[str, Any]:
+        """What the run knows its base model by; empty for a run that recorded nothing."""
+        found = self.environment().get("base")
+        return found if isinstance(found, dict) else {}
+
+    def write_base(self, base: Mapping[str, Any]) -> None:
+        """Record by what the base model is known again."""
+        self.write_environment({**self.environment(), "base": dict(base)})
+
     @property
     def evaluation(self) -> Path:
         return self.path / "evaluation.json"

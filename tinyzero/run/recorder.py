@@ -71,7 +71,9 @@ class Recorder:
         environment = describe_environment(
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
-        self._run.write_environment(environment)
+        self._run.write_environment(
+            environment | {"base": before["base"]} if "base" in before else environment
+        )
         self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
 
 

@@ -55,13 +55,15 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         temperature: at which the fused LM head scores; the run's own where it is None.
 
     Raises:
-        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
+        ModelLoadError: the base model cannot be loaded.
+        CheckpointError: the adapters cannot, or the base model is another one by now.
     """
     from tinyzero.policy.device import prepare_device
-    from tinyzero.policy.loading import load_policy
+    from tinyzero.policy.loading import day_of, know_again, load_policy
 
     run.warn_of_earlier_nano()
-    config = opened_here(run.config())
+    config, recorded = opened_here(run.config()), run.base()
+    know_again(config.model, recorded, "use the run")
     policy = load_policy(
         config.model,
         config.policy,
@@ -69,6 +71,7 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         temperature=config.sampling.temperature if temperature is None else temperature,
         seed=config.run.seed,
         frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+        today=day_of(recorded),
     )
     policy.load(snapshot.adapters)
     return policy

@@ -112,6 +112,11 @@ class BuiltinSampler:
     def _do_without_graphs(self) -> None:
         self.mode = "exact"
 
+    def reaching(self, max_prompt_tokens: int) -> "BuiltinSampler":
+        """The same sampler, with room for longer prompts."""
+        config = self._config.model_copy(update={"max_prompt_tokens": max_prompt_tokens})
+        return BuiltinSampler(self._policy, config, self._seed, mode=self.mode)
+
     def fits(self, prompt: Prompt) -> bool:
         """Whether the prompt is short enough for the configuration and the base model's context."""
         return len(self._policy.encode(prompt)) <= self._max_prompt_tokens

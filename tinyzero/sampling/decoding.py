@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -226,11 +226,10 @@ class Decoding:
     def _logits(self, rows: int, mask: Tensor) -> Tensor:
         """[R, V] of the tokens that come next."""
         positions = self._store.positions[:rows]
-        options: dict[str, Any] = {}
         attention: AbstractContextManager[None] = nullcontext()
         if self._by_blocks:
-            options["blocks"] = blocks(mask, positions, self._store.num_key_heads)
-            attention = by_blocks(self._model.config.get_text_config())
+            own = blocks(mask, positions, self._store.num_key_heads)
+            attention = by_blocks(self._model.config.get_text_config(), own, mask)
         with attention:
             outputs = self._model(
                 input_ids=self._progress.inputs[:rows, None],
@@ -239,7 +238,6 @@ class Decoding:
                 past_key_values=self._store,
                 use_cache=True,
                 logits_to_keep=1,
-                **options,
             )
         logits: Tensor = outputs.logits[:, -1]
         return logits
@@ -269,6 +267,7 @@ class Decoding:
             adapter=self._adapter,
             adapter_version=self._policy.versions.get(self._adapter, 0),
             finish_reason="stop" if is_stopped else "length",
+            begun=self._policy.begun(self._request.prompts[prompt]),
         )
 
     def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:

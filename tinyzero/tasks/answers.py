@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tinyzero.execution.values import BadLiteral, parse_arguments
+from tinyzero.tasks.thoughts import is_in_thought, thought_of, without_thoughts
 
 # A fence ends at bare backticks, at the next tagged fence (models forget to close), or with the text.
 _FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTALL)
 # Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
 _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)
-_REASONING = re.compile(
-    r"\A(?:\s*<think>.*</think>|.*(?:^[ \t]*</think>|</think>[ \t]*$))", re.DOTALL | re.MULTILINE
-)
-_UNENDED = re.compile(r"\A\s*<think>.*", re.DOTALL)
 _NEXT_QUESTION, _NEXT_ANSWER = "\nUser:", "\nAssistant:"
 _PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
@@ -57,20 +54,20 @@ def fences(answer: str) -> list[Fence]:
 
 
 def final_part(answer: str) -> str:
-    """What follows the reasoning: the last <answer> element, or all after </think>, or everything.
+    """What follows the thought: the last <answer> element, or all after </think>, or everything.
 
-    The reasoning may have been begun for the model: then there is no <think> before its end.
+    Empty where the thought never ends: what stands in it is a draft.
     """
     turn = _first_turn(answer)
+    if is_in_thought(turn):
+        return ""
     tagged = _ANSWER_TAG.findall(turn)
-    return str(tagged[-1]) if tagged else _REASONING.sub("", turn)
+    return str(tagged[-1]) if tagged else without_thoughts(turn)
 
 
 def reasoning(answer: str) -> str:
     """What an answer thinks before it says anything: its <think> part, cut off or not; empty without one."""
-    turn = _first_turn(answer)
-    match = _REASONING.match(turn) or _UNENDED.match(turn)
-    return match[0] if match else ""
+    return thought_of(_first_turn(answer))
 
 
 def _first_turn(answer: str) -> str:

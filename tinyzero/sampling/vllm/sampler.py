@@ -1,6 +1,7 @@
 """The sampler over a vLLM: prompts to token ids, adapters to folders, what was drawn to completions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from tinyzero.config import SettledSampling
@@ -43,10 +44,11 @@ class VllmSampler:
             temperature=request.temperature,
             stop_ids=self._stop_ids,
         )
+        prompts = [prompt for prompt in request.prompts for _ in range(request.num_samples)]
         completions = [
-            self._completion(request, adapter, *pair)
-            for pair in zip(specs, drawn, strict=True)
-        ]  # fmt: skip
+            replace(self._completion(request, adapter, spec, answer), begun=self._policy.begun(prompt))
+            for prompt, spec, answer in zip(prompts, specs, drawn, strict=True)
+        ]
         return [
             completions[start : start + request.num_samples]
             for start in range(0, len(completions), request.num_samples)
