@@ -44,6 +44,12 @@ ARMS: Mapping[str, Arm] = {
     "shared adapter": Arm(settings=("policy.adapters=shared",)),
     "no references": Arm(settings=("selfplay.references=0",)),
     "deduction only": Arm(settings=('selfplay.kinds=["deduction"]',)),
+    "uncertainty": Arm(settings=("rewards.proposer=uncertainty",)),
+    "divided by the mean": Arm(settings=("advantages.scale=mean",)),
+    "divided by the deviation": Arm(settings=("advantages.scale=std",)),
+    "replays": Arm(settings=("selfplay.replays_per_step=8",)),
+    "two updates": Arm(settings=("learner.updates_per_round=2",)),
+    "twice the steps": Arm(settings=("run.max_steps=60",)),
 }
 LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
 """Arms of the question whether self-play works at all."""
@@ -56,4 +62,14 @@ ABLATIONS = (
     Question(title="references shown, not none", arm="trained", control="no references"),
     Question(title="all kinds, not deduction only", arm="trained", control="deduction only"),
     Question(title="group baselines, not task-relative", arm="trained", control="task-relative"),
+    Question(title="proposer paid by uncertainty, not learnability", arm="uncertainty", control="trained"),
+    Question(title="advantages divided by the mean, not as is", arm="divided by the mean", control="trained"),
+    Question(
+        title="advantages divided by the deviation, not as is",
+        arm="divided by the deviation",
+        control="trained",
+    ),
+    Question(title="eight replays a step, not none", arm="replays", control="trained"),
+    Question(title="two updates a round, not one", arm="two updates", control="trained"),
+    Question(title="sixty steps, not thirty", arm="twice the steps", control="trained"),
 )
