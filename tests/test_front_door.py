@@ -50,11 +50,12 @@ def test_the_door_is_the_package_s_own_functions():
 @pytest.fixture
 def scripted(tmp_path, monkeypatch):
     """The game is a script; runs go to an empty folder. Gives the samplers that were handed to `assemble`."""
-    script, samplers = runpy.run_path(str(SCRIPT))["assemble"], []
+    script, samplers = runpy.run_path(str(SCRIPT)), []
+    script["take_over"](monkeypatch.setattr)
 
     def assemble(config, run, observers, progress, make_sampler):
         samplers.append(make_sampler)
-        return script(config, run, observers, progress)
+        return script["assemble"](config, run, observers, progress)
 
     monkeypatch.setattr(tinyzero.assembly, "assemble", assemble)
     monkeypatch.chdir(tmp_path)

@@ -71,7 +71,12 @@ def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=No
     yield trainer
 
 
+def take_over(set_attribute=setattr):
+    """From now on every run is the script, which has no adapters to export."""
+    set_attribute(tinyzero.assembly, "assemble", assemble)
+    set_attribute(tinyzero.export.exportable, "check_exportable", lambda config, save: None)
+
+
 if __name__ == "__main__":
-    tinyzero.assembly.assemble = assemble
-    tinyzero.export.exportable.check_exportable = lambda config, save: None  # a script has no adapters
+    take_over()
     main()

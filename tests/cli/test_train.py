@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from settled import settled
 
-import tinyzero.assembly
 from tinyzero.cli import run
 from tinyzero.config import load_config
 from tinyzero.run.folder import RunFolder
@@ -52,7 +51,7 @@ def start(tmp_path):
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """Run a command line to its end in this process: exit code, output, errors."""
-    monkeypatch.setattr(tinyzero.assembly, "assemble", runpy.run_path(str(SCRIPT))["assemble"])
+    runpy.run_path(str(SCRIPT))["take_over"](monkeypatch.setattr)
     monkeypatch.chdir(tmp_path)
 
     def run_to_end(*arguments):

@@ -178,6 +178,7 @@ def test_an_adapter_of_another_base_is_named(tiny_run, tmp_path):
 def test_an_index_cannot_lead_out_of_the_folder(tiny_model_folder, tmp_path):
     folder = tmp_path / "base"
     shutil.copytree(tiny_model_folder, folder)
+    (folder / "model.safetensors").unlink()
     index = {"weight_map": {"a": "../../elsewhere.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ExportError, match="which is no safetensors file beside it"), open_weights(folder):

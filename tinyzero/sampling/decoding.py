@@ -267,7 +267,7 @@ class Decoding:
             adapter=self._adapter,
             adapter_version=self._policy.versions.get(self._adapter, 0),
             finish_reason="stop" if is_stopped else "length",
-            begun=self._policy.begun(self._request.prompts[prompt]),
+            begun=self._policy.begun(self._request.prompts[prompt]) if self._request.prompts else "",
         )
 
     def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:
