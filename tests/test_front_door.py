@@ -146,7 +146,7 @@ def test_a_thread_other_than_the_main_one_trains_without_signals():
         ({"preset": "nano-cpu", "settings": "run.max_steps=3"}, "give a list"),
         ({"preset": "nano-cpu", "settings": ['selfplay.kinds=["sums"]']}, "sums"),
         ({"preset": "nano-cpu", "name": "a/b"}, "a/b"),
-        ({"preset": "nano-cpu", "resume": "first"}, "^preset has no place beside resume"),
+        ({"preset": "nano-cpu", "resume": "first"}, "^preset cannot be used with resume"),
         ({"preset": "nano-cpu", "ui": "live"}, "needs a terminal"),
         ({"preset": "nano-cpu", "ui": "lively"}, "auto, live, plain, json"),
     ],
@@ -160,7 +160,7 @@ def test_what_cannot_work_is_an_error_that_can_be_caught_and_leaves_nothing(argu
 @pytest.mark.usefixtures("scripted")
 def test_a_resumed_run_stays_itself():
     run = tinyzero.train("nano-cpu", settings=["run.max_steps=1"])
-    with pytest.raises(ConfigError, match=r"learner.lr would make this another run"):
+    with pytest.raises(ConfigError, match=r"learner.lr cannot change when a run goes on"):
         tinyzero.train(resume=run.path, settings=["learner.lr=1"])
     with pytest.raises(CheckpointError, match="no run second"):
         tinyzero.train(resume="second")

@@ -71,7 +71,7 @@ def assemble(
             today=day_of(recorded),
             progress=progress,
         )
-        progress(f"recording which {config.model.base} this is")
+        progress(f"computing the checksums of {config.model.base}")
         run.write_base({**know_again(config.model, recorded, "resume"), "today": str(policy.frame.today)})
         budgets = {
             Role.PROPOSER: config.selfplay.proposal_tokens,

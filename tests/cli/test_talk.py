@@ -67,7 +67,7 @@ def test_a_conversation_is_remembered_until_it_no_longer_fits(screen):
     converse(talk, iter(["hi", "you"]), screen)
     said = len("one \x1b[2Jtwo")
     assert [len(ids) for _, ids, _ in talk.asked] == [2, 2, 3, 3]
-    assert "no longer fits" in screen.err.getvalue()
+    assert "its beginning is left out" in screen.err.getvalue()
     roomy = Parrot(screen.out)
     converse(roomy, iter(["hi", "you"]), screen)
     assert [len(ids) for _, ids, _ in roomy.asked] == [2, 2, 2 + said + 3, 2 + said + 3]

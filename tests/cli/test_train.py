@@ -204,7 +204,7 @@ def test_more_steps_can_be_added_to_a_finished_run(train, resume, tmp_path):
     train("--max-steps", "2", "--name", "x")
     code, _, err = resume("x")
     assert code == 2
-    assert err == "error: runs/x has made its 2 steps; add more: tinyzero train --resume x --max-steps 4\n"
+    assert err == "error: runs/x has finished its 2 steps; to train longer: tinyzero train --resume x --max-steps 4\n"
     assert resume("runs/x", "--max-steps", "4")[0] == 0
     assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2, 3, 4]
     assert RunFolder(tmp_path / "runs" / "x").config().run.max_steps == 4
@@ -215,9 +215,9 @@ def test_a_resumed_run_keeps_its_own_configuration(train, resume):
     code, _, err = resume("x", "--set", "learner.lr=1")
     assert code == 2
     assert err.startswith(
-        "error: learner.lr would make this another run; --resume can change run.max_steps, "
+        "error: learner.lr cannot change when a run goes on; --resume can change run.max_steps, "
     )
-    assert resume("x", "--seed", "3")[2].startswith("error: --seed has no place beside --resume")
+    assert resume("x", "--seed", "3")[2].startswith("error: --seed cannot be used with --resume")
 
 
 def test_resuming_what_does_not_exist_names_the_nearest(train, resume):

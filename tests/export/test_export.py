@@ -164,7 +164,7 @@ def test_an_export_can_be_taken_again_as_it_was_written(nano_run):
     (again,) = export(nano_run, request, reuse=True)
     assert "the card does not have the newest results" in again.remarks[0]
     (first.folder / "adapter_model.safetensors").write_bytes(b"")
-    with pytest.raises(ExportError, match="exists and is something else; remove it"):
+    with pytest.raises(ExportError, match="exists and was not written by this command; remove it"):
         export(nano_run, request, reuse=True)
 
 

@@ -15,21 +15,26 @@ Part = Literal["executor", "sampling", "learning"]
 def bench(
     what: Annotated[
         Part,
-        typer.Argument(help="executor: programs a second. sampling, learning: a model's tokens a second."),
+        typer.Argument(
+            help="executor: programs per second. sampling and learning: tokens per second of a model."
+        ),
     ] = "executor",
     preset: Annotated[
         str | None,
         typer.Option(
-            help="sampling, learning: a preset's model and settings. Default: the one that fits here.",
+            help="For sampling and learning: the preset whose model and settings are "
+            "measured. Default: the one that fits this machine.",
             autocompletion=complete_preset,
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Another model: a Hub id or a folder.")] = None,
-    engine: Annotated[str, typer.Option(help="builtin, or vllm on this machine's card.")] = "builtin",
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts, of held-out tasks.")] = 24,
+    model: Annotated[str | None, typer.Option(help="Measure another model: a Hub id or a folder.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="The sampler to measure: builtin, or vllm on this machine's card.")
+    ] = "builtin",
+    prompts: Annotated[int, typer.Option(min=1, help="Number of prompts, taken from held-out tasks.")] = 24,
     samples: Annotated[int, typer.Option(min=1, help="Answers to each.")] = 8,
     tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of an answer at most. Default: the preset's.")
+        int | None, typer.Option(min=1, help="Maximum length of an answer, tokens. Default: the preset's.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Laps that count.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -19,17 +19,16 @@ _HELP = 'a message a line, or several lines between """ and """; /new forgets wh
 def chat(
     run: RunName,
     role: Annotated[RoleName, typer.Option(help="Whose adapter answers.")] = "solver",
-    base: Annotated[
-        bool, typer.Option("--base", help="Let the untrained model answer as well, first.")
-    ] = False,
+    base: Annotated[bool, typer.Option("--base", help="Show the untrained model's answer first.")] = False,
     checkpoint: Checkpoint = "last",
     temperature: Annotated[
-        float | None, typer.Option(help="0 is greedy. Default: that of the training.")
+        float | None,
+        typer.Option(help="Sampling temperature; 0 is greedy. Default: the temperature of the training."),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Of an answer. Default: as in training.")
+        int | None, typer.Option(min=1, help="Maximum length of an answer, tokens. Default: as in training.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Names the random numbers of the answers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
 ) -> None:
     """Talk to a run's model. Where standard input is no terminal, all of it is one message."""
     from tinyzero.cli.screen import Screen
@@ -81,7 +80,7 @@ def _turns_that_fit(talk: "Talk", turns: list[str], screen: "Screen") -> list[st
     while len(kept) > 1 and len(talk.policy.encode_turns(kept)) > longest:
         kept = kept[2:]
     if len(kept) < len(turns):
-        screen.note("(the beginning of the conversation no longer fits, and is forgotten)")
+        screen.note("(the conversation is too long for the model: its beginning is left out)")
     return kept
 
 

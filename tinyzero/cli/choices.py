@@ -22,18 +22,19 @@ MergeBase = Literal["bf16", "dequant", "auto"]
 Dtype = Literal["bf16", "fp16", "fp32"]
 
 RoleOption = Annotated[
-    RoleName | None, typer.Option("--role", help="Whose adapter. Default: each that was trained.")
+    RoleName | None,
+    typer.Option("--role", help="The role whose adapter is taken. Default: every adapter that was trained."),
 ]
 MergeBaseOption = Annotated[
     MergeBase,
     typer.Option(
-        help="Merge into the base's own weights (bf16), into what 4-bit training saw of them (dequant), "
-        "or into whichever is closer to the live adapter (auto)."
+        help="bf16: merge into the base model's own weights. dequant: merge into the 4-bit weights that "
+        "training used. auto: whichever is closer to the model as trained."
     ),
 ]
 DtypeOption = Annotated[
     Dtype | None,
-    typer.Option(help="Type of the merged weights. Default: that of the base model's files."),
+    typer.Option(help="Data type of the merged weights. Default: that of the base model's files."),
 ]
 
 

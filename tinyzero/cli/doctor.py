@@ -28,11 +28,14 @@ def doctor(
     ] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="Try a base model instead: a local folder or a Hub id.", metavar="BASE"),
+        typer.Option(help="Check a base model instead: a local folder or a Hub id.", metavar="BASE"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_weak_sandbox: Annotated[
-        bool, typer.Option("--allow-weak-sandbox", help="Go on where programs cannot be confined.")
+        bool,
+        typer.Option(
+            "--allow-weak-sandbox", help="Run the corpus even if this machine cannot confine programs."
+        ),
     ] = False,
 ) -> None:
     """Look at this machine, and exit 1 if something that training needs is broken.

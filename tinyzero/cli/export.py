@@ -30,14 +30,17 @@ def export(
     run: RunName,
     what: Annotated[
         What,
-        typer.Option(help="A LoRA adapter, a merged model, a GGUF file, or the tasks that the run made up."),
+        typer.Option(
+            help="What to export: a LoRA adapter, a merged model, a GGUF "
+            "file, or the tasks that the run invented."
+        ),
     ] = "merged",
     role: RoleOption = None,
     checkpoint: Checkpoint = "last",
     merge_base: MergeBaseOption = "bf16",
     dtype: DtypeOption = None,
     output: Annotated[
-        Path | None, typer.Option(help="The folder to make. Default: one in RUN/export.")
+        Path | None, typer.Option(help="The folder to write. Default: one in RUN/export.")
     ] = None,
 ) -> None:
     """Export a run's adapter, merged into its base model or alone, whole and checked."""

@@ -114,14 +114,14 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
     for key in parse_overrides(overrides):
         if key not in _RESUMABLE:
             raise ConfigError(
-                f"{key} would make this another run; --resume can change {', '.join(_RESUMABLE)}"
+                f"{key} cannot change when a run goes on; --resume can change {', '.join(_RESUMABLE)}"
             )
     folder.warn_of_earlier_nano()
     config = override(folder.config(), overrides)
     steps = checkpoints.steps_saved(folder)
     if steps >= config.run.max_steps and folder.adapter.exists():
         raise ConfigError(
-            f"{folder.path} has made its {steps} steps; add more: "
+            f"{folder.path} has finished its {steps} steps; to train longer: "
             f"tinyzero train --resume {run} --max-steps {2 * steps}"
         )
     return Launch(preset=folder.environment().get("preset", folder.name), config=config, resumed=folder)
@@ -132,7 +132,7 @@ def refuse_beside(resume: str, options: Mapping[str, object]) -> None:
     for option, value in options.items():
         if value is not None:
             raise ConfigError(
-                f"{option} has no place beside {resume}: a run goes on with its own configuration"
+                f"{option} cannot be used with {resume}: a run goes on with its own configuration"
             )
 
 

@@ -41,7 +41,7 @@ def read_task(text: str) -> Task:
         ConfigError: the text is not a task; the message explains the format.
     """
     if len(text) > _MAX_CHARS:
-        raise ConfigError(f"the task has {len(text)} characters; {_MAX_CHARS} are read")
+        raise ConfigError(f"the task has {len(text)} characters; at most {_MAX_CHARS} are allowed")
     if text.lstrip().startswith(_QUESTION):
         return _question(text)
     fields = _from_json(text) if text.lstrip().startswith("{") else _from_lines(text)
@@ -67,7 +67,7 @@ def _question(text: str) -> Task:
     message, right = " ".join(question.split()), " ".join(answer.split())
     if not separator or not message or not right:
         raise ConfigError(
-            f"the question has to end with a line `{_ANSWER} ...`, by which to judge; {EXAMPLES}"
+            f"the question has to end with a line `{_ANSWER} ...`, so that answers can be judged; {EXAMPLES}"
         )
     return Task(id="own", kind=QUESTION.name, program="", inputs=(), outputs=(right,), message=message)
 
@@ -112,7 +112,7 @@ def _from_json(text: str) -> Mapping[str, Any]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"the task begins like JSON and is none ({error}); {EXAMPLES}") from error
+        raise ConfigError(f"the task begins like JSON but is not valid JSON ({error}); {EXAMPLES}") from error
     lists = {name: fields.get(name) or [] for name in ("inputs", "outputs")}
     program = fields.get("program") or ""
     strings = [program, *(item for items in lists.values() if isinstance(items, list) for item in items)]
@@ -164,14 +164,14 @@ def _arguments(text: str) -> str:
     try:
         return render_arguments(parse_arguments(text))
     except BadLiteral as error:
-        raise ConfigError(f"the task's input {text[:60]!r} is no list of literals: {error}") from error
+        raise ConfigError(f"the task's input {text[:60]!r} is not a list of literals: {error}") from error
 
 
 def _literal(text: str) -> str:
     try:
         return render(parse_literal(text))
     except BadLiteral as error:
-        raise ConfigError(f"the task's output {text[:60]!r} is no literal: {error}") from error
+        raise ConfigError(f"the task's output {text[:60]!r} is not a literal: {error}") from error
 
 
 def _check(task: Task) -> None:

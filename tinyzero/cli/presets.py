@@ -27,10 +27,10 @@ def complete_preset(incomplete: str) -> list[str]:
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this preset, or TOML file, whole.", autocompletion=complete_preset),
+        typer.Argument(help="Show all values of this preset or TOML file.", autocompletion=complete_preset),
     ] = None,
     show_prompts: Annotated[
-        bool, typer.Option("--show-prompts", help="Print what a run of NAME would ask its model.")
+        bool, typer.Option("--show-prompts", help="Print the prompts that a run of NAME gives its model.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

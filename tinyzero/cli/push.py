@@ -27,18 +27,26 @@ if TYPE_CHECKING:
 def push(
     run: RunName,
     repo: Annotated[
-        str, typer.Option(help="Name on the Hub; yours, where it names no owner.", metavar="NAME")
+        str,
+        typer.Option(help="Repository on the Hub: owner/name, or name for your own account.", metavar="NAME"),
     ],
-    public: Annotated[bool, typer.Option("--public", help="Everybody may see it. Default: private.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Make the repository public. Default: private.")
+    ] = False,
     what: Annotated[
-        What, typer.Option(help="An adapter, a merged model, a GGUF file, or the tasks as a data set.")
+        What,
+        typer.Option(
+            help="What to push: an adapter, a merged model, a GGUF file, or the tasks as a dataset."
+        ),
     ] = "merged",
     role: RoleOption = None,
     checkpoint: Checkpoint = "last",
     merge_base: MergeBaseOption = "bf16",
     dtype: DtypeOption = None,
-    branch: Annotated[str, typer.Option(help="Branch that gets the commit.")] = "main",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Export and show; send nothing.")] = False,
+    branch: Annotated[str, typer.Option(help="Branch to commit to.")] = "main",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Export and show what a push would do, without pushing.")
+    ] = False,
 ) -> None:
     """Export, and send the folder to the Hub in one commit. The token: HF_TOKEN, or `hf auth login`."""
     from tinyzero.cli.screen import Screen
@@ -54,7 +62,8 @@ def push(
         adapter_role = _one_role(folder.config().policy.adapters, role, what)
         if adapter_role is not role:
             screen.note(
-                "this run has an adapter for each role: sending the solver's (--role proposer: the other)"
+                "this run has an adapter for each role: pushing the "
+                "solver's (--role proposer pushes the other)"
             )
         (exported,) = take_home(
             folder,
@@ -68,7 +77,7 @@ def push(
         )
         screen.close_wait()
         if not exported.is_new:
-            screen.note(f"taking {exported.folder} as it was exported before")
+            screen.note(f"using the earlier export in {exported.folder}")
         plan = _plan(exported.folder, repo, what, is_public=public, branch=branch)
         for line in preview(plan):
             screen.line(line)

@@ -21,16 +21,20 @@ def solve(
     task: Annotated[
         str, typer.Argument(help="A file with the task, - for standard input.", metavar="FILE|-")
     ] = "-",
-    base: Annotated[bool, typer.Option("--base", help="Let the untrained model try as well, first.")] = False,
+    base: Annotated[bool, typer.Option("--base", help="Let the untrained model try first.")] = False,
     attempts: Annotated[int, typer.Option(min=1, max=1000, help="Answers to the task.")] = 1,
     checkpoint: Checkpoint = "last",
     temperature: Annotated[
-        float | None, typer.Option(help="Default: greedy for one attempt, that of the training for several.")
+        float | None,
+        typer.Option(
+            help="Sampling temperature. Default: greedy for one attempt, as in training for several."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Names the random numbers of the answers.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object an answer.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per answer.")] = False,
     allow_weak_sandbox: Annotated[
-        bool, typer.Option("--allow-weak-sandbox", help="Run programs even where they cannot be confined.")
+        bool,
+        typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
     ] = False,
 ) -> None:
     """Solve a task of your own: a program and `in: ...` or `out: ...`, pairs of both, JSON, or a question."""

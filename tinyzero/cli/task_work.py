@@ -37,7 +37,7 @@ def export(records: Sequence[TaskRecord], target: Path) -> str:
     elif target.suffix or (target.exists() and not target.is_dir()):
         raise ConfigError(f"--export is {target}; it must be a .jsonl file, or a folder for `datasets`")
     elif not records:
-        raise ConfigError("no task fits; a dataset needs at least one")
+        raise ConfigError("no task matches; a dataset needs at least one")
     else:
         with waiting("writing a dataset"), explaining_failures(target):
             from datasets import Dataset, disable_progress_bars

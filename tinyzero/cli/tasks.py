@@ -23,34 +23,43 @@ Solved = Literal["all", "some", "none", "untried"]
 def tasks(
     run: Annotated[str, typer.Argument(help="A run's folder, or its name in the output folder.")],
     task: Annotated[
-        str | None, typer.Argument(help="Show this task whole: its id, or how that begins.")
+        str | None, typer.Argument(help="Show all of this task; its id, or the beginning of it.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     search: Annotated[
-        str | None, typer.Option(help="Only with this in program, inputs, outputs or hint.")
+        str | None,
+        typer.Option(help="Only tasks that contain this text in program, inputs, outputs or hint."),
     ] = None,
     kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
-    solved: Annotated[Solved | None, typer.Option(help="Only those solved by all, some, none.")] = None,
+    solved: Annotated[
+        Solved | None, typer.Option(help="Only tasks that all, some or none of the attempts solved.")
+    ] = None,
     rate: Annotated[
-        str | None, typer.Option(help="Only with a solve rate in this range: 0.2:0.8.", metavar="LOW:HIGH")
+        str | None,
+        typer.Option(help="Only tasks with a solve rate in this range, such as 0.2:0.8.", metavar="LOW:HIGH"),
     ] = None,
     steps: Annotated[
-        str | None, typer.Option(help="Only of these steps: 10:20, 10:, :20.", metavar="FIRST:LAST")
+        str | None,
+        typer.Option(help="Only tasks of these steps, such as 10:20, 10: or :20.", metavar="FIRST:LAST"),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Newest tasks to list; 0: all.")] = _SHOWN,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Run the verification of these tasks again, now.")
-    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=0, help="How many of the newest tasks to list; 0 lists all.")
+    ] = _SHOWN,
+    verify: Annotated[bool, typer.Option("--verify", help="Verify these tasks again.")] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write these tasks to FILE.jsonl, or to a folder of `datasets`.")
     ] = None,
     import_from: Annotated[
         str | None,
         typer.Option(
-            "--import", metavar="OTHER", help="Verify these tasks of OTHER, and add them to the pool of RUN."
+            "--import",
+            metavar="OTHER",
+            help="Verify these tasks of the run OTHER and add them to the pool of RUN.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: an object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line, for programs to read.")
+    ] = False,
 ) -> None:
     """List the tasks of a run, newest first; with a TASK, show it, its origin and its verification."""
     from tinyzero.cli import task_table, task_work

@@ -29,24 +29,27 @@ def train(
         typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with this run from its last checkpoint.", metavar="RUN")
+        str | None, typer.Option(help="Continue this run from its last checkpoint.", metavar="RUN")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the settled configuration and touch nothing.")
+        bool, typer.Option("--dry-run", help="Print the complete configuration and do nothing else.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Names every random number of the run.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers of the run.")] = None,
     max_steps: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many steps since the run's beginning.")
+        int | None,
+        typer.Option(min=1, help="Stop after this many steps, counted from the beginning of the run."),
     ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after this many minutes from now.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for run folders. Default: runs.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder in which the run's folder is created. Default: runs.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The run's name. Default: preset, date and number.")
     ] = None,
     ui: Annotated[
         Literal["auto", "live", "plain", "json"],
         typer.Option(
-            help="live: a dashboard with keys. plain: a line a step. json: the same for programs. "
+            help="live: a dashboard with keys. plain: one line per step. json: the same for programs. "
             "auto: live on a terminal, else plain."
         ),
     ] = "auto",
@@ -54,7 +57,7 @@ def train(
     allow_weak_sandbox: Annotated[
         bool,
         typer.Option(
-            "--allow-weak-sandbox", help="Run programs of the model even where they cannot be confined."
+            "--allow-weak-sandbox", help="Run the model's programs even if this machine cannot confine them."
         ),
     ] = False,
 ) -> None:

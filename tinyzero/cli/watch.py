@@ -33,16 +33,16 @@ def watch(
     run: Annotated[str, typer.Argument(help="A run's folder, or its name in the output folder.")],
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     once: Annotated[
-        bool, typer.Option("--once", help="Print one frame and leave, as happens where there is no terminal.")
+        bool, typer.Option("--once", help="Print one frame and exit; this is the default without a terminal.")
     ] = False,
     svg: Annotated[Path | None, typer.Option(help="With --once: write the frame to this SVG file.")] = None,
     size: Annotated[
         str | None, typer.Option(help="With --once: columns and lines, such as 120x40.", metavar="WxH")
     ] = None,
-    replay: Annotated[bool, typer.Option("--replay", help="Play the run again from its first step.")] = False,
-    speed: Annotated[float, typer.Option(min=0.1, help="With --replay: steps a second.")] = 5.0,
+    replay: Annotated[bool, typer.Option("--replay", help="Replay the run from its first step.")] = False,
+    speed: Annotated[float, typer.Option(min=0.1, help="With --replay: steps per second.")] = 5.0,
     layout: Annotated[Layout, typer.Option(help="How much is shown.")] = "auto",
-    kind: Annotated[str | None, typer.Option(help="Only samples and tasks of this kind.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Show only samples and tasks of this kind.")] = None,
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw in ASCII.")] = False,
 ) -> None:
     """Look at a run as `train` shows it; changes nothing, and may be started and left at any time."""

@@ -25,7 +25,7 @@ def resolve_base(base: str) -> str:
     if folder is not None:
         return str(folder)
     if base == "nano":
-        raise ModelLoadError("the nano model is not in this installation; reinstall tinyzero")
+        raise ModelLoadError("the nano model is missing from this installation; reinstall tinyzero")
     if base.startswith(("/", ".", "~")) or base.count("/") > 1:
         raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
     return base

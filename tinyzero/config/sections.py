@@ -240,7 +240,7 @@ class Config(Section):
         }
         knob = next((name for name, value in foreign.items() if value), None)
         if knob is not None:
-            raise ValueError(f'{knob} is for selfplay.game = "absolute-zero"; R-Zero has no such thing')
+            raise ValueError(f'{knob} is for selfplay.game = "absolute-zero"; R-Zero does not use it')
 
     def _check_scale(self) -> None:
         if self.advantages.scale == "mean" and self.rewards.solver != "binary":

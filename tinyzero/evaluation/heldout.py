@@ -110,7 +110,7 @@ def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: AN
     if not isinstance(stratum, str):
         raise ValueError("stratum is no text")  # noqa: TRY004  of a file, not of an argument
     if task.kind not in kinds:
-        raise ValueError(f"{task.kind!r} is none of the kinds {', '.join(kinds)}")
+        raise ValueError(f"{task.kind!r} is not a kind; the kinds are {', '.join(kinds)}")
     if not task.outputs:
         raise ValueError("it has no output, so that no answer could be judged")
     return HeldOutTask(task=task, stratum=stratum)

@@ -59,7 +59,8 @@ def check_room(folder: Path, num_bytes: int) -> None:
 def _refuse_existing(target: Path) -> None:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ExportError(
-            f"{target} exists and is something else; remove it (export also takes another --output)"
+            f"{target} exists and was not written by this command; "
+            "remove it (export also takes another --output)"
         )
 
 

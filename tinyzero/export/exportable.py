@@ -34,7 +34,7 @@ def check_exportable(config: Config, save: Callable[[Path], object]) -> None:
         except ExportError as error:
             reason = str(error).replace(f"{folder}/", "")
             raise ExportError(
-                f"what a run of {config.model.base} learns could not be exported, so it does not begin: "
+                f"a run of {config.model.base} could not be exported, so it does not begin: "
                 f"{reason}; docs/models.md says which models can"
             ) from error
 

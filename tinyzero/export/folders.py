@@ -124,7 +124,9 @@ def choose_adapters(config: Config, role: Role | None) -> list[str]:
         return ["shared"]
     trained = [each for each in Role if each is not Role.PROPOSER or config.selfplay.train_proposer]
     if role is not None and role not in trained:
-        raise ExportError(f"the {role} of this run is the base model itself (selfplay.train_proposer is off)")
+        raise ExportError(
+            f"the {role} of this run is the untrained base model (selfplay.train_proposer is off)"
+        )
     return [each.value for each in trained if role in (None, each)]
 
 

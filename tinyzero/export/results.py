@@ -23,7 +23,7 @@ def read_evaluation(run: RunFolder) -> Comparison | None:
     table = comparison_of(record)
     fault = "it has no rows" if table is None else _fault(table, record)
     if fault:
-        raise ExportError(f"{run.evaluation} is no table of results: {fault}; evaluate again")
+        raise ExportError(f"{run.evaluation} is not a table of results: {fault}")
     return table
 
 

@@ -41,7 +41,7 @@ def read_arguments(text: str) -> str | Rejection:
     try:
         arguments = render_arguments(parse_arguments(without_call(text)))
     except BadLiteral as error:
-        return malformed(f"the input is no literal: {error}")
+        return malformed(f"the input is not a literal: {error}")
     reason = _unfit(arguments)
     return Rejection(stage=Stage.ALLOWED, detail=f"the input {reason}") if reason else arguments
 
