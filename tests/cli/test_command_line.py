@@ -1,6 +1,7 @@
 """The command line as a surface: light, frozen, and one line for every mistake."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import typer
 
 from tinyzero.cli import app, run
-from tinyzero.config import Config, find_presets
+from tinyzero.config import Config, find_presets, load_config
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ def test_the_options_of_train_are_frozen():
     """A new option is a decision: it wants a place here, in the README and in the changelog."""
     command = typer.main.get_command(app).commands["train"]
     assert {name for parameter in command.params for name in parameter.opts} == {
+        "preset_name",
         "--preset",
         "--set",
         "--resume",
@@ -104,6 +106,13 @@ def test_the_options_of_train_are_frozen():
         ),
         (["it's"], "no such command it's (see tinyzero --help)"),
         (["train", "--name", ""], "--name is ''; it must be a plain folder name (--output says where)"),
+        (
+            ["train", "nano-cpu", "--preset", "nano-cpu"],
+            "two presets are named, nano-cpu and --preset nano-cpu; leave one out",
+        ),
+        (["presets", "--copy", "x"], "--copy needs a preset, as in tinyzero presets nano-cpu --copy x"),
+        (["config", "learnr.lr"], "no setting learnr.lr; did you mean learner.lr?"),
+        (["config", "num_generations"], "no setting num_generations; that is selfplay.attempts here"),
         (["train", "--name", "a/b"], "--name is 'a/b'; it must be a plain folder name (--output says where)"),
     ],
 )
@@ -181,7 +190,66 @@ def test_a_preset_is_shown_with_its_comments_and_every_value(printed):
     assert config.selfplay.proposals_per_step == 9
 
 
-def test_completion_offers_presets():
+def test_what_shows_a_preset_can_be_kept_as_a_file_of_ones_own(printed, tmp_path):
+    (tmp_path / "mine.toml").write_text(printed("presets", "nano-cpu"))
+    assert load_config(str(tmp_path / "mine.toml")) == load_config("nano-cpu")
+
+
+def test_a_preset_is_copied_with_its_comments_and_never_over_a_file(printed, complaint, tmp_path):
+    copy = tmp_path / "mine.toml"
+    said = printed("presets", "nano-cpu", "--copy", str(copy))
+    assert said == f"{copy} is a copy of nano-cpu; train with it: tinyzero train --preset {copy}\n"
+    assert copy.read_text() == find_presets()["nano-cpu"].read_text()
+    assert complaint("presets", "r-zero-qwen1.5b-12gb", "--copy", str(copy)).endswith("choose another file")
+    assert load_config(str(copy)) == load_config("nano-cpu")
+    assert complaint("presets", "nano-cpu", "--copy", str(tmp_path / "no" / "x")).startswith("cannot write")
+
+
+@pytest.mark.parametrize("command", [["train", "nano-cpu", "--dry-run"], ["plan", "nano-cpu"]], ids=" ".join)
+def test_a_preset_may_be_named_without_its_option(printed, command):
+    assert "nano" in printed(*command)
+
+
+def test_a_setting_is_explained_with_its_values_and_the_presets_that_set_it(printed, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    lines = printed("config", "policy.adapters").splitlines()
+    assert lines[0] == 'policy.adapters = "shared"'
+    assert lines[1:3] == [
+        "    One adapter that plays both roles, or one for each.",
+        "    Values: shared, per-role.",
+    ]
+    assert lines[3].startswith('    Presets: "per-role" in nano-cpu')
+    assert "Values: a whole number, at least 1 or none." in printed("config", "evaluation.every_steps")
+    assert "No preset sets it." in printed("config", "trackers.wandb")
+
+
+def test_a_section_is_explained_and_without_a_name_every_setting(printed):
+    section = printed("config", "pool")
+    assert section.startswith("\n[pool]  ")
+    assert set(re.findall(r"^(\w+)\.", section, re.MULTILINE)) == {"pool"}
+    keys = re.findall(r"^(\w+\.\w+)(?: =| \(a table\))", printed("config"), re.MULTILINE)
+    tree = Config().model_dump()
+    assert keys == [f"{name}.{key}" for name, values in tree.items() for key in values]
+
+
+def test_the_schema_is_that_of_a_file(printed):
+    schema = json.loads(printed("config", "--schema"))
+    assert set(schema["properties"]) == {*Config.model_fields, "extends"}
+    assert '"null"' not in json.dumps(schema)
+    every_steps = schema["$defs"]["EvaluationConfig"]["properties"]["every_steps"]
+    assert every_steps["anyOf"][1] == {"const": "none"}
+    assert every_steps["default"] == "none"
+
+
+def test_a_short_option_asks_for_help(printed):
+    assert printed("train", "-h") == printed("train", "--help")
+
+
+def test_completion_offers_presets_and_settings():
+    from tinyzero.cli.config import complete_key
+
+    assert complete_key("learner.l") == ["learner.lr"]
+    assert complete_key("learn") == ["learner", *(f"learner.{key}" for key in Config().learner.model_dump())]
     from tinyzero.cli.presets import complete_preset
 
     assert complete_preset("nano") == ["nano-cpu"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tinyzero.config import Config, describe_preset, find_presets, load_config, to_toml
 from tinyzero.config.dropped import DROPPED
+from tinyzero.config.foreign import FOREIGN
 from tinyzero.errors import ConfigError, PresetNotFound
 
 
@@ -97,7 +98,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(preset):
         ),
         ("selfplay.kinds=[]", "selfplay.kinds is [] in --set; it must be a list with at least 1 in it"),
         ("selfplay.kinds=[7]", "selfplay.kinds.0 is 7 in --set; it must be a string"),
-        ("model=nano", "model is 'nano' in --set; it must be a table of keys"),
+        ("model=nano", "model is 'nano' in --set; it must be a table of keys; set model.base"),
         ("run.seed.x=1", "run.seed is {'x': 1} in --set; it must be a whole number"),
     ],
 )
@@ -379,3 +380,43 @@ def test_no_dropped_knob_is_a_knob():
 def test_mean_only_is_read_as_what_it_was(preset):
     advantages = load_config(preset('[advantages]\nestimator = "mean-only"\n')).advantages
     assert (advantages.estimator, advantages.scale) == ("group", "none")
+
+
+def test_a_file_extends_a_preset_table_by_table(preset):
+    path = preset(
+        'extends = "nano-cpu"\n[learner]\nlr = 1e-3\n[rewards.bonuses.novelty]\ncoefficient = 0.5\n'
+    )
+    config, base = load_config(path, ["run.seed=3"]), load_config("nano-cpu")
+    assert (config.learner.lr, config.run.seed) == (1e-3, 3)
+    assert config.learner.model_copy(update={"lr": base.learner.lr}) == base.learner
+    assert config.rewards.bonuses["novelty"].coefficient == 0.5
+    assert config.selfplay == base.selfplay
+
+
+def test_a_file_extends_a_file_beside_it(preset, tmp_path):
+    (tmp_path / "base.toml").write_text('extends = "nano-cpu"\n[run]\nmax_steps = 7\nseed = 1\n')
+    run = load_config(preset('extends = "base.toml"\n[run]\nseed = 2\n')).run
+    assert (run.max_steps, run.seed) == (7, 2)
+
+
+def test_what_cannot_be_extended_is_one_line(preset, tmp_path):
+    assert complaint(preset("extends = 3\n")).startswith("extends is 3 in ")
+    with pytest.raises(PresetNotFound, match="did you mean nano-cpu"):
+        load_config(preset('extends = "nano-cpuu"\n'))
+    path = preset('extends = "other.toml"\n')
+    (tmp_path / "other.toml").write_text('extends = "mine.toml"\n')
+    assert complaint(path).endswith("extends mine.toml, which extends other.toml; leave out one of the two")
+
+
+@pytest.mark.parametrize(("name", "key"), FOREIGN.items())
+def test_a_name_from_another_library_is_answered_with_ours(preset, name, key):
+    assert complaint(preset(""), f"{name}=1") == f"unknown key {name} in --set; that is {key} here"
+    section, _, leaf = key.partition(".")
+    tree = Config().model_dump()
+    assert leaf in tree[section] if leaf else section in tree
+
+
+def test_a_model_given_as_a_text_is_told_where_it_goes(preset):
+    assert complaint(preset(""), "model=Qwen/Qwen2.5-0.5B").endswith(
+        "it must be a table of keys; set model.base"
+    )

@@ -12,6 +12,7 @@ import typer
 import tinyzero
 from tinyzero.cli.bench import bench
 from tinyzero.cli.chat import chat
+from tinyzero.cli.config import config
 from tinyzero.cli.doctor import doctor
 from tinyzero.cli.export import export
 from tinyzero.cli.plan import plan
@@ -36,9 +37,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich would be a third of the time that --help takes
     pretty_exceptions_enable=False,
     suggest_commands=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train)
 app.command()(presets)
+app.command()(config)
 app.command()(plan)
 app.command()(watch)
 app.command()(runs)

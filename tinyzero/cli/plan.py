@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyzero.cli.presets import complete_preset
+from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan(
+    preset_name: PresetArgument = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -37,7 +38,7 @@ def plan(
     from tinyzero.config import load_config, locate
     from tinyzero.machine.forecast import forecast
 
-    chosen = preset or _preset_for(gpu)
+    chosen = choose(preset_name, preset) or _preset_for(gpu)
     config = load_config(chosen, settings or [])
     planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
     typer.echo(json_module.dumps(as_json(planned)) if json else printable(as_table(planned)))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,25 @@ def complete_preset(incomplete: str) -> list[str]:
     return [name for name in find_presets() if name.startswith(incomplete)]
 
 
+PresetArgument = Annotated[
+    str | None,
+    typer.Argument(help="The same as --preset.", metavar="[PRESET]", autocompletion=complete_preset),
+]
+
+
+def choose(argument: str | None, option: str | None) -> str | None:
+    """The preset, whichever way it was named.
+
+    Raises:
+        ConfigError: it was named in both ways.
+    """
+    from tinyzero.errors import ConfigError
+
+    if argument is not None and option is not None:
+        raise ConfigError(f"two presets are named, {argument} and --preset {option}; leave one out")
+    return argument if option is None else option
+
+
 def presets(
     name: Annotated[
         str | None,
@@ -32,10 +52,15 @@ def presets(
     show_prompts: Annotated[
         bool, typer.Option("--show-prompts", help="Print the prompts that a run of NAME gives its model.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    copy: Annotated[
+        Path | None, typer.Option(help="Copy the file of NAME to FILE, to change it.", metavar="FILE")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs to read.")] = False,
 ) -> None:
-    """List the presets; with a NAME, print its file and every resolved value."""
-    if show_prompts:
+    """List the presets; with a NAME, print its file, and every other value as a comment."""
+    if copy is not None:
+        typer.echo(_copy(name, copy))
+    elif show_prompts:
         from tinyzero.cli.prompts import prompts
 
         typer.echo(prompts(name, as_json=as_json))
@@ -122,9 +147,31 @@ def _list_as_json() -> str:
 def _show(name: str) -> str:
     from tinyzero.config import load_config, locate, to_toml
 
-    config = load_config(name)
     written = locate(name).read_text(encoding="utf-8").rstrip()
-    return f"{written}\n\n# With all defaults, this resolves to:\n\n{to_toml(config)}".rstrip()
+    resolved = "\n".join(f"# {line}".rstrip() for line in to_toml(load_config(name)).splitlines())
+    return f"{written}\n\n# With all defaults, this resolves to:\n#\n{resolved}"
+
+
+def _copy(name: str | None, target: Path) -> str:
+    """Write the preset's file to a new file; returns what to say.
+
+    Raises:
+        ConfigError: there is no name, or the file exists or cannot be written.
+    """
+    from tinyzero.config import load_config, locate
+    from tinyzero.errors import ConfigError
+
+    if name is None:
+        raise ConfigError(f"--copy needs a preset, as in tinyzero presets nano-cpu --copy {target}")
+    load_config(name)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(locate(name).read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        raise ConfigError(f"{target} exists; choose another file") from error
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}") from error
+    return f"{target} is a copy of {name}; train with it: tinyzero train --preset {target}"
 
 
 def _show_as_json(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tinyzero.cli.presets import complete_preset
+from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
     from tinyzero.cli.launch import Launch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    preset_name: PresetArgument = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -66,6 +67,7 @@ def train(
     from tinyzero.cli.launch import prepare, refuse_beside
     from tinyzero.cli.screen import Screen
 
+    preset = choose(preset_name, preset)
     if resume is not None:
         refuse_beside("--resume", {"--preset": preset, "--name": name, "--seed": seed})
     overrides = _as_overrides(

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from tinyzero.config.dropped import DROPPED, MERGED
+from tinyzero.config.foreign import FOREIGN
 from tinyzero.errors import nearest
 
 # pydantic error type -> the expected value; the braces are filled from pydantic's context.
@@ -50,7 +51,9 @@ def explain(
     if first["type"] == "extra_forbidden":
         if key in DROPPED:
             return f"{key} in {place} is no longer a setting; {_instead(key)}"
-        return f"unknown key {key} in {place}{_nearest_key(key, list(_dotted_keys(model)))}"
+        return f"unknown key {key} in {place}{nearest_key(key, list(_dotted_keys(model)))}"
+    if first["type"] == "model_type" and key == "model":
+        return f"model is {first['input']!r} in {place}; it must be a table of keys; set model.base"
     if first["type"] == "value_error":
         return f"{first['ctx']['error']} ({place})"
     allowed = _ALLOWED.get(first["type"], "")
@@ -67,9 +70,11 @@ def _place(key: str, file: str, overridden: Mapping[str, Any]) -> str:
     return "--set" if is_overridden else file
 
 
-def _nearest_key(key: str, known: list[str]) -> str:
-    """A suggestion: first the same name in another section, then a similar name."""
+def nearest_key(key: str, known: list[str]) -> str:
+    """A suggestion: what another library's name means here, the name in another section, a similar name."""
     place, _, leaf = key.rpartition(".")
+    if leaf in FOREIGN:
+        return f"; that is {FOREIGN[leaf]} here"
     known = [name.replace("<name>", place.rpartition(".")[2]) for name in known]
     elsewhere = [name for name in known if name.endswith(f".{leaf}")]
     return nearest(key, elsewhere or known) or (f"; did you mean {elsewhere[0]}?" if elsewhere else "")

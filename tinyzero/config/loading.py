@@ -22,11 +22,11 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
     """The defaults, changed by a preset or TOML file, then by overrides like `model.base=nano`.
 
     Raises:
-        PresetNotFound: neither a preset nor a file has that name.
+        PresetNotFound: neither a preset nor a file has that name, nor that of the preset that it extends.
         ConfigError: a key, a value or a combination is not valid; the message names it and its source.
     """
     path = locate(preset_or_path)
-    return _build(Config, _read_toml(path), overrides, file=str(path))
+    return _build(Config, _read_tree(path), overrides, file=str(path))
 
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
@@ -50,6 +50,35 @@ def locate(preset_or_path: str) -> Path:
     raise PresetNotFound(
         f"no preset {preset_or_path}{nearest(preset_or_path, presets)} (there are {', '.join(presets)})"
     )
+
+
+def _read_tree(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a file over those of the preset or file that its `extends` names."""
+    tree = _read_toml(path)
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise ConfigError(f"extends is {base!r} in {path}; it must be the name of a preset or a file")
+    return _merged(_read_extended(base, path, (*extended_by, path.resolve())), tree)
+
+
+def _read_extended(base: str, path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
+    beside = path.parent / base
+    extended = beside if beside.is_file() else locate(base)
+    if extended.resolve() in extended_by:
+        raise ConfigError(f"{path} extends {base}, which extends {path.name}; leave out one of the two")
+    return _read_tree(extended, extended_by)
+
+
+def _merged(base: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of both, table by table; those of `tree` count where both have one."""
+    tables = {
+        key: _merged(base[key], value)
+        for key, value in tree.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **tree, **tables}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""Names of settings in TRL, unsloth, peft and transformers, and the keys that do the same here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+FOREIGN: Final[Mapping[str, str]] = {
+    "beta": "learner.kl_coef",
+    "bf16": "model.dtype",
+    "delta": "learner.clip_high",
+    "epsilon": "learner.clip_low",
+    "epsilon_high": "learner.clip_high",
+    "eval_steps": "evaluation.every_steps",
+    "fast_inference": "sampling.engine",
+    "fp16": "model.dtype",
+    "generation_batch_size": "selfplay.proposals_per_step",
+    "gpu_memory_utilization": "sampling.vllm_gib",
+    "gradient_accumulation_steps": "learner.micro_batch_tokens",
+    "learning_rate": "learner.lr",
+    "load_in_4bit": "model.quantization",
+    "lora_alpha": "policy.alpha",
+    "lora_r": "policy.rank",
+    "loss_type": "learner.normalization",
+    "lr_scheduler_type": "learner.schedule",
+    "max_completion_length": "selfplay.answer_tokens",
+    "max_lora_rank": "policy.rank",
+    "max_new_tokens": "selfplay.answer_tokens",
+    "max_prompt_length": "sampling.max_prompt_tokens",
+    "max_seq_length": "sampling.max_prompt_tokens",
+    "model_id": "model.base",
+    "model_name": "model.base",
+    "model_name_or_path": "model.base",
+    "num_generations": "selfplay.attempts",
+    "num_iterations": "learner.updates_per_round",
+    "num_train_epochs": "run.max_steps",
+    "optim": "learner.optimizer",
+    "output_dir": "run.output",
+    "per_device_train_batch_size": "learner.micro_batch_tokens",
+    "report_to": "trackers",
+    "save_steps": "run.checkpoint_every_steps",
+    "save_total_limit": "run.keep_checkpoints",
+    "scale_rewards": "advantages.scale",
+    "use_vllm": "sampling.engine",
+    "vllm_gpu_memory_utilization": "sampling.vllm_gib",
+    "vllm_importance_sampling_cap": "learner.sampler_cap",
+    "warmup_ratio": "learner.warmup_steps",
+}
+"""Another library's name -> our key. What has the same name in both, such as warmup_steps, is not in it."""
