@@ -220,6 +220,7 @@ def test_a_resumed_run_keeps_its_own_configuration(train, resume):
     assert err.startswith(
         "error: learner.lr cannot change when a run goes on; --resume can change run.max_steps, "
     )
+    assert "evaluation.*, watch.*" in err
     assert resume("x", "--seed", "3")[2].startswith("error: --seed cannot be used with --resume")
 
 
@@ -355,3 +356,12 @@ def _read_all(descriptor):
         if not chunk:
             return seen.decode()
         seen += chunk
+
+
+def test_what_is_measured_and_watched_may_change_on_resume(train, resume, tmp_path):
+    train("--max-steps", "2", "--name", "x")
+    changes = ("--set", "evaluation.heldout=none", "--set", 'watch.silent=["trivial"]')
+    assert resume("x", "--max-steps", "3", *changes)[0] == 0
+    config = RunFolder(tmp_path / "runs" / "x").config()
+    assert (config.evaluation.heldout, config.evaluation.every_steps) == (None, 10)
+    assert config.watch.silent == ("trivial",)

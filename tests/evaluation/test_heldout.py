@@ -5,9 +5,14 @@ from collections import Counter
 
 import pytest
 
+from tinyzero.config import resolve_base
 from tinyzero.errors import ConfigError
 from tinyzero.evaluation.heldout import HeldOutTask, find_set, read_set, spread
+from tinyzero.execution import Executor
+from tinyzero.execution.values import parse_literal, same
 from tinyzero.games.choice import ALL_KINDS
+from tinyzero.tasks import KINDS
+from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import Task
 
 RECORD = {"id": "a", "kind": "deduction", "program": "def f(a): return a", "inputs": ["1"], "outputs": ["1"]}
@@ -40,6 +45,41 @@ def test_gsm8k_ships_with_the_package_and_its_answers_are_numbers():
         assert not ALL_KINDS["question"].grade(item.task, f"\\boxed{{{answer}1}}").is_correct
 
 
+@pytest.fixture(scope="module")
+def cruxeval():
+    return [item.task for item in read_set(find_set("cruxeval", "nano"), KINDS).tasks]
+
+
+def test_the_set_for_real_models_has_all_kinds_and_no_program_twice_or_of_nanos(cruxeval):
+    counts = Counter(task.kind for task in cruxeval)
+    assert counts == {"deduction": 150, "abduction": 150, "induction": 100}
+    assert len({task.program for task in cruxeval}) == len(cruxeval)
+    nano = read_set(find_set("nano", resolve_base("nano")), KINDS)
+    assert not {task.shape for task in cruxeval} & {item.task.shape for item in nano.tasks}
+
+
+def test_the_outputs_of_the_set_for_real_models_are_those_of_the_executor(cruxeval):
+    chosen = cruxeval[::8]
+    with Executor() as executor:
+        runs = [executor.run(task.program, list(task.inputs), check_determinism=True) for task in chosen]
+    for task, executions in zip(chosen, runs, strict=True):
+        outputs = [parse_literal(text) for text in task.outputs]
+        assert all(same(run.value, output) for run, output in zip(executions, outputs, strict=True))
+
+
+def test_the_right_answer_to_a_task_for_real_models_is_right_and_its_prompt_fits_small_contexts(cruxeval):
+    def right(task):
+        answers = {"deduction": task.outputs[0], "abduction": task.inputs[0], "induction": task.program}
+        return KINDS[task.kind].render_answer(task, answers[task.kind], "full")
+
+    chosen = cruxeval[::8]
+    with Executor() as executor:
+        texts = [[right(task)] for task in chosen]
+        verdicts = judge_answers(chosen, texts, kinds=KINDS, runner=executor)
+    assert all(verdict.is_correct for (verdict,) in verdicts)
+    assert max(len(KINDS[task.kind].solve_prompt(task, "full").text) for task in cruxeval) < 900
+
+
 def test_a_file_that_is_not_there_is_a_clear_error():
     with pytest.raises(ConfigError, match=r"evaluation.heldout is 'mine.jsonl', but there is no such file"):
         find_set("mine.jsonl", "nano")
@@ -56,7 +96,7 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
     ("records", "complaint"),
     [
         ([RECORD, RECORD], "line 2: another task has the id a"),
-        ([RECORD | {"kind": "poetry"}], "line 1: 'poetry' is none of the kinds deduction"),
+        ([RECORD | {"kind": "poetry"}], "line 1: 'poetry' is not a kind; the kinds are deduction"),
         ([[]], "line 1: not a JSON object"),
         ([RECORD | {"stratum": 3}], "line 1: stratum is no text"),
         ([RECORD | {"outputs": []}], "line 1: it has no output"),

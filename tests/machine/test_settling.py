@@ -63,6 +63,9 @@ def test_the_held_out_set_is_the_one_beside_the_base_model(tmp_path):
     assert defaults(model={"base": "nano"}).evaluation.heldout == "nano"
     assert defaults(model={"base": str(tmp_path)}).evaluation.heldout is None
     assert defaults(model={"base": "Qwen/Qwen2.5-Coder-1.5B"}).evaluation.heldout is None
+    assert defaults(CARD, model={"base": "Qwen/Qwen2.5-Coder-1.5B"}).evaluation.heldout == "cruxeval"
+    questions = {"game": "r-zero"}
+    assert defaults(CARD, model={"base": "Qwen/x"}, selfplay=questions).evaluation.heldout == "gsm8k"
     (tmp_path / "heldout.jsonl").write_text("{}")
     assert defaults(model={"base": str(tmp_path)}).evaluation.heldout == str(tmp_path / "heldout.jsonl")
     assert defaults(evaluation={"heldout": "gsm8k"}).evaluation.heldout == "gsm8k"
@@ -88,7 +91,7 @@ def test_what_was_decided_can_be_told():
         "model.dtype": "bfloat16",
         "sampling.batch_rows": 192,
         "learner.optimizer": "adamw8bit",
-        "evaluation.heldout": None,
+        "evaluation.heldout": "cruxeval",
     }
 
 

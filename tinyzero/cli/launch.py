@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tinyzero.cli.screen import Screen, ScreenHandler
@@ -41,6 +42,8 @@ _RESUMABLE = (
     "sampling.server_adapters",
     "sampling.server_key_file",
     "execution.allow_weak_sandbox",
+    "evaluation.*",
+    "watch.*",
     "trackers.tensorboard",
     "trackers.wandb",
     "trackers.trackio",
@@ -112,7 +115,7 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
     folder = find_run(run, output)
     for key in parse_overrides(overrides):
-        if key not in _RESUMABLE:
+        if not any(fnmatchcase(key, pattern) for pattern in _RESUMABLE):
             raise ConfigError(
                 f"{key} cannot change when a run goes on; --resume can change {', '.join(_RESUMABLE)}"
             )

@@ -40,8 +40,18 @@ def plan(
 
     chosen = choose(preset_name, preset) or _preset_for(gpu)
     config = load_config(chosen, settings or [])
-    planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
+    planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu), _count_heldout)
     typer.echo(json_module.dumps(as_json(planned)) if json else printable(as_table(planned)))
+
+
+def _count_heldout(heldout: str | None) -> int:
+    """The number of tasks in a held-out set."""
+    from tinyzero.config import resolve_base
+    from tinyzero.evaluation.heldout import find_set, read_set
+    from tinyzero.tasks import KINDS
+
+    path = find_set(heldout, resolve_base("nano"))
+    return 0 if path is None else len(read_set(path, {**KINDS, "question": None}).tasks)
 
 
 def _preset_for(gpu: str | None) -> str:

@@ -48,6 +48,7 @@ def as_json(planned: Forecast) -> dict[str, Any]:
         },
         "round": {**asdict(load.counts), **_tokens(load)},
         "step_s": planned.time and {**asdict(planned.time), "total_s": planned.time.total_s},
+        "measuring": {"tasks": planned.heldout_tasks, "seconds": planned.measuring_s},
         "disk_gib": {**asdict(planned.disk), "total": planned.disk.total_gib},
         "fits": planned.fits,
         "margin": planned.margin,
@@ -145,7 +146,18 @@ def _time(planned: Forecast) -> Iterator[str]:
     reference = ", and the reference" if planned.config.learner.kl_coef else ""
     yield _line("learn", f"{load.trained_tokens} completion tokens{reference}", time.learn_s)
     yield _line("total", f"{steps} steps in {time.total_s * steps / 3600:.1f} hours", time.total_s)
+    yield _measuring(planned, time.total_s * steps)
     yield from textwrap.wrap(_assumed(planned), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def _measuring(planned: Forecast, training_s: float) -> str:
+    """What all measurements on held-out tasks take beside the training."""
+    if not planned.heldout_tasks or planned.measuring_s is None:
+        return "  measuring           none: evaluation.heldout is none"
+    every = planned.config.evaluation.every_steps
+    often = f"at the ends, every {every} steps" if every else "at the ends"
+    share = f"{100 * planned.measuring_s / training_s:.0f} % more"
+    return f"  measuring           {planned.heldout_tasks} tasks, {often}: {share}"
 
 
 def _assumed(planned: Forecast) -> str:

@@ -136,8 +136,9 @@ class EvaluationConfig(Section):
     """Measurements on held-out tasks, which never train."""
 
     heldout: str | None = "auto"
-    """auto: the set in the base model's folder (nano has one), if any. nano: that set, for any model.
-    gsm8k: 200 word problems from GSM8K, for R-Zero. Or a JSONL file of tasks; none = do not measure."""
+    """cruxeval: 400 tasks of the three kinds on programs of CRUXEval. gsm8k: 200 word problems from GSM8K,
+    for R-Zero. nano: nano's own tasks. Or a JSONL file of tasks; none = do not measure. auto: the set in the
+    base model's folder (nano has one); else on CUDA cruxeval or gsm8k, as the game is; else none."""
     attempts: int = Field(default=8, ge=1)
     """Answers sampled for each held-out task, at the sampling temperature, in addition to a greedy one."""
     sampled_tasks: int | None = Field(default=None, ge=1)

@@ -1,6 +1,6 @@
 """The plan of one run on one target: memory, time and disk, for a table or for JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tinyzero.machine.memory import MemoryPlan, plan
 from tinyzero.machine.settling import decisions, settle
 from tinyzero.machine.shapes import ModelShape, shape_of
 from tinyzero.machine.suitability import why_too_large
-from tinyzero.machine.timing import StepTime, step_time
+from tinyzero.machine.timing import StepTime, measuring_s, step_time
 
 _TIGHT = 0.08
 """Below this margin a plan is not reliable, since its accuracy is 15 %."""
@@ -50,6 +50,8 @@ class Forecast:
     Attributes:
         decided: dotted key -> value, for the knobs set to auto.
         time: None if the target's speed is unknown.
+        heldout_tasks: number of tasks that the run is measured on; 0 if on none.
+        measuring_s: seconds of all measurements; None if the target's speed is unknown.
     """
 
     preset: str
@@ -60,6 +62,8 @@ class Forecast:
     memory: MemoryPlan
     disk: DiskPlan
     time: StepTime | None
+    heldout_tasks: int = 0
+    measuring_s: float | None = None
 
     @property
     def margin(self) -> float:
@@ -91,8 +95,13 @@ class Forecast:
         return f"fits: {room}"
 
 
-def forecast(preset: str, config: Config, target: Target) -> Forecast:
+def forecast(
+    preset: str, config: Config, target: Target, count_tasks: Callable[[str | None], int] = lambda _: 0
+) -> Forecast:
     """Plan memory, time and disk of `config` on `target`.
+
+    Args:
+        count_tasks: number of tasks in the held-out set of a name.
 
     Raises:
         ConfigError: the model's shape is unknown.
@@ -104,6 +113,7 @@ def forecast(preset: str, config: Config, target: Target) -> Forecast:
             "config.json; download it, and --set model.base=FOLDER"
         )
     settled = settle(config, target.machine)
+    num_tasks = count_tasks(settled.evaluation.heldout)
     return Forecast(
         preset=preset,
         config=settled,
@@ -113,4 +123,6 @@ def forecast(preset: str, config: Config, target: Target) -> Forecast:
         memory=plan(settled, shape),
         disk=disk_plan(settled, shape),
         time=step_time(settled, shape, target.card) if target.card else None,
+        heldout_tasks=num_tasks,
+        measuring_s=measuring_s(settled, shape, target.card, num_tasks) if target.card else None,
     )

@@ -18,6 +18,8 @@ from tinyzero.machine.fitting import SAFE_ROWS, SAFE_TOKENS, fitted
 from tinyzero.machine.hardware import Gpu, Machine
 
 _AUTO = "auto"
+_SETS = {"absolute-zero": "cruxeval", "r-zero": "gsm8k"}
+"""Game -> the held-out set for models that have none of their own."""
 
 
 def settle(config: Config, machine: Machine) -> Settled:
@@ -36,7 +38,7 @@ def settle(config: Config, machine: Machine) -> Settled:
             "micro_batch_tokens": SAFE_TOKENS if tokens == _AUTO else tokens,
         },
         "sampling": {"batch_rows": SAFE_ROWS if rows == _AUTO else rows},
-        "evaluation": {"heldout": _heldout(config)},
+        "evaluation": {"heldout": _heldout(config, device)},
     }
     written = config.model_dump()
     settled = Settled.model_validate(
@@ -63,6 +65,9 @@ def settle_recorded(config: Config, environment: Mapping[str, Any]) -> Settled:
     The device in environment.json decides what auto meant. Two facts were never recorded and are assumed: the
     card computes in bfloat16, and transformers read the model.
     """
+    if config.evaluation.heldout == _AUTO:  # which meant the base model's own set
+        evaluation = config.evaluation.model_copy(update={"heldout": _own_set(config)})
+        config = config.model_copy(update={"evaluation": evaluation})
     is_on_cuda = str(environment.get("device", "cpu")).startswith("cuda")
     gpu = Gpu(name="the card of the run", memory_gib=0.0) if is_on_cuda else None
     return settle(config, Machine(memory_gib=0.0, gpu=gpu))
@@ -99,10 +104,16 @@ def _optimizer(learner: LearnerConfig, device: Device) -> Optimizer:
     return learner.optimizer
 
 
-def _heldout(config: Config) -> str | None:
-    """The held-out set in the base model's folder, if there is one."""
+def _heldout(config: Config, device: Device) -> str | None:
+    """The held-out set: the base model's own, else the game's. On a CPU, a real model measures for hours."""
     if config.evaluation.heldout != _AUTO:
         return config.evaluation.heldout
+    own = _own_set(config)
+    return own or (_SETS[config.selfplay.game] if device == "cuda" else None)
+
+
+def _own_set(config: Config) -> str | None:
+    """The held-out set in the base model's folder, if there is one."""
     folder = local_folder(config.model.base)
     if folder is None or not (folder / HELDOUT_FILE).is_file():
         return None

@@ -10,7 +10,7 @@ from tinyzero.config import Config, Settled, SettledModel
 from tinyzero.machine.cards import Card
 from tinyzero.machine.memory import NF4_BYTES, number_bytes
 from tinyzero.machine.shapes import ModelShape
-from tinyzero.machine.workload import workload
+from tinyzero.machine.workload import measured_answers, workload
 
 # The assumed shares of a card's nominal figures.
 BANDWIDTH_SHARE = 0.7
@@ -50,6 +50,21 @@ def step_time(config: Settled, shape: ModelShape, card: Card) -> StepTime | None
         solve_s=_prefill_s(shape, card, counts.tasks * load.prompt_tokens)
         + _decode_s(config, shape, card, counts.answers, load.answer_tokens, selfplay.answer_tokens),
         learn_s=learning_operations(config, shape) / (LEARNING_SHARE * _flops(card)),
+    )
+
+
+def measuring_s(config: Settled, shape: ModelShape, card: Card, num_tasks: int) -> float | None:
+    """The seconds of all measurements of a run on its held-out tasks; None for a card of unknown speed."""
+    if card.bandwidth_gb_s is None or card.tflops is None or not num_tasks:
+        return None if num_tasks else 0.0
+    load, budget = workload(config), config.selfplay.answer_tokens
+    return sum(
+        count
+        * (
+            _prefill_s(shape, card, answers * load.prompt_tokens)
+            + _decode_s(config, shape, card, answers, load.answer_tokens, budget)
+        )
+        for count, answers in measured_answers(config, num_tasks)
     )
 
 

@@ -56,6 +56,15 @@ def workload(config: Config) -> Workload:
     )
 
 
+def measured_answers(config: Config, num_tasks: int) -> tuple[tuple[int, int], ...]:
+    """(how often, answers) of the measurements at the ends of a run, and of those on the way."""
+    evaluation, steps = config.evaluation, config.run.max_steps
+    few = min(evaluation.sampled_tasks or num_tasks, num_tasks)
+    between = evaluation.attempts_between or evaluation.attempts
+    on_the_way = (steps - 1) // evaluation.every_steps if evaluation.every_steps else 0
+    return (2, num_tasks + few * evaluation.attempts), (on_the_way, few * (1 + between))
+
+
 def _absolute_zero(config: Config) -> Counts:
     selfplay = config.selfplay
     num_new = max(1, round(VALID_SHARE * selfplay.proposals_per_step))
