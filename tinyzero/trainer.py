@@ -14,7 +14,7 @@ from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
 from tinyzero.run import checkpoints, control, records
-from tinyzero.run.alarms import CollapseWatch, Turn
+from tinyzero.run.alarms import CollapseWatch, Turn, rules_of
 from tinyzero.run.checkpoints import Stateful
 from tinyzero.run.control import Request
 from tinyzero.run.durable import explaining_failures
@@ -103,7 +103,7 @@ class Trainer:
     _has_changed: bool = field(default=False, init=False)  # since the checkpoint, or since the start
 
     def __post_init__(self) -> None:
-        self._watch = CollapseWatch(self.config.watch)
+        self._watch = CollapseWatch(rules_of(self.config.watch), self.config.watch.window_steps)
 
     def train(self) -> RunSummary:
         """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""

@@ -420,3 +420,10 @@ def test_a_model_given_as_a_text_is_told_where_it_goes(preset):
     assert complaint(preset(""), "model=Qwen/Qwen2.5-0.5B").endswith(
         "it must be a table of keys; set model.base"
     )
+
+
+def test_an_alarm_that_was_switched_off_by_its_threshold_is_silent(preset, caplog):
+    watch = load_config(preset('[watch]\ntruncated = "none"\nduplicates = 0.5\ntrivial = 0.3\n')).watch
+    assert watch.silent == ("truncated",)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith("sets watch.trivial = 0.3, which this version no longer has; it is ignored")

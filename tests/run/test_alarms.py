@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tinyzero.config import Config, WatchConfig
-from tinyzero.run.alarms import RULES, CollapseWatch
+from tinyzero.config import AlarmName, Config, WatchConfig
+from tinyzero.run.alarms import RULES, CollapseWatch, rules_of
 from tinyzero.run.events import AlarmBegan, AlarmOver
 from tinyzero.run.lines import Step
 
@@ -16,12 +18,12 @@ MEASURED = json.loads(
     (Path(__file__).parents[2] / "docs" / "measurements" / "nano-learning.json").read_text()
 )
 HEALTHY = [run for run in MEASURED if run["arm"] != "own majority"]
-ALARMS = [name for name in WatchConfig.model_fields if name != "window_steps"]
+RULE = {rule.name: rule for rule in RULES}
 
 
 def only(name, threshold, window=2):
-    """A watch with one alarm, the others switched off."""
-    return CollapseWatch(WatchConfig(**dict.fromkeys(ALARMS) | {name: threshold, "window_steps": window}))
+    """A watch with one alarm, the others silent."""
+    return CollapseWatch([replace(RULE[name], threshold=threshold)], window)
 
 
 def events(watch, *steps):
@@ -29,9 +31,11 @@ def events(watch, *steps):
     return [[turn.event(1).name for turn in watch.look(metrics)] for metrics in steps]
 
 
-def test_every_alarm_has_a_threshold_that_can_be_switched_off_and_every_threshold_an_alarm():
-    assert sorted(rule.name for rule in RULES) == sorted(ALARMS)
-    assert CollapseWatch(WatchConfig(**dict.fromkeys(ALARMS, "none"))).metrics() == {}
+def test_every_alarm_can_be_silent_and_every_name_is_that_of_an_alarm():
+    assert sorted(RULE) == sorted(get_args(AlarmName))
+    assert rules_of(WatchConfig(silent=get_args(AlarmName))) == []
+    raised = rules_of(WatchConfig(silent=("trivial",)))
+    assert [rule.name for rule in RULES if rule not in raised] == ["trivial"]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -120,11 +124,13 @@ def test_an_alarm_that_was_never_told_is_told_after_a_resume():
 @pytest.mark.parametrize("run", HEALTHY, ids=lambda run: f"{run['arm']} {run['seed']}")
 def test_the_default_thresholds_are_far_from_where_the_measured_runs_of_nano_ended(run):
     """None of these collapsed, those with shuffled rewards included; those paid by their own majority did."""
-    config, end = WatchConfig(), run["end"]
-    assert 1 - end["new"] < config.duplicates - 0.1
-    assert end["distinct_shapes"] > config.few_shapes + 0.3
-    assert 1 - end["mixed"] < config.unanimous - 0.1  # a unanimous task is not mixed
-    assert end["mixed"] > 10 * config.nothing_to_learn  # every attempt at a mixed task has an advantage
+    end = run["end"]
+    assert 1 - end["new"] < RULE["duplicates"].threshold - 0.1
+    assert end["distinct_shapes"] > RULE["few_shapes"].threshold + 0.3
+    assert 1 - end["mixed"] < RULE["unanimous"].threshold - 0.1  # a unanimous task is not mixed
+    assert (
+        end["mixed"] > 10 * RULE["nothing_to_learn"].threshold
+    )  # every attempt at a mixed task has an advantage
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_alarms_of_steps_that_a_kill_undid_never_were():
 
 
 def test_an_alarm_that_was_switched_off_since_is_not_shown():
-    config = {"watch": {"one": None, "two": 0.5}}
+    config = {"watch": {"silent": ["one"]}}
     state = made_state(9, events=[alarm("one", 2), alarm("two", 3), alarm("three", 4)], config=config)
     assert [event.alarm for event in figures.alarms(state)] == ["three", "two"]
 

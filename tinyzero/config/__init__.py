@@ -4,6 +4,7 @@ from tinyzero.config.base_model import local_folder, resolve_base
 from tinyzero.config.dropped import without_dropped
 from tinyzero.config.game import (
     AdvantagesConfig,
+    AlarmName,
     BonusConfig,
     CurriculumConfig,
     PoolConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "VLLM_RANKS",
     "VLLM_SERIES",
     "AdvantagesConfig",
+    "AlarmName",
     "BonusConfig",
     "Config",
     "CurriculumConfig",

@@ -21,6 +21,19 @@ DROPPED: Mapping[str, Any] = {
     "rewards.nondeterministic_proposal": -0.5,
     "rewards.trivial_proposal": -0.5,
     "sampling.server_timeout_s": 600.0,
+    "watch.duplicates": 0.5,
+    "watch.easier_programs": 0.7,
+    "watch.false_confidence": 0.05,
+    "watch.few_shapes": 0.5,
+    "watch.long_answers": 2.0,
+    "watch.low_entropy": 0.3,
+    "watch.no_entropy": 0.02,
+    "watch.nothing_to_learn": 0.01,
+    "watch.one_kind": 0.5,
+    "watch.short_answers": 0.5,
+    "watch.trivial": 0.5,
+    "watch.truncated": 0.5,
+    "watch.unanimous": 0.9,
 }
 """Key -> the value that is built in now. A file with the same value gives no warning."""
 
@@ -47,7 +60,7 @@ def _dropped_in(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key in DROPPED:
         section, _, leaf = key.partition(".")
         values = tree.get(section)
-        if isinstance(values, Mapping) and leaf in values:
+        if isinstance(values, Mapping) and leaf in values and leaf not in _silent(section, values):
             yield key, None if values[leaf] == "none" else values[leaf]
 
 
@@ -62,7 +75,16 @@ def _translated(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     kept = {leaf: value for leaf, value in values.items() if f"{section}.{leaf}" not in DROPPED}
     if section == "advantages" and kept.get("estimator") == "mean-only":
         return kept | {"estimator": "group", "scale": "none"}  # the same by another name
+    if silent := _silent(section, values):
+        return kept | {"silent": silent}
     return kept
+
+
+def _silent(section: str, values: Mapping[str, Any]) -> list[str]:
+    """Alarms whose threshold is none, which `watch.silent` says today."""
+    if section != "watch":
+        return []
+    return [leaf for leaf in values if f"watch.{leaf}" in DROPPED and values[leaf] in (None, "none")]
 
 
 @cache

@@ -143,47 +143,32 @@ class AdvantagesConfig(Section):
     by the mean reward, which weights rarely solved tasks most (MaxRL); needs rewards.solver = "binary"."""
 
 
+AlarmName = Literal[
+    "nothing_to_learn",
+    "duplicates",
+    "few_shapes",
+    "one_kind",
+    "trivial",
+    "unanimous",
+    "short_answers",
+    "long_answers",
+    "low_entropy",
+    "no_entropy",
+    "truncated",
+    "sampler_gap",
+    "false_confidence",
+    "easier_programs",
+]
+
+
 class WatchConfig(Section):
     """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
 
-    Every alarm has the name of its threshold, and "none" switches it off. Figures are means over
-    `window_steps`. The defaults are far from the figures of healthy nano runs, so that alarms are meaningful.
+    Figures are means over `window_steps`. The thresholds are far from the figures of healthy nano runs.
     """
 
     window_steps: int = Field(default=10, ge=1)
     """Number of newest steps in a mean, and of first steps that it is compared with. With fewer steps, alarms
     come earlier but are less reliable. No alarm is raised before this many steps."""
-    nothing_to_learn: float | None = Field(default=0.01, ge=0, le=1)
-    """Share of rollouts with an advantage; below it almost nothing is learned."""
-    duplicates: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of valid proposals that the pool holds already; above it the proposer repeats itself."""
-    few_shapes: float | None = Field(default=0.5, ge=0, le=1)
-    """Program shapes (without names and constants) per new task; below it tasks are near-duplicates."""
-    one_kind: float | None = Field(default=0.5, ge=0, le=1)
-    """Entropy of the kinds of new tasks (1: equally frequent); below it a kind dominates. Two of three kinds
-    alone give 0.63."""
-    trivial: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of deterministic programs that ignore or echo their input; above it this is a habit."""
-    unanimous: float | None = Field(default=0.9, ge=0, le=1)
-    """Share of tasks whose attempts all give one answer, right or wrong; above it tasks teach nothing."""
-    short_answers: float | None = Field(default=0.5, gt=0)
-    """Solver's mean length relative to the first window; below it the solver may only guess."""
-    long_answers: float | None = Field(default=2.0, gt=0)
-    """The same figure; above it answers are too long. No alarm if sampled accuracy on held-out tasks
-    has risen beyond noise. Needs evaluation.every_steps."""
-    low_entropy: float | None = Field(default=0.3, gt=0)
-    """Policy entropy relative to the first window; below it exploration ends. It is that of the adapter
-    that has lost most."""
-    no_entropy: float | None = Field(default=0.02, ge=0)
-    """Policy entropy, nats per token; below it there is no exploration, whatever the first window was."""
-    truncated: float | None = Field(default=0.5, ge=0, le=1)
-    """Share of a role's completions that are cut off; above it the token budget is too small."""
-    sampler_gap: float | None = Field(default=0.1, gt=0)
-    """Mean distance between the sampler's and the learner's logprobs, nats a token, above which answers are
-    not those of the policy that learns; other kernels alone make hundredths."""
-    false_confidence: float | None = Field(default=0.05, ge=0, le=1)
-    """Fall of held-out accuracy since the first window; above it, answers that have become more confident or
-    similar (R-Zero) are not better. Needs evaluation.every_steps within a window."""
-    easier_programs: float | None = Field(default=0.7, gt=0)
-    """Mean size of new programs (nodes of the syntax tree) relative to the first window; below it,
-    a solver that succeeds more often does so because tasks have become easy."""
+    silent: tuple[AlarmName, ...] = ()
+    """Alarms that are not raised; docs/watching.md lists all, with their thresholds."""

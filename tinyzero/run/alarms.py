@@ -11,7 +11,7 @@ from operator import gt, lt
 from statistics import fmean
 from typing import Final
 
-from tinyzero.config import WatchConfig
+from tinyzero.config import AlarmName, WatchConfig
 from tinyzero.run.events import AlarmBegan, AlarmOver
 from tinyzero.run.lines import Step
 
@@ -57,17 +57,19 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """When one alarm is on. Its name is that of its threshold in `WatchConfig`.
+    """When one alarm is on.
 
     Attributes:
         figure: what is compared with the threshold; None where the windows do not say.
+        threshold: far from the figures of healthy nano runs.
         is_beyond: of (figure, threshold): what is on the wrong side.
         unless: a reason why it is no alarm all the same.
         advice: what it means, and the knob that helps; one line.
     """
 
-    name: str
+    name: AlarmName
     figure: Callable[[Windows], float | None]
+    threshold: float
     is_beyond: Callable[[float, float], bool]
     unless: Callable[[Windows], bool] = lambda _: False
     advice: str
@@ -93,48 +95,56 @@ RULES: Final = (
     Rule(
         name="nothing_to_learn",
         figure=mean_of("advantages/nonzero_share"),
+        threshold=0.01,
         is_beyond=lt,
         advice="nearly all rewards are equal, so no answer has an advantage; read samples.jsonl to see why",
     ),
     Rule(
         name="duplicates",
         figure=mean_of("proposer/duplicate_share"),
+        threshold=0.5,
         is_beyond=gt,
         advice="the proposer repeats itself; raise sampling.temperature or lower learner.lr",
     ),
     Rule(
         name="few_shapes",
         figure=mean_of("proposer/distinct_shapes"),
+        threshold=0.5,
         is_beyond=lt,
         advice='new tasks are alike; pool.reference_sampling = "novel", r_zero.repetition_weight, learner.lr',
     ),
     Rule(
         name="one_kind",
         figure=mean_of("proposer/kind_entropy"),
+        threshold=0.5,
         is_beyond=lt,
         advice="some kinds hardly give tasks any more; look at the funnel, drop them from selfplay.kinds",
     ),
     Rule(
         name="trivial",
         figure=mean_of("proposer/trivial_share"),
+        threshold=0.5,
         is_beyond=gt,
         advice="programs ignore or echo their input; lower rewards.failing_proposal or learner.lr",
     ),
     Rule(
         name="unanimous",
         figure=mean_of("solver/unanimous_share"),
+        threshold=0.9,
         is_beyond=gt,
         advice="all attempts at a task say the same, which teaches nothing; raise sampling.temperature",
     ),
     Rule(
         name="short_answers",
         figure=_ratio_of("length/solver"),
+        threshold=0.5,
         is_beyond=lt,
         advice="answers have become short, and may be guesses; raise learner.kl_coef or lower learner.lr",
     ),
     Rule(
         name="long_answers",
         figure=_ratio_of("length/solver"),
+        threshold=2.0,
         is_beyond=gt,
         unless=lambda windows: windows.known.get("heldout/mean/gain_low", 0.0) > 0,
         advice="answers have become long and no better; lower selfplay.answer_tokens or learner.lr",
@@ -142,30 +152,35 @@ RULES: Final = (
     Rule(
         name="low_entropy",
         figure=_ratio_of("learner/*/entropy", min),
+        threshold=0.3,
         is_beyond=lt,
         advice="the policy has lost most of its choices; raise learner.clip_high or lower learner.lr",
     ),
     Rule(
         name="no_entropy",
         figure=mean_of("learner/*/entropy", min),
+        threshold=0.02,
         is_beyond=lt,
         advice="the policy has next to no choice left; raise sampling.temperature",
     ),
     Rule(
         name="truncated",
         figure=mean_of("truncated/*"),
+        threshold=0.5,
         is_beyond=gt,
         advice="completions are cut off before they end; raise selfplay.answer_tokens or proposal_tokens",
     ),
     Rule(
         name="sampler_gap",
         figure=mean_of("learner/*/sampler_gap_mean"),
+        threshold=0.1,
         is_beyond=gt,
         advice="the sampler answers as another policy than the one that learns; tinyzero doctor --model BASE",
     ),
     Rule(
         name="false_confidence",
         figure=lambda windows: windows.fall("heldout/mean/sampled"),
+        threshold=0.05,
         is_beyond=gt,
         unless=lambda windows: not any(map(windows.has_risen, _INTRINSIC)),
         advice="the solver agrees with itself more, and is right less; lower learner.lr, or stop the run",
@@ -173,11 +188,17 @@ RULES: Final = (
     Rule(
         name="easier_programs",
         figure=_ratio_of("proposer/program_nodes"),
+        threshold=0.7,
         is_beyond=lt,
         unless=lambda windows: not windows.has_risen("solver/accuracy"),
         advice='the solver wins because programs shrink; try policy.adapters = "per-role"',
     ),
 )
+
+
+def rules_of(config: WatchConfig) -> list[Rule]:
+    """The alarms that a run may raise."""
+    return [rule for rule in RULES if rule.name not in config.silent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,27 +208,23 @@ class Turn:
     rule: Rule
     has_begun: bool
     figure: float
-    threshold: float
 
     def event(self, step: int) -> AlarmBegan | AlarmOver:
         """As it is told after `step` steps."""
-        name, value = self.rule.name, round(self.figure, 4)
+        rule, value = self.rule, round(self.figure, 4)
         if self.has_begun:
             return AlarmBegan(
-                step=step, alarm=name, value=value, threshold=self.threshold, advice=self.rule.advice
+                step=step, alarm=rule.name, value=value, threshold=rule.threshold, advice=rule.advice
             )
-        return AlarmOver(step=step, alarm=name, value=value, threshold=self.threshold)
+        return AlarmOver(step=step, alarm=rule.name, value=value, threshold=rule.threshold)
 
 
 class CollapseWatch:
     """Which alarms are on, and the two windows of metrics that say so."""
 
-    def __init__(self, config: WatchConfig) -> None:
-        thresholds = {rule: getattr(config, rule.name) for rule in RULES}
-        self._thresholds: dict[Rule, float] = {
-            rule: threshold for rule, threshold in thresholds.items() if threshold is not None
-        }
-        self._size = config.window_steps
+    def __init__(self, rules: Sequence[Rule], window_steps: int) -> None:
+        self._rules = rules
+        self._size = window_steps
         self._first: list[Metrics] = []
         self._recent: deque[Metrics] = deque(maxlen=self._size)
         self._known: dict[str, float] = {}
@@ -222,14 +239,14 @@ class CollapseWatch:
         if len(self._recent) < self._size:
             return []
         windows = Windows(first=self._first, recent=self._recent, known=self._known)
-        turns = [turn for rule in self._thresholds if (turn := self._turn(rule, windows)) is not None]
+        turns = [turn for rule in self._rules if (turn := self._turn(rule, windows)) is not None]
         for turn in turns:
             (self._on.add if turn.has_begun else self._on.discard)(turn.rule.name)
         return turns
 
     def metrics(self) -> dict[str, float]:
-        """`watch/<name>` of every alarm that is not switched off: 1 while it is on, else 0."""
-        return {f"watch/{rule.name}": float(rule.name in self._on) for rule in self._thresholds}
+        """`watch/<name>` of every alarm that is not silent: 1 while it is on, else 0."""
+        return {f"watch/{rule.name}": float(rule.name in self._on) for rule in self._rules}
 
     def catch_up(self, steps: Iterable[Step]) -> None:
         """Know what a run did before it was resumed: its steps so far, as its log has them.
@@ -240,7 +257,7 @@ class CollapseWatch:
         for step in steps:
             self._take(step.metrics)
             last = step.metrics
-        self._on = {rule.name for rule in self._thresholds if last.get(f"watch/{rule.name}") == 1}
+        self._on = {rule.name for rule in self._rules if last.get(f"watch/{rule.name}") == 1}
 
     def _take(self, metrics: Metrics) -> None:
         if len(self._first) < self._size:
@@ -249,13 +266,13 @@ class CollapseWatch:
         self._known |= metrics
 
     def _turn(self, rule: Rule, windows: Windows) -> Turn | None:
-        figure, threshold = rule.figure(windows), self._thresholds[rule]
+        figure = rule.figure(windows)
         if figure is None:
             return None
-        is_on = rule.is_beyond(figure, threshold) and not rule.unless(windows)
+        is_on = rule.is_beyond(figure, rule.threshold) and not rule.unless(windows)
         if is_on == (rule.name in self._on):
             return None
-        return Turn(rule=rule, has_begun=is_on, figure=figure, threshold=threshold)
+        return Turn(rule=rule, has_begun=is_on, figure=figure)
 
 
 def _mean(steps: Iterable[Metrics], metric: str) -> float | None:

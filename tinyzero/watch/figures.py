@@ -253,7 +253,7 @@ def best_heldout(state: RunState) -> float | None:
 def alarms(state: RunState) -> list[AlarmBegan]:
     """The current alarms, newest first: alarms that are not over and were not switched off."""
     on = [spell.begin for spell in alarm_spells(state) if spell.over_at is None]
-    watched = [event for event in on if state.knob("watch", event.alarm, default=0) is not None]
+    watched = [event for event in on if event.alarm not in state.knob("watch", "silent", default=())]
     return sorted(watched, key=lambda event: event.step, reverse=True)
 
 
