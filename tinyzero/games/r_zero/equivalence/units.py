@@ -4,6 +4,10 @@ import re
 
 _SPELLINGS = {
     "degrees": "degrees degree deg",
+    "newtons": "newtons newton",
+    "joules": "joules joule",
+    "watts": "watts watt",
+    "volts": "volts volt",
     "radians": "radians radian rad",
     "cents": "cents cent",
     "dollars": "dollars dollar",
@@ -31,10 +35,12 @@ _SPELLINGS = {
     "weeks": "weeks week",
     "months": "months month",
     "years": "years year",
-    "mph": "mph",
+    "miles/hours": "mph",
+    "km/hours": "kph kmh",
 }
 _UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _LETTERS = {"m": "meters", "s": "seconds", "h": "hours", "g": "grams", "l": "liters"}
+_LETTERS_IN_TEXT = _LETTERS | {"n": "newtons", "j": "joules", "w": "watts", "v": "volts"}
 """Not units on their own: `5 m` may mean five times m. `5 m/s` and `5\\text{ m}` have a unit."""
 _PERCENT = ("\\%", "%", "percent", "per cent")
 _MAX_CHARS = 400
@@ -90,7 +96,7 @@ def unit_of(text: str, *, may_be_letter: bool = False) -> str:
     """The standard spelling of a unit, or of a product or quotient of units; empty for any other text."""
     for pattern, replacement in _POWERS:
         text = pattern.sub(replacement, text.lower())
-    letters = _LETTERS if may_be_letter or "/" in text else {}
+    letters = _LETTERS_IN_TEXT if may_be_letter else _LETTERS if "/" in text else {}
     parts = [[_term(term, letters) for term in part.split()] for part in text.split("/")]
     is_unit = all(part and all(part) for part in parts)
     return "/".join(" ".join(part) for part in parts) if is_unit else ""
