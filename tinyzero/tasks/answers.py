@@ -13,7 +13,7 @@ from tinyzero.tasks.boxes import boxed as boxed
 from tinyzero.tasks.boxes import boxes
 from tinyzero.tasks.fences import Fence, begins_with_code, defines, fenced
 from tinyzero.tasks.programs import BadProgram, parse, with_definitions
-from tinyzero.tasks.thoughts import is_in_thought, thought_of, without_thoughts
+from tinyzero.tasks.thoughts import CLOSED, is_in_thought, thought_of, without_thoughts
 from tinyzero.tasks.wording import first_arguments as first_arguments
 from tinyzero.tasks.wording import readings, told, trimmed, unwrapped, visible
 
@@ -108,7 +108,8 @@ def _places(text: str, tag: str) -> Iterator[str]:
             yield from readings(value.removesuffix(".").strip("`"), tag)
     for inside in [*reversed(boxes(text)), *reversed(_boxed_lines(text))]:
         yield from readings(inside, tag)
-    yield from readings(text.strip().strip("`").strip(), tag)
+    for part in (text.strip().strip("`"), text, text.rpartition(CLOSED)[2]):
+        yield from readings(part.strip(), tag)
     yield from told(text, tag)
 
 
