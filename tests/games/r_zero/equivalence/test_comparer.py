@@ -1,9 +1,11 @@
 """The comparer: what is the same and what is not, and a worker that hostile answers attack in vain."""
 
 import os
+import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
@@ -163,6 +165,16 @@ def test_other_answers_are_not(comparer):
     verdicts = dict(zip(DIFFERENT, comparer.same(DIFFERENT), strict=True))
     assert verdicts == dict.fromkeys(DIFFERENT, False)
     assert not any(comparer.same([(second, first) for first, second in DIFFERENT]))
+
+
+def test_answers_compare_as_the_table_in_the_documents_says(comparer):
+    text = (Path(__file__).parents[4] / "docs" / "r-zero.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (yes|no) \|$", text, re.MULTILINE)
+    documented = {(first, second): word == "yes" for first, second, word in rows}
+    pairs = [*documented, *((second, first) for first, second in documented)]
+    verdicts = dict(zip(pairs, comparer.same(pairs), strict=True))
+    assert len(documented) > 30
+    assert verdicts == {**documented, **{(b, a): is_same for (a, b), is_same in documented.items()}}
 
 
 def test_numbers_words_and_long_answers_start_no_process():

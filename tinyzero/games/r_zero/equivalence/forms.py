@@ -12,6 +12,8 @@ MAX_CHARS = 10_000
 _MAX_NUMBER_CHARS = 400
 """A longer number stays as it is written."""
 
+_MAX_LAYERS = 20
+"""Boxes, signs and quotes around an answer that are taken off."""
 _BEFORE_UNIT = "0123456789})"
 
 
@@ -29,8 +31,10 @@ _PATTERNS: tuple[tuple[str, _Replacement], ...] = (
     (r"\\(?:displaystyle|textstyle|limits)(?![A-Za-z])", ""),
     (r"(?<!\\)\\(?:[,;:!]|q?quad(?![A-Za-z]))", ""),
     (r"(?<!\\)\\(?=\s)", ""),
-    (r"€ ?(\d[\d.,]*)|(\d[\d.,]*) ?€", r"\1\2 euros"),
-    (r"£ ?(\d[\d.,]*)|(\d[\d.,]*) ?£", r"\1\2 pounds"),
+    (r"€ ?(\d[\d.,]*)", r"\1 euros"),
+    (r"£ ?(\d[\d.,]*)", r"\1 pounds"),
+    (r"(?<=\d) ?€", " euros"),
+    (r"(?<=\d) ?£", " pounds"),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
     (r"\\(le|ge|ne)q(?![A-Za-z])", r"\\\1"),
     (r"<=", r"\\le "),
@@ -124,11 +128,12 @@ def is_prose(form: str) -> bool:
 
 
 def _unwrapped(text: str) -> str:
-    while True:
+    for _ in range(_MAX_LAYERS):
         match = next((m for wrapping in _WRAPPINGS if (m := wrapping.fullmatch(text))), None)
         if match is None or not _is_balanced(match[1]):
-            return text
+            break
         text = match[1]
+    return text
 
 
 def _is_balanced(text: str) -> bool:

@@ -91,9 +91,8 @@ def _same_number(first: Any, second: Any, *_: object) -> bool:  # noqa: ANN401
 
 def _exact(expression: Any) -> Any:  # noqa: ANN401
     """Evaluated, with the decimals as the fractions that are written."""
-    from sympy import Float, Rational
-
-    decimals = {decimal: Rational(str(decimal)) for decimal in expression.atoms(Float)}
+    sympy = importlib.import_module("sympy")
+    decimals = {decimal: sympy.Rational(str(decimal)) for decimal in expression.atoms(sympy.Float)}
     return expression.xreplace(decimals).doit()
 
 
