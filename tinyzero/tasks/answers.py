@@ -30,7 +30,7 @@ _LABELS = {
     "message": r"message|msg",
     "answer": _RESULTS,
 }
-_HEADING_MARKS = r"[#>*_ \t]*"
+_HEADING_MARKS = r"(?:[#>*_ \t-]|\d{1,3}[.)])*"
 
 
 def fences(answer: str) -> list[Fence]:
@@ -80,7 +80,7 @@ def _under_headings(text: str, label: str) -> list[str]:
 
 
 def _label(label: str) -> str:
-    return rf"(?:(?:the |my )?(?:final|correct|expected) )?(?:{_LABELS[label]})[*_]*[ \t]*"
+    return rf"(?:the |my )?(?:(?:final|correct|expected) )?(?:{_LABELS[label]})[*_]*[ \t]*"
 
 
 def candidates(answer: str, tag: str) -> Iterator[str]:
@@ -98,7 +98,9 @@ def _places(text: str, tag: str) -> Iterator[str]:
     blocks = fenced(text)
     tagged = [block.body for block in blocks if block.tag == tag]
     if tagged:
-        yield from readings(tagged[-1].strip(), tag)
+        body = next(filter(None, reversed(tagged)), "").strip()
+        yield from readings(body, tag)
+        yield from labelled(body, tag)
         return
     for block in reversed(blocks):
         if block.tag not in _LABELS:

@@ -20,7 +20,7 @@ _LATEX = re.compile(rf"\\(?:left|right)(?![A-Za-z])|\\[ ,;!]|{_LATEX_TEXT}\{{([^
 _BRACKET_OR_STRING = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|[()\[\]{}]")
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _CALL = re.compile(r"(?<![\w.])f\(")
-_RETURNS = r"returns?|outputs|prints|gives|yields|equals|evaluates to"
+_RETURNS = r"returns?|outputs?|prints?|gives?|yields?|equals?|evaluates? to|is equal to"
 _RESULT = re.compile(rf"[)`*$\s]*(?:[-=]>|={{1,3}}|→|⇒|\\(?:to|[Rr]ightarrow)\b|(?:{_RETURNS}|is)\b):?")
 _RETURNED = re.compile(rf"\b(?:{_RETURNS}):? ")
 _NOUNS = {
@@ -33,6 +33,7 @@ _SENTENCES = {
     for tag, nouns in _NOUNS.items()
 }
 # What may follow a value in its sentence. `6 or 7` and `6 if ...` give no answer.
+_COLON_AT_END = re.compile(r":[* \t]*\n\s*")
 _GOES_ON = re.compile(
     r"[.!;]?\s*\Z|[.!;:]\s+[^\W\d]|,?\s+(?:because|since|as|so|which|not|but|thus|hence)\b", re.IGNORECASE
 )
@@ -72,8 +73,9 @@ def unwrapped(text: str) -> str:
 
 
 def _without_layer(text: str) -> str:
-    if text[:1] == text[-1:] and text[:1] in ("*", "_", "`", "$"):
-        return text.strip(text[0])
+    text = text.strip("`$")
+    if text.endswith("*") or text[:1] == text[-1:] == "_":  # `*[1]` is no list
+        return text.strip(text[-1])
     match = _IN_LATEX.fullmatch(text) if text.startswith("\\") else None
     return next(inner for inner in match.groups() if inner is not None) if match else text
 
@@ -102,7 +104,7 @@ def told(text: str, tag: str) -> Iterator[str]:
     element = rf"<(?:{tag}|answer)>(.*?)(?:</(?:{tag}|answer)>|\Z)"
     for inside in reversed(re.findall(element, text, re.DOTALL | re.IGNORECASE)):
         yield from readings(inside.strip(), tag)
-    lines = text.rstrip().split("\n")
+    lines = _COLON_AT_END.sub(": ", text.rstrip()).split("\n")
     if tag == "output":
         yield from _told_in(lines[-1], tag, _RETURNED)
     for line in reversed(lines):
