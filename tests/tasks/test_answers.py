@@ -318,3 +318,13 @@ def test_a_fence_within_a_longer_fence_is_text() -> None:
     blocks = fences("````python\nx = 1\n```\ny = 2\n````\n```output\n5\n```")
     assert [(block.tag, block.body) for block in blocks] == [("python", "x = 1\n```\ny = 2"), ("output", "5")]
     assert first("````output\n5\n```", "output") == "5"  # nothing else closes it
+
+
+@pytest.mark.parametrize(
+    "ending", ["return 0", "return f(a - 1) == 7", "return 'a'", "f(7) = 8", "print(f(7))"]
+)
+@pytest.mark.parametrize("tag", ["input", "output"])
+def test_a_program_that_is_quoted_is_no_answer(tag: str, ending: str) -> None:
+    quoted = f"The program is\n```python\ndef f(a):\n    if a:\n        {ending}\n    {ending}\n```\n"
+    assert not any(map(is_literal, candidates(quoted, tag)))
+    assert next(filter(is_literal, candidates(f"{quoted}Answer: 5", tag))) == "5"

@@ -15,7 +15,7 @@ from tinyzero.tasks.fences import Fence, begins_with_code, defines, fenced
 from tinyzero.tasks.programs import BadProgram, parse, with_definitions
 from tinyzero.tasks.thoughts import CLOSED, is_in_thought, thought_of, without_thoughts
 from tinyzero.tasks.wording import first_arguments as first_arguments
-from tinyzero.tasks.wording import readings, told, trimmed, unwrapped, visible
+from tinyzero.tasks.wording import from_call, readings, told, trimmed, unmarked, unwrapped, visible
 
 # Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
 _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)
@@ -89,30 +89,35 @@ def candidates(answer: str, tag: str) -> Iterator[str]:
     A fence with the right tag is decisive. At last, everything again without invisible characters.
     """
     text = final_part(answer)
-    yield from _places(text, tag)
+    yield from _candidates(text, tag)
     if visible(text) != text:
-        yield from _places(visible(text), tag)
+        yield from _candidates(visible(text), tag)
 
 
-def _places(text: str, tag: str) -> Iterator[str]:
+def _candidates(text: str, tag: str) -> Iterator[str]:
     blocks = fenced(text)
-    tagged = [block.body for block in blocks if block.tag == tag]
+    tagged = [block.body.strip() for block in blocks if block.tag == tag]
     if tagged:
-        body = next(filter(None, reversed(tagged)), "").strip()
+        body = next(filter(None, reversed(tagged)), "")
         yield from readings(body, tag)
         yield from labelled(body, tag)
         return
-    for block in reversed(blocks):
-        if block.tag not in _LABELS:
-            yield from readings(block.body.strip(), tag)
-    for label in dict.fromkeys((tag, "answer")):
-        for value in reversed(labelled(text, label) or _under_headings(text, label)):
-            yield from readings(value.removesuffix(".").strip("`"), tag)
-    for inside in [*reversed(boxes(text)), *reversed(_boxed_lines(text))]:
-        yield from readings(inside, tag)
-    for part in (text.strip().strip("`"), text, text.rpartition(CLOSED)[2]):
-        yield from readings(part.strip(), tag)
+    places = [place.strip() for place in _places(text, blocks, tag)]
+    for place in places:
+        yield from unmarked(place)
+    for place in places:
+        yield from from_call(place, tag)
     yield from told(text, tag)
+
+
+def _places(text: str, blocks: list[Fence], tag: str) -> Iterator[str]:
+    yield from (block.body for block in reversed(blocks) if block.tag not in _LABELS)
+    for label in dict.fromkeys((tag, "answer")):
+        values = reversed(labelled(text, label) or _under_headings(text, label))
+        yield from (value.removesuffix(".").strip("`") for value in values)
+    yield from reversed(boxes(text))
+    yield from reversed(_boxed_lines(text))
+    yield from (text.strip().strip("`"), text, text.rpartition(CLOSED)[2])
 
 
 def _boxed_lines(text: str) -> list[str]:

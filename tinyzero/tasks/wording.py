@@ -32,8 +32,8 @@ _SENTENCES = {
     tag: re.compile(rf"\b(?:{nouns})(?: of [^\n]{{0,80}}?)?(?:{_IS}):? ?", re.IGNORECASE)
     for tag, nouns in _NOUNS.items()
 }
-# What may follow a value in its sentence. `6 or 7` and `6 if ...` give no answer.
 _COLON_AT_END = re.compile(r":[* \t]*\n\s*")
+# What may follow a value in its sentence. `6 or 7` and `6 if ...` give no answer.
 _GOES_ON = re.compile(
     r"[.!;]?\s*\Z|[.!;:]\s+[^\W\d]|,?\s+(?:because|since|as|so|which|not|but|thus|hence)\b", re.IGNORECASE
 )
@@ -55,11 +55,13 @@ def visible(text: str) -> str:
 
 def readings(text: str, tag: str) -> Iterator[str]:
     """A text, then the same without the marks around it, then the value or the arguments of a call in it."""
-    bare = unwrapped(text)
-    yield text
-    if bare != text:
-        yield bare
-    yield from map(unwrapped, _from_call(bare, tag))
+    yield from unmarked(text)
+    yield from from_call(text, tag)
+
+
+def unmarked(text: str) -> Iterator[str]:
+    """A text, and the same without the marks around it, if there are any."""
+    yield from dict.fromkeys((text, unwrapped(text)))
 
 
 def unwrapped(text: str) -> str:
@@ -80,23 +82,33 @@ def _without_layer(text: str) -> str:
     return next(inner for inner in match.groups() if inner is not None) if match else text
 
 
-def _from_call(text: str, tag: str) -> Iterator[str]:
-    """The arguments of the last call of `f` in the last line, or its result, which a console shows below."""
+def from_call(text: str, tag: str) -> Iterator[str]:
+    """The arguments of the last call of `f` in the last line, or its result, which a console shows below.
+
+    An indented last line belongs to a program that is quoted.
+    """
+    text = unwrapped(text)
     _, console, shown = text.rpartition(">>> ")
     if console and tag == "output":
-        yield shown.partition("\n")[2]
-    line = text.rstrip().rpartition("\n")[2]
+        yield unwrapped(shown.partition("\n")[2])
+    before, _, line = text.rpartition("\n")
     calls = list(_CALL.finditer(line))
+    if before and (not calls or line[:1].isspace()):
+        return
     rest = line[calls[-1].end() :] if calls else ""
     if tag == "input":
         yield from filter(None, [first_arguments(rest)])
-        return
-    ending = rest[len(_up_to_closing(rest)) :] if calls else line
+    else:
+        yield from _results(rest[len(_up_to_closing(rest)) :] if calls else line, has_call=bool(calls))
+
+
+def _results(ending: str, *, has_call: bool) -> Iterator[str]:
+    """What stands behind `=`, `->`, `returns` and the like."""
     result = _RESULT.match(ending)
     if result:
-        yield ending[result.end() :]
-    if result or calls:
-        yield ending.rpartition("=")[2]
+        yield unwrapped(ending[result.end() :])
+    if result or has_call:
+        yield unwrapped(ending.rpartition("=")[2])
 
 
 def told(text: str, tag: str) -> Iterator[str]:
