@@ -30,6 +30,8 @@ _LABELS = {
     "message": r"message|msg",
     "answer": _RESULTS,
 }
+_PARTS = ("input", "output", "message")
+"""Tags of fences that hold one part of a proposal, or an answer."""
 _HEADING_MARKS = r"(?:[#>*_ \t-]|\d{1,3}[.)])*"
 
 
@@ -111,7 +113,7 @@ def _candidates(text: str, tag: str) -> Iterator[str]:
 
 
 def _places(text: str, blocks: list[Fence], tag: str) -> Iterator[str]:
-    yield from (block.body for block in reversed(blocks) if block.tag not in _LABELS)
+    yield from (block.body for block in reversed(blocks) if block.tag not in _PARTS)
     for label in dict.fromkeys((tag, "answer")):
         values = reversed(labelled(text, label) or _under_headings(text, label))
         yield from (value.removesuffix(".").strip("`") for value in values)
