@@ -241,7 +241,8 @@ class RZero:
 
     def _newly_undecided(self) -> float:
         """Pairs of answers that could not be compared in time, since the last call."""
-        before, self._num_undecided = self._num_undecided, getattr(self.comparer, "num_undecided", 0)
+        counts = (getattr(self.comparer, name, 0) for name in ("num_undecided", "num_skipped"))
+        before, self._num_undecided = self._num_undecided, sum(counts)
         return float(self._num_undecided - before)
 
     def save(self, folder: Path) -> None:

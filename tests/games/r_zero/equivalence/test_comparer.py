@@ -412,6 +412,8 @@ def test_answers_that_take_too_long_do_not_spend_the_time_of_all_their_pairs(wri
         assert comparer.same([*pairs, ("x+y", "x+z"), ("x+y", "y+z")])[-2:] == [True, False]
         assert comparer.num_undecided <= comparer_module.MAX_UNDECIDED
         assert comparer.num_undecided > 0
+        num_hard = len(set(pairs)) + 2
+        assert comparer.num_skipped == num_hard - comparer.num_judged > 0
         before = comparer.num_undecided
         assert comparer.same([("a+\\psi", "q+x"), ("x+u", "x+v")]) == [False, True]
         assert comparer.num_undecided <= before + 1

@@ -78,6 +78,8 @@ class AnswerComparer:
         """Number of pairs sent to the worker so far."""
         self.num_undecided = 0
         """Number of those pairs without a verdict: they took too long, or math-verify failed."""
+        self.num_skipped = 0
+        """Number of pairs never sent: one of the answers is too slow, or the call had used up its time."""
 
     @property
     def pids(self) -> list[int]:
@@ -112,7 +114,10 @@ class AnswerComparer:
 
     def _judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
         known = {pair: self._remembered[pair] for pair in pairs if pair in self._remembered}
-        known |= self._newly_judged([pair for pair in pairs if pair not in known])
+        unknown = [pair for pair in pairs if pair not in known]
+        self.num_skipped += len(unknown) + self.num_judged
+        known |= self._newly_judged(unknown)
+        self.num_skipped -= self.num_judged
         for pair in known:
             self._remember(self._remembered, pair, known[pair])
         return {pair: known.get(pair, False) for pair in pairs}
