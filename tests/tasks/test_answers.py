@@ -3,6 +3,7 @@
 import pytest
 
 from tinyzero.execution.values import BadLiteral, parse_literal
+from tinyzero.tasks import KINDS
 from tinyzero.tasks.answers import (
     candidates,
     fences,
@@ -14,6 +15,8 @@ from tinyzero.tasks.answers import (
     split_usage,
     written_program,
 )
+from tinyzero.tasks.base import Check
+from tinyzero.types import Proposal, Rejection, Task, Verdict, VerdictStatus
 
 PROGRAM = "def f(a):\n    return a + 1"
 
@@ -265,3 +268,63 @@ def test_calls_in_a_list_are_found() -> None:
 )
 def test_reasoning_is_what_stands_before_the_answer_and_empty_without_any(answer, thought):
     assert reasoning(answer) == thought
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```def f(a):\n    return a + 1\n```\n> ```input\n> 3\n> ```",
+        "  ```python\n  def f(a):\n      return a + 1\n\n  print(f(3))\n  ```",
+        "````python\ndef f(a):\n    return a + 1\n````\n````input\n3\n````",
+        "``` python\ndef f(a):\n    return a + 1\n```\n``` input\n3\n```",
+        "```python\ndef f(a):\n    return a + 1\n``` input\n3\n```",  # the first fence never closes
+        "~~~python\ndef f(a):\n    return a + 1\n~~~\nInput: **3**",
+        "\ufeff```python\n\u200bdef f(a):\n    return a + 1\n```\n```input\n\u200b3\n```",
+        "```python\nf = lambda a: a + 1\n\nprint(f(3))\n```",
+        "```python\ndef f(a):\n    return a + 1\n```\n**Input**: `f(3)`",
+        "\ufeff<think>```python\ndef g(a):\n    pass\n```</think>\ndef f(a):\n    return a + 1\nin: 3",
+    ],
+)
+def test_a_proposal_is_found_however_it_is_fenced(answer: str) -> None:
+    test_a_proposal_is_found(answer)
+
+
+@pytest.mark.parametrize(
+    "opening", ["<think>\n", "So far <think>\n", "\ufeff<think>", "<think>a</think>\n<think>"]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thought_that_never_ends_gives_neither_an_answer_nor_a_proposal(kind: str, opening: str) -> None:
+    calls = "\n".join(f"{n}. `f({n})`" for n in range(1, 5))
+    program = f"```python\n{PROGRAM}\n\nprint(f(3))\n```\n```message\nAdds.\n```"
+    draft = f"{opening}{calls}\n{program}\n\\boxed{{4}}\n4\nKeyError"
+    task = Task(id="t", kind=kind, program=PROGRAM, inputs=("3",) * 4, outputs=("'KeyError'",) * 4)
+    verdict, proposal = KINDS[kind].grade(task, draft), KINDS[kind].parse_proposal(draft, [task])
+    assert isinstance(verdict, Verdict)
+    assert verdict.status is VerdictStatus.MALFORMED
+    assert isinstance(proposal, Rejection)
+    spoken = f"{draft}</think>\n{draft.removeprefix(opening)}"
+    verdict, proposal = KINDS[kind].grade(task, spoken), KINDS[kind].parse_proposal(spoken, [task])
+    assert isinstance(verdict, Check) or verdict.status is not VerdictStatus.MALFORMED
+    assert isinstance(proposal, Proposal)
+
+
+def test_invisible_characters_in_a_string_stay_as_written() -> None:
+    program = "def f(a):\n    return a + '\u200d'"
+    assert written_program(f"```python\n{program}\n```") == program
+    assert next(candidates("'a\u200db'", "output")) == "'a\u200db'"
+
+
+def test_a_fence_within_a_longer_fence_is_text() -> None:
+    blocks = fences("````python\nx = 1\n```\ny = 2\n````\n```output\n5\n```")
+    assert [(block.tag, block.body) for block in blocks] == [("python", "x = 1\n```\ny = 2"), ("output", "5")]
+    assert first("````output\n5\n```", "output") == "5"  # nothing else closes it
+
+
+@pytest.mark.parametrize(
+    "ending", ["return 0", "return f(a - 1) == 7", "return 'a'", "f(7) = 8", "print(f(7))"]
+)
+@pytest.mark.parametrize("tag", ["input", "output"])
+def test_a_program_that_is_quoted_is_no_answer(tag: str, ending: str) -> None:
+    quoted = f"The program is\n```python\ndef f(a):\n    if a:\n        {ending}\n    {ending}\n```\n"
+    assert not any(map(is_literal, candidates(quoted, tag)))
+    assert next(filter(is_literal, candidates(f"{quoted}Answer: 5", tag))) == "5"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tinyzero.execution import Executor
 from tinyzero.tasks.allowed import ALLOWED_MODULES, check_allowed
-from tinyzero.tasks.programs import BadProgram, canonical, digest, shape, tidy
+from tinyzero.tasks.programs import BadProgram, canonical, digest, shape, tidy, with_definitions
 
 SIMPLE = "def f(a):\n    return a + 1"
 USES = "def f(a):\n    return {}.x + a"
@@ -195,3 +195,18 @@ def test_every_allowed_module_can_be_imported_in_the_sandbox() -> None:
     with Executor() as executor:
         (execution,) = executor.run(f"{imports}\n\ndef f(a):\n    return a", ["1"])
     assert execution.value == 1, execution
+
+
+@pytest.mark.parametrize(
+    ("source", "program"),
+    [
+        ("f = lambda a, b=2, *c: a + b", "def f(a, b=2, *c):\n    return a + b"),
+        ("import math\ng = lambda a: math.floor(a)", "import math\n\ndef g(a):\n    return math.floor(a)"),
+        ("h = lambda a: a\nf = lambda a: h(a)", "h = lambda a: a\n\ndef f(a):\n    return h(a)"),
+        ("key = lambda a: a\ndef f(a):\n    return key(a)", None),
+        ("f = (lambda a: a)(3)", None),
+        ("f = lambda a: (", None),
+    ],
+)
+def test_a_named_lambda_is_a_definition(source: str, program: str | None) -> None:
+    assert with_definitions(source) == (program or source)

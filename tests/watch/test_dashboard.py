@@ -275,3 +275,9 @@ def test_a_bar_is_as_long_as_its_share():
     assert bar(1.7, 4, View(is_ascii=True)) == "####"
     assert bar(0.0, 4, View()) == "    "
     assert bar(0.5, -3, View()) == ""
+
+
+def test_answers_that_could_not_be_compared_are_among_the_key_figures():
+    undecided = fold(made_state(1), News(metrics=[{**metrics(2), "questions/undecided": 3.0}]))
+    assert re.search(r"undecided answers 3(\.00)? ", shown(undecided, size=(80, 24)))
+    assert "undecided" not in shown(made_state(2), size=(80, 24))

@@ -105,6 +105,12 @@ def test_r_zero_has_a_column_for_questions_alone():
     assert [row.split()[1:3] for row in lines[2:4]] == [["3/6", "-"], ["-", "0.25"]]
 
 
+def test_answers_that_could_not_be_compared_are_a_line_below_their_step():
+    lines = lines_of(1, kinds=("question",), metrics={**METRICS, "questions/undecided": 3.0})
+    assert lines[-1] == "3 pairs of answers could not be compared in time; they count as different"
+    assert "compared" not in "".join(lines_of(1, metrics={**METRICS, "questions/undecided": 0.0}))
+
+
 def test_a_kind_of_ones_own_gets_its_column():
     _, titles, row = lines_of(1, kinds=("palindromes",), metrics={"solver/palindromes/accuracy": 1.0})
     assert titles.split()[2] == "palin"

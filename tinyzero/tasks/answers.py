@@ -6,59 +6,47 @@ Text in, text out. Nothing is evaluated here, and what is found is still untrust
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 
 from tinyzero.execution.values import BadLiteral, parse_arguments
-from tinyzero.tasks.thoughts import is_in_thought, thought_of, without_thoughts
+from tinyzero.tasks.boxes import boxed as boxed
+from tinyzero.tasks.boxes import boxes
+from tinyzero.tasks.fences import Fence, begins_with_code, defines, fenced
+from tinyzero.tasks.programs import BadProgram, parse, with_definitions
+from tinyzero.tasks.thoughts import CLOSED, is_in_thought, thought_of, without_thoughts
+from tinyzero.tasks.wording import first_arguments as first_arguments
+from tinyzero.tasks.wording import from_call, readings, told, trimmed, unmarked, unwrapped, visible
 
-# A fence ends at bare backticks, at the next tagged fence (models forget to close), or with the text.
-_FENCE = re.compile(r"```([A-Za-z]\w*)?(.*?)(?:```(?!\w)|(?=```\w)|\Z)", re.DOTALL)
 # Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
 _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)
+_ELEMENT = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL)
 _NEXT_QUESTION, _NEXT_ANSWER = "\nUser:", "\nAssistant:"
-_PYTHON_TAGS = ("python", "python3", "py")
 _USAGE = re.compile(r"(?:print\(|assert |[a-z_]+ = )?f\(")
 _LISTED = re.compile(r"^[ \t]*(?:\d+[.)]|[-*])[ \t]*`?f\((.*)", re.MULTILINE)
-# In a line: a string, so that brackets inside of it are text, or a bracket. A string may lack its end.
-_BRACKET_OR_STRING = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|[()\[\]{}]")
-_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+_RESULTS = r"answer|ans|result|solution"
 _LABELS = {
-    "input": r"input|in|arguments",
-    "output": r"output|out|answer|result",
+    "input": r"input|in|arguments?",
+    "output": rf"output|out|out\[\d+\]|returned value|return value|{_RESULTS}",
     "message": r"message|msg",
+    "answer": _RESULTS,
 }
-_NOUNS = {
-    "input": r"inputs?|arguments?|answer",
-    "output": r"output|answer|result|(?:returned|return|final) value",
-}
-_BOXED = "\\boxed{"
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """One fenced block; `tag` is lower case and empty where there was none."""
-
-    tag: str
-    body: str
-
-    @property
-    def is_program(self) -> bool:
-        return self.tag in (*_PYTHON_TAGS, "") and "def " in self.body
+_PARTS = ("input", "output", "message")
+"""Tags of fences that hold one part of a proposal, or an answer."""
+_HEADING_MARKS = r"(?:[#>*_ \t-]|\d{1,3}[.)])*"
 
 
 def fences(answer: str) -> list[Fence]:
     """All fenced blocks, in order."""
-    return [
-        Fence((match[1] or "").lower(), match[2].strip("\n").rstrip())
-        for match in _FENCE.finditer(final_part(answer))
-    ]
+    return fenced(final_part(answer))
 
 
 def final_part(answer: str) -> str:
     """What follows the thought: the last <answer> element, or all after </think>, or everything.
 
-    Empty where the thought never ends: what stands in it is a draft.
+    Empty where the thought never ends: what stands in it is a draft. Without invisible characters at the ends
+    of lines.
     """
-    turn = _first_turn(answer)
+    turn = trimmed(_first_turn(answer))
     if is_in_thought(turn):
         return ""
     tagged = _ANSWER_TAG.findall(turn)
@@ -67,7 +55,7 @@ def final_part(answer: str) -> str:
 
 def reasoning(answer: str) -> str:
     """What an answer thinks before it says anything: its <think> part, cut off or not; empty without one."""
-    return thought_of(_first_turn(answer))
+    return thought_of(trimmed(_first_turn(answer)))
 
 
 def _first_turn(answer: str) -> str:
@@ -81,61 +69,63 @@ def _first_turn(answer: str) -> str:
 
 
 def labelled(text: str, label: str) -> list[str]:
-    """What follows `Output:` (or `out:`, `# Output:`, `**Output:**`) on lines that begin with that label."""
-    pattern = rf"^[#>* \t]*(?:{_LABELS[label]})\**[ \t]*:\**[ \t]*(\S.*)$"
+    """What follows `Output:` (or `out:`, `# Output:`, `**Final output:**`) on lines that begin with it."""
+    pattern = rf"^{_HEADING_MARKS}{_label(label)}:[*_]*[ \t]*(\S.*)$"
     return [value.strip().strip("`") for value in re.findall(pattern, text, re.MULTILINE | re.IGNORECASE)]
 
 
+def _under_headings(text: str, label: str) -> list[str]:
+    """The lines under `Output:`, `**Output**` or `## Output`."""
+    words = _label(label)
+    heading = rf"^(?:{_HEADING_MARKS}{words}:[*_]*|[ \t>]*[#*_]{_HEADING_MARKS}{words})[ \t]*\n\s*(\S.*)$"
+    return re.findall(heading, text, re.MULTILINE | re.IGNORECASE)
+
+
+def _label(label: str) -> str:
+    return rf"(?:the |my )?(?:(?:final|correct|expected) )?(?:{_LABELS[label]})[*_]*[ \t]*"
+
+
 def candidates(answer: str, tag: str) -> Iterator[str]:
-    """Where a literal may stand, best place first. A fence with the right tag is decisive."""
-    blocks = fences(answer)
-    tagged = [block.body for block in blocks if block.tag == tag]
-    if tagged:
-        yield tagged[-1].strip()
-        return
-    yield from (block.body.strip() for block in reversed(blocks) if block.tag not in _LABELS)
+    """Where a literal may stand, best place first, each as it stands and without the marks around it.
+
+    A fence with the right tag is decisive. At last, everything again without invisible characters.
+    """
     text = final_part(answer)
-    yield from reversed(labelled(text, tag))
+    yield from _candidates(text, tag)
+    if visible(text) != text:
+        yield from _candidates(visible(text), tag)
+
+
+def _candidates(text: str, tag: str) -> Iterator[str]:
+    blocks = fenced(text)
+    tagged = [block.body.strip() for block in blocks if block.tag == tag]
+    if tagged:
+        body = next(filter(None, reversed(tagged)), "")
+        yield from readings(body, tag)
+        yield from labelled(body, tag)
+        return
+    places = [place.strip() for place in _places(text, blocks, tag)]
+    for place in places:
+        yield from unmarked(place)
+    for place in places:
+        yield from from_call(place, tag)
+    yield from told(text, tag)
+
+
+def _places(text: str, blocks: list[Fence], tag: str) -> Iterator[str]:
+    yield from (block.body for block in reversed(blocks) if block.tag not in _PARTS)
+    for label in dict.fromkeys((tag, "answer")):
+        values = reversed(labelled(text, label) or _under_headings(text, label))
+        yield from (value.removesuffix(".").strip("`") for value in values)
+    yield from reversed(boxes(text))
     yield from reversed(_boxed_lines(text))
-    yield text.strip().strip("`").strip()
-    yield from reversed(_told(text, tag))
-
-
-def _told(text: str, tag: str) -> list[str]:
-    """What ends a sentence such as `So the output is **5**.`, or stands in an element such as <output>."""
-    elements = re.findall(rf"<{tag}>(.*?)(?:</{tag}>|\Z)", text, re.DOTALL | re.IGNORECASE)
-    sentence = rf"\b(?:{_NOUNS[tag]})(?: of [^\n]{{0,80}})? (?:is|are|will be|would be):? (\S.*)$"
-    told = re.findall(sentence, text, re.MULTILINE | re.IGNORECASE)
-    return [*(_bare(words.rstrip().removesuffix(".")) for words in told), *map(_bare, elements)]
+    yield from (text.strip().strip("`"), text, text.rpartition(CLOSED)[2])
 
 
 def _boxed_lines(text: str) -> list[str]:
-    r"""What each line has between its first `\boxed{` and its last brace."""
-    lines = (line[line.find(_BOXED) + len(_BOXED) :] for line in text.split("\n") if _BOXED in line)
+    r"""What each line has between its first `\boxed{` and its last brace, for braces within strings."""
+    lines = (line.partition("\\boxed{")[2] for line in text.split("\n"))
     return [line[: line.rfind("}")].strip() for line in lines if "}" in line]
-
-
-def boxed(text: str) -> str:
-    r"""What the last `\boxed{...}` holds, whose braces may nest; empty without one, or where it is cut off.
-
-    Models forget to close it: then it ends with its line, if another follows.
-    """
-    start = text.rfind(_BOXED)
-    if start < 0:
-        return ""
-    inside = text[start + len(_BOXED) :]
-    depth = 1
-    for place, letter in enumerate(inside):
-        depth += {"{": 1, "}": -1}.get(letter, 0)
-        if depth == 0:
-            return inside[:place].strip()
-    line, newline, _ = inside.partition("\n")
-    return line.strip() if newline else ""
-
-
-def _bare(text: str) -> str:
-    """`**`5`**` -> `5`."""
-    return text.strip().strip("*").strip("`").strip()
 
 
 def written_program(answer: str) -> str:
@@ -144,11 +134,30 @@ def written_program(answer: str) -> str:
     An answer without fences is one where it starts like a program. Empty where there is none.
     """
     text = final_part(answer)
-    programs = [block.body for block in fences(text) if block.is_program]
+    programs = [block.body for block in fenced(text) if block.is_program]
     if programs:
-        return split_usage(programs[0] if _begins_with_code(text) else programs[-1])[0]
-    text = text.strip("\n")
-    return text.rstrip() if text.startswith(("def ", "import ", "from ", "class ")) else ""
+        return _used(programs[0] if _begins_with_fence(text) else programs[-1])[0]
+    elements = _ELEMENT.findall(text)
+    unfenced = (part.strip("\n").rstrip() for part in (text, unwrapped(text), *elements[-1:]))
+    return next((_readable_program(code) for code in unfenced if begins_with_code(code)), "")
+
+
+def _used(body: str) -> tuple[str, tuple[str, ...]]:
+    """The program of a block, and the arguments of its usage examples."""
+    program, calls = split_usage(dedent(body) if body[:1] in (" ", "\t") else body)
+    return _readable_program(program), calls
+
+
+def _readable_program(program: str) -> str:
+    """With a named lambda as a definition; without invisible characters if it does not parse with them."""
+    program = with_definitions(program) if "lambda" in program else program
+    if visible(program) == program:
+        return program
+    try:
+        parse(program)
+    except BadProgram:
+        return with_definitions(visible(program))
+    return program
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,8 @@ class Parts:
 def proposal_parts(answer: str) -> Parts:
     """Program, inputs and message of a proposal; a part that is missing is empty."""
     text = final_part(answer)
-    return _from_fences(text) if "```" in text else _from_lines(text)
+    blocks = fenced(text)
+    return _from_fences(text, blocks) if blocks else _from_lines(text)
 
 
 def split_usage(program: str) -> tuple[str, tuple[str, ...]]:
@@ -180,52 +190,45 @@ def listed_calls(text: str) -> list[str]:
     return [call for call in calls if call]
 
 
-def first_arguments(text: str) -> str:
-    """The beginning of `text` up to the `)` that closes a call, if it reads as arguments; else empty."""
-    arguments = _up_to_closing(text.partition("\n")[0])
-    try:
-        parse_arguments(arguments)
-    except BadLiteral:
-        return ""
-    return arguments
-
-
-def _up_to_closing(line: str) -> str:
-    """What stands before the first bracket that nothing on the line opens; empty without one."""
-    depth = 0
-    for match in _BRACKET_OR_STRING.finditer(line):
-        depth += match[0] in _OPENING
-        depth -= match[0] in _CLOSING
-        if depth < 0:
-            return line[: match.start()]
-    return ""
-
-
 def _call_arguments(line: str) -> str:
     return first_arguments(line.partition("f(")[2])
 
 
-def _begins_with_code(text: str) -> bool:
+def _begins_with_fence(text: str) -> bool:
     """What follows reasoning comes last; what begins with code has it there, and may ramble on."""
-    return text.lstrip().startswith("```")
+    return text.lstrip(" \t\n\r>").startswith(("```", "~~~"))
 
 
-def _from_fences(text: str) -> Parts:
+def _from_fences(text: str, blocks: list[Fence]) -> Parts:
     """The first program if the answer begins with it, else the last that has inputs; with these inputs."""
-    blocks = fences(text)
     starts = [index for index, block in enumerate(blocks) if block.is_program] or [0]
     sections = [blocks[start:end] for start, end in zip(starts, [*starts[1:], len(blocks)], strict=True)]
     parts = [_section(section) for section in sections]
     best = next((part for part in reversed(parts) if part.inputs), parts[-1])
-    chosen = parts[0] if _begins_with_code(text) else best
-    return chosen if chosen.inputs else Parts(chosen.program, tuple(labelled(text, "input")), chosen.message)
+    chosen = parts[0] if _begins_with_fence(text) else best
+    return chosen if chosen.inputs else Parts(chosen.program, _labelled_inputs(text), chosen.message)
+
+
+def _labelled_inputs(text: str) -> tuple[str, ...]:
+    return tuple(_readable(value) for value in labelled(text, "input"))
+
+
+def _readable(text: str) -> str:
+    """The first reading of an input that gives arguments, or the text itself. Several lines stay as is."""
+    for reading in readings(text, "input") if "\n" not in text else ():
+        try:
+            parse_arguments(reading)
+        except BadLiteral:
+            continue
+        return reading
+    return text
 
 
 def _section(blocks: list[Fence]) -> Parts:
     """A program, and the inputs from tagged fences behind it, or else from calls."""
-    usages = [split_usage(block.body) for block in blocks if block.tag in (*_PYTHON_TAGS, "")]
-    program = next((code for code, _ in usages if "def " in code), "")
-    tagged = tuple(block.body.strip() for block in blocks if block.tag == "input")
+    usages = [_used(block.body) for block in blocks if block.is_python]
+    program = next((code for code, _ in usages if defines(code)), "")
+    tagged = tuple(_readable(block.body.strip()) for block in blocks if block.tag == "input")
     called = tuple(call for _, calls in usages for call in calls)
     messages = [block.body.strip() for block in blocks if block.tag == "message"]
     return Parts(program, tagged or called, messages[0] if messages else "")
@@ -236,6 +239,5 @@ def _from_lines(text: str) -> Parts:
     first = re.search(r"^(?:in|msg):", text, re.MULTILINE)
     program = text[: first.start()] if first else text
     messages = labelled(text, "message")
-    return Parts(
-        program.strip("\n").rstrip(), tuple(labelled(text, "input")), messages[0] if messages else ""
-    )
+    program = _readable_program(program.strip("\n").rstrip())
+    return Parts(program, _labelled_inputs(text), messages[0] if messages else "")

@@ -5,6 +5,7 @@ from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style
 from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
+from tinyzero.tasks.wording import readings
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
 
@@ -35,9 +36,9 @@ class Deduction(ProgramAndInput):
         """Compares the written value; runs nothing."""
         begun = _prefill(task)
         if answer.startswith(begun):
-            texts = [answer.removeprefix(begun).partition("\n")[0].partition("```")[0]]
+            texts = readings(answer.removeprefix(begun).partition("\n")[0].partition("```")[0], "output")
         else:
-            texts = list(candidates(answer, "output"))
+            texts = candidates(answer, "output")
         for text in texts:
             try:
                 value = parse_literal(text)

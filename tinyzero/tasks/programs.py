@@ -58,6 +58,22 @@ def unparse(tree: ast.Module) -> str:
     return program
 
 
+def with_definitions(source: str) -> str:
+    """`f = lambda a: a + 1` as `def f(a): return a + 1`; other names only in a program without functions.
+
+    A text that does not parse is returned unchanged.
+    """
+    try:
+        tree = parse(source)
+        names = {name for node in tree.body if (name := _lambda_name(node))}
+        has_function = ENTRY in names or any(isinstance(node, ast.FunctionDef) for node in tree.body)
+        chosen = names & {ENTRY} if has_function else names
+        tree.body = [_definition(node) if _lambda_name(node) in chosen else node for node in tree.body]
+        return unparse(tree) if chosen else source
+    except BadProgram:
+        return source
+
+
 def canonical(program: str) -> str:
     """Normal form with names replaced and constants kept: equal for programs that differ only in names."""
     return ast.dump(_Renamer(constants=False).visit(ast.parse(tidy(program))))
@@ -102,6 +118,23 @@ def _is_scrap(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr | ast.Assert) or (
         isinstance(node, ast.If) and "__name__" in _used(node.test)
     )
+
+
+def _lambda_name(node: ast.stmt) -> str:
+    """The name that a statement gives to a lambda, or an empty string."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()):
+            return name
+    return ""
+
+
+def _definition(node: ast.stmt) -> ast.stmt:
+    """The `def` that means the same as a named lambda."""
+    definition = parse(f"def {_lambda_name(node)}(): pass").body[0]
+    match node, definition:
+        case ast.Assign(value=ast.Lambda(args=arguments, body=value)), ast.FunctionDef():
+            definition.args, definition.body = arguments, [ast.Return(value=value)]
+    return ast.fix_missing_locations(definition)
 
 
 def _name_entry(tree: ast.Module) -> ast.FunctionDef:

@@ -3,8 +3,8 @@
 import re
 
 OPENED, CLOSED = "<think>", "</think>"
-# Tags begin a line, or end the thought that begins the text: within a literal they are text.
-_OPENING = re.compile(rf"^[ \t]*{OPENED}", re.MULTILINE)
+# Tags begin or end a line, or end the thought that begins the text: within a literal they are text.
+_OPENING = re.compile(rf"^[ \t]*{OPENED}|{OPENED}[ \t]*$", re.MULTILINE)
 _THOUGHT = re.compile(
     rf"\A(?:\s*{OPENED}.*{CLOSED}|.*(?:^[ \t]*{CLOSED}|{CLOSED}[ \t]*$))", re.DOTALL | re.MULTILINE
 )

@@ -116,6 +116,8 @@ def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
 def _how_good(state: RunState, view: View, width: int) -> Text:
     """The newest figures (means of the last steps), and their change since the first steps."""
     text = Text(" ")
+    if undecided := figures.of_late(state, "questions/undecided"):
+        text.append(f"undecided answers {number(undecided)}   ", style=BAD)
     for name, metric, is_better in _HEADLINES:
         value = figures.of_late(state, metric)
         if value is None:

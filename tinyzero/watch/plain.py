@@ -76,6 +76,11 @@ class PlainObserver:
             align(self._columns, f"{report.step}/{self._max_steps}".rjust(self._step_width), cells)
         )
 
+        if undecided := report.metrics.get("questions/undecided"):
+            self._write_line(
+                f"{undecided:.0f} pairs of answers could not be compared in time; they count as different"
+            )
+
     def on_event(self, event: Event) -> None:
         if not isinstance(event, _QUIET_EVENTS):
             details = ", ".join(f"{key} {value}" for key, value in details_of(event).items())

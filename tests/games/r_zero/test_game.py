@@ -8,6 +8,7 @@ import pytest
 
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
+from tinyzero.games.r_zero.equivalence.comparer import AnswerComparer
 from tinyzero.games.r_zero.game import RZero
 from tinyzero.games.r_zero.question_set import QuestionSet
 from tinyzero.tasks.records import to_record
@@ -192,6 +193,35 @@ def test_a_label_that_nobody_is_sure_of_can_be_refused():
         game = make_game(make_config({"min_confidence": 0.6}), ScriptedSampler([DICE], answers, probability))
         prepared(game, 2)
         assert len(game.questions.kept) == kept
+
+
+class Undecided(Numbers):
+    """Leaves every pair of different answers undecided."""
+
+    num_undecided = 0
+
+    def same(self, pairs):
+        verdicts = super().same(pairs)
+        self.num_undecided += verdicts.count(False)
+        return verdicts
+
+
+def test_answers_that_could_not_be_compared_are_counted_in_the_step_that_they_belong_to():
+    sampler = ScriptedSampler([DICE], {"dots": boxed("21", "20", "19", "19")})
+    game = make_game(make_config(), sampler, Undecided())
+    assert game.play(0).metrics["questions/undecided"] == 3  # of the three values, every two
+    prepared(game, 2)
+    written = game.comparer.num_undecided - 3
+    assert written > 0
+    solved = game.play(2).metrics["questions/undecided"]
+    assert solved == game.comparer.num_undecided - 3 > written
+
+
+def test_a_label_keeps_the_unit_that_its_cluster_has():
+    sampler = ScriptedSampler([DICE], {"dots": boxed("21", r"21\text{ cm}", "20", "19")})
+    with AnswerComparer() as comparer:
+        [task] = make_game(make_config(), sampler, comparer).play(0).new_tasks
+    assert task.outputs == (r"21\text{ cm}",)
 
 
 def test_a_solver_learns_what_its_majority_said():

@@ -29,6 +29,13 @@ def read(answer, **limits):
         (r"\boxed{\frac{1}{", ""),
         ("no box", ""),
         (r"\boxed{}", ""),
+        (r"\boxed {4}", "4"),
+        (r"\fbox{ 4 }", "4"),
+        (r"\boxed 4$.", "4"),
+        (r"write it in \boxed, please", ""),
+        (r"\boxed{4}, in \boxed{} as you wish", "4"),
+        (r"\boxed{x = \boxed{4}}", "4"),
+        (r"\boxed{1} and \boxed{2} on a line, \{3\}", "2"),
         (r"\boxed", ""),
     ],
 )
@@ -123,6 +130,17 @@ def test_held_out_answers_are_compared_in_normal_form():
 def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer():
     assert read_answer(r"<think>Perhaps \boxed{5}, but") == ""
     assert read_answer(r"<think>Perhaps \boxed{5}</think> No: \boxed{6}") == "6"
+
+
+@pytest.mark.parametrize(
+    "opening", ["<think>", "So far <think>\n", "Let me think. <think> ", "\ufeff<think>"]
+)
+def test_a_thought_that_never_ends_gives_neither_an_answer_nor_a_question(opening):
+    draft = r"<question>How many sides has a cube?</question> \boxed{6}"
+    assert read_answer(opening + draft) == ""
+    assert read(opening + draft).stage is Stage.PARSED
+    assert QUESTION.grade(replace(example_question(), outputs=("6",)), opening + draft).answer == ""
+    assert read_answer(f"{opening}{draft}</think>\n{draft}") == "6"
 
 
 def test_an_essay_in_a_box_is_no_answer():

@@ -59,6 +59,7 @@ class RZero:
         self.sampler = sampler
         self.comparer = comparer
         self.questions = QuestionSet()
+        self._num_undecided = 0
 
     def place_of(self, step: int) -> Place:
         """Whose turn the step is in: first the challenger's, then the solver's, and so on."""
@@ -142,6 +143,7 @@ class RZero:
             metrics={
                 **challenge_metrics(proposed, outcomes, penalties),
                 **survey_metrics(Role.PROPOSER, surveys),
+                "questions/undecided": self._newly_undecided(),
                 **length_metrics(Role.SOLVER, measured),
                 **term_metrics(proposed),
             },
@@ -172,6 +174,7 @@ class RZero:
             metrics={
                 **solver_metrics(rollouts),
                 **survey_metrics(Role.SOLVER, surveys),
+                "questions/undecided": self._newly_undecided(),
                 **set_metrics(self.questions),
                 **length_metrics(Role.SOLVER, rollouts),
                 **term_metrics(rollouts),
@@ -235,6 +238,12 @@ class RZero:
             and abs(survey.share - 0.5) <= r_zero.max_distance + _ROUNDING
             and survey.confidence >= r_zero.min_confidence
         )
+
+    def _newly_undecided(self) -> float:
+        """Pairs of answers that could not be compared in time, since the last call."""
+        counts = (getattr(self.comparer, name, 0) for name in ("num_undecided", "num_skipped"))
+        before, self._num_undecided = self._num_undecided, sum(counts)
+        return float(self._num_undecided - before)
 
     def save(self, folder: Path) -> None:
         self.questions.save(folder)

@@ -11,10 +11,12 @@ from random import Random
 
 from tinyzero.games.r_zero.equivalence.comparer import same_by_form
 from tinyzero.games.r_zero.equivalence.forms import normal_form
-from tinyzero.tasks.answers import boxed, final_part
+from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.boxes import boxed, has_box
 from tinyzero.tasks.funnel import is_unreadable, malformed
 from tinyzero.tasks.programs import digest
+from tinyzero.tasks.thoughts import CLOSED, OPENED
 from tinyzero.types import (
     Prompt,
     Proposal,
@@ -118,7 +120,7 @@ def _begun(answer: str) -> str:
 
 
 def _tagged(answer: str) -> str | Rejection:
-    text = final_part(answer)
+    text = _spoken(answer)
     matches = list(_QUESTION.finditer(text))
     if not matches:
         return malformed("no <question> in the answer")
@@ -129,10 +131,13 @@ def _tagged(answer: str) -> str | Rejection:
 
 def read_answer(answer: str) -> str:
     """The last boxed answer of a text, in one line; empty if there is none, or if it is empty or an essay."""
-    if answer.rfind("<think>") > answer.rfind("</think>"):  # thinking was cut off, so the answer is a draft
-        return ""
-    text = " ".join(boxed(final_part(answer)).split())
+    text = " ".join(boxed(_spoken(answer)).split())
     return text if len(text) <= MAX_ANSWER_CHARS and normal_form(text) else ""
+
+
+def _spoken(answer: str) -> str:
+    """What an answer says after its thought. A <think> within a line counts too: no answer here holds it."""
+    return final_part(answer) if answer.rfind(OPENED) <= answer.rfind(CLOSED) else ""
 
 
 def _refuse_question(question: str, max_chars: int) -> str:
@@ -143,7 +148,7 @@ def _refuse_question(question: str, max_chars: int) -> str:
         return f"the question has {len(question)} characters, {max_chars} are allowed"
     if is_unreadable(question):
         return "the question holds half a character, or a NUL"
-    if "\\boxed" in question:
+    if "\\boxed" in question or has_box(question):
         return "the question holds a boxed answer"
     if _PROOF.search(question):
         return "it asks for a proof, and proofs cannot be compared"

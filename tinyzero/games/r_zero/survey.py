@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tinyzero.games.r_zero.equivalence.comparer import cluster, majority
+from tinyzero.games.r_zero.equivalence.forms import normal_form
+from tinyzero.games.r_zero.equivalence.units import split_unit
 from tinyzero.games.r_zero.question import read_answer
 from tinyzero.games.r_zero.uncertainty import confidence, consistency
 from tinyzero.types import Answer, Comparer, Role, Task, Verdict, VerdictStatus
@@ -18,7 +20,8 @@ class Survey:
     Attributes:
         texts: the answer read from each completion; empty if unreadable.
         clusters: a number per answer, equal for answers that mean the same; -1 if unreadable.
-        label: the majority's answer, in the wording of its first member; empty if no answer is readable.
+        label: the majority's answer, in the wording of its first member with a unit, or else of its first;
+            empty if no answer is readable.
         share: share of the majority in all answers.
     """
 
@@ -67,7 +70,8 @@ def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer:
 
 def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], clusters: Sequence[int]) -> Survey:
     largest, share = majority(clusters) or (-1, 0.0)
-    label = texts[clusters.index(largest)] if largest >= 0 else ""
+    members = [text for text, number in zip(texts, clusters, strict=True) if number == largest >= 0]
+    label = next((text for text in members if split_unit(normal_form(text))[1]), (members or [""])[0])
     return Survey(task=task, answers=answers, texts=texts, clusters=clusters, label=label, share=share)
 
 

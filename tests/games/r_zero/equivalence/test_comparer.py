@@ -1,9 +1,11 @@
 """The comparer: what is the same and what is not, and a worker that hostile answers attack in vain."""
 
 import os
+import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
@@ -75,6 +77,34 @@ SAME = [
     ("5 cm", "5"),
     (r"30^\circ", "30"),
     ("50%", "50"),
+    (r"12\pi\text{ cm}^2", "12π cm²"),
+    (r"25\text{ cm}^2", "25"),
+    ("25 square centimeters", "25 cm²"),
+    ("5 km/h", "5 km per hour"),
+    (r"5\text{ m}", "5 meters"),
+    ("12 apples", "12"),
+    ("x=50%", "x=50"),
+    ("2√3", r"2\sqrt{3}"),
+    ("√(12)", r"2\sqrt{3}"),
+    ("∛8", "2"),
+    ("1½", r"\frac{3}{2}"),
+    ("⅔", "2/3"),
+    ("²\u2044₃", "2/3"),
+    ("x²+1", "1+x^{2}"),
+    ("2¹⁰", "1024"),
+    ("10⁻³", "0.001"),
+    ("1e-3", "0.001"),
+    ("3·x", "3x"),
+    ("a₁", "a_1"),
+    ("θ/2", r"\frac{\theta}{2}"),
+    ("5\u200b", "\ufeff5"),
+    ("𝑥 + １", "x+1"),  # noqa: RUF001
+    ("`6`", "**6**"),
+    (r"\sqrt{2}", "1.41421356"),
+    (r"6.62\times 10^{-34}", r"662\cdot 10^{-36}"),
+    (r"\frac{1}{2^{99}}", r"2^{-99}"),
+    (r"\sqrt{3+2\sqrt{2}}", r"1+\sqrt{2}"),
+    (r"\{1/2^{98},1/2^{99}\}", r"\{2^{-99},2^{-98}\}"),
 ]
 DIFFERENT = [
     ("1/3", "0.33"),
@@ -98,6 +128,30 @@ DIFFERENT = [
     ("None", "0"),
     ("", "0"),
     (r"\sqrt{2}", "1.41"),
+    ("1/2^99", "1/2^98"),
+    (r"\frac{1}{2004!}", r"\frac{1}{2006!}"),
+    (r"6.62\times 10^{-34}", r"1.38\times 10^{-23}"),
+    ("0.000001", "0.0000014"),
+    ("0.000001", "1/1000003"),
+    ("x+0.0000001", "x+0.0000002"),
+    (r"\frac{\sqrt{2}}{10^{20}}", r"\frac{\sqrt{3}}{10^{20}}"),
+    ("e^{-50}", "e^{-60}"),
+    ("e^{-50}", "0"),
+    (r"(1/2^{99},1)", r"(1/2^{98},1)"),
+    (r"\{1/2^{99},1\}", r"\{1/2^{98},1\}"),
+    ("x=1/2^{99}", "x=1/2^{98}"),
+    ("[0,1/2^{99}]", "[0,1/2^{98}]"),
+    (r"\begin{pmatrix}1/2^{99}\\1\end{pmatrix}", r"\begin{pmatrix}1/2^{98}\\1\end{pmatrix}"),
+    ("2^{200}+1", "2^{200}"),
+    (r"\sqrt{2}\cdot 10^{100}", r"\sqrt{2}\cdot 10^{100}+1"),
+    (r"\infty", "10^{99}"),
+    ("50%", "0.5"),
+    ("50%", "1/2"),
+    ("25 cm^2", "25 cm"),
+    (r"2\sqrt{3}\text{ cm}", r"2\sqrt{3}\text{ km}"),
+    ("12 apples", "12 pears"),
+    ("5 million", "5"),
+    ("2x^2", "2"),
 ]
 
 
@@ -111,6 +165,16 @@ def test_other_answers_are_not(comparer):
     verdicts = dict(zip(DIFFERENT, comparer.same(DIFFERENT), strict=True))
     assert verdicts == dict.fromkeys(DIFFERENT, False)
     assert not any(comparer.same([(second, first) for first, second in DIFFERENT]))
+
+
+def test_answers_compare_as_the_table_in_the_documents_says(comparer):
+    text = (Path(__file__).parents[4] / "docs" / "r-zero.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (yes|no) \|$", text, re.MULTILINE)
+    documented = {(first, second): word == "yes" for first, second, word in rows}
+    pairs = [*documented, *((second, first) for first, second in documented)]
+    verdicts = dict(zip(pairs, comparer.same(pairs), strict=True))
+    assert len(documented) > 30
+    assert verdicts == {**documented, **{(b, a): is_same for (a, b), is_same in documented.items()}}
 
 
 def test_numbers_words_and_long_answers_start_no_process():
@@ -348,6 +412,8 @@ def test_answers_that_take_too_long_do_not_spend_the_time_of_all_their_pairs(wri
         assert comparer.same([*pairs, ("x+y", "x+z"), ("x+y", "y+z")])[-2:] == [True, False]
         assert comparer.num_undecided <= comparer_module.MAX_UNDECIDED
         assert comparer.num_undecided > 0
+        num_hard = len(set(pairs)) + 2
+        assert comparer.num_skipped == num_hard - comparer.num_judged > 0
         before = comparer.num_undecided
         assert comparer.same([("a+\\psi", "q+x"), ("x+u", "x+v")]) == [False, True]
         assert comparer.num_undecided <= before + 1

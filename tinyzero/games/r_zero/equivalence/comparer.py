@@ -3,15 +3,16 @@
 import threading
 import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tinyzero.games.r_zero.equivalence.forms import is_prose, is_too_large, normal_form, number, split_unit
+from tinyzero.games.r_zero.equivalence.forms import is_prose, is_too_large, normal_form, number
 from tinyzero.games.r_zero.equivalence.judge import GRADER, Judge, JudgeSettings, Pair
+from tinyzero.games.r_zero.equivalence.units import split_unit
 from tinyzero.types import Comparer
 
 MAX_ANSWER_CHARS = 400
@@ -77,6 +78,8 @@ class AnswerComparer:
         """Number of pairs sent to the worker so far."""
         self.num_undecided = 0
         """Number of those pairs without a verdict: they took too long, or math-verify failed."""
+        self.num_skipped = 0
+        """Number of pairs never sent: one of the answers is too slow, or the call had used up its time."""
 
     @property
     def pids(self) -> list[int]:
@@ -90,15 +93,12 @@ class AnswerComparer:
             ComparerBroken: the worker cannot work. This never counts as "not the same".
         """
         with self._lock:
-            forms: dict[str, str] = {}
-            for answer in (answer for pair in pairs for answer in pair):
-                if answer not in forms:
-                    forms[answer] = normal_form(answer)
+            forms = {answer: normal_form(answer) for answer in dict.fromkeys(chain.from_iterable(pairs))}
             form_pairs = [(forms[first], forms[second]) for first, second in pairs]
             verdicts = {pair: same_by_form(*pair) for pair in form_pairs}
-            hard = sorted({_unordered(pair) for pair, verdict in verdicts.items() if verdict is None})
-            judged = self._judged(hard)
-            return [judged[_unordered(pair)] if (v := verdicts[pair]) is None else v for pair in form_pairs]
+            hard = {pair: _values(pair) for pair, verdict in verdicts.items() if verdict is None}
+            judged = self._judged(sorted(set(hard.values())))
+            return [judged[hard[pair]] if (v := verdicts[pair]) is None else v for pair in form_pairs]
 
     def close(self) -> None:
         """End all processes. A second call is harmless."""
@@ -114,7 +114,10 @@ class AnswerComparer:
 
     def _judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
         known = {pair: self._remembered[pair] for pair in pairs if pair in self._remembered}
-        known |= self._newly_judged([pair for pair in pairs if pair not in known])
+        unknown = [pair for pair in pairs if pair not in known]
+        self.num_skipped += len(unknown) + self.num_judged
+        known |= self._newly_judged(unknown)
+        self.num_skipped -= self.num_judged
         for pair in known:
             self._remember(self._remembered, pair, known[pair])
         return {pair: known.get(pair, False) for pair in pairs}
@@ -165,8 +168,9 @@ class AnswerComparer:
 def same_by_form(first: str, second: str) -> bool | None:
     """Whether two answers are the same by their normal forms; None if that needs algebra.
 
-    Numbers are the same if they are equal, or if one is a decimal of six places or more and the other rounds
-    to it. If only one answer has a unit, the unit is ignored; two units must be equal.
+    Numbers are the same if they are equal, or if one is a decimal of six places and six digits or more and
+    the other rounds to it. If only one answer has a unit, the unit is ignored; two units must be equal. A
+    percent sign is a unit like any other.
     """
     if first == second:
         return True
@@ -175,6 +179,8 @@ def same_by_form(first: str, second: str) -> bool | None:
     (value, unit), (other_value, other_unit) = split_unit(first), split_unit(second)
     if unit and other_unit and unit != other_unit:
         return False
+    if value == other_value:
+        return True
     a, b = number(value), number(other_value)
     if a is not None and b is not None:
         return a == b or _rounds_to(a, b) or _rounds_to(b, a)
@@ -183,10 +189,23 @@ def same_by_form(first: str, second: str) -> bool | None:
     return None
 
 
+def _values(pair: Pair) -> Pair:
+    """The values of two normal forms without their units, in a fixed order."""
+    return _unordered((split_unit(pair[0])[0], split_unit(pair[1])[0]))
+
+
+def _unordered(pair: Pair) -> Pair:
+    return (min(pair), max(pair))
+
+
 def _rounds_to(exact: Fraction, decimal: Fraction) -> bool:
-    """Whether `decimal` has enough places to be a rounded number, and `exact` rounds to it."""
+    """Whether `decimal` has enough places to be a rounded number, and `exact` rounds to it.
+
+    Tiny decimals need as many digits: 0.000001 is exact.
+    """
     places = _decimal_places(decimal)
-    return places >= _MIN_DECIMALS and abs(exact - decimal) * 10**places * 2 <= 1
+    digits = len(str(abs(int(decimal * 10**places))))
+    return min(places, digits) >= _MIN_DECIMALS and abs(exact - decimal) * 10**places * 2 <= 1
 
 
 def _decimal_places(value: Fraction) -> int:
@@ -199,43 +218,56 @@ def _decimal_places(value: Fraction) -> int:
     return max(twos, fives) if rest == 1 else 0
 
 
-def _unordered(pair: Pair) -> Pair:
-    return (min(pair), max(pair))
-
-
 _NO_ANSWER = -1
 
 
 def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[int]]:
     """For each question, one cluster number per answer. Clusters are numbered from 0 by first appearance.
 
-    An answer joins the first cluster whose first member it equals, as in R-Zero's code. The comparer is
-    called once for the first answers of all questions, once for the second answers, and so on, so that many
-    pairs can be compared at once.
+    Which answers share a cluster does not depend on their order: every two values of a question are compared,
+    and values that are linked by equal pairs are one cluster. Answers with one value and different units are
+    one cluster per unit, and those without a unit are another; with one unit only, they are all the same.
 
     Args:
         answers: the answers to each question. An answer with an empty normal form gets -1.
     """
-    labels: list[list[int]] = [[] for _ in answers]
-    founders: list[list[str]] = [[] for _ in answers]
-    for wave in zip_longest(*answers):
-        candidates = [
-            [] if answer is None else [(founder, answer) for founder in known]
-            for answer, known in zip(wave, founders, strict=True)
-        ]
-        verdicts = iter(
-            comparer.same([pair for pairs in candidates for pair in pairs if normal_form(pair[1])])
-        )
-        for answer, known, pairs, question_labels in zip(wave, founders, candidates, labels, strict=True):
-            if answer is None:
-                continue
-            if not normal_form(answer):
-                question_labels.append(_NO_ANSWER)
-                continue
-            equal = [next(verdicts) for _ in pairs]
-            question_labels.append(equal.index(True) if True in equal else len(known))
-            if question_labels[-1] == len(known):
-                known.append(answer)
+    forms = [[normal_form(answer) for answer in group] for group in answers]
+    values = [sorted({split_unit(form)[0] for form in group if form}) for group in forms]
+    return [_numbered(group, linked) for group, linked in zip(forms, _linked(values, comparer), strict=True)]
+
+
+def _linked(values: Sequence[Sequence[str]], comparer: Comparer) -> list[dict[str, str]]:
+    """For each question, the first of the equal values of each value.
+
+    The comparer is called once for the second values of all questions, once for the third, and so on, so that
+    many pairs can be compared at once, and none of them can use up the time of all.
+    """
+    linked: list[dict[str, str]] = [{} for _ in values]
+    for wave in zip_longest(*values):
+        columns = zip(wave, linked, strict=True)
+        pairs = [(known, value) for value, links in columns if value is not None for known in links]
+        verdicts = iter(comparer.same(pairs) if pairs else ())
+        for value, links in zip(wave, linked, strict=True):
+            if value is not None:
+                equal = {links[known] for known in links if next(verdicts)}
+                links[value] = min([value, *equal])
+                links |= {known: links[value] for known, first in links.items() if first in equal}
+    return linked
+
+
+def _numbered(forms: Sequence[str], linked: Mapping[str, str]) -> list[int]:
+    """Cluster numbers of the answers to one question, from their normal forms."""
+    parts = [split_unit(form) for form in forms]
+    units: dict[str, set[str]] = {}
+    for value, unit in parts:
+        if unit:
+            units.setdefault(linked[value], set()).add(unit)
+    numbers: dict[tuple[str, str], int] = {}
+    labels = []
+    for value, unit in parts:
+        first = linked.get(value, "")
+        key = (first, unit if len(units.get(first, ())) > 1 else "")
+        labels.append(numbers.setdefault(key, len(numbers)) if first else _NO_ANSWER)
     return labels
 
 

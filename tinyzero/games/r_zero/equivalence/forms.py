@@ -1,57 +1,73 @@
 """The normal form of an answer. This is text processing, not algebra; only single numbers are evaluated."""
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
+
+from tinyzero.games.r_zero.equivalence.characters import as_latex
+from tinyzero.games.r_zero.equivalence.units import split_unit, unit_of
 
 MAX_CHARS = 10_000
 """A longer answer is its own normal form."""
 _MAX_NUMBER_CHARS = 400
 """A longer number stays as it is written."""
 
-_CHARACTERS = str.maketrans(
-    {
-        "\N{MINUS SIGN}": "-",
-        "π": r"\pi ",
-        "∞": r"\infty ",
-        "°": r"^\circ ",
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "~": " ",
-    }
+_MAX_LAYERS = 20
+"""Boxes, signs and quotes around an answer that are taken off."""
+_BEFORE_UNIT = "0123456789})"
+
+
+def _plain_text(match: re.Match[str]) -> str:
+    r"""`5\text{ m}` -> `5 meters`: in text, a letter behind a number is a unit."""
+    before = match.string[max(0, match.start() - 2) : match.start()].rstrip()[-1:]
+    unit = unit_of(match[1], may_be_letter=True) if before and before in _BEFORE_UNIT else ""
+    return f" {unit or match[1]} "
+
+
+_Replacement = str | Callable[[re.Match[str]], str]
+_PATTERNS: tuple[tuple[str, _Replacement], ...] = (
+    (r"\\?\$", ""),
+    (r"\\(?:left|right|bigg?|Bigg?)(?![A-Za-z])\.?", ""),
+    (r"\\(?:displaystyle|textstyle|limits)(?![A-Za-z])", ""),
+    (r"(?<!\\)\\(?:[,;:!]|q?quad(?![A-Za-z]))", ""),
+    (r"(?<!\\)\\(?=\s)", ""),
+    (r"€ ?(\d[\d.,]*)", r"\1 euros"),
+    (r"£ ?(\d[\d.,]*)", r"\1 pounds"),
+    (r"(?<=\d) ?€", " euros"),
+    (r"(?<=\d) ?£", " pounds"),
+    (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+    (r"\\(le|ge|ne)q(?![A-Za-z])", r"\\\1"),
+    (r"<=", r"\\le "),
+    (r">=", r"\\ge "),
+    (r"\\(?:text|textbf|textit|textrm|mathrm|mbox) ?\{([^{}]*)\}", _plain_text),
+    (r"\^ ?(?:\\circ|\{ ?\\circ ?\})", " degrees"),
+    (r"\\%", "%"),
+    (r"\{,\}", ","),
+    (r"\\frac ?(\d)(?=[ \d{])", r"\\frac{\1}"),
+    (r"(\\frac ?\{[^{}]*\}) ?(\d)", r"\1{\2}"),
+    (r"\^(\\frac\{[^{}]*\}\{[^{}]*\})", r"^{\1}"),
+    (r"(?<![\\A-Za-z])sqrt ?\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"(?<![\\A-Za-z])(sin|cos|tan|log|ln|exp|pi)(?![A-Za-z])", r"\\\1"),
+    (r"\^\{(\w)\}(?!\w)", r"^\1"),
+    (r"~|\s+", " "),
+    (r" (?!\w)|(?<!\w) ", ""),  # remaining spaces separate letters or digits
 )
-_REWRITES = [
-    (re.compile(pattern, re.ASCII), replacement)
-    for pattern, replacement in (
-        (r"\\?\$", ""),
-        (r"\\(?:left|right|bigg?|Bigg?)(?![A-Za-z])\.?", ""),
-        (r"\\(?:displaystyle|textstyle|limits)(?![A-Za-z])", ""),
-        (r"(?<!\\)\\(?:[,;:!]|q?quad(?![A-Za-z]))", ""),
-        (r"(?<!\\)\\(?=\s)", ""),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
-        (r"\\(le|ge|ne)q(?![A-Za-z])", r"\\\1"),
-        (r"<=", r"\\le "),
-        (r">=", r"\\ge "),
-        (r"\\(?:text|textbf|textit|textrm|mathrm|mbox) ?\{([^{}]*)\}", r" \1 "),
-        (r"\^ ?(?:\\circ|\{ ?\\circ ?\})", " degrees"),
-        (r"\\%", "%"),
-        (r"\{,\}", ","),
-        (r"\\frac ?(\d)(?=[ \d{])", r"\\frac{\1}"),
-        (r"(\\frac ?\{[^{}]*\}) ?(\d)", r"\1{\2}"),
-        (r"(?<![\\A-Za-z])sqrt ?\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"(?<![\\A-Za-z])(sin|cos|tan|log|ln|exp|pi)(?![A-Za-z])", r"\\\1"),
-        (r"\s+", " "),
-        (r" (?!\w)|(?<!\w) ", ""),  # remaining spaces separate letters or digits
-    )
-]
+_REWRITES = [(re.compile(pattern, re.ASCII), replacement) for pattern, replacement in _PATTERNS]
 _WRAPPINGS = [
     re.compile(pattern, re.DOTALL)
-    for pattern in (r"\\\((.*)\\\)", r"\\\[(.*)\\\]", r"\\(?:boxed|fbox)\{(.*)\}")
+    for pattern in (
+        r"\\\((.*)\\\)",
+        r"\\\[(.*)\\\]",
+        r"\\(?:boxed|fbox) ?\{(.*)\}",
+        r"`(.*)`",
+        r"\*\*(.*)\*\*",
+    )
 ]
 
 _DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _NUMBER = re.compile(
     rf"(?P<sign>[+-]?)(?:"
-    rf"(?P<plain>(?:\d+\.?\d*|\.\d+))"
+    rf"(?P<plain>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{{1,2}})?)"
     rf"|(?P<top>\d+\.?\d*|\.\d+)/(?P<bottom>\d+\.?\d*|\.\d+)"
     rf"|\\frac\{{(?P<latex_top>{_DECIMAL})\}}\{{(?P<latex_bottom>{_DECIMAL})\}}"
     rf"|(?P<whole>\d+)(?: (?P<part>\d+)/(?P<of>\d+)|\\frac\{{(?P<latex_part>\d+)\}}\{{(?P<latex_of>\d+)\}})"
@@ -59,34 +75,6 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
-_PERCENT = re.compile(r"(.*?) ?(?:%|percent)")
-
-_UNIT_NAMES = {
-    "degrees": "degrees degree deg",
-    "cents": "cents cent",
-    "dollars": "dollars dollar",
-    "units": "units unit",
-    "mm": "mm millimeters",
-    "cm": "cm centimeters",
-    "km": "km kilometers",
-    "meters": "meters meter",
-    "inches": "inches inch",
-    "feet": "feet foot ft",
-    "miles": "miles mile",
-    "kg": "kg kilograms",
-    "grams": "grams gram",
-    "seconds": "seconds second sec",
-    "minutes": "minutes minute min",
-    "hours": "hours hour hr",
-    "days": "days day",
-    "weeks": "weeks week",
-    "years": "years year",
-    "mph": "mph",
-}
-_UNITS = {name: unit for unit, names in _UNIT_NAMES.items() for name in names.split()}
-"""Single letters are not units: `5 m` may mean five times m."""
-_QUANTITY = re.compile(r"(.*?) ?([a-z]+)", re.ASCII)
-
 _TOO_LARGE = re.compile(r"\d{5,}\)? ?!|\^ ?\{?[+-]?\(?\d{5,}")
 
 _FUNCTIONS = "arcsin arccos arctan sinh cosh tanh cot sec csc max min gcd lcm det mod lim".split()  # noqa: SIM905
@@ -100,13 +88,13 @@ def normal_form(answer: str) -> str:
     r"""The one standard way to write an answer; equal forms mean the same answer.
 
     Removes what has no meaning in LaTeX ($, \left, \text, spaces, a box around everything, a full stop at
-    the end) and writes numbers in one way: `\dfrac12`, `0.50` and `+1/2` become `1/2`, `1,234.0` becomes
-    `1234`, `1\frac{1}{2}` becomes `3/2`, `50\%` becomes `50%`. Known units after a number stay, in one
-    spelling. An answer of words only is lower-cased.
+    the end), writes Unicode as LaTeX, and numbers in one way: `\dfrac12`, `½`, `0.50` and `+1/2` become
+    `1/2`, `1,234.0` becomes `1234`, `1\frac{1}{2}` becomes `3/2`, `1e-3` becomes `1/1000`, `50\%` becomes
+    `50%`. Units stay, in one spelling. An answer of words only is lower-cased.
     """
     if len(answer) > MAX_CHARS:
         return answer
-    text = answer.translate(_CHARACTERS).strip()
+    text = as_latex(answer).strip()
     for pattern, replacement in _REWRITES:
         text = pattern.sub(replacement, text)
     text = _unwrapped(text)
@@ -122,12 +110,6 @@ def number(form: str) -> Fraction | None:
         return None
     match = _NUMBER.fullmatch(form)
     return _value({name: part for name, part in match.groupdict().items() if part}) if match else None
-
-
-def split_unit(form: str) -> tuple[str, str]:
-    """The number and the unit of a normal form; the unit is empty unless the form has both."""
-    value, _, unit = form.partition(" ")
-    return (value, unit) if unit in _UNIT_NAMES and number(value) is not None else (form, "")
 
 
 def is_too_large(form: str) -> bool:
@@ -146,11 +128,12 @@ def is_prose(form: str) -> bool:
 
 
 def _unwrapped(text: str) -> str:
-    while True:
+    for _ in range(_MAX_LAYERS):
         match = next((m for wrapping in _WRAPPINGS if (m := wrapping.fullmatch(text))), None)
         if match is None or not _is_balanced(match[1]):
-            return text
+            break
         text = match[1]
+    return text
 
 
 def _is_balanced(text: str) -> bool:
@@ -164,18 +147,14 @@ def _is_balanced(text: str) -> bool:
 
 
 def _quantity(text: str) -> str:
-    """A number, with or without percent sign or unit, in standard form; other text is returned unchanged."""
+    """A number, with or without a unit, in standard form; of other values only the unit is rewritten."""
     if len(text) > _MAX_NUMBER_CHARS:
         return text
     if (plain := _plain_number(text)) is not None:
         return plain
-    percent = _PERCENT.fullmatch(text)
-    if percent and (value := _plain_number(percent[1])) is not None:
-        return f"{value}%"
-    quantity = _QUANTITY.fullmatch(text)
-    if quantity and quantity[2] in _UNITS and (value := _plain_number(quantity[1])) is not None:
-        return f"{value} {_UNITS[quantity[2]]}"
-    return text
+    value, unit = split_unit(text)
+    plain = _plain_number(value) or value
+    return f"{plain}{'' if unit == '%' else ' '}{unit}" if unit else text
 
 
 def _plain_number(text: str) -> str | None:
