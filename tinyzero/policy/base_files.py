@@ -84,10 +84,15 @@ def _stored_kind(described: Mapping[str, Any]) -> str:
     return str(described.get("bnb_4bit_quant_type", "fp4")).lower()
 
 
+def is_packed(parameter: "torch.Tensor") -> bool:
+    """Whether these are the bytes of 4-bit weights, which may be kept in a type of floating point."""
+    return getattr(parameter, "quant_state", None) is not None
+
+
 def cast_stored(model: Any, dtype: "torch.dtype") -> None:  # noqa: ANN401  (a causal model)
     """Give what is not quantised the type that was chosen: transformers leaves it as the files have it."""
     for parameter in model.parameters():
-        if parameter.is_floating_point():
+        if parameter.is_floating_point() and not is_packed(parameter):
             parameter.data = parameter.data.to(dtype)
 
 

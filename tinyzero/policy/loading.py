@@ -167,6 +167,7 @@ def _load_base(
     model: SettledModel, device: torch.device, dtype: torch.dtype, loader: Loader
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", int]:
     """The frozen causal model, its tokenizer, and its context in tokens."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
@@ -182,7 +183,7 @@ def _load_base(
         is_stored = base_files.prepare_stored(config, dtype, model.base)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         base, missing_weights = read(source, config, options, model, device, dtype)
-    except (*_LOADING_ERRORS, SafetensorError) as error:
+    except (*_LOADING_ERRORS, SafetensorError, StrictDataclassError) as error:
         raise ModelLoadError(_cannot_load(model.base, source, error)) from error
     if getattr(base, "_hf_peft_config_loaded", False):
         raise ModelLoadError(base_files.adapter_complaint(model.base))
@@ -278,7 +279,11 @@ def _quantization(model: SettledModel, device: torch.device, dtype: torch.dtype)
 
 
 def _cannot_load(base: str, source: str, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    from huggingface_hub.errors import StrictDataclassError
+
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    is_about_config = isinstance(error, StrictDataclassError)  # which says what is wrong in its last line
+    reason = " ".join(map(str.strip, lines if is_about_config else lines[:1])).rstrip(".")
     if Path(source).is_dir():
         reason = base_files.tokenizer_complaint(Path(source)) or reason
         return f"cannot load the model in {source}: {reason}"
@@ -311,7 +316,8 @@ def no_progress_bars() -> Iterator[None]:
 def _stop_ids(base: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
     """Every token that ends an answer: those that the model's files name, and what its template writes."""
     generation = base.generation_config
-    named = [base.config.eos_token_id, generation and generation.eos_token_id, tokenizer.eos_token_id]
+    configured = getattr(base.config.get_text_config(), "eos_token_id", None)
+    named = [configured, generation and generation.eos_token_id, tokenizer.eos_token_id]
     ends = [*named, end_of_turn(tokenizer)]
     stop_ids: set[int] = set()
     for end in ends:

@@ -128,12 +128,12 @@ class Policy:
 
     def is_fresh(self, adapter: str) -> bool:
         """Whether the adapter changes nothing yet: its second halves are zero."""
-        halves = [
-            parameter
-            for name, parameter in self.model.named_parameters()
-            if name.endswith(f"lora_B.{adapter}.weight")
-        ]
-        return bool(adapter) and not any(bool(half.any()) for half in halves)
+        return bool(adapter) and not any(bool(half.any()) for half in self.second_halves(adapter))
+
+    def second_halves(self, adapter: str) -> list[nn.Parameter]:
+        """The factors B of the adapter's updates B A, in a fixed order."""
+        end = f"lora_B.{adapter}.weight"
+        return [parameter for name, parameter in self.model.named_parameters() if name.endswith(end)]
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
