@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import CheckpointError, ModelLoadError
 
 if TYPE_CHECKING:
@@ -104,6 +105,24 @@ def folder_of(source: str, revision: str | None) -> tuple[Path | None, str | Non
         return Path(source), None
     config = try_to_load_from_cache(source, "config.json", revision=revision or "main")
     return (Path(config).parent, Path(config).parent.name) if isinstance(config, str) else (None, None)
+
+
+def know_again(model: ModelConfig, recorded: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """What a run records of its base model; where it has recorded it, the same must be here now.
+
+    Args:
+        recorded: empty for a new run. what: is to be done with the run, in a word.
+
+    Raises:
+        CheckpointError: it is another base by now.
+    """
+    folder, commit = folder_of(resolve_base(model.base), model.revision)
+    if folder is None:
+        return recorded
+    if recorded:
+        check_identity(recorded, folder, what)
+        return recorded
+    return identity(folder, commit)
 
 
 def identity(folder: Path, commit: str | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Prompts quote what models wrote, so nothing in a quotation may act as a control token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,11 @@ class Frame:
         for piece in rest:
             ids += self._pieces.go_on(piece)
         return ids
+
+
+def day_of(recorded: Mapping[str, Any]) -> date:
+    """The day that a run's chat template is told, ever since its beginning."""
+    return date.fromisoformat(recorded["today"]) if "today" in recorded else TODAY
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int | None:
