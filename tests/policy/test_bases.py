@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -261,6 +262,40 @@ def test_a_model_that_changes_at_some_length_is_noticed_there(make_policy):
     check(policy, max_tokens=110)
     with pytest.raises(SamplerBroken, match="at sequences of about 200 tokens the sampler"):
         check(policy, max_tokens=200)
+
+
+def test_a_context_that_is_shorter_than_the_run_is_told(make_policy, caplog):
+    policy = make_policy()
+    check(policy, max_tokens=100)
+    assert not caplog.messages
+    policy.context_tokens = 90
+    check(policy, max_tokens=100)
+    assert "context ends at 90 tokens here, and a prompt with its answer may have 100" in caplog.text
+
+
+def test_a_row_that_is_wrong_among_many_is_noticed(make_policy):
+    """A short answer beside a long one: a sampler's mistake at one of them is not averaged away."""
+    policy = make_policy()
+
+    class Slip(BuiltinSampler):
+        def reaching(self, max_prompt_tokens):
+            config = self._config.model_copy(update={"max_prompt_tokens": max_prompt_tokens})
+            return Slip(self._policy, config, self._seed)
+
+        def sample(self, request):
+            samples = super().sample(request)
+            if max(len(one.prompt_ids) for group in samples for one in group) < 150:
+                return samples
+            samples[-1][-1] = replace(samples[-1][-1], sampler_logprobs=shifted(samples[-1][-1], 0.03))
+            return samples
+
+    sampler, score = Slip(policy, defaults().sampling, seed=0), partial(score_completions, policy)
+    with pytest.raises(SamplerBroken, match="at sequences of about 200 tokens"):
+        canary.check_policy(policy, sampler, score, engine="builtin", temperature=1.0, max_tokens=200)
+
+
+def shifted(completion, shift):
+    return tuple(value + shift for value in completion.sampler_logprobs)
 
 
 def test_rows_are_not_shared_where_places_count(make_policy):

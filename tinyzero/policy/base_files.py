@@ -29,11 +29,14 @@ _DECISIVE = (
 
 
 def check_files(folder: Path) -> None:
-    """Refuse a folder that is more than a base model.
+    """Refuse a folder that is more than a base model, or less.
 
     Raises:
-        ModelLoadError: an adapter lies in it.
+        ModelLoadError: an adapter lies in it, or its tokenizer needs what is not installed.
     """
+    complaint = tokenizer_complaint(folder)
+    if complaint:
+        raise ModelLoadError(f"cannot load the model in {folder}: {complaint}")
     if (folder / ADAPTER_FILE).is_file() and (folder / "config.json").is_file():
         raise ModelLoadError(adapter_complaint(str(folder)))
 
@@ -52,6 +55,29 @@ def tokenizer_complaint(folder: Path) -> str:
         return ""
     return (
         "its only tokenizer is tokenizer.model, which SentencePiece reads; pip install sentencepiece protobuf"
+    )
+
+
+def load_complaint(model: ModelConfig, source: str, error: Exception) -> str:
+    """Why a model did not load, in one line, whatever transformers said.
+
+    Args:
+        source: a folder, or a Hub id.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    is_about_config = isinstance(error, StrictDataclassError)  # which says what is wrong in its last line
+    reason = " ".join(map(str.strip, lines if is_about_config else lines[:1])).rstrip(".")
+    if Path(source).is_dir():
+        return f"cannot load the model in {source}: {reason}"
+    here, _ = folder_of(source, model.revision)
+    if complaint := here and tokenizer_complaint(here):
+        return f"cannot load {model.base!r}: {complaint}"
+    return (
+        f"cannot load {model.base!r}: no folder of that name, and the Hugging Face Hub did not give it "
+        f"({reason}); set model.base to a local folder (without the Hub, tools/convert_smollm2.py makes one "
+        "of SmolLM2)"
     )
 
 

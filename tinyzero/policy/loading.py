@@ -167,7 +167,7 @@ def _load_base(
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         base, missing_weights = read(source, config, options, model, device, dtype)
     except (*_LOADING_ERRORS, SafetensorError, StrictDataclassError) as error:
-        raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+        raise ModelLoadError(base_files.load_complaint(model, source, error)) from error
     if getattr(base, "_hf_peft_config_loaded", False):
         raise ModelLoadError(base_files.adapter_complaint(model.base))
     if is_stored:
@@ -259,21 +259,6 @@ def _quantization(model: SettledModel, device: torch.device, dtype: torch.dtype)
         bnb_4bit_compute_dtype=dtype,
     )
     return {"quantization_config": nf4, "device_map": {"": device}}
-
-
-def _cannot_load(base: str, source: str, error: Exception) -> str:
-    from huggingface_hub.errors import StrictDataclassError
-
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    is_about_config = isinstance(error, StrictDataclassError)  # which says what is wrong in its last line
-    reason = " ".join(map(str.strip, lines if is_about_config else lines[:1])).rstrip(".")
-    if Path(source).is_dir():
-        reason = base_files.tokenizer_complaint(Path(source)) or reason
-        return f"cannot load the model in {source}: {reason}"
-    return (
-        f"cannot load {base!r}: no folder of that name, and the Hugging Face Hub did not give it ({reason}); "
-        "set model.base to a local folder (without the Hub, tools/convert_smollm2.py makes one of SmolLM2)"
-    )
 
 
 def _checkpoint_activations(base: "PreTrainedModel") -> None:

@@ -32,6 +32,10 @@ _NOISY_TRIES = 15
 _TEXTS = ("What is 2 + 2?", "Write a Python function f that takes a list and returns it in reverse order.")
 _NUM_SAMPLES, _MAX_TOKENS = 4, 16
 _SHORT_CONTEXT = 2048
+_SHORT = (
+    "the base model's context ends at %d tokens here, and a prompt with its answer may have %d in this run: "
+    "longer answers are cut off; lower sampling.max_prompt_tokens, selfplay.answer_tokens and proposal_tokens"
+)
 _MODEL_ERRORS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError)
 
 _logger = logging.getLogger(__name__)
@@ -87,6 +91,8 @@ def check_policy(
     Raises:
         SamplerBroken: they differ; the message names the cause.
     """
+    if max_tokens > policy.context_tokens:
+        _logger.warning(_SHORT, policy.context_tokens, max_tokens)
     limit = _limit(policy, engine)
     try:
         with endless(policy), moved(policy):
