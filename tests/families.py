@@ -91,7 +91,6 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "arcee": ("arcee", SIZES),
     "seed_oss": ("seed_oss", SIZES),
     "apertus": ("apertus", SIZES),
-    "dots1": ("dots1", {**SIZES, **EXPERTS, "n_routed_experts": 4, "first_k_dense_replace": 1}),
     "glm": ("glm", {**SIZES, "pad_token_id": 0}),
     "internlm3": ("internlm3", SIZES),
     "olmo3 without windows": ("olmo3", {**SIZES, **FULL}),
