@@ -56,8 +56,10 @@ def assemble(
         from tinyzero.config import resolve_base
         from tinyzero.learning.learner import LoraLearner
         from tinyzero.learning.scoring import score_completions
+        from tinyzero.policy.base_files import know_again
         from tinyzero.policy.device import prepare_device, release_memory
-        from tinyzero.policy.loading import day_of, know_again, load_policy
+        from tinyzero.policy.frame import day_of
+        from tinyzero.policy.loading import load_policy
         from tinyzero.sampling.canary import check_policy
 
         recorded = run.base()

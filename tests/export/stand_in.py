@@ -180,7 +180,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _info(self, name, revision):
         head = self.repository.commits[-1]
-        siblings = [{"rfilename": path} for path in self.repository.at(revision or "main")]
+        files = self.repository.at(revision or "main")
+        siblings = [{"rfilename": path, "size": len(file.content)} for path, file in files.items()]
         info = {"_id": "1", "id": name, "modelId": name, "sha": head, "private": self.repository.is_private}
         return self._answer({**info, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0})
 

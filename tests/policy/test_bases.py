@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
-from families import PEFT_WARNINGS, RIGHT, make_family
+from families import PEFT_WARNINGS, RIGHT, SIZES, make_family
 from safetensors.torch import load_file, save_file
 from settled import defaults, model_section
 from tiny_models import make_model_folder
@@ -16,6 +17,7 @@ from tinyzero.config import PolicyConfig
 from tinyzero.errors import CheckpointError, ExportError, ModelLoadError, SamplerBroken
 from tinyzero.export.adapters import read_adapter
 from tinyzero.export.exportable import check_exportable
+from tinyzero.export.folders import ExportRequest, export
 from tinyzero.export.merge import merge
 from tinyzero.export.weights import weight_files
 from tinyzero.learning.scoring import score_completions
@@ -76,6 +78,17 @@ def test_stored_nf4_computes_in_the_type_that_is_chosen(base, tmp_path, stored, 
     layer = policy.model.get_base_model().model.layers[0].self_attn.q_proj.base_layer
     assert layer.weight.dtype is torch.uint8
     check(policy)
+
+
+@pytest.mark.parametrize("kept_in", ["bfloat16", "float32"])
+def test_stored_nf4_may_be_kept_in_any_type(base, tmp_path, kept_in):
+    """As for training in shards: the bytes of two, or four, weights' pairs in one number."""
+    options = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "dtype": "bfloat16"}
+    expected = load(quantised(base, tmp_path / "plain", **options))
+    policy = load(quantised(base, tmp_path / "kept", bnb_4bit_quant_storage=kept_in, **options))
+    with torch.no_grad():
+        assert torch.equal(policy.model(input_ids=IDS).logits, expected.model(input_ids=IDS).logits)
+    check_exportable(config_of(tmp_path / "kept" / "quantised"), policy.save)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +181,59 @@ def test_noise_of_any_name_is_taken_out():
     assert (module[0].p, module[1].p, module.attention_dropout) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta"])
+def test_a_head_of_several_layers_is_refused(tmp_path, kind):
+    folder = make_family(tmp_path / "model", kind, {**SIZES, "is_decoder": True, "pad_token_id": 1})
+    assert "has layers of its own (lm_head.dense)" in refusal(folder)
+
+
+def test_a_configuration_that_transformers_refuses_is_one_line(base):
+    change_config(base, hidden_size="wide")
+    assert "hidden_size" in refusal(base)
+    assert "wide" in refusal(base)
+
+
+def test_noise_that_strikes_seldom_is_noticed(make_policy):
+    """A layer left out in one of five passes, as under a name that nobody knows."""
+    policy = make_policy(randomize=False)
+
+    def skip(module, inputs, output):
+        return inputs[0] if module.training and torch.rand(()) < 0.2 else output
+
+    policy.model.get_base_model().model.layers[1].mlp.register_forward_hook(skip)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        with pytest.raises(SamplerBroken, match="in training mode the model gives other answers"):
+            check(policy)
+
+
+def test_a_fresh_adapter_that_the_sampler_leaves_off_is_noticed(make_policy):
+    policy, base = make_policy(randomize=False), make_policy(randomize=False)
+    sampler = BuiltinSampler(base, defaults().sampling, seed=0)
+    with pytest.raises(SamplerBroken, match="disagree about the same answers"):
+        canary.check_policy(
+            policy,
+            sampler,
+            partial(score_completions, policy),
+            engine="vllm",
+            temperature=1.0,
+            max_tokens=100,
+        )
+    assert policy.is_fresh("shared")
+
+
+def test_the_canary_leaves_the_policy_as_it_was(make_policy):
+    for randomize in (True, False):
+        policy = make_policy(randomize=randomize)
+        before = [weight.detach().clone() for weight in policy.trainable_parameters("shared")]
+        stop_ids, loads = policy.stop_ids, policy.loads
+        check(policy)
+        after = policy.trainable_parameters("shared")
+        assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+        assert policy.stop_ids == stop_ids
+        assert policy.loads > loads  # an engine that serves adapters takes them anew
+
+
 def test_noise_that_is_hidden_is_noticed(make_policy):
     policy = make_policy(randomize=False)
     layer = policy.model.get_base_model().model.layers[0]
@@ -196,6 +262,40 @@ def test_a_model_that_changes_at_some_length_is_noticed_there(make_policy):
     check(policy, max_tokens=110)
     with pytest.raises(SamplerBroken, match="at sequences of about 200 tokens the sampler"):
         check(policy, max_tokens=200)
+
+
+def test_a_context_that_is_shorter_than_the_run_is_told(make_policy, caplog):
+    policy = make_policy()
+    check(policy, max_tokens=100)
+    assert not caplog.messages
+    policy.context_tokens = 90
+    check(policy, max_tokens=100)
+    assert "context ends at 90 tokens here, and a prompt with its answer may have 100" in caplog.text
+
+
+def test_a_row_that_is_wrong_among_many_is_noticed(make_policy):
+    """A short answer beside a long one: a sampler's mistake at one of them is not averaged away."""
+    policy = make_policy()
+
+    class Slip(BuiltinSampler):
+        def reaching(self, max_prompt_tokens):
+            config = self._config.model_copy(update={"max_prompt_tokens": max_prompt_tokens})
+            return Slip(self._policy, config, self._seed)
+
+        def sample(self, request):
+            samples = super().sample(request)
+            if max(len(one.prompt_ids) for group in samples for one in group) < 150:
+                return samples
+            samples[-1][-1] = replace(samples[-1][-1], sampler_logprobs=shifted(samples[-1][-1], 0.03))
+            return samples
+
+    sampler, score = Slip(policy, defaults().sampling, seed=0), partial(score_completions, policy)
+    with pytest.raises(SamplerBroken, match="at sequences of about 200 tokens"):
+        canary.check_policy(policy, sampler, score, engine="builtin", temperature=1.0, max_tokens=200)
+
+
+def shifted(completion, shift):
+    return tuple(value + shift for value in completion.sampler_logprobs)
 
 
 def test_rows_are_not_shared_where_places_count(make_policy):
@@ -282,6 +382,26 @@ def test_a_base_is_known_again_until_one_of_its_files_changes(base):
     change_weights(base, change)
     with pytest.raises(CheckpointError, match=r"model\.safetensors changed since; put the files"):
         check_identity(recorded, base, "resume")
+
+
+@pytest.mark.parametrize("what", ["adapter", "merged"])
+def test_an_export_from_a_base_that_has_changed_is_refused(base, tiny_run, tmp_path, what):
+    run = tiny_run(base=base)
+    run.write_base(identity(base))
+    change_config(base, rms_norm_eps=0.1)
+    with pytest.raises(CheckpointError, match=r"config\.json changed since; put the files"):
+        export(run, ExportRequest(what=what), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_adapters_of_another_base_are_not_taken_over(make_policy, tmp_path):
+    policy = make_policy()
+    policy.save(tmp_path / "saved")
+    path = tmp_path / "saved" / "shared" / "adapter_model.safetensors"
+    weights = load_file(path)
+    save_file({name.replace("up_proj", "other"): one for name, one in weights.items()}, path)
+    with pytest.raises(CheckpointError, match="holds other weights than this base model's adapters have"):
+        make_policy(randomize=False).load(tmp_path / "saved")
 
 
 def test_a_new_file_that_decides_is_a_change(base):

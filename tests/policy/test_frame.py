@@ -11,7 +11,7 @@ from tinyzero.errors import ModelLoadError
 from tinyzero.games.choice import ALL_KINDS
 from tinyzero.games.r_zero.question import read_answer
 from tinyzero.policy.frame import TODAY, Frame, end_of_turn
-from tinyzero.policy.pieces import Reader, thought_tag
+from tinyzero.policy.pieces import Reader, thought_tags
 from tinyzero.tasks.answers import final_part, proposal_parts, written_program
 from tinyzero.types import Answer, Completion, Prompt, Rejection
 
@@ -122,6 +122,7 @@ def test_a_template_that_cannot_be_used_is_one_line(template, problem):
         (TURNS.replace("<|end|>", "") + OPENING, "<|user|>"),  # GLM-4: the next turn begins
         ("{% for m in messages %}### {{ m['content'] }}\n{% endfor %}", None),  # Alpaca
         ("{% if messages|length > 1 %}{{ raise_exception('one turn') }}{% endif %}" + TURNS, None),
+        ("{% if messages|length > 2 %}{{ raise_exception('one question') }}{% endif %}" + TURNS, "<|end|>"),
         (None, None),
     ],
 )
@@ -160,7 +161,15 @@ def test_text_without_control_tokens_is_one_piece_for_sentencepiece_too():
     ],
 )  # fmt: skip
 def test_tags_of_thoughts_are_known_whatever_they_are_called(token, tag):
-    assert thought_tag(token) == tag
+    assert thought_tags([token, "<|im_end|>"]).get(token, "") == tag
+
+
+def test_tags_of_thoughts_may_have_other_words_where_they_are_pairs():
+    pairs = ["<mm:think>", "</mm:think>", "<longcat_think>", "</longcat_think>", "/no_think", "<|no_think|>"]
+    assert thought_tags(pairs) == {
+        "<mm:think>": "<think>", "</mm:think>": "</think>",
+        "<longcat_think>": "<think>", "</longcat_think>": "</think>",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("<think>", "</think>"), ("[THINK]", "[/THINK]")])

@@ -178,6 +178,12 @@ def test_a_prompt_over_the_limit_names_the_knob(stopping_policy):
         sampler(stopping_policy, max_prompt_tokens=40).sample(request())
 
 
+def test_a_prompt_over_the_context_names_no_knob_that_would_not_help(stopping_policy):
+    stopping_policy.context_tokens = 40
+    with pytest.raises(ConfigError, match=r"context has 40; take a base model with a longer context, or"):
+        sampler(stopping_policy).sample(request())
+
+
 def test_rows_that_do_not_fit_the_device_name_the_knob(stopping_policy):
     def refuse(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")

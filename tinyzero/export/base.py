@@ -8,6 +8,7 @@ from pathlib import Path
 from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import ExportError, ModelLoadError
 from tinyzero.export.licence import Licence, licence_files, licence_of
+from tinyzero.export.weights import WHOLE, shard_names
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -20,7 +21,7 @@ _TOKENIZER_FILES = (
     "merges.txt",
 )
 _WORDS = ("README.md", "LICEN[CS]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
-_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
+_WANTED = ("*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -92,17 +93,25 @@ def root_of(folder: Path) -> Path:
 
 
 def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
-    """The cached commit where there is one, which is what the run was trained on, else the newest."""
+    """The cached commit where there is one, which is what the run was trained on, else the newest.
+
+    Of the weights, only the files that transformers reads: many repositories hold them twice or more.
+    """
     from huggingface_hub import snapshot_download
 
-    patterns = [pattern for pattern in _WANTED if with_weights or pattern != "*.safetensors"]
+    commit = _cached_commit(hub_id, revision)
+
+    def fetch(*patterns: str) -> Path:
+        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=list(patterns)))
+
     try:
-        return Path(
-            snapshot_download(hub_id, revision=_cached_commit(hub_id, revision), allow_patterns=patterns)
-        )
+        folder = fetch(*_WANTED)
+        if with_weights and not (fetch(WHOLE) / WHOLE).is_file():
+            fetch(*shard_names(folder))
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(f"cannot get the base model {hub_id}: {reason}") from error
+    return folder
 
 
 def _cached_commit(hub_id: str, revision: str) -> str:

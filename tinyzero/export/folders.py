@@ -18,6 +18,7 @@ from tinyzero.export.merge import Dtype, MergeBase
 from tinyzero.export.merged_model import write_merged
 from tinyzero.export.results import read_evaluation
 from tinyzero.export.shards import SHARD_BYTES
+from tinyzero.policy.base_files import know_again
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import comparison_record
 from tinyzero.run.trained import Snapshot, choose_snapshot
@@ -106,6 +107,8 @@ def export(
     names = choose_adapters(config, request.role)
     tell("looking for the base model")
     base = find_base(config.model, with_weights=request.what != "adapter")
+    if request.what == "adapter":  # the others open the run's policy, which looks as well
+        know_again(config.model, run.base(), "export")
     work = _Work(
         run=run,
         config=config,

@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from tinyzero.config import Loader, ModelConfig, PolicyConfig
+from tinyzero.errors import ModelLoadError
 from tinyzero.policy import unsloth_loading
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
+
+_REMEDY = "take a causal language model of a family in docs/models.md"
 
 
 def add_adapters(
@@ -25,7 +28,11 @@ def add_adapters(
     seed: int,
     loader: Loader,
 ) -> "PeftModel":
-    """LoRA on every linear layer but the LM head, in float32, one adapter per name."""
+    """LoRA on every linear layer but the LM head, in float32, one adapter per name.
+
+    Raises:
+        ModelLoadError: there is no such layer, or the LM head is more than one matrix.
+    """
     from peft import LoraConfig
 
     lora = LoraConfig(
@@ -47,7 +54,7 @@ def add_adapters(
     if loader == "unsloth":
         wrapped.set_adapter(names[0])
         wrapped.delete_adapter(unsloth_loading.FIRST)
-    _check_adapters(wrapped)
+    _check_adapters(wrapped, model.base)
     return wrapped
 
 
@@ -60,11 +67,18 @@ def _wrap(base: nn.Module, lora: "LoraConfig", name: str, seed: int) -> "PeftMod
         return get_peft_model(base, lora, adapter_name=name, autocast_adapter_dtype=True)
 
 
-def _check_adapters(wrapped: nn.Module) -> None:
+def _check_adapters(wrapped: nn.Module, base: str) -> None:
     lora = {name: parameter for name, parameter in wrapped.named_parameters() if "lora_" in name}
-    assert lora, "no linear layer got an adapter"  # noqa: S101
+    if not lora:
+        raise ModelLoadError(f"no linear layer of {base!r} takes an adapter; {_REMEDY}")
     # The fused head multiplies by the head's raw weight, so an adapter on it would be ignored there.
-    assert not any("lm_head" in name for name in lora), "the LM head must not carry an adapter"  # noqa: S101
+    in_head = [name for name in lora if "lm_head" in name]
+    if in_head:
+        layer = in_head[0].partition(".lora_")[0].removeprefix("base_model.model.")
+        raise ModelLoadError(
+            f"the LM head of {base!r} has layers of its own ({layer}), and the learner reads one matrix; "
+            f"{_REMEDY}"
+        )
     # At a learning rate of 1e-5 a 16-bit weight rounds most updates away.
     assert all(parameter.dtype is torch.float32 for parameter in lora.values()), "adapters must be float32"  # noqa: S101
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import CheckpointError, ModelLoadError
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ _DECISIVE = (
 
 
 def check_files(folder: Path) -> None:
-    """Refuse a folder that is more than a base model.
+    """Refuse a folder that is more than a base model, or less.
 
     Raises:
-        ModelLoadError: an adapter lies in it.
+        ModelLoadError: an adapter lies in it, or its tokenizer needs what is not installed.
     """
+    complaint = tokenizer_complaint(folder)
+    if complaint:
+        raise ModelLoadError(f"cannot load the model in {folder}: {complaint}")
     if (folder / ADAPTER_FILE).is_file() and (folder / "config.json").is_file():
         raise ModelLoadError(adapter_complaint(str(folder)))
 
@@ -51,6 +55,29 @@ def tokenizer_complaint(folder: Path) -> str:
         return ""
     return (
         "its only tokenizer is tokenizer.model, which SentencePiece reads; pip install sentencepiece protobuf"
+    )
+
+
+def load_complaint(model: ModelConfig, source: str, error: Exception) -> str:
+    """Why a model did not load, in one line, whatever transformers said.
+
+    Args:
+        source: a folder, or a Hub id.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    is_about_config = isinstance(error, StrictDataclassError)  # which says what is wrong in its last line
+    reason = " ".join(map(str.strip, lines if is_about_config else lines[:1])).rstrip(".")
+    if Path(source).is_dir():
+        return f"cannot load the model in {source}: {reason}"
+    here, _ = folder_of(source, model.revision)
+    if complaint := here and tokenizer_complaint(here):
+        return f"cannot load {model.base!r}: {complaint}"
+    return (
+        f"cannot load {model.base!r}: no folder of that name, and the Hugging Face Hub did not give it "
+        f"({reason}); set model.base to a local folder (without the Hub, tools/convert_smollm2.py makes one "
+        "of SmolLM2)"
     )
 
 
@@ -84,10 +111,15 @@ def _stored_kind(described: Mapping[str, Any]) -> str:
     return str(described.get("bnb_4bit_quant_type", "fp4")).lower()
 
 
+def is_packed(parameter: "torch.Tensor") -> bool:
+    """Whether these are the bytes of 4-bit weights, which may be kept in a type of floating point."""
+    return getattr(parameter, "quant_state", None) is not None
+
+
 def cast_stored(model: Any, dtype: "torch.dtype") -> None:  # noqa: ANN401  (a causal model)
     """Give what is not quantised the type that was chosen: transformers leaves it as the files have it."""
     for parameter in model.parameters():
-        if parameter.is_floating_point():
+        if parameter.is_floating_point() and not is_packed(parameter):
             parameter.data = parameter.data.to(dtype)
 
 
@@ -99,6 +131,24 @@ def folder_of(source: str, revision: str | None) -> tuple[Path | None, str | Non
         return Path(source), None
     config = try_to_load_from_cache(source, "config.json", revision=revision or "main")
     return (Path(config).parent, Path(config).parent.name) if isinstance(config, str) else (None, None)
+
+
+def know_again(model: ModelConfig, recorded: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """What a run records of its base model; where it has recorded it, the same must be here now.
+
+    Args:
+        recorded: empty for a new run. what: is to be done with the run, in a word.
+
+    Raises:
+        CheckpointError: it is another base by now.
+    """
+    folder, commit = folder_of(resolve_base(model.base), model.revision)
+    if folder is None:
+        return recorded
+    if recorded:
+        check_identity(recorded, folder, what)
+        return recorded
+    return identity(folder, commit)
 
 
 def identity(folder: Path, commit: str | None = None) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 Prompts quote what models wrote, so nothing in a quotation may act as a control token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tinyzero.errors import ModelLoadError
-from tinyzero.policy.pieces import Pieces, first_letters, thought_tag
+from tinyzero.policy.pieces import Pieces, first_letters, thought_tags
 from tinyzero.tasks.thoughts import CLOSED, OPENED, without_thoughts
 from tinyzero.types import Prompt
 
@@ -52,12 +52,13 @@ class Frame:
         self._pieces = Pieces(tokenizer)
         tokens = tokenizer.get_added_vocab()
         self._control = first_letters(tokens)
+        tags = thought_tags(tokens)
         self._begins_thought, self._has_parts = False, False
         if self.has_chat_template:
             self._try_template()
-            openings = {OPENED, *(token for token in tokens if thought_tag(token) == OPENED)}
+            openings = {OPENED, *(token for token, tag in tags.items() if tag == OPENED)}
             self._begins_thought = self.render([_PROBE]).rstrip().endswith(tuple(openings))
-        self._closing = next((token for token in tokens if thought_tag(token) == CLOSED), CLOSED)
+        self._closing = next((token for token in tokens if tags.get(token) == CLOSED), CLOSED)
 
     @property
     def has_chat_template(self) -> bool:
@@ -111,12 +112,19 @@ class Frame:
             return None
         try:
             text = self.render([_PROBE, _PROBE_ANSWER, _PROBE], is_open=False)
-        except Exception:  # noqa: BLE001  a template is a program; one that takes a single turn may do
-            return None
+        except Exception:  # noqa: BLE001  a template is a program; one that takes a single question may do
+            text = self._answered()
         after = text.partition(_PROBE_ANSWER)[2].lstrip()
         tokens = self.tokenizer.get_added_vocab()
         ends = [token for token in tokens if token.strip() and after.startswith(token.strip())]
         return tokens[max(ends, key=len)] if ends else None
+
+    def _answered(self) -> str:
+        """One question and its answer; empty where the template takes a question alone."""
+        try:
+            return self.render([_PROBE, _PROBE_ANSWER], is_open=False)
+        except Exception:  # noqa: BLE001  as above
+            return ""
 
     def _content(self, text: str) -> str | list[dict[str, str]]:
         """Templates of models that also see pictures want a message in parts."""
@@ -152,6 +160,11 @@ class Frame:
         for piece in rest:
             ids += self._pieces.go_on(piece)
         return ids
+
+
+def day_of(recorded: Mapping[str, Any]) -> date:
+    """The day that a run's chat template is told, ever since its beginning."""
+    return date.fromisoformat(recorded["today"]) if "today" in recorded else TODAY
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int | None:

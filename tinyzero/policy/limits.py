@@ -25,8 +25,20 @@ def widen(config: Any, base: str) -> int:  # noqa: ANN401  (of a transformers mo
     window = getattr(text, "sliding_window", None)
     if isinstance(window, int) and not getattr(text, "layer_types", None):  # else the types have said so
         limits.append(window)
-        text.sliding_window = None
+        _take_out_window(text, base)
     return min(limits, default=NO_LIMIT)
+
+
+def _take_out_window(text: Any, base: str) -> None:  # noqa: ANN401
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        text.sliding_window = None
+    except StrictDataclassError as error:  # some families must have one
+        raise ModelLoadError(
+            f"{base!r} has a sliding window of {text.sliding_window} tokens that cannot be switched off, and "
+            "the samplers know full attention only; take a model of the Llama, Qwen2.5 or Qwen3 kind"
+        ) from error
 
 
 def _check_layers(text: Any, base: str) -> None:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """From a model's name to a `Policy`: finding it, loading it, and putting the adapters on."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from tinyzero.config import Loader, ModelConfig, PolicyConfig, SettledModel, res
 from tinyzero.errors import HardwareError, ModelLoadError
 from tinyzero.policy import base_files, unsloth_loading
 from tinyzero.policy.adapters import add_adapters
+from tinyzero.policy.downloads import announce_download
 from tinyzero.policy.frame import TODAY, Frame, end_of_turn
 from tinyzero.policy.imports import import_stack, quiet
 from tinyzero.policy.limits import widen
@@ -71,7 +72,7 @@ def load_policy(
     in_4_bit = ", and quantising them to 4 bit" if model.is_4_bit else ""
     progress(f"reading the weights of {model.base}{in_4_bit}")
     with no_progress_bars(), quiet():
-        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader)
+        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader, progress)
     stop_ids = _stop_ids(base, tokenizer)
     frame = Frame(unframed(tokenizer, model), today)
     # Before the peft wrap, which would hide the causal model's own forward.
@@ -140,38 +141,21 @@ def local_frame(model: ModelConfig) -> Frame | None:
     return Frame(unframed(tokenizer, model)) if tokenizer("1").input_ids else None
 
 
-def know_again(model: ModelConfig, recorded: Mapping[str, Any], what: str) -> Mapping[str, Any]:
-    """What a run records of its base model; where it has recorded it, the same must be here now.
-
-    Args:
-        recorded: empty for a new run. what: is to be done with the run, in a word.
-
-    Raises:
-        CheckpointError: it is another base by now.
-    """
-    folder, commit = base_files.folder_of(resolve_base(model.base), model.revision)
-    if folder is None:
-        return recorded
-    if recorded:
-        base_files.check_identity(recorded, folder, what)
-        return recorded
-    return base_files.identity(folder, commit)
-
-
-def day_of(recorded: Mapping[str, Any]) -> date:
-    """The day that a run's chat template is told, ever since its beginning."""
-    return date.fromisoformat(recorded["today"]) if "today" in recorded else TODAY
-
-
 def _load_base(
-    model: SettledModel, device: torch.device, dtype: torch.dtype, loader: Loader
+    model: SettledModel,
+    device: torch.device,
+    dtype: torch.dtype,
+    loader: Loader,
+    progress: Callable[[str], None],
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", int]:
     """The frozen causal model, its tokenizer, and its context in tokens."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
     source = resolve_base(model.base)
     base_files.check_files(Path(source))
+    announce_download(source, model.revision, progress)
     # False rather than nothing, which would ask a person at the keyboard.
     options: dict[str, Any] = {"revision": model.revision or "main", "trust_remote_code": False}
     read = _read_through_unsloth if loader == "unsloth" else _read
@@ -182,8 +166,8 @@ def _load_base(
         is_stored = base_files.prepare_stored(config, dtype, model.base)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         base, missing_weights = read(source, config, options, model, device, dtype)
-    except (*_LOADING_ERRORS, SafetensorError) as error:
-        raise ModelLoadError(_cannot_load(model.base, source, error)) from error
+    except (*_LOADING_ERRORS, SafetensorError, StrictDataclassError) as error:
+        raise ModelLoadError(base_files.load_complaint(model, source, error)) from error
     if getattr(base, "_hf_peft_config_loaded", False):
         raise ModelLoadError(base_files.adapter_complaint(model.base))
     if is_stored:
@@ -277,17 +261,6 @@ def _quantization(model: SettledModel, device: torch.device, dtype: torch.dtype)
     return {"quantization_config": nf4, "device_map": {"": device}}
 
 
-def _cannot_load(base: str, source: str, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    if Path(source).is_dir():
-        reason = base_files.tokenizer_complaint(Path(source)) or reason
-        return f"cannot load the model in {source}: {reason}"
-    return (
-        f"cannot load {base!r}: no folder of that name, and the Hugging Face Hub did not give it ({reason}); "
-        "set model.base to a local folder (without the Hub, tools/convert_smollm2.py makes one of SmolLM2)"
-    )
-
-
 def _checkpoint_activations(base: "PreTrainedModel") -> None:
     # transformers renamed the method within the range that we support.
     usual, renamed = "gradient_checkpointing_enable", "activation_checkpointing_enable"
@@ -311,7 +284,8 @@ def no_progress_bars() -> Iterator[None]:
 def _stop_ids(base: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
     """Every token that ends an answer: those that the model's files name, and what its template writes."""
     generation = base.generation_config
-    named = [base.config.eos_token_id, generation and generation.eos_token_id, tokenizer.eos_token_id]
+    configured = getattr(base.config.get_text_config(), "eos_token_id", None)
+    named = [configured, generation and generation.eos_token_id, tokenizer.eos_token_id]
     ends = [*named, end_of_turn(tokenizer)]
     stop_ids: set[int] = set()
     for end in ends:

@@ -60,12 +60,9 @@ class Reader:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer = tokenizer
-        self._tags = {
-            number: tag
-            for token, number in tokenizer.get_added_vocab().items()
-            if (tag := thought_tag(token) or (token if token in _ANSWER_TAGS else ""))
-            and self._text([number]) != tag
-        }
+        tokens = tokenizer.get_added_vocab()
+        tags = {token: token for token in _ANSWER_TAGS if token in tokens} | thought_tags(tokens)
+        self._tags = {tokens[token]: tag for token, tag in tags.items() if self._text([tokens[token]]) != tag}
 
     def text(self, ids: Sequence[int]) -> str:
         """Tags for thoughts as `<think>` and `</think>`, whatever this model's are."""
@@ -78,12 +75,21 @@ class Reader:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
-def thought_tag(token: str) -> str:
-    """`<think>` or `</think>` where a token begins or ends a thought: `[/THINK]`, `<|end_of_thought|>`."""
-    words = set(re.findall(r"[a-z]+", token.lower()))
-    if not words & _THINKING or words - _THINKING - _FILLING:
-        return ""
-    return CLOSED if "/" in token or words & _ENDING else OPENED
+def thought_tags(tokens: Iterable[str]) -> dict[str, str]:
+    """`<think>` or `</think>` for each token that begins or ends a thought.
+
+    By the words in it: `[/THINK]`, `<|end_of_thought|>`. With other words, only if it is one of a pair, as
+    `<mm:think>` and `</mm:think>` are, and `/no_think` is not.
+    """
+    known = set(tokens)
+    words = {token: set(re.findall(r"[a-z]+", token.lower())) for token in known}
+    pairs = {(token.replace("/", "", 1), token) for token in known if "/" in token}
+    paired = {token for pair in pairs if known.issuperset(pair) for token in pair}
+    return {
+        token: CLOSED if "/" in token or words[token] & _ENDING else OPENED
+        for token in known
+        if words[token] & _THINKING and (token in paired or not words[token] - _THINKING - _FILLING)
+    }
 
 
 def first_letters(tokens: Iterable[str]) -> re.Pattern[str]:

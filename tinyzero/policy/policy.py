@@ -128,12 +128,12 @@ class Policy:
 
     def is_fresh(self, adapter: str) -> bool:
         """Whether the adapter changes nothing yet: its second halves are zero."""
-        halves = [
-            parameter
-            for name, parameter in self.model.named_parameters()
-            if name.endswith(f"lora_B.{adapter}.weight")
-        ]
-        return bool(adapter) and not any(bool(half.any()) for half in halves)
+        return bool(adapter) and not any(bool(half.any()) for half in self.second_halves(adapter))
+
+    def second_halves(self, adapter: str) -> list[nn.Parameter]:
+        """The factors B of the adapter's updates B A, in a fixed order."""
+        end = f"lora_B.{adapter}.weight"
+        return [parameter for name, parameter in self.model.named_parameters() if name.endswith(end)]
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
@@ -164,12 +164,24 @@ class Policy:
                 )
             for adapter in self.adapters:
                 weights = load_peft_weights(str(folder / adapter), device=str(self.device))
-                set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
+                result = set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
+                _check_taken(result, adapter, folder)
         except (OSError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
         self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
+
+
+def _check_taken(result: Any, adapter: str, folder: Path) -> None:  # noqa: ANN401  (what peft says of it)
+    """Peft passes over weights whose names it does not find, and those that a file lacks."""
+    lacking = [name for name in result.missing_keys if name.endswith(f".{adapter}.weight")]
+    others = sorted([*result.unexpected_keys, *lacking])
+    if others:
+        raise CheckpointError(
+            f"{folder} holds other weights than this base model's adapters have ({others[0]} ...); they "
+            "cannot be taken over"
+        )
 
 
 def _first_id(*candidates: int | None) -> int:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tinyzero.errors import ModelLoadError
+from tinyzero.policy.base_files import is_packed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,7 +42,9 @@ def _check_head(model: Any, base: str) -> None:  # noqa: ANN401
 
 def _check_numbers(model: Any, base: str) -> None:  # noqa: ANN401
     for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+        if is_packed(parameter) or not parameter.is_floating_point():
+            continue
+        if not bool(parameter.isfinite().all()):
             raise ModelLoadError(
                 f"the weight {name} of {base!r} holds numbers that are not finite; fetch or save the model "
                 "again (a float16 file may have overflowed), or set model.dtype to bfloat16 or float32"

@@ -58,8 +58,10 @@ def load_trained(run: RunFolder, snapshot: Snapshot, *, temperature: float | Non
         ModelLoadError: the base model cannot be loaded.
         CheckpointError: the adapters cannot, or the base model is another one by now.
     """
+    from tinyzero.policy.base_files import know_again
     from tinyzero.policy.device import prepare_device
-    from tinyzero.policy.loading import day_of, know_again, load_policy
+    from tinyzero.policy.frame import day_of
+    from tinyzero.policy.loading import load_policy
 
     run.warn_of_earlier_nano()
     config, recorded = opened_here(run.config()), run.base()

@@ -129,8 +129,10 @@ class BuiltinSampler:
     def _check_lengths(self, prompt_ids: Sequence[Sequence[int]]) -> None:
         longest = max(map(len, prompt_ids))
         if longest > self._max_prompt_tokens:
+            is_configured = self._config.max_prompt_tokens < self._policy.context_tokens
+            remedy = "raise the former" if is_configured else "take a base model with a longer context"
             raise ConfigError(
                 f"a prompt has {longest} tokens; sampling.max_prompt_tokens is "
                 f"{self._config.max_prompt_tokens} and the base model's context has "
-                f"{self._policy.context_tokens}; raise the former, or set prompts.style to compact"
+                f"{self._policy.context_tokens}; {remedy}, or set prompts.style to compact"
             )

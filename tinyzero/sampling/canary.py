@@ -5,8 +5,7 @@ would hide, and to go on without a word. Training on such answers looks like tra
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from tinyzero.errors import OutOfMemory, SamplerBroken
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.reach import lengths_to_try, text_of
+from tinyzero.sampling.trial import endless, moved, random_states
 from tinyzero.types import Completion, Prompt, Role, Sampler, SamplingRequest
 
 MAX_MEAN_GAP = 0.2
@@ -28,9 +28,14 @@ _MAX_TRAINING_GAP = {torch.float32: 1e-3}
 """Training mode computes with the same kernels; where there are others, as in unsloth, `_MAX_SHARED_GAP`."""
 _MAX_SHARED_GAP = {torch.float32: 1e-3}
 _OTHERWISE = 0.1
+_NOISY_TRIES = 15
 _TEXTS = ("What is 2 + 2?", "Write a Python function f that takes a list and returns it in reverse order.")
 _NUM_SAMPLES, _MAX_TOKENS = 4, 16
 _SHORT_CONTEXT = 2048
+_SHORT = (
+    "the base model's context ends at %d tokens here, and a prompt with its answer may have %d in this run: "
+    "longer answers are cut off; lower sampling.max_prompt_tokens, selfplay.answer_tokens and proposal_tokens"
+)
 _MODEL_ERRORS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError)
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +81,8 @@ def check_policy(
 ) -> Verdict:
     """Compare the sampler, the learner, its training mode, its shared rows, and a fresh adapter with none.
 
-    Sets `policy.shares_prompts` where rows that share a prompt would be wrong.
+    Fresh adapters get random weights for all but the last of these, and are fresh again afterwards. Sets
+    `policy.shares_prompts` where rows that share a prompt would be wrong.
 
     Args:
         engine: what to call the sampler in an error.
@@ -85,18 +91,19 @@ def check_policy(
     Raises:
         SamplerBroken: they differ; the message names the cause.
     """
-    with _endless(policy):
-        try:
+    if max_tokens > policy.context_tokens:
+        _logger.warning(_SHORT, policy.context_tokens, max_tokens)
+    limit = _limit(policy, engine)
+    try:
+        with endless(policy), moved(policy):
             short = [each for role in Role for each in _sample(sampler, role, _TEXTS, temperature)]
-            plain = score(short)
-            limit = _limit(policy, engine)
-            gap = _check_gap(short, plain, engine=engine, device=policy.device.type, limit=limit)
-            _check_training(policy, score, short, plain)
-            _check_fresh(policy, score, short, plain)
+            gap = _check_gap(short, score(short), engine=engine, device=policy.device.type, limit=limit)
             longest = _check_lengths(policy, sampler, score, engine, temperature, max_tokens)
-        except _MODEL_ERRORS as error:
-            raise SamplerBroken(_cannot_compute(error)) from error
-    policy.shares_prompts = _may_share(policy, score, [*short, *longest])
+            _check_training(policy, score, short, longest)
+            policy.shares_prompts = _may_share(policy, score, [*short, *longest])
+        _check_fresh(policy, score, short)
+    except _MODEL_ERRORS as error:
+        raise SamplerBroken(_cannot_compute(error)) from error
     tried = max(len(each.prompt_ids) + len(each.token_ids) for each in (*short, *longest))
     return Verdict(gap=gap, num_tokens=tried, shares_prompts=policy.shares_prompts)
 
@@ -120,16 +127,6 @@ def measure_gap(sampler: Sampler, score: Score, *, temperature: float) -> Gap:
     return _gap([each.sampler_logprobs for each in completions], score(completions))
 
 
-@contextmanager
-def _endless(policy: Policy) -> Iterator[None]:
-    """Answers go on for as long as they may: one that ends at once would show nothing."""
-    stop_ids, policy.stop_ids = policy.stop_ids, frozenset()
-    try:
-        yield
-    finally:
-        policy.stop_ids = stop_ids
-
-
 def _sample(sampler: Sampler, role: Role, texts: Sequence[str], temperature: float) -> list[Completion]:
     prompts = [Prompt(kind="canary", text=text) for text in texts]
     short_enough = tuple(prompt for prompt in prompts if sampler.fits(prompt))
@@ -151,6 +148,10 @@ def _gap(scores: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -
         for one, other in zip(row, row_of_other, strict=True)
     ]
     return Gap(mean=sum(gaps) / len(gaps), max=max(gaps, key=lambda gap: gap if gap == gap else float("inf")))
+
+
+def _worst(gaps: Iterable[Gap]) -> Gap:
+    return max(gaps, key=lambda gap: gap.mean if gap.mean == gap.mean else float("inf"))
 
 
 def _limit(policy: Policy, engine: str) -> float:
@@ -177,28 +178,34 @@ def _check_gap(
 
 
 def _check_training(
-    policy: Policy, score: Score, short: Sequence[Completion], plain: Sequence[Sequence[float]]
+    policy: Policy, score: Score, short: Sequence[Completion], longest: Sequence[Completion]
 ) -> None:
-    gap = _gap(plain, score(short, is_training=True))
+    """Where the model draws random numbers at all, it is tried again and again: noise may be rare."""
+    before = random_states(policy.device)
+    gap = _training_gap(score, [*short, *longest])
+    tries = 0 if random_states(policy.device) == before else _NOISY_TRIES
+    gaps = (gap, *(_training_gap(score, short) for _ in range(tries)))
+    worst = _worst(gaps)
     limits = _MAX_TRAINING_GAP if policy.loader == "transformers" else {}
-    if not gap.mean <= limits.get(policy.dtype, _OTHERWISE):
+    if not worst.mean <= limits.get(policy.dtype, _OTHERWISE):
         raise SamplerBroken(
-            f"in training mode the model gives other answers than in evaluation mode, by {gap.mean:.3g} "
+            f"in training mode the model gives other answers than in evaluation mode, by {worst.mean:.3g} "
             "nats a token: it has dropout or noise that TinyZero cannot switch off; set its probability to 0 "
             "in the model's config.json, or take another base model"
         )
 
 
-def _check_fresh(
-    policy: Policy, score: Score, short: Sequence[Completion], plain: Sequence[Sequence[float]]
-) -> None:
+def _training_gap(score: Score, completions: Sequence[Completion]) -> Gap:
+    return _gap(score(completions), score(completions, is_training=True))
+
+
+def _check_fresh(policy: Policy, score: Score, short: Sequence[Completion]) -> None:
     """An adapter that was never updated is the base model: a KL divergence of exactly 0."""
     fresh = {adapter for adapter in policy.adapters if policy.is_fresh(adapter)}
-    chosen = [place for place, completion in enumerate(short) if completion.adapter in fresh]
+    chosen = [completion for completion in short if completion.adapter in fresh]
     if not chosen:
         return
-    reference = score([short[place] for place in chosen], is_reference=True)
-    gap = _gap([plain[place] for place in chosen], reference)
+    gap = _gap(score(chosen), score(chosen, is_reference=True))
     is_exact = policy.device.type == "cpu" and policy.loader == "transformers"
     if not gap.max <= (0.0 if is_exact else _OTHERWISE):
         raise SamplerBroken(
@@ -225,7 +232,8 @@ def _check_lengths(
         except (OutOfMemory, torch.OutOfMemoryError):
             _logger.warning("sequences of %d tokens do not fit into memory, and were not tried", length)
             break
-        gap = _gap([answer.sampler_logprobs for answer in answers], scores)
+        pairs = zip(answers, scores, strict=True)
+        gap = _worst(_gap([answer.sampler_logprobs], [row]) for answer, row in pairs)
         if not gap.mean <= _limit(policy, engine):
             raise SamplerBroken(
                 f"at sequences of about {length} tokens the sampler ({engine}) and the learner disagree, by "

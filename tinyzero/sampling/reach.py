@@ -1,7 +1,7 @@
 """How long the canary's prompts are: past every length that a model's configuration names."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -41,5 +41,10 @@ def _lengths_in(config: Mapping[str, Any]) -> Iterator[int]:
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _lengths_in(value)
-        elif type(value) is int and any(word in name for word in _WORDS):
-            yield value
+        elif any(word in str(name) for word in _WORDS):
+            yield from (each for each in _listed(value) if type(each) is int)
+
+
+def _listed(value: Any) -> Sequence[Any]:  # noqa: ANN401
+    """A length for all layers, or one for each."""
+    return value if isinstance(value, list | tuple) else (value,)
