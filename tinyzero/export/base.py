@@ -9,16 +9,6 @@ from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import ExportError, ModelLoadError
 from tinyzero.export.licence import Licence, licence_files, licence_of
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-)
 _WORDS = ("README.md", "LICEN[CS]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
 _WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -38,12 +28,6 @@ class Base:
     licence: Licence
     hub_id: str | None = None
     revision: str | None = None
-
-    def copy_tokenizer(self, target: Path) -> None:
-        """Tokenizer and chat template, byte for byte."""
-        for name in _TOKENIZER_FILES:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, target / name)
 
     def copy_licence(self, target: Path) -> None:
         for path in licence_files(self.folder):

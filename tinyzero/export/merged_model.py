@@ -5,29 +5,46 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tinyzero.config import SettledModel
 from tinyzero.export import gguf
 from tinyzero.export.aside import check_room
-from tinyzero.export.checking import check_opened, reopen
+from tinyzero.export.checking import check_frame, check_opened, reopen
 from tinyzero.export.facts import Facts
 from tinyzero.export.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.export.model_files import write_model_files
-from tinyzero.export.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, prompts_of
+from tinyzero.export.selftest import (
+    NUM_PROMPTS,
+    Agreement,
+    Reference,
+    ask,
+    check_agreement,
+    compare,
+    prompts_of,
+)
+from tinyzero.export.tokenizer_files import reasons_first
+from tinyzero.policy.written_frame import chat_template
 from tinyzero.run.trained import load_trained
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
     import torch
 
+    from tinyzero.policy.frame import Frame
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """Outputs of the live policy, kept after the policy is removed from memory."""
+    """Outputs of the live policy, kept after the policy is removed from memory.
+
+    Attributes:
+        reasons: whether the frame of a model without a chat template told it to reason first.
+    """
 
     reference: Reference
-    tokenizer: Any
+    frame: "Frame"
+    reasons: bool
     device: "torch.device"
     stop_ids: frozenset[int]
     pad_id: int
@@ -54,6 +71,8 @@ def write_merged(
         tell("comparing the merged model with the live adapter")
         tries.append((_compare(attempt, live), merged, attempt))
     agreement, merged, chosen = min(tries, key=lambda attempted: attempted[0].mean_kl)
+    is_same_base = merged.merge_base == "dequant" or not facts.config.model.is_4_bit
+    check_agreement(agreement, is_same_base=is_same_base)
     for _, _, attempt in tries:
         if attempt != chosen:
             shutil.rmtree(attempt)
@@ -78,7 +97,8 @@ def _ask_live(facts: Facts) -> Live:
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
     live = Live(
         reference=ask(policy, role, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
-        tokenizer=policy.tokenizer,
+        frame=policy.frame,
+        reasons=reasons_first(facts.config),
         device=policy.device,
         stop_ids=policy.stop_ids,
         pad_id=policy.pad_id,
@@ -105,9 +125,11 @@ def _merge(
         facts.base,
         folder,
         dtype=merged.dtype,
+        has_own_head=merged.has_own_head,
         stop_ids=live.stop_ids,
         pad_id=live.pad_id,
         temperature=facts.config.sampling.temperature,
+        template=chat_template(live.frame, reasons=live.reasons),
     )
     return merged
 
@@ -122,7 +144,9 @@ def _trained_dtype(model: SettledModel) -> "torch.dtype":
 
 def _compare(folder: Path, live: Live) -> Agreement:
     opened = reopen(folder, live.device)
-    check_opened(opened, live.tokenizer, [prompt.text for prompt in live.reference.prompts], live.stop_ids)
+    check_opened(opened, live.stop_ids)
+    texts = [prompt.text for prompt in live.reference.prompts]
+    check_frame(opened.tokenizer, live.frame, texts, reasons=live.reasons)
     agreement = compare(live.reference, opened.model, live.device)
     del opened
     gc.collect()
