@@ -42,7 +42,9 @@ def push(
         bool,
         typer.Option("--replace", help="Delete files of others there that programs would load beside these."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Export, and show what a push would do; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Export, and show what a push would do; send nothing.")
+    ] = False,
 ) -> None:
     """Export, and send the folder to the Hub in one commit. The token: HF_TOKEN, or `hf auth login`."""
     from tinyzero.cli.screen import Screen

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import ExportError, ModelLoadError
-from tinyzero.export.licence import Licence, licence_files, licence_of
+from tinyzero.export.licence import Licence, licence_files, licence_of, origin_of
+from tinyzero.export.weights import INDEX, WHOLE, names_in_index
 
-_WORDS = ("README.md", "LICEN[CS]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
-_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
+_DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+_WORDS = ("README.md", *(f"*{word}*" for word in ("LICEN[CS]E", "[Ll]icen[cs]e", "NOTICE", "[Nn]otice", "COPYING",
+          "COPYRIGHT", "TERMS", "POLICY", "[Pp]olicy", "THIRD*PARTY", "LEGAL", "PATENTS")))  # fmt: skip
+_SUBFOLDERS = "*/*"  # other formats of the same weights
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -21,6 +24,7 @@ class Base:
     Attributes:
         name: what it is called in public: a Hub id, or the last part of a local folder's path.
         hub_id: None where it did not come from the Hub. revision: the commit that lies in `folder`.
+        origin: for a local folder, the model on the Hub that its card names as its base.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Base:
     licence: Licence
     hub_id: str | None = None
     revision: str | None = None
+    origin: str | None = None
 
     def copy_licence(self, target: Path) -> None:
         for path in licence_files(self.folder):
@@ -50,7 +55,9 @@ def find_base(model: ModelConfig, *, with_weights: bool) -> Base:
         if model.base == "nano":
             return Base(name="nano", folder=folder, licence=licence_of(folder))
         refuse_outside_links(folder, root_of(folder))
-        return Base(name=folder.resolve().name, folder=folder, licence=licence_of(folder))
+        return Base(
+            name=folder.resolve().name, folder=folder, licence=licence_of(folder), origin=origin_of(folder)
+        )
     folder = _snapshot(source, model.revision or "main", with_weights=with_weights)
     refuse_outside_links(folder, root_of(folder))
     revision = folder.name if _COMMIT.fullmatch(folder.name) else None
@@ -79,11 +86,18 @@ def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
     """The cached commit where there is one, which is what the run was trained on, else the newest."""
     from huggingface_hub import snapshot_download
 
-    patterns = [pattern for pattern in _WANTED if with_weights or pattern != "*.safetensors"]
-    try:
+    commit = _cached_commit(hub_id, revision)
+
+    def fetch(*patterns: str) -> Path:
         return Path(
-            snapshot_download(hub_id, revision=_cached_commit(hub_id, revision), allow_patterns=patterns)
+            snapshot_download(hub_id, revision=commit, allow_patterns=patterns, ignore_patterns=_SUBFOLDERS)
         )
+
+    try:
+        folder = fetch(*_DESCRIPTIONS, *_WORDS)
+        if with_weights and not (fetch(WHOLE) / WHOLE).is_file() and (folder / INDEX).is_file():
+            fetch(*names_in_index(folder / INDEX))
+        return folder
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(f"cannot get the base model {hub_id}: {reason}") from error

@@ -59,8 +59,9 @@ def _metadata(facts: Facts) -> str:
         "pipeline_tag": "text-generation",
         "tags": ["tinyzero", "self-play", "reinforcement-learning", facts.config.selfplay.game, "lora"],
     }
-    if facts.base.hub_id:
-        fields |= {"base_model": facts.base.hub_id, "base_model_relation": _RELATION[facts.what]}
+    base_model = facts.base.hub_id or facts.base.origin
+    if base_model:
+        fields |= {"base_model": base_model, "base_model_relation": _RELATION[facts.what]}
     if facts.measured_here:
         fields |= {"model_name": facts.title, "eval_results": _model_index(facts.measured_here)}
     return str(ModelCardData(**fields).to_yaml()).rstrip()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 INDEX = "model.safetensors.index.json"
-_WHOLE = "model.safetensors"
+WHOLE = "model.safetensors"
 _NF4_STATE = ".quant_state.bitsandbytes__nf4"
 _NF4_PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _NF4_STATE)
 _TORCH_NAMES = {
@@ -110,19 +110,26 @@ def weight_files(folder: Path) -> list[Path]:
         ExportError: there are none, or the index names something else than files beside it.
     """
     index = folder / INDEX
-    if (folder / _WHOLE).is_file():  # an index beside it is a leftover
-        return [folder / _WHOLE]
+    if (folder / WHOLE).is_file():  # an index beside it is a leftover
+        return [folder / WHOLE]
     if not index.is_file():
         raise ExportError(
-            f"{folder} holds no {_WHOLE}; merging reads safetensors only, so convert the base model first"
+            f"{folder} holds no {WHOLE}; merging reads safetensors only, so convert the base model first"
         )
+    names = names_in_index(index)
+    for name in names:
+        if not (folder / name).is_file():
+            raise ExportError(f"{folder} lacks {name}, which its index names; fetch the base model again")
+    return [folder / name for name in names]
+
+
+def names_in_index(index: Path) -> list[str]:
+    """The files that an index names, in order. Raises ExportError for anything but files beside it."""
     names = sorted(set(_weight_map(index).values()))
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise ExportError(f"{index} names {name!r}, which is no safetensors file beside it")
-        if not (folder / name).is_file():
-            raise ExportError(f"{folder} lacks {name}, which its index names; fetch the base model again")
-    return [folder / name for name in names]
+    return names
 
 
 def _weight_map(index: Path) -> dict[str, str]:

@@ -60,9 +60,7 @@ class Pusher:
         self._check_visibility(repo, is_private)
         is_there = self.plan.branch == "main" or self._patiently(lambda: self._has_branch(repo))
         plan = self.plan if is_there else replace(self.plan, branch="main")  # of which it will be made
-        return self._patiently(
-            lambda: leftovers(self.api, repo, plan, remote_files(self.api, repo, plan))
-        )
+        return self._patiently(lambda: leftovers(self.api, repo, plan, remote_files(self.api, repo, plan)))
 
     def push(self) -> Pushed:
         """Send the folder.

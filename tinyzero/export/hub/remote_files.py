@@ -69,9 +69,7 @@ def _last_push(api: "HfApi", repo: str, plan: PushPlan, there: Sequence[Any]) ->
     if any(entry.path == RECORD and entry.size > _MAX_RECORD_BYTES for entry in there):
         return set()
     with TemporaryDirectory() as folder:
-        api.hf_hub_download(
-            repo, RECORD, repo_type=plan.repo_type, revision=plan.branch, local_dir=folder
-        )
+        api.hf_hub_download(repo, RECORD, repo_type=plan.repo_type, revision=plan.branch, local_dir=folder)
         files = read_record(Path(folder)).get("files")
     listed = files if isinstance(files, dict) else (e.path for e in there if _OURS.fullmatch(e.path))
     return {RECORD, *listed}
