@@ -18,6 +18,7 @@ from merging import (
 )
 from safetensors.torch import load_file, save_file
 
+from tinyzero.config import ModelConfig
 from tinyzero.errors import ExportError
 from tinyzero.export.base import find_base
 from tinyzero.export.merge import Merged, Survival, nf4_round_trip

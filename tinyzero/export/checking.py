@@ -77,20 +77,24 @@ def check_frame(tokenizer: Any, frame: "Frame", texts: Sequence[str], *, reasons
 
     Args:
         tokenizer: opened from the exported folder. frame: the run's.
-        texts: prompts. One that quotes a control token is left out: a plain tokenizer cannot tell that from one.
+        texts: prompts. One that quotes a control token is left out.
         reasons: whether the run told a model without a chat template to reason first.
 
     Raises:
         SelfTestFailed: the tokens differ.
     """
-    control = [token for token in tokenizer.get_added_vocab() if token.strip()]
-    plain = [text for text in texts if not any(token in text for token in control)]
-    for turns in (*([text] for text in plain), *_chats(frame)):
+    for turns in (*([text] for text in without_control(tokenizer, texts)), *_chats(frame)):
         expected = frame.encode_turns(turns, reasons=reasons)
         if tokens_of(tokenizer, [frame.content(turn) for turn in turns]) != expected:
             raise SelfTestFailed(
                 "the exported tokenizer makes other tokens of a prompt than the run's does, so nothing is exported"
             )
+
+
+def without_control(tokenizer: Any, texts: Sequence[str]) -> list[str]:  # noqa: ANN401
+    """The texts that quote no control token, which plain programs cannot tell from one."""
+    control = [token for token in tokenizer.get_added_vocab() if token.strip()]
+    return [text for text in texts if not any(token in text for token in control)]
 
 
 def _chats(frame: "Frame") -> list[Sequence[str]]:

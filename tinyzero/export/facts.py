@@ -26,6 +26,7 @@ class Facts:
         roles: the adapter's roles, in words.
         conversation: the written conversation around a question, where the run had no chat template.
         merged, agreement: results of the merge; None for an adapter.
+        notes: remarks of a conversion for the owner.
         charts: curves for the picture next to the card; empty for no picture.
     """
 
@@ -41,6 +42,7 @@ class Facts:
     conversation: str = ""
     merged: Merged | None = None
     agreement: Agreement | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -243,6 +243,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
         )
     if facts.merged is not None and facts.merged.warning:
         remarks.append(f"warning: {facts.merged.warning}")
+    remarks += facts.notes
     if facts.adapter.is_zero:
         remarks.append("warning: this adapter was never updated; it changes nothing")
     return (*remarks, *_licence_remark(facts.base))

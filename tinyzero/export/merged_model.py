@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from tinyzero.config import SettledModel
 from tinyzero.export import gguf
 from tinyzero.export.aside import check_room
-from tinyzero.export.checking import check_frame, check_opened, reopen
+from tinyzero.export.checking import check_frame, check_opened, reopen, without_control
 from tinyzero.export.facts import Facts
+from tinyzero.export.gguf_trial import can_try, try_out
 from tinyzero.export.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.export.model_files import write_model_files
 from tinyzero.export.selftest import (
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
     import torch
 
     from tinyzero.policy.frame import Frame
+
+
+_UNTRIED = (
+    "warning: the GGUF file was compared, and not run: pip install xllamacpp, and export again, to have "
+    "llama.cpp try it"
+)
+_NO_TEMPLATE = (
+    "warning: the Modelfile has no TEMPLATE, since Ollama's language cannot say the chat template; ask through "
+    "llama.cpp, which reads the template in the file"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +89,30 @@ def write_merged(
             shutil.rmtree(attempt)
     if facts.what == "gguf":
         tell("converting to GGUF")
-        gguf.convert(chosen, folder, dtype=merged.dtype, temperature=facts.config.sampling.temperature)
+        notes = _write_gguf(facts, folder, chosen, live, merged.dtype, tell)
         shutil.rmtree(chosen)
     else:
+        notes = ()
         _move_up(chosen)
-    return replace(facts, merged=merged, agreement=agreement)
+    return replace(facts, merged=merged, agreement=agreement, notes=notes)
+
+
+def _write_gguf(
+    facts: Facts, folder: Path, merged: Path, live: Live, dtype: Dtype, tell: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Write the GGUF file and its Modelfile, and try the file. Returns remarks for the owner."""
+    gguf.convert(merged, folder, name=facts.title, dtype=dtype)
+    opened = reopen(merged, live.device)
+    if can_try():
+        tell("asking llama.cpp")
+        texts = [prompt.text for prompt in live.reference.prompts]
+        try_out(
+            folder / gguf.NAME, opened, without_control(opened.tokenizer, texts), dtype=dtype, home=merged
+        )
+    has_template = gguf.describe(
+        facts.config, folder, opened.tokenizer, live.stop_ids, is_conversation=bool(facts.conversation)
+    )
+    return (*(() if can_try() else (_UNTRIED,)), *(() if has_template else (_NO_TEMPLATE,)))
 
 
 def _merge_bases(facts: Facts, merge_base: MergeBase | Literal["auto"]) -> Sequence[MergeBase]:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +79,12 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise ExportError(f"the tokenizer in {folder} does not load: {reason}") from error
     opened: PreTrainedTokenizerBase = tokenizer
     return opened
+
+
+def asked(tokenizer: Any, messages: Sequence[Mapping[str, Any]]) -> list[int]:  # noqa: ANN401
+    """The tokens of a conversation, up to the opening of the next answer, as any program makes them."""
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return list(tokenizer(text, add_special_tokens=False).input_ids)
 
 
 def reasons_first(config: Config) -> bool:
