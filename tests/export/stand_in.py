@@ -58,7 +58,8 @@ class Repository:
 class Fault:
     """What happens to the next requests whose path matches.
 
-    `action`: a status code, alone or with a reason, "drop" (close after half of the body), or "lose" (do it, and close unanswered).
+    `action`: a status code, alone or with a reason, "drop" (close after half of the body), or "lose"
+    (do it, and close unanswered).
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""GGUF by way of a converter: scripted here, so that it can also be wrong; llama.cpp; and what goes to Ollama."""
+"""GGUF by way of a converter: scripted here, so that it can be wrong; llama.cpp; what goes to Ollama."""
 
 import json
 import re
@@ -17,7 +17,9 @@ from tinyzero.export.modelfile import go_template, modelfile, sampled_as_trained
 
 pytest.importorskip("gguf")
 
-needs_llama_cpp = pytest.mark.skipif(not find_spec("xllamacpp"), reason="llama.cpp (xllamacpp) is not installed")
+needs_llama_cpp = pytest.mark.skipif(
+    not find_spec("xllamacpp"), reason="llama.cpp (xllamacpp) is not installed"
+)
 SYSTEM = "You are nobody."
 BEGUN = "{{ bos_token }}" + CHAT_TEMPLATE
 CONVERTER = Path(__file__).with_name("gguf_writer.py")
@@ -104,7 +106,9 @@ def _few_prompts(monkeypatch):
     monkeypatch.setattr("tinyzero.export.merged_model.NUM_PROMPTS", 4)
 
 
-def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(tiny_run, base, converter, tmp_path):
+def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(
+    tiny_run, base, converter, tmp_path
+):
     given = converter()
     (exported,) = export(tiny_run(base=base), ExportRequest(what="gguf"), tmp_path / "out")
     names = {path.name for path in exported.folder.iterdir()}
@@ -117,7 +121,8 @@ def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(tiny
     assert 'PARAMETER stop "<|im_end|>"' in lines
     assert "PARAMETER repeat_penalty 1" in lines
     assert str(tmp_path).encode() not in (exported.folder / "model.gguf").read_bytes()
-    assert any("pip install xllamacpp" in remark for remark in exported.remarks) != bool(find_spec("xllamacpp"))
+    is_said = any("pip install xllamacpp" in remark for remark in exported.remarks)
+    assert is_said != bool(find_spec("xllamacpp"))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +134,9 @@ def test_a_gguf_file_holds_the_merged_model_and_the_converter_sees_no_token(tiny
         ("fails", "could not convert this model: NotImplementedError: no such pre-tokenizer", ExportError),
     ],
 )
-def test_a_converter_that_goes_wrong_is_found_out(tiny_run, base, converter, tmp_path, fault, complaint, kind):
+def test_a_converter_that_goes_wrong_is_found_out(
+    tiny_run, base, converter, tmp_path, fault, complaint, kind
+):
     converter(fault)
     with pytest.raises(kind, match=complaint) as caught:
         export(tiny_run(base=base), ExportRequest(what="gguf"), tmp_path / "out")
@@ -174,7 +181,7 @@ def test_a_file_that_llama_cpp_cannot_run_is_not_exported(tmp_path):
 
     (tmp_path / "model.gguf").write_bytes(b"GGUF, but no more")
     trial = gguf_trial._Trial(messages=[{"role": "user", "content": "hi"}], expected_ids=[1])
-    with pytest.raises(SelfTestFailed, match="llama.cpp cannot run the GGUF file: ") as caught:
+    with pytest.raises(SelfTestFailed, match=r"llama\.cpp cannot run the GGUF file: ") as caught:
         gguf_trial._ask(tmp_path / "model.gguf", [trial], tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -202,18 +209,19 @@ TEMPLATES = {
     "plain": CHAT_TEMPLATE,
     "begun": BEGUN,
     "with a system prompt of its own": (
-        "{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}" + CHAT_TEMPLATE
+        "{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
+        + CHAT_TEMPLATE
     ),
     "system in the first turn": (
         "{{ bos_token }}{% if messages[0].role == 'system' %}{% set first = messages[0].content + '\n\n' %}"
         "{% set rest = messages[1:] %}{% else %}{% set first = '' %}{% set rest = messages %}{% endif %}"
-        "{% for m in rest %}<|im_start|>{{ m.role }}\n{{ first if loop.first else '' }}{{ m.content }}<|im_end|>\n"
-        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        "{% for m in rest %}<|im_start|>{{ m.role }}\n{{ first if loop.first else '' }}{{ m.content }}"
+        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     ),
     "without system prompts": (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
     ),
-    "with quotes and braces": CHAT_TEMPLATE.replace("<|im_end|>", '<|im_end|>\"\"\" {{ \'{{ .Prompt }}\' }}'),
+    "with quotes and braces": CHAT_TEMPLATE.replace("<|im_end|>", '<|im_end|>""" {{ \'{{ .Prompt }}\' }}'),
 }
 
 
@@ -269,7 +277,7 @@ def test_a_template_that_no_fixed_text_can_say_is_left_out(template):
 
 
 def as_ollama_writes(template, messages):
-    """What Go's text/template makes of it, as far as it is used here; `$last` is the role of the turn before."""
+    """What Go's text/template makes of it, as far as it is used here."""
     system = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
     tokens = re.split(r"(\{\{ (?:\"(?:[^\"\\]|\\.)*\"|[^}])*? \}\})", template)
     python, depth = ["out, last = [], ''"], 0
@@ -281,7 +289,7 @@ def as_ollama_writes(template, messages):
         action = token[3:-3] if token.startswith("{{ ") else None
         if action is None:
             put(f"out.append({token!r})") if token else None
-        elif action == 'end':
+        elif action == "end":
             depth -= 1
         elif action.startswith(("range", "if", "else")):
             depth -= action.startswith("else")

@@ -258,7 +258,8 @@ def test_no_path_and_no_code_leaves_the_machine(tiny_run, tiny_model_folder, tmp
 
 PLACES = {
     "name_or_path": "/home/me/base", "special_tokens_map_file": "/home/me/x.json", "tokenizer_file": "t.json",
-    "auto_map": {"AutoTokenizer": ["code.Tokenizer", None]}, "somewhere": "C:\\me\\x", "nested": ["/home/me/y"],
+    "auto_map": {"AutoTokenizer": ["code.Tokenizer", None]},
+    "somewhere": "C:\\me\\x", "nested": ["/home/me/y"],
 }  # fmt: skip
 
 

@@ -237,7 +237,8 @@ def test_several_permissive_licences_bind_nobody_and_one_that_binds_is_said(tmp_
 
 
 def test_all_words_of_the_owner_travel_and_nothing_else(tmp_path):
-    words = {"LICENSE", "LICENCE.md", "LICENSE-MIT", "Notice.txt", "COPYRIGHT", "TERMS.md", "THIRD_PARTY_NOTICES.txt",
+    words = {"LICENSE", "LICENCE.md", "LICENSE-MIT", "Notice.txt", "COPYRIGHT", "TERMS.md",
+             "THIRD_PARTY_NOTICES.txt",
              "USE_POLICY.md", "acceptable_use_policy.pdf", "LICENSE.code"}  # fmt: skip
     for name in (*words, "tokenizer.json", "terms.json", "README.md"):
         (tmp_path / name).write_text("")

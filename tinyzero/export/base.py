@@ -11,8 +11,11 @@ from tinyzero.export.licence import Licence, licence_files, licence_of, origin_o
 from tinyzero.export.weights import INDEX, WHOLE, names_in_index
 
 _DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-_WORDS = ("README.md", *(f"*{word}*" for word in ("LICEN[CS]E", "[Ll]icen[cs]e", "NOTICE", "[Nn]otice", "COPYING",
-          "COPYRIGHT", "TERMS", "POLICY", "[Pp]olicy", "THIRD*PARTY", "LEGAL", "PATENTS")))  # fmt: skip
+_OF_OWNERS = (
+    "LICEN[CS]E", "[Ll]icen[cs]e", "NOTICE", "[Nn]otice", "COPYING", "COPYRIGHT", "TERMS", "POLICY",
+    "[Pp]olicy", "THIRD*PARTY", "LEGAL", "PATENTS",
+)  # fmt: skip
+_WORDS = ("README.md", *(f"*{word}*" for word in _OF_OWNERS))
 _SUBFOLDERS = "*/*"  # other formats of the same weights
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -89,18 +92,19 @@ def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
     commit = _cached_commit(hub_id, revision)
 
     def fetch(*patterns: str) -> Path:
+        chosen = list(patterns)
         return Path(
-            snapshot_download(hub_id, revision=commit, allow_patterns=patterns, ignore_patterns=_SUBFOLDERS)
+            snapshot_download(hub_id, revision=commit, allow_patterns=chosen, ignore_patterns=_SUBFOLDERS)
         )
 
     try:
         folder = fetch(*_DESCRIPTIONS, *_WORDS)
         if with_weights and not (fetch(WHOLE) / WHOLE).is_file() and (folder / INDEX).is_file():
             fetch(*names_in_index(folder / INDEX))
-        return folder
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(f"cannot get the base model {hub_id}: {reason}") from error
+    return folder
 
 
 def _cached_commit(hub_id: str, revision: str) -> str:

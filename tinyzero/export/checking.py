@@ -87,7 +87,8 @@ def check_frame(tokenizer: Any, frame: "Frame", texts: Sequence[str], *, reasons
         expected = frame.encode_turns(turns, reasons=reasons)
         if tokens_of(tokenizer, [frame.content(turn) for turn in turns]) != expected:
             raise SelfTestFailed(
-                "the exported tokenizer makes other tokens of a prompt than the run's does, so nothing is exported"
+                "the exported tokenizer makes other tokens of a prompt than the run's does, so nothing "
+                "is exported"
             )
 
 

@@ -88,10 +88,10 @@ def convert(merged: Path, target: Path, *, name: str, dtype: Dtype) -> None:
 def describe(
     config: Config,
     folder: Path,
-    tokenizer: Any,
+    tokenizer: Any,  # noqa: ANN401
     stop_ids: Collection[int],
     *,
-    is_conversation: bool,  # noqa: ANN401
+    is_conversation: bool,
 ) -> bool:
     """Write the Modelfile beside model.gguf. Returns whether it could say the chat template.
 

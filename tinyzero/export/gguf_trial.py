@@ -24,8 +24,8 @@ _NUM_TOKENS, _MOST_TEXTS = 16, 8
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 _TIMEOUT_S = 3600  # against hanging alone
 _MOST_GAP: dict[Dtype, float] = {"fp32": 0.01, "fp16": 0.05, "bf16": 0.1}
-"""Nats by which log-probabilities may differ on average. llama.cpp rounds what it multiplies to the file's type;
-tiny models differ by 0.00001, 0.003 and 0.02."""
+"""Nats by which log-probabilities may differ on average. llama.cpp rounds what it multiplies to the file's
+type; tiny models differ by 0.00001, 0.003 and 0.02."""
 _QUESTION, _ANSWER = "What is 6 * 7?", "42"
 _CHATS: tuple[tuple[tuple[str, str], ...], ...] = (
     (("user", _QUESTION),),
@@ -62,15 +62,15 @@ def try_out(path: Path, opened: Opened, texts: Sequence[str], *, dtype: Dtype, h
     for trial, answer in zip(trials, answers, strict=True):
         if answer["prompt_ids"] != trial.expected_ids:
             raise SelfTestFailed(
-                f"llama.cpp makes other tokens of {trial.messages[-1]['content'][:60]!r} than the merged model's "
-                "tokenizer, so nothing is exported; export with --what merged"
+                f"llama.cpp makes other tokens of {trial.messages[-1]['content'][:60]!r} than the merged "
+                "model's tokenizer, so nothing is exported; export with --what merged"
             )
     gap = _gap(opened.model, answers)
     if not gap <= _MOST_GAP[dtype]:
         raise SelfTestFailed(
             f"llama.cpp answers otherwise than the merged model ({gap:.2g} nats a token apart, at most "
-            f"{_MOST_GAP[dtype]:g}), so nothing is exported: the converter or llama.cpp does not know this model; "
-            "export with --what merged"
+            f"{_MOST_GAP[dtype]:g}), so nothing is exported: the converter or llama.cpp does not know this "
+            "model; export with --what merged"
         )
 
 
@@ -125,6 +125,6 @@ def _gap(model: Any, answers: Sequence[dict[str, Any]]) -> float:  # noqa: ANN40
 
 
 def bare_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The environment of a foreign program: without tokens, and with a home folder without the login store."""
+    """The environment of a foreign program: without tokens, and a home folder without the login store."""
     kept = {name: environment[name] for name in _PASSED_ON if name in environment}
     return {**kept, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}

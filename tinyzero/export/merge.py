@@ -75,7 +75,7 @@ class Merged:
     """What a merge did.
 
     Attributes:
-        dtype: of the merged weights; without a wish for one, other tensors keep the types of the base's files.
+        dtype: of the merged weights; if none was chosen, other tensors keep the types of their files.
         survival: by type; `survival[dtype]` is the one that was written.
         weight_norm: squared, of the merged weights before; the delta's is in `survival`.
         has_own_head: whether the LM head's weights differ from the embedding's.

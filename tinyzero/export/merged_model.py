@@ -40,8 +40,8 @@ _UNTRIED = (
     "llama.cpp try it"
 )
 _NO_TEMPLATE = (
-    "warning: the Modelfile has no TEMPLATE, since Ollama's language cannot say the chat template; ask through "
-    "llama.cpp, which reads the template in the file"
+    "warning: the Modelfile has no TEMPLATE, since Ollama's language cannot say the chat template; ask "
+    "through llama.cpp, which reads the template in the file"
 )
 
 

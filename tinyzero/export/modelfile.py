@@ -1,7 +1,7 @@
-"""Writes an Ollama Modelfile: conversations of several turns, with a system prompt, as the chat template has them.
+"""Writes an Ollama Modelfile: conversations of several turns, as the chat template has them.
 
-The chat template is a program in another language, so it is asked: what it writes around marked turns becomes a
-Go template, and is written down only if that gives back every conversation it was asked for.
+The chat template is a program in another language, so it is asked: what it writes around marked turns becomes
+a Go template, which must give back every conversation that was asked for.
 """
 
 import json
@@ -19,7 +19,7 @@ class Turns:
     """What stands around the turns of a conversation.
 
     Attributes:
-        start: before the first user's turn. before_system, after_system: instead of it, around a system prompt.
+        start: before the first user's turn. before_system, after_system: around a system prompt.
         answer: between a user's turn and the answer. user: between an answer and the next user's turn.
         end: after the last user's turn, up to where an answer begins.
     """
@@ -46,7 +46,8 @@ class Turns:
             '{{ $last := "" }}{{ range .Messages }}{{ if eq .Role "user" }}'
             f"{{{{ if $last }}}}{user}{{{{ else if $.System }}}}{before}{{{{ $.System }}}}{after}"
             f"{{{{ else }}}}{start}{{{{ end }}}}{{{{ .Content }}}}{{{{ $last = .Role }}}}"
-            f'{{{{ else if eq .Role "assistant" }}}}{answer}{{{{ .Content }}}}{{{{ $last = .Role }}}}{{{{ end }}}}'
+            f'{{{{ else if eq .Role "assistant" }}}}{answer}{{{{ .Content }}}}{{{{ $last = .Role }}}}'
+            "{{ end }}"
             f'{{{{ end }}}}{{{{ if ne $last "assistant" }}}}{end}{{{{ end }}}}'
         )
 
@@ -68,7 +69,7 @@ def modelfile(
 
 
 def sampled_as_trained(temperature: float, *, context_tokens: int, answer_tokens: int) -> dict[str, float]:
-    """Ollama's parameters for the distribution that was trained: its defaults penalise repetition and cut tails."""
+    """Ollama's parameters for what was trained: its defaults penalise repetition and cut tails."""
     return {
         "temperature": temperature, "top_p": 1, "top_k": 0, "min_p": 0, "repeat_penalty": 1,
         "num_ctx": context_tokens, "num_predict": answer_tokens,

@@ -162,8 +162,9 @@ def check_agreement(agreement: Agreement, *, is_same_base: bool) -> None:
         return
     remedy = "" if is_same_base else ", or take --merge-base dequant"
     raise SelfTestFailed(
-        f"the merged model is not what was trained, so nothing is exported: mean KL {agreement.mean_kl:.2e} nats "
-        f"(at most {most_kl:g}), the same likeliest token at {agreement.greedy:.1%} (at least {least_greedy:.0%}); "
+        "the merged model is not what was trained, so nothing is exported: mean KL "
+        f"{agreement.mean_kl:.2e} nats (at most {most_kl:g}), the same likeliest token at "
+        f"{agreement.greedy:.1%} (at least {least_greedy:.0%}); "
         f"check the base model's files (tinyzero doctor --model){remedy}, or take --what adapter"
     )
 

@@ -12,7 +12,8 @@ _TURNS = (
     "{%- if message['role'] == 'user' -%}{{- 'User: ' + message['content'] + '\\n' -}}"
     "{%- elif message['role'] == 'assistant' -%}"
     "{%- set spoken = message['content'] -%}"
-    f"{{%- if '{CLOSED}' in spoken -%}}{{%- set spoken = spoken.split('{CLOSED}')[-1] | trim -%}}{{%- endif -%}}"
+    f"{{%- if '{CLOSED}' in spoken -%}}"
+    f"{{%- set spoken = spoken.split('{CLOSED}')[-1] | trim -%}}{{%- endif -%}}"
     "{{- 'Assistant: ' + spoken + '\\n' -}}"
     "{%- else -%}{{- message['content'] + '\\n' -}}{%- endif -%}"
     "{%- endfor -%}"
@@ -59,9 +60,10 @@ def _written(tokenizer: Any, turns: Sequence[Any], template: str | None) -> str:
 
 
 def _conversation(frame: Frame, gap: str, *, reasons: bool) -> str:
-    """The written conversation of a base model. SentencePiece tokenizers may want a gap after a begin token."""
+    """The written conversation. SentencePiece tokenizers may want a gap after a begin token."""
     begin = frame.leading_text
     opening = REASONING_CONVERSATION if reasons else CONVERSATION
     answer = f"Assistant: {OPENED}" if reasons else "Assistant:"
     start = f"{begin}{gap if begin else ''}{opening}"
-    return f"{{{{- {start!r} -}}}}{_TURNS}{{%- if add_generation_prompt -%}}{{{{- {answer!r} -}}}}{{%- endif -%}}"
+    end = f"{{%- if add_generation_prompt -%}}{{{{- {answer!r} -}}}}{{%- endif -%}}"
+    return f"{{{{- {start!r} -}}}}{_TURNS}{end}"

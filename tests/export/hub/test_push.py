@@ -187,7 +187,8 @@ def test_all_files_of_the_last_push_that_this_one_lacks_go(push, hub, folder):
 
 FOREIGN = [
     "adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json",
-    "model-00001-of-00002.safetensors", "pytorch_model.bin", "consolidated.safetensors", "chat_template.jinja",
+    "model-00001-of-00002.safetensors", "pytorch_model.bin", "consolidated.safetensors",
+    "chat_template.jinja",
     "tokenizer.model", "added_tokens.json", "vocab.txt", "quantize_config.json", "params.json", "handler.py",
     "additional_chat_templates/tool_use.jinja",
 ]  # fmt: skip
@@ -235,8 +236,8 @@ def test_the_preview_says_what_goes_and_what_is_refused(folder):
     plan = make_plan(folder, "me/m", repo_type="model", is_public=False, branch="main", licence="mit")
     assert preview_leftovers(("LICENSE",), ("a.bin",), plan) == [
         "  deletes LICENSE, of the last push",
-        "would be refused: me/m holds a.bin, which TinyZero did not push and which programs would load beside "
-        "these files or instead of them; --replace deletes them, or take another --repo",
+        "would be refused: me/m holds a.bin, which TinyZero did not push and which programs would load "
+        "beside these files or instead of them; --replace deletes them, or take another --repo",
     ]
     assert preview_leftovers((), ("a.bin",), dataclasses.replace(plan, replaces=True)) == [
         "  deletes a.bin, which TinyZero did not push"
