@@ -84,12 +84,15 @@ def _trial(tokenizer: Any, chat: Sequence[tuple[str, str]]) -> _Trial | None:  #
 
 
 def _ask(path: Path, trials: Sequence[_Trial], home: Path) -> list[dict[str, Any]]:
+    import torch
+
     longest = max(len(trial.expected_ids) for trial in trials)
     request = {
         "model": str(path),
         "chats": [trial.messages for trial in trials],
         "num_tokens": _NUM_TOKENS,
         "context_tokens": longest + 2 * _NUM_TOKENS,
+        "num_threads": torch.get_num_threads(),
     }
     environment = bare_environment(os.environ, home)
     result = subprocess.run(

@@ -16,18 +16,19 @@ RESULT = "RESULT "
 
 def main() -> None:
     request = json.load(sys.stdin)
-    server = xllamacpp.Server(_parameters(request["model"], request["context_tokens"]))
+    server = xllamacpp.Server(_parameters(request))
     answers = [_answer(server.listening_address, chat, request["num_tokens"]) for chat in request["chats"]]
     sys.stdout.write(f"{RESULT}{json.dumps(answers)}\n")
     sys.stdout.flush()
     os._exit(0)  # the server's threads need no farewell
 
 
-def _parameters(model: str, context_tokens: int) -> Any:  # noqa: ANN401  untyped
+def _parameters(request: dict[str, Any]) -> Any:  # noqa: ANN401  untyped
     """On the CPU, in 32 bit where the file does not say otherwise."""
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = model
-    parameters.n_ctx = context_tokens
+    parameters.model.path = request["model"]
+    parameters.n_ctx = request["context_tokens"]
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = request["num_threads"]
     parameters.n_gpu_layers = 0
     parameters.n_parallel = 1
     parameters.warmup = False
