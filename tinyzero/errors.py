@@ -11,6 +11,7 @@
     ├── ComparerBroken       the process that compares answers, never the answers in it
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     ├── ExportError          what a run learned cannot be made into files that others open
+    │   └── SelfTestFailed   the files are not what was trained; exit code 1
     └── HubError             the Hugging Face Hub
 
 The model's mistakes are no exceptions: they are a `Rejection` or a `Verdict`. Our own crash with a traceback.
@@ -62,6 +63,10 @@ class CheckpointError(TinyZeroError):
 
 class ExportError(TinyZeroError):
     """An adapter, a base model or a folder cannot be exported as it is."""
+
+
+class SelfTestFailed(ExportError):
+    """An export was tried out and is not what was trained; nothing of it is left."""
 
 
 class HubError(TinyZeroError):

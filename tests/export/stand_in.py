@@ -58,7 +58,8 @@ class Repository:
 class Fault:
     """What happens to the next requests whose path matches.
 
-    `action`: a status code, "drop" (close after half of the body), or "lose" (do it, and close unanswered).
+    `action`: a status code, alone or with a reason, "drop" (close after half of the body), or "lose"
+    (do it, and close unanswered).
     """
 
     path: str
@@ -78,6 +79,7 @@ class StandIn:
         self.seen_bytes = b""
         self.role = "write"
         self.created_as_public = False
+        self.yaml_errors = []
 
     def files(self, repo, branch="main"):
         return {name: file.content for name, file in self.repositories[repo].branches[branch].items()}
@@ -131,6 +133,8 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self._read_chunks() if self.headers.get("Transfer-Encoding") else self.rfile.read(length)
         if isinstance(self.action, int):
             return self._answer({"error": f"the stand-in says {self.action}"}, self.action)
+        if isinstance(self.action, tuple):
+            return self._answer({"error": self.action[1]}, self.action[0])
         if self.path_only.startswith("/lfs/"):
             return self._put_lfs()
         if "/resolve/" in self.path_only:
@@ -153,7 +157,8 @@ class Handler(BaseHTTPRequestHandler):
             token = {"displayName": "t", "role": self.hub.role}
             return self._answer({"name": "me", "type": "user", "auth": {"accessToken": token}})
         if path == "/api/validate-yaml":
-            return self._answer({"errors": [], "warnings": []})
+            errors = [{"message": message} for message in self.hub.yaml_errors]
+            return self._answer({"errors": errors, "warnings": []}, 400 if errors else 200)
         if path == "/api/repos/create":
             return self._create(json.loads(self.body))
         if match := re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):

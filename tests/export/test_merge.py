@@ -18,7 +18,9 @@ from merging import (
 )
 from safetensors.torch import load_file, save_file
 
+from tinyzero.config import ModelConfig
 from tinyzero.errors import ExportError
+from tinyzero.export.base import find_base
 from tinyzero.export.merge import Merged, Survival, nf4_round_trip
 from tinyzero.export.weights import open_weights
 from tinyzero.run.trained import choose_snapshot, load_trained
@@ -213,3 +215,33 @@ def test_a_round_trip_through_four_bit_changes_weights_a_little():
 def test_merged_without_a_delta_keeps_nothing():
     merged = Merged(merge_base="bf16", dtype="fp32", survival={"fp32": Survival()})
     assert (merged.kept, merged.relative_size) == (0.0, 0.0)
+
+
+IN_A_REPOSITORY = [
+    "config.json", "tokenizer.json", "merges.txt", "README.md", "LICENSE", "USE_POLICY.md", "Notice.txt",
+    "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+    "consolidated.safetensors", "model.fp16.safetensors", "pytorch_model.bin", "onnx/model.onnx",
+    "onnx/config.json", "original/consolidated.00.pth", "original/tokenizer.model", "fp16/model.safetensors",
+    "runs/log.txt", "training.txt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("with_weights", [True, False])
+def test_of_a_base_on_the_hub_only_what_transformers_reads_is_fetched(tmp_path, monkeypatch, with_weights):
+    import huggingface_hub
+
+    fetched = set()
+
+    def download(_, *, revision, allow_patterns, ignore_patterns):
+        assert revision == "main"
+        for name in huggingface_hub.utils.filter_repo_objects(
+            IN_A_REPOSITORY, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        ):
+            fetched.add(name)
+            (tmp_path / name).write_text('{"weight_map": {"a": "model-00001-of-00002.safetensors"}}')
+        return tmp_path
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    find_base(ModelConfig(base="some/base"), with_weights=with_weights)
+    weights = {"model-00001-of-00002.safetensors"} if with_weights else set()
+    assert fetched == set(IN_A_REPOSITORY[:8]) | weights

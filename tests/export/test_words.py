@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from convert_smollm2 import CARD
 from huggingface_hub import ModelCard
 from settled import defaults
 
@@ -14,7 +15,7 @@ from tinyzero.export.adapters import Adapter
 from tinyzero.export.base import Base
 from tinyzero.export.card import eval_results, write_card
 from tinyzero.export.facts import Facts
-from tinyzero.export.licence import Licence, licence_of
+from tinyzero.export.licence import Licence, licence_files, licence_of, origin_of
 from tinyzero.export.manifest import public_config, record
 from tinyzero.export.merge import Merged, Survival
 from tinyzero.export.results import read_evaluation
@@ -189,6 +190,69 @@ def test_the_licence_is_inherited_and_said_loudly_where_it_binds(tmp_path, front
     (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# model\n")
     warning = licence_of(tmp_path).warning
     assert warning is None if said is None else said in warning
+
+
+@pytest.mark.parametrize(
+    ("front", "metadata"),
+    [
+        ("license: Apache-2.0", {"license": "apache-2.0"}),
+        ("license: apache 2.0", {"license": "apache-2.0"}),
+        ("license: Apache License, Version 2.0", {"license": "apache-2.0"}),
+        ("license: MIT License", {"license": "mit"}),
+        ("license: GPLv3", {"license": "gpl-3.0"}),
+        ("license: CC BY-NC 4.0", {"license": "cc-by-nc-4.0"}),
+        ("license: Llama 3.2 Community License", {"license": "llama3.2"}),
+        ("license: [Apache-2.0, MIT]", {"license": ["apache-2.0", "mit"]}),
+        ("license: [mit]", {"license": "mit"}),
+        ("license: My Own, v1", {"license": "other", "license_name": "my-own-v1"}),
+        ("license: [mit, My Own]", {"license": ["mit", "other"], "license_name": "my-own"}),
+        (
+            "license: other\nlicense_name: Qwen-Research",
+            {"license": "other", "license_name": "Qwen-Research"},
+        ),
+        ("license: other\nlicense_link: LICENSE", {"license": "other", "license_link": "LICENSE"}),
+        ("license: other\nlicense_link: ../LICENSE", {"license": "other"}),
+        ("license: other\nlicense_link: NOT_THERE", {"license": "other"}),
+    ],
+)
+def test_a_licence_is_written_as_the_hub_knows_it(tmp_path, front, metadata):
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n# model\n")
+    (tmp_path / "LICENSE").write_text("You may.")
+    assert licence_of(tmp_path).metadata == metadata
+
+
+@pytest.mark.parametrize(
+    "name", ["mrl", "mnpl", "cc-by-nc-4.0", "apple-amlr", "some-non-commercial", "x-nc-1.0"]
+)
+def test_what_forbids_commercial_use_is_said_loudly(tmp_path, name):
+    (tmp_path / "README.md").write_text(f"---\nlicense: other\nlicense_name: {name}\n---\n# model\n")
+    assert "NON-COMMERCIAL" in licence_of(tmp_path).warning
+
+
+def test_several_permissive_licences_bind_nobody_and_one_that_binds_is_said(tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: [apache-2.0, mit]\n---\n")
+    assert licence_of(tmp_path).warning is None
+    (tmp_path / "README.md").write_text("---\nlicense: [apache-2.0, gemma]\n---\n")
+    assert "(apache-2.0, gemma) has conditions" in licence_of(tmp_path).warning
+
+
+def test_all_words_of_the_owner_travel_and_nothing_else(tmp_path):
+    words = {"LICENSE", "LICENCE.md", "LICENSE-MIT", "Notice.txt", "COPYRIGHT", "TERMS.md",
+             "THIRD_PARTY_NOTICES.txt",
+             "USE_POLICY.md", "acceptable_use_policy.pdf", "LICENSE.code"}  # fmt: skip
+    for name in (*words, "tokenizer.json", "terms.json", "README.md"):
+        (tmp_path / name).write_text("")
+    assert {path.name for path in licence_files(tmp_path)} == words
+
+
+def test_a_card_names_the_origin_of_a_local_base(facts, tmp_path):
+    (tmp_path / "README.md").write_text(CARD)
+    base = Base(name="smollm2", folder=tmp_path, licence=licence_of(tmp_path), origin=origin_of(tmp_path))
+    found = metadata(write_card(facts(base=base)))
+    assert (found["base_model"], found["license"]) == ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")
+    assert "> **Licence.**" not in write_card(facts(base=base))
+    (tmp_path / "README.md").write_text("---\nbase_model: ../secret\n---\n")
+    assert origin_of(tmp_path) is None
 
 
 def test_no_card_is_no_known_licence(tmp_path):

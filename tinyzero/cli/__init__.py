@@ -26,7 +26,7 @@ from tinyzero.cli.solve import solve
 from tinyzero.cli.tasks import tasks
 from tinyzero.cli.train import train
 from tinyzero.cli.watch import watch
-from tinyzero.errors import TinyZeroError, nearest
+from tinyzero.errors import SelfTestFailed, TinyZeroError, nearest
 
 # Typer's click is private; this is the base class of all errors in a command line.
 _UsageError: Any = typer.BadParameter.__base__
@@ -65,11 +65,14 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line. A user's error gives one line and exit code 2; our own errors pass through."""
+    """Run one command line. A user's error gives one line and exit code 2; our own errors pass through.
+
+    An export that is not what was trained gives one line and exit code 1.
+    """
     try:
         return app(args=list(arguments) or ["--help"], prog_name="tinyzero", standalone_mode=False) or 0
     except TinyZeroError as error:
-        return _complain(str(error), 2)
+        return _complain(str(error), 1 if isinstance(error, SelfTestFailed) else 2)
     except _UsageError as error:
         return _complain(_explain_usage(error), 2)
     except (KeyboardInterrupt, typer.Abort):

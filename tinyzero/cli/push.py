@@ -44,6 +44,10 @@ def push(
     merge_base: MergeBaseOption = "bf16",
     dtype: DtypeOption = None,
     branch: Annotated[str, typer.Option(help="Branch to commit to.")] = "main",
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Delete files of others there that programs would load beside these."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Export and show what a push would do, without pushing.")
     ] = False,
@@ -78,9 +82,11 @@ def push(
         screen.close_wait()
         if not exported.is_new:
             screen.note(f"using the earlier export in {exported.folder}")
-        plan = _plan(exported.folder, repo, what, is_public=public, branch=branch)
+        plan = _plan(exported.folder, repo, what, is_public=public, branch=branch, replaces=replace)
         for line in preview(plan):
             screen.line(line)
+        if dry_run:
+            _look(plan, screen)
         for remark in exported.remarks:
             screen.note(remark)
         if dry_run:
@@ -98,7 +104,9 @@ def _one_role(adapters: str, role: RoleName | None, what: What) -> RoleName | No
     return role
 
 
-def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str) -> "PushPlan":
+def _plan(
+    folder: "Path", repo: str, what: What, *, is_public: bool, branch: str, replaces: bool
+) -> "PushPlan":
     from tinyzero.export.hub.plan import make_plan
     from tinyzero.export.licence import licence_of
 
@@ -109,7 +117,23 @@ def _plan(folder: "Path", repo: str, what: What, *, is_public: bool, branch: str
         is_public=is_public,
         branch=branch,
         licence=licence_of(folder).in_words,
+        replaces=replaces,
     )
+
+
+def _look(plan: "PushPlan", screen: "Screen") -> None:
+    """Say what the push would do to files that lie in the repository, if it can be asked."""
+    from tinyzero.errors import HubError
+    from tinyzero.export.hub.plan import preview_leftovers
+    from tinyzero.export.hub.push import make_pusher
+
+    try:
+        left = make_pusher(plan, tell=screen.note, waits_s=()).look()
+    except HubError as error:
+        screen.note(f"not compared with what is in {plan.repo}: {error}")
+        return
+    for line in preview_leftovers(left.ours, left.foreign, plan):
+        screen.line(line)
 
 
 def _send(plan: "PushPlan", screen: "Screen") -> None:

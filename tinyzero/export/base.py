@@ -7,21 +7,16 @@ from pathlib import Path
 
 from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import ExportError, ModelLoadError
-from tinyzero.export.licence import Licence, licence_files, licence_of
+from tinyzero.export.licence import Licence, licence_files, licence_of, origin_of
 from tinyzero.export.weights import WHOLE, shard_names
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-)
-_WORDS = ("README.md", "LICEN[CS]E*", "NOTICE*", "COPYING*", "USE_POLICY*")
-_WANTED = ("*.json", "*.jinja", "*.txt", "*.model", *_WORDS)
+_DESCRIPTIONS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+_OF_OWNERS = (
+    "LICEN[CS]E", "[Ll]icen[cs]e", "NOTICE", "[Nn]otice", "COPYING", "COPYRIGHT", "TERMS", "POLICY",
+    "[Pp]olicy", "THIRD*PARTY", "LEGAL", "PATENTS",
+)  # fmt: skip
+_WORDS = ("README.md", *(f"*{word}*" for word in _OF_OWNERS))
+_SUBFOLDERS = "*/*"  # other formats of the same weights
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -32,6 +27,7 @@ class Base:
     Attributes:
         name: what it is called in public: a Hub id, or the last part of a local folder's path.
         hub_id: None where it did not come from the Hub. revision: the commit that lies in `folder`.
+        origin: for a local folder, the model on the Hub that its card names as its base.
     """
 
     name: str
@@ -39,12 +35,7 @@ class Base:
     licence: Licence
     hub_id: str | None = None
     revision: str | None = None
-
-    def copy_tokenizer(self, target: Path) -> None:
-        """Tokenizer and chat template, byte for byte."""
-        for name in _TOKENIZER_FILES:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, target / name)
+    origin: str | None = None
 
     def copy_licence(self, target: Path) -> None:
         for path in licence_files(self.folder):
@@ -67,7 +58,9 @@ def find_base(model: ModelConfig, *, with_weights: bool) -> Base:
         if model.base == "nano":
             return Base(name="nano", folder=folder, licence=licence_of(folder))
         refuse_outside_links(folder, root_of(folder))
-        return Base(name=folder.resolve().name, folder=folder, licence=licence_of(folder))
+        return Base(
+            name=folder.resolve().name, folder=folder, licence=licence_of(folder), origin=origin_of(folder)
+        )
     folder = _snapshot(source, model.revision or "main", with_weights=with_weights)
     refuse_outside_links(folder, root_of(folder))
     revision = folder.name if _COMMIT.fullmatch(folder.name) else None
@@ -102,10 +95,13 @@ def _snapshot(hub_id: str, revision: str, *, with_weights: bool) -> Path:
     commit = _cached_commit(hub_id, revision)
 
     def fetch(*patterns: str) -> Path:
-        return Path(snapshot_download(hub_id, revision=commit, allow_patterns=list(patterns)))
+        chosen = list(patterns)
+        return Path(
+            snapshot_download(hub_id, revision=commit, allow_patterns=chosen, ignore_patterns=_SUBFOLDERS)
+        )
 
     try:
-        folder = fetch(*_WANTED)
+        folder = fetch(*_DESCRIPTIONS, *_WORDS)
         if with_weights and not (fetch(WHOLE) / WHOLE).is_file():
             fetch(*shard_names(folder))
     except (OSError, ValueError) as error:

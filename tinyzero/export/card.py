@@ -59,8 +59,9 @@ def _metadata(facts: Facts) -> str:
         "pipeline_tag": "text-generation",
         "tags": ["tinyzero", "self-play", "reinforcement-learning", facts.config.selfplay.game, "lora"],
     }
-    if facts.base.hub_id:
-        fields |= {"base_model": facts.base.hub_id, "base_model_relation": _RELATION[facts.what]}
+    base_model = facts.base.hub_id or facts.base.origin
+    if base_model:
+        fields |= {"base_model": base_model, "base_model_relation": _RELATION[facts.what]}
     if facts.measured_here:
         fields |= {"model_name": facts.title, "eval_results": _model_index(facts.measured_here)}
     return str(ModelCardData(**fields).to_yaml()).rstrip()
@@ -103,7 +104,8 @@ def _what_it_is(facts: Facts) -> str:
 
 def _how_to_use(facts: Facts) -> str:
     code = _USE[facts.what].format(base=_quoted(facts.base.hub_id or "path/to/the/base/model"))
-    return f"## Use\n\n{code}\n\n{_PROMPTS[facts.config.prompts.style]}"
+    frame = _CONVERSATION.format(text=facts.conversation) if facts.conversation else _CHAT
+    return f"## Use\n\n{code}\n\n{_PROMPTS[facts.config.prompts.style]}\n\n{frame}"
 
 
 def _how_trained(facts: Facts) -> str:
@@ -247,13 +249,22 @@ llama-cli -m model.gguf
 }
 
 _PROMPTS = {
-    "full": "Ask it in words, in the chat format, with room to reason before the answer.",
-    "direct": "Ask it in words, in the chat format; in training the answer was begun for it.",
+    "full": "Ask it in words, with room to reason before the answer.",
+    "direct": "Ask it in words; in training the answer was begun for it.",
     "compact": (
         "It reads one compact form only, a user's turn such as this one, and no other language:\n\n"
         "```\nsolve deduction\ndef f(x):\n    return x + 1\nin: 41\n```"
     ),
 }
+
+_CHAT = "Its turns were in the chat format of the tokenizer's `chat_template.jinja`, and so should yours be."
+
+_CONVERSATION = """\
+It was trained without a chat format, in a written conversation. `chat_template.jinja` writes it:
+
+```
+{text}
+```"""
 
 _METHOD = {
     "absolute-zero": (

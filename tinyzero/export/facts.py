@@ -24,7 +24,9 @@ class Facts:
 
     Attributes:
         roles: the adapter's roles, in words.
+        conversation: the written conversation around a question, where the run had no chat template.
         merged, agreement: results of the merge; None for an adapter.
+        notes: remarks of a conversion for the owner.
         charts: curves for the picture next to the card; empty for no picture.
     """
 
@@ -37,8 +39,10 @@ class Facts:
     roles: str
     evaluation: Comparison | None
     charts: Sequence[Chart]
+    conversation: str = ""
     merged: Merged | None = None
     agreement: Agreement | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

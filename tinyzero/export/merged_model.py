@@ -5,29 +5,57 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tinyzero.config import SettledModel
 from tinyzero.export import gguf
 from tinyzero.export.aside import check_room
-from tinyzero.export.checking import check_opened, reopen
+from tinyzero.export.checking import check_frame, check_opened, reopen, without_control
 from tinyzero.export.facts import Facts
+from tinyzero.export.gguf_trial import can_try, try_out
 from tinyzero.export.merge import Dtype, MergeBase, Merged, merge
 from tinyzero.export.model_files import write_model_files
-from tinyzero.export.selftest import NUM_PROMPTS, Agreement, Reference, ask, compare, prompts_of
+from tinyzero.export.selftest import (
+    NUM_PROMPTS,
+    Agreement,
+    Reference,
+    ask,
+    check_agreement,
+    compare,
+    prompts_of,
+)
+from tinyzero.export.tokenizer_files import reasons_first
+from tinyzero.policy.written_frame import chat_template
 from tinyzero.run.trained import load_trained
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
     import torch
 
+    from tinyzero.policy.frame import Frame
+
+
+_UNTRIED = (
+    "warning: the GGUF file was compared, and not run: pip install xllamacpp, and export again, to have "
+    "llama.cpp try it"
+)
+_NO_TEMPLATE = (
+    "warning: the Modelfile has no TEMPLATE, since Ollama's language cannot say the chat template; ask "
+    "through llama.cpp, which reads the template in the file"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """Outputs of the live policy, kept after the policy is removed from memory."""
+    """Outputs of the live policy, kept after the policy is removed from memory.
+
+    Attributes:
+        reasons: whether the frame of a model without a chat template told it to reason first.
+    """
 
     reference: Reference
-    tokenizer: Any
+    frame: "Frame"
+    reasons: bool
     device: "torch.device"
     stop_ids: frozenset[int]
     pad_id: int
@@ -54,16 +82,37 @@ def write_merged(
         tell("comparing the merged model with the live adapter")
         tries.append((_compare(attempt, live), merged, attempt))
     agreement, merged, chosen = min(tries, key=lambda attempted: attempted[0].mean_kl)
+    is_same_base = merged.merge_base == "dequant" or not facts.config.model.is_4_bit
+    check_agreement(agreement, is_same_base=is_same_base)
     for _, _, attempt in tries:
         if attempt != chosen:
             shutil.rmtree(attempt)
     if facts.what == "gguf":
         tell("converting to GGUF")
-        gguf.convert(chosen, folder, dtype=merged.dtype, temperature=facts.config.sampling.temperature)
+        notes = _write_gguf(facts, folder, chosen, live, merged.dtype, tell)
         shutil.rmtree(chosen)
     else:
+        notes = ()
         _move_up(chosen)
-    return replace(facts, merged=merged, agreement=agreement)
+    return replace(facts, merged=merged, agreement=agreement, notes=notes)
+
+
+def _write_gguf(
+    facts: Facts, folder: Path, merged: Path, live: Live, dtype: Dtype, tell: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Write the GGUF file and its Modelfile, and try the file. Returns remarks for the owner."""
+    gguf.convert(merged, folder, name=facts.title, dtype=dtype)
+    opened = reopen(merged, live.device)
+    if can_try():
+        tell("asking llama.cpp")
+        texts = [prompt.text for prompt in live.reference.prompts]
+        try_out(
+            folder / gguf.NAME, opened, without_control(opened.tokenizer, texts), dtype=dtype, home=merged
+        )
+    has_template = gguf.describe(
+        facts.config, folder, opened.tokenizer, live.stop_ids, is_conversation=bool(facts.conversation)
+    )
+    return (*(() if can_try() else (_UNTRIED,)), *(() if has_template else (_NO_TEMPLATE,)))
 
 
 def _merge_bases(facts: Facts, merge_base: MergeBase | Literal["auto"]) -> Sequence[MergeBase]:
@@ -78,7 +127,8 @@ def _ask_live(facts: Facts) -> Live:
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
     live = Live(
         reference=ask(policy, role, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
-        tokenizer=policy.tokenizer,
+        frame=policy.frame,
+        reasons=reasons_first(facts.config),
         device=policy.device,
         stop_ids=policy.stop_ids,
         pad_id=policy.pad_id,
@@ -105,9 +155,11 @@ def _merge(
         facts.base,
         folder,
         dtype=merged.dtype,
+        has_own_head=merged.has_own_head,
         stop_ids=live.stop_ids,
         pad_id=live.pad_id,
         temperature=facts.config.sampling.temperature,
+        template=chat_template(live.frame, reasons=live.reasons),
     )
     return merged
 
@@ -122,7 +174,9 @@ def _trained_dtype(model: SettledModel) -> "torch.dtype":
 
 def _compare(folder: Path, live: Live) -> Agreement:
     opened = reopen(folder, live.device)
-    check_opened(opened, live.tokenizer, [prompt.text for prompt in live.reference.prompts], live.stop_ids)
+    check_opened(opened, live.stop_ids)
+    texts = [prompt.text for prompt in live.reference.prompts]
+    check_frame(opened.tokenizer, live.frame, texts, reasons=live.reasons)
     agreement = compare(live.reference, opened.model, live.device)
     del opened
     gc.collect()

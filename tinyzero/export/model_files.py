@@ -1,35 +1,50 @@
 """The other files of a merged model: configuration without quantisation, end tokens, tokenizer."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyzero.errors import ExportError
 from tinyzero.export.base import Base
 from tinyzero.export.merge import TORCH_NAME, Dtype
+from tinyzero.export.tokenizer_files import read_object, without_places, write_object, write_tokenizer
 
-# Keys for quantised loading, local folders, or code that is not shipped.
-_DROPPED = ("quantization_config", "_name_or_path", "auto_map", "torch_dtype")
+_DROPPED = ("quantization_config", "torch_dtype")
 
 
 def write_model_files(
-    base: Base, folder: Path, *, dtype: Dtype, stop_ids: frozenset[int], pad_id: int, temperature: float
+    base: Base,
+    folder: Path,
+    *,
+    dtype: Dtype,
+    has_own_head: bool,
+    stop_ids: frozenset[int],
+    pad_id: int,
+    temperature: float,
+    template: str,
 ) -> None:
-    """Write config.json, generation_config.json, tokenizer files and chat template."""
-    config = _read(base.folder / "config.json")
-    _write(folder / "config.json", model_config(config, dtype))
-    _write(
+    """Write config.json, generation_config.json, tokenizer files and chat template.
+
+    Args:
+        has_own_head: whether the LM head's weights differ from the embedding's.
+        template: the chat template that the run was trained in.
+    """
+    config = read_object(base.folder / "config.json")
+    write_object(folder / "config.json", model_config(config, dtype, has_own_head=has_own_head))
+    write_object(
         folder / "generation_config.json",
         generation_config(config, stop_ids, pad_id, temperature=temperature),
     )
-    base.copy_tokenizer(folder)
+    write_tokenizer(base.folder, folder, template)
 
 
-def model_config(base: Mapping[str, Any], dtype: Dtype) -> dict[str, Any]:
-    """The base's configuration, for unquantised weights of `dtype`."""
-    kept = {name: value for name, value in base.items() if name not in _DROPPED}
-    return {**kept, "dtype": TORCH_NAME[dtype]}
+def model_config(base: Mapping[str, Any], dtype: Dtype, *, has_own_head: bool = False) -> dict[str, Any]:
+    """The base's configuration, for unquantised weights of `dtype`, without paths and names of code.
+
+    Programs disagree on a head that a configuration calls tied and that is not: some leave it out.
+    """
+    kept = {name: value for name, value in without_places(base).items() if name not in _DROPPED}
+    untied = {"tie_word_embeddings": False} if has_own_head else {}
+    return {**kept, **untied, "dtype": TORCH_NAME[dtype]}
 
 
 def generation_config(
@@ -47,17 +62,3 @@ def generation_config(
         "top_k": 0,
         "top_p": 1.0,
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"cannot read the base model's {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ExportError(f"the base model's {path} holds no configuration")
-    return content
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # For models without a chat template: a base model continues a written conversation.
-_CONVERSATION = (
+CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it.\n"
 )
 # The frame of DeepSeek-R1-Zero (arXiv:2501.12948, table 1). Like Absolute Zero (arXiv:2505.03335) we begin
 # the reasoning for the model, which would often forget to.
-_REASONING_CONVERSATION = (
+REASONING_CONVERSATION = (
     "A conversation between User and Assistant. The User asks a question, and the Assistant solves it. The "
     "Assistant first thinks about the reasoning process in the mind and then provides the User with the "
     "answer. The reasoning process and answer are enclosed within <think> </think> and <answer> </answer> "
@@ -64,6 +64,15 @@ class Frame:
     def has_chat_template(self) -> bool:
         return bool(self.tokenizer.chat_template)
 
+    @property
+    def leading_text(self) -> str:
+        """What stands before a written conversation by itself, such as `<s>`."""
+        return "".join(map(str, self.tokenizer.convert_ids_to_tokens(self._pieces.leading)))
+
+    def content(self, text: str) -> str | list[dict[str, str]]:
+        """A message for the template; those of models that also see pictures want it in parts."""
+        return [{"type": "text", "text": text}] if self._has_parts else text
+
     def encode(self, prompt: Prompt) -> list[int]:
         """One user turn, the opening of the answer, and the prefill."""
         return self.encode_turns([prompt.text], prefill=prompt.prefill, reasons=prompt.reasons)
@@ -94,13 +103,13 @@ class Frame:
         """The turns in the chat template; where `is_open`, up to the opening of the next answer."""
         roles = ("user", "assistant")
         messages: Any = [
-            {"role": roles[place % 2], "content": self._content(text)} for place, text in enumerate(turns)
+            {"role": roles[place % 2], "content": self.content(text)} for place, text in enumerate(turns)
         ]
         template: Any = self.tokenizer.get_chat_template()
         return str(
             self.tokenizer.apply_chat_template(
                 messages,
-                chat_template=_dated(template, self.today),
+                chat_template=dated(template, self.today),
                 tokenize=False,
                 add_generation_prompt=is_open,
             )
@@ -125,10 +134,6 @@ class Frame:
             return self.render([_PROBE, _PROBE_ANSWER], is_open=False)
         except Exception:  # noqa: BLE001  as above
             return ""
-
-    def _content(self, text: str) -> str | list[dict[str, str]]:
-        """Templates of models that also see pictures want a message in parts."""
-        return [{"type": "text", "text": text}] if self._has_parts else text
 
     def _try_template(self) -> None:
         problem = ""
@@ -177,13 +182,13 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int | None:
 
 def _conversation(texts: Sequence[str], prefill: str, *, reasons: bool) -> str:
     forms = (_QUESTION, _ANSWER)
-    opening = _REASONING_CONVERSATION if reasons else _CONVERSATION
+    opening = REASONING_CONVERSATION if reasons else CONVERSATION
     turns = (forms[place % 2].format(text=text) for place, text in enumerate(texts))
     begun = [OPENED] * reasons + [prefill] * bool(prefill)
     return " ".join([opening + "".join(turns), *begun])
 
 
-def _dated(template: str, today: date) -> str:
+def dated(template: str, today: date) -> str:
     """The template, in which `strftime_now` is a macro that knows one day; that of transformers asks."""
     if "strftime_now" not in template:
         return template

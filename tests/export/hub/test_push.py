@@ -8,11 +8,14 @@ import sys
 
 import pytest
 from huggingface_hub import HfApi
-from stand_in import TOKEN, Fault, Repository, running
+from stand_in import TOKEN, Fault, File, Repository, running
 
 from tinyzero.errors import HubError
-from tinyzero.export.hub.plan import check_names, make_plan, preview
-from tinyzero.export.hub.push import Pusher
+from tinyzero.export.hub.errors import is_passing
+from tinyzero.export.hub.plan import check_names, make_plan, preview, preview_leftovers
+from tinyzero.export.hub.push import Pusher, find_token
+from tinyzero.export.hub.remote_files import Leftovers
+from tinyzero.export.manifest import write_record
 
 # The client hands files to its HTTP library in a way that this one has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -49,12 +52,15 @@ def folder(tmp_path):
 
 @pytest.fixture
 def push(hub, folder):
-    """Pushes the folder; what is said and how long is waited are kept."""
+    """Pushes the folder, or looks at the repository; what is said and how long is waited are kept."""
 
-    def push_one(repo="m", *, is_public=False, branch="main", repo_type="model"):
+    def push_one(
+        repo="m", *, is_public=False, branch="main", repo_type="model", replaces=False, only_look=False
+    ):
         plan = make_plan(
-            folder, repo, repo_type=repo_type, is_public=is_public, branch=branch, licence="apache-2.0"
-        )
+            folder, repo, repo_type=repo_type, is_public=is_public, branch=branch, licence="apache-2.0",
+            replaces=replaces,
+        )  # fmt: skip
         push_one.said, push_one.waits = [], []
         pusher = Pusher(
             api=HfApi(endpoint=hub.url, token=TOKEN),
@@ -63,7 +69,7 @@ def push(hub, folder):
             tell=push_one.said.append,
             sleep=push_one.waits.append,
         )
-        return pusher.push()
+        return pusher.look() if only_look else pusher.push()
 
     return push_one
 
@@ -147,6 +153,125 @@ def test_a_repository_that_tinyzero_never_pushed_to_loses_nothing(push, hub, fol
     )
     push("me/other")
     assert hub.files("me/other") == {**contents(folder), "model.gguf": b"{}"}
+
+
+def put(hub, *names, repo="me/m", content=b"foreign"):
+    """Files that somebody else has put into a repository."""
+    there = hub.repositories.setdefault(repo, Repository(is_private=True))
+    there.commit("main", {**there.branches["main"], **{name: File(content, is_lfs=False) for name in names}})
+
+
+def recorded(folder):
+    """The folder with the record that an export writes."""
+    (folder / "tinyzero.json").unlink()
+    write_record(folder, {"what": "merged"})
+
+
+def test_all_files_of_the_last_push_that_this_one_lacks_go(push, hub, folder):
+    names = ("chat_template.jinja", "tokenizer.model", "LICENSE", "vocab.json")
+    for name in names:
+        (folder / name).write_text("of another base")
+    recorded(folder)
+    push()
+    put(hub, "notes.txt")
+    for name in names:
+        (folder / name).unlink()
+    recorded(folder)
+    left = push(only_look=True)
+    assert left == Leftovers(ours=tuple(sorted(names)), foreign=())
+    hub.requests.clear()
+    push()
+    assert hub.files("me/m") == {**contents(folder), "notes.txt": b"foreign"}
+    assert commits(hub) == 3  # with that of somebody else
+
+
+FOREIGN = [
+    "adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json",
+    "model-00001-of-00002.safetensors", "pytorch_model.bin", "consolidated.safetensors",
+    "chat_template.jinja",
+    "tokenizer.model", "added_tokens.json", "vocab.txt", "quantize_config.json", "params.json", "handler.py",
+    "additional_chat_templates/tool_use.jinja",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_files_of_others_that_programs_would_load_are_refused_and_go_with_consent(push, hub, folder, name):
+    recorded(folder)
+    put(hub, name, "notes.txt", "README.md", ".gitattributes", "training_args.bin", "runs/events.bin")
+    before = hub.files("me/m")
+    assert push(only_look=True).foreign == (name,)
+    said = complaint(push)
+    assert said.startswith(f"me/m holds {name}, which TinyZero did not push")
+    assert "--replace deletes them" in said
+    assert hub.files("me/m") == before
+    assert not any(request.startswith("PUT") for request in hub.requests)
+    push(replaces=True)
+    kept = ("notes.txt", ".gitattributes", "training_args.bin", "runs/events.bin")
+    assert hub.files("me/m") == {**contents(folder), **dict.fromkeys(kept, b"foreign")}
+    push()  # nothing is left to be refused
+
+
+def test_a_file_that_somebody_added_to_our_push_is_refused_too(push, hub, folder):
+    recorded(folder)
+    push()
+    put(hub, "adapter_config.json")
+    assert "adapter_config.json" in complaint(push)
+
+
+def test_a_gguf_push_is_beside_other_peoples_weights_but_not_beside_their_gguf(push, hub, folder):
+    (folder / "model.safetensors").rename(folder / "model.gguf")
+    put(hub, "pytorch_model.bin", "adapter_config.json")
+    put(hub, "quants/other.Q4.gguf", repo="me/other")
+    assert push(only_look=True).foreign == ()
+    push()
+    assert "quants/other.Q4.gguf" in complaint(push, "me/other")
+
+
+def test_a_data_set_is_pushed_beside_files_of_others(push, hub):
+    put(hub, "adapter_config.json", repo="me/tasks")
+    assert push("me/tasks", repo_type="dataset", only_look=True).foreign == ()
+
+
+def test_the_preview_says_what_goes_and_what_is_refused(folder):
+    plan = make_plan(folder, "me/m", repo_type="model", is_public=False, branch="main", licence="mit")
+    assert preview_leftovers(("LICENSE",), ("a.bin",), plan) == [
+        "  deletes LICENSE, of the last push",
+        "would be refused: me/m holds a.bin, which TinyZero did not push and which programs would load "
+        "beside these files or instead of them; --replace deletes them, or take another --repo",
+    ]
+    assert preview_leftovers((), ("a.bin",), dataclasses.replace(plan, replaces=True)) == [
+        "  deletes a.bin, which TinyZero did not push"
+    ]
+
+
+def test_looking_sends_nothing_and_a_repository_that_is_not_there_holds_nothing(push, hub):
+    assert push(only_look=True) == Leftovers(ours=(), foreign=())
+    assert hub.repositories == {}
+
+
+@pytest.mark.parametrize("status", [402, 403])
+def test_an_account_without_room_is_told_so(push, hub, status):
+    hub.faults = [Fault("POST .*/commit/", (status, "Private repository storage limit reached"))]
+    said = complaint(push)
+    assert said.startswith("the Hub has no room left for m; delete something there, or take a larger plan")
+    assert f"({status}: Private repository storage limit reached)" in said
+
+
+def test_metadata_that_the_hub_refuses_is_refused_with_all_its_reasons(push, hub):
+    hub.yaml_errors = ['"license" must be one of [apache-2.0, mit]', '"license_name" is missing']
+    said = complaint(push)
+    assert said.startswith("the push to m failed: Invalid metadata in README.md.; ")
+    assert all(reason in said for reason in hub.yaml_errors)
+    assert push.waits == []
+
+
+def test_a_client_that_is_told_to_stay_offline_is_not_waited_for(push, hub, monkeypatch):
+    from huggingface_hub import constants
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    assert not is_passing(OfflineModeIsEnabled("offline"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "unset it" in complaint(find_token)
 
 
 def test_a_branch_is_made_and_main_stays(push, hub, folder):

@@ -1,5 +1,6 @@
 """Errors of the Hub's client: which are temporary, and messages for the others, without the token."""
 
+import re
 from typing import Any
 
 _ADVICE = {
@@ -12,6 +13,10 @@ _ADVICE = {
     413: "a file is too large for the Hub",
     429: "the Hub wants a pause; wait some minutes, and run it again: what is uploaded stays",
 }
+_NO_ROOM = re.compile(r"storage|quota|billing|payment|subscription|upgrade|paid plan", re.IGNORECASE)
+_NO_ROOM_ADVICE = "the Hub has no room left for {repo}; delete something there, or take a larger plan"
+_ABOUT_ROOM = {402, 403, 413, 507}
+_MAX_CHARS = 600
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -25,9 +30,13 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 def is_passing(error: Exception) -> bool:
     """Whether a retry makes sense: the Hub is busy, or the connection was lost."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
     cause, status = _cause(error), status_of(error)
     if status is not None:
         return status in _PASSING
+    if isinstance(cause, OfflineModeIsEnabled):
+        return False
     return isinstance(cause, (_http_library().TransportError, ConnectionError, TimeoutError))
 
 
@@ -39,15 +48,22 @@ def status_of(error: Exception) -> int | None:
 
 def in_words(error: Exception, repo: str, token: str) -> str:
     """One line that says what to do."""
-    cause, status = _cause(error), status_of(error)
-    message = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    detail = message.replace(token, "***")[:300]
+    status, detail = status_of(error), _reason(_cause(error)).replace(token, "***")[:_MAX_CHARS]
     if status is not None:
         advice = _ADVICE.get(status, "the Hub failed; run it again: what is uploaded stays")
+        if status in _ABOUT_ROOM and (status == 402 or _NO_ROOM.search(detail)):
+            advice = _NO_ROOM_ADVICE
         return f"{advice.format(repo=repo)} ({status}: {detail})"
     if is_passing(error):
         return f"the Hub cannot be reached ({detail}); run it again: what is uploaded stays"
     return f"the push to {repo} failed: {detail}"
+
+
+def _reason(cause: BaseException) -> str:
+    """All that is said about a failure, in one line: what the server says, else what the client says."""
+    said = getattr(cause, "server_message", None) or str(cause)
+    lines = [line.strip().removeprefix("- ") for line in said.splitlines() if line.strip()]
+    return "; ".join(lines) or type(cause).__name__
 
 
 def _cause(error: BaseException) -> BaseException:

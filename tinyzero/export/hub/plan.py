@@ -1,6 +1,7 @@
 """The plan of a push, before anything is sent: names, files, bytes, visibility, licence."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ RepoType = Literal["model", "dataset"]
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"(?:{_PART}/)?{_PART}", re.ASCII)
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", re.ASCII)
+_MOST_NAMED = 8
 _SCANNED_BYTES = 16 << 20
 """Larger files hold weights, which cannot contain a token."""
 
@@ -23,6 +25,7 @@ class PushPlan:
         repo: `name` or `owner/name`; the default owner is the token's user.
         files: path in the folder -> bytes.
         licence: licence in words, for the preview.
+        replaces: whether files of others that programs would load beside these may be deleted.
     """
 
     folder: Path
@@ -32,6 +35,7 @@ class PushPlan:
     branch: str
     files: dict[str, int]
     licence: str
+    replaces: bool = False
 
     @property
     def visibility(self) -> str:
@@ -43,7 +47,14 @@ class PushPlan:
 
 
 def make_plan(
-    folder: Path, repo: str, *, repo_type: RepoType, is_public: bool, branch: str, licence: str
+    folder: Path,
+    repo: str,
+    *,
+    repo_type: RepoType,
+    is_public: bool,
+    branch: str,
+    licence: str,
+    replaces: bool = False,
 ) -> PushPlan:
     """List the folder's files and check the names.
 
@@ -63,6 +74,7 @@ def make_plan(
         branch=branch,
         files={path.relative_to(folder).as_posix(): path.stat().st_size for path in paths},
         licence=licence,
+        replaces=replaces,
     )
 
 
@@ -93,6 +105,26 @@ def preview(plan: PushPlan) -> list[str]:
         *(f"  {name:<{width}}  {in_words(size):>9}" for name, size in plan.files.items()),
         f"{len(plan.files)} files, {in_words(plan.num_bytes)}, in one commit",
     ]
+
+
+def preview_leftovers(ours: Sequence[str], foreign: Sequence[str], plan: PushPlan) -> list[str]:
+    """What a push would do to files that are there already, as lines of text.
+
+    Args:
+        ours: files of TinyZero's last push that the plan lacks. foreign: others that programs would load.
+    """
+    deleted = [f"  deletes {name}, of the last push" for name in ours]
+    if foreign and not plan.replaces:
+        return [*deleted, f"would be refused: {refusal(plan.repo, foreign)}"]
+    return deleted + [f"  deletes {name}, which TinyZero did not push" for name in foreign]
+
+
+def refusal(repo: str, foreign: Sequence[str]) -> str:
+    names = ", ".join(foreign[:_MOST_NAMED]) + (" and others" if len(foreign) > _MOST_NAMED else "")
+    return (
+        f"{repo} holds {names}, which TinyZero did not push and which programs would load beside these files "
+        "or instead of them; --replace deletes them, or take another --repo"
+    )
 
 
 def refuse_token_in_files(plan: PushPlan, token: str) -> None:

@@ -6,13 +6,13 @@ retry the commit. This module does, after a check whether a commit without an an
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyzero.errors import HubError
 from tinyzero.export.hub.errors import client_errors, in_words, is_passing, status_of
-from tinyzero.export.hub.plan import PushPlan, refuse_token_in_files
-from tinyzero.export.hub.remote_files import have_arrived, remote_files, stale
+from tinyzero.export.hub.plan import PushPlan, refusal, refuse_token_in_files
+from tinyzero.export.hub.remote_files import Leftovers, have_arrived, leftovers, remote_files
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before the second try, the third, and so on; after them the push fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +37,7 @@ class Pusher:
 
     Attributes:
         sleep: waits for some seconds. tell: called with a text for each step.
+        waits_s: seconds before the second try, the third, and so on; after them the push fails.
     """
 
     api: "HfApi"
@@ -45,6 +45,22 @@ class Pusher:
     token: str
     tell: Callable[[str], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
+    waits_s: tuple[float, ...] = _WAITS_S
+
+    def look(self) -> Leftovers:
+        """What the push would delete, or be refused for; nothing is sent.
+
+        Raises:
+            HubError: the Hub cannot be asked, or the repository has another visibility.
+        """
+        repo = self._full_name()
+        is_private = self._is_private(repo)
+        if is_private is None:
+            return Leftovers(ours=(), foreign=())
+        self._check_visibility(repo, is_private)
+        is_there = self.plan.branch == "main" or self._patiently(lambda: self._has_branch(repo))
+        plan = self.plan if is_there else replace(self.plan, branch="main")  # of which it will be made
+        return self._patiently(lambda: leftovers(self.api, repo, plan, remote_files(self.api, repo, plan)))
 
     def push(self) -> Pushed:
         """Send the folder.
@@ -78,6 +94,9 @@ class Pusher:
             self.tell(f"making the {self.plan.visibility} repository {repo}")
             self._create(repo)
             is_private = self._is_private(repo)
+        self._check_visibility(repo, is_private)
+
+    def _check_visibility(self, repo: str, is_private: bool | None) -> None:  # noqa: FBT001
         if is_private is None or is_private is self.plan.is_public:
             actual = "not to be found" if is_private is None else "private" if is_private else "public"
             wish = "drop --public" if is_private else "say --public"
@@ -116,22 +135,25 @@ class Pusher:
     def _commit(self, repo: str) -> str:
         """Send the changes in one commit. Returns the head that holds them."""
         self.tell(f"sending {len(self.plan.files)} files to {repo}")
-        gone = stale(self.plan, self._patiently(lambda: self._files(repo)))
-        self._patiently(lambda: self._commit_once(repo, gone))
-        if not have_arrived(self.plan, self._files(repo), gone):
+        gone = self._patiently(lambda: self._commit_once(repo))
+        there = self._files(repo)
+        if not have_arrived(self.plan, there) or not {entry.path for entry in there}.isdisjoint(gone):
             raise HubError(f"{repo} holds other files than {self.plan.folder} after the push; run it again")
         return self._head(repo)
 
-    def _commit_once(self, repo: str, gone: Sequence[str]) -> None:
-        """Send one commit, unless an earlier try has arrived and only its answer was lost."""
+    def _commit_once(self, repo: str) -> Sequence[str]:
+        """Send one commit, unless an earlier try has arrived and only its answer was lost.
+
+        Returns the files that it deletes.
+        """
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         head = self._head(repo)
         there = self._files(repo)
-        if have_arrived(self.plan, there, gone):
-            return
-        names = {entry.path for entry in there}
-        operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in gone if name in names]
+        gone = self._gone(repo, there)
+        if have_arrived(self.plan, there) and not gone:
+            return ()
+        operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in gone]
         operations += [
             CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(self.plan.folder / name))
             for name in self.plan.files
@@ -144,6 +166,23 @@ class Pusher:
             revision=self.plan.branch,
             parent_commit=head,
         )
+        return gone
+
+    def _gone(self, repo: str, there: Sequence[Any]) -> tuple[str, ...]:
+        """The files to delete. Raises HubError for those of others, if they may not be."""
+        left = leftovers(self.api, repo, self.plan, there)
+        if left.foreign and not self.plan.replaces:
+            raise HubError(refusal(repo, left.foreign))
+        return left.ours + left.foreign
+
+    def _has_branch(self, repo: str) -> bool:
+        from huggingface_hub.errors import RevisionNotFoundError
+
+        try:
+            self._head(repo)
+        except RevisionNotFoundError:
+            return False
+        return True
 
     def _head(self, repo: str) -> str:
         info = self.api.repo_info(repo, repo_type=self.plan.repo_type, revision=self.plan.branch)
@@ -154,7 +193,7 @@ class Pusher:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Retry a call on temporary errors. Raises HubError with a message for other errors."""
-        for wait_s in (*_WAITS_S, None):
+        for wait_s in (*self.waits_s, None):
             try:
                 return call()
             except client_errors() as error:
@@ -168,9 +207,15 @@ class Pusher:
 
 
 def find_token() -> str:
-    """The token of the environment or the login store. Raises HubError if there is none."""
-    from huggingface_hub import get_token
+    """The token of the environment or the login store.
 
+    Raises:
+        HubError: there is none, or the Hub's client was told to stay offline.
+    """
+    from huggingface_hub import constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubError("HF_HUB_OFFLINE is set, so nothing can be sent to the Hub; unset it and run it again")
     token = get_token()
     if not token:
         raise HubError("no Hub token: run `hf auth login`, or set the environment variable HF_TOKEN")
@@ -178,10 +223,10 @@ def find_token() -> str:
 
 
 def make_pusher(
-    plan: PushPlan, tell: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+    plan: PushPlan, tell: Callable[[str], None], *, waits_s: tuple[float, ...] = _WAITS_S
 ) -> Pusher:
     """A pusher for the Hub endpoint in the environment."""
     from huggingface_hub import HfApi
 
     token = find_token()
-    return Pusher(api=HfApi(token=token), plan=plan, token=token, tell=tell, sleep=sleep)
+    return Pusher(api=HfApi(token=token), plan=plan, token=token, tell=tell, waits_s=waits_s)
