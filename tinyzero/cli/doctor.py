@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyzero.cli.screen import show, show_json, waiting
+
 if TYPE_CHECKING:
     from tinyzero.execution.attack import AttackReport
     from tinyzero.machine.checkup import Check
@@ -86,7 +88,7 @@ def _attack(file: Path | None, *, json: bool, allow_weak_sandbox: bool) -> None:
     config = ATTACK_LIMITS.model_copy(update={"allow_weak_sandbox": allow_weak_sandbox})
     with Executor(config) as executor:
         report = attack(executor, items)
-    print(json_module.dumps(report.as_json()) if json else _attack_table(report))
+    show_json(report.as_json()) if json else show(_attack_table(report))
     if not all(item.passed for item in report.items):
         raise typer.Exit(1)
 
@@ -114,7 +116,6 @@ def _attack_table(report: "AttackReport") -> str:
 
 
 def _look(*, json: bool) -> None:
-    from tinyzero.cli.screen import printable, waiting
     from tinyzero.machine.checkup import Status
     from tinyzero.machine.evidence import never_run
 
@@ -123,10 +124,10 @@ def _look(*, json: bool) -> None:
     is_ready = all(check.status is not Status.BROKEN for check in checks)
     if json:
         report = {"is_ready": is_ready, "checks": [asdict(check) for check in checks]}
-        print(json_module.dumps(report | {"never_run_on_a_gpu": unproven}))
+        show_json(report | {"never_run_on_a_gpu": unproven})
     else:
         width = shutil.get_terminal_size((100, 24)).columns
-        print(printable(_report(checks, unproven, min(max(width, 60), 110))))
+        show(_report(checks, unproven, min(max(width, 60), 110)))
     if not is_ready:
         raise typer.Exit(1)
 

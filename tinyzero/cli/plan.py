@@ -1,6 +1,5 @@
 """`tinyzero plan`: memory, time and disk of a run, before anything is downloaded or loaded."""
 
-import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,14 +32,14 @@ def plan(
 ) -> None:
     """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
     from tinyzero.cli.plan_table import as_json, as_table
-    from tinyzero.cli.screen import printable
+    from tinyzero.cli.screen import show, show_json
     from tinyzero.config import load_config, locate
     from tinyzero.machine.forecast import forecast
 
     chosen = preset or _preset_for(gpu)
     config = load_config(chosen, settings or [])
     planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu))
-    typer.echo(json_module.dumps(as_json(planned)) if json else printable(as_table(planned)))
+    show_json(as_json(planned)) if json else show(as_table(planned))
 
 
 def _preset_for(gpu: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.screen import printable
+from tinyzero.cli.screen import show
 
 if TYPE_CHECKING:
     from tinyzero.config import Config, HardwareConfig
@@ -38,12 +38,12 @@ def presets(
     if show_prompts:
         from tinyzero.cli.prompts import prompts
 
-        typer.echo(prompts(name, as_json=as_json))
+        show(prompts(name, as_json=as_json))
     elif name is None:
         width = min(max(80, shutil.get_terminal_size().columns), 110)
-        typer.echo(_list_as_json() if as_json else _list_as_table(width))
+        show(_list_as_json() if as_json else _list_as_table(width))
     else:
-        typer.echo(_show_as_json(name) if as_json else printable(_show(name)))
+        show(_show_as_json(name) if as_json else _show(name))
 
 
 def _list_as_table(width: int) -> str:
@@ -121,9 +121,10 @@ def _list_as_json() -> str:
 
 def _show(name: str) -> str:
     from tinyzero.config import load_config, locate, to_toml
+    from tinyzero.foreign import read_text
 
     config = load_config(name)
-    written = locate(name).read_text(encoding="utf-8").rstrip()
+    written = read_text(locate(name)).rstrip()
     return f"{written}\n\n# With all defaults, this resolves to:\n\n{to_toml(config)}".rstrip()
 
 

@@ -1,6 +1,5 @@
 """Held-out sets: fixed tasks in a JSONL file that no run trains on."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from tinyzero.config.base_model import HELDOUT_FILE
 from tinyzero.errors import ConfigError
+from tinyzero.foreign import BadContent, parse_json, read_text
 from tinyzero.tasks.records import from_record
 from tinyzero.types import Task
 
@@ -70,7 +70,7 @@ def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
     tasks: dict[str, HeldOutTask] = {}
     for number, line in enumerate(_lines(path), start=1):
         try:
-            item = _parse(json.loads(line), kinds)
+            item = _parse(parse_json(line), kinds)
         except ValueError as error:
             raise ConfigError(f"{path}, line {number}: {error}") from error
         if item.task.id in tasks:
@@ -99,8 +99,8 @@ def _draw(row: Sequence[HeldOutTask], count: int) -> list[HeldOutTask]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path).splitlines()
+    except (OSError, BadContent) as error:
         raise ConfigError(f"cannot read the held-out tasks in {path}: {error}") from error
 
 

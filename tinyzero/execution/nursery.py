@@ -7,7 +7,7 @@ program or a model wrote, and no copy of one task left in memory when the next c
     zygote -> parent   ENDED header, the child's bytes as they came; first of all, a report about itself
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import gc
 import json

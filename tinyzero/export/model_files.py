@@ -8,6 +8,7 @@ from typing import Any
 from tinyzero.errors import ExportError
 from tinyzero.export.base import Base
 from tinyzero.export.merge import TORCH_NAME, Dtype
+from tinyzero.foreign import read_json
 
 # Keys for quantised loading, local folders, or code that is not shipped.
 _DROPPED = ("quantization_config", "_name_or_path", "auto_map", "torch_dtype")
@@ -51,7 +52,7 @@ def generation_config(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise ExportError(f"cannot read the base model's {path}: {error}") from error
     if not isinstance(content, dict):
