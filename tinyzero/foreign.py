@@ -41,8 +41,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  a tree of JSON values
     """The value of a JSON text; raises BadContent. `NaN` is a number, since Python's writer writes it."""
+    decoded = _decoded(text) if isinstance(text, bytes) else text
     try:
-        value = json.loads(_decoded(text) if isinstance(text, bytes) else text)
+        value = json.loads(decoded)
     except RecursionError as error:
         raise BadContent(_TOO_DEEP) from error
     except ValueError as error:
@@ -59,7 +60,11 @@ def parse_json_object(text: str | bytes) -> dict[str, Any]:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML text, with numbers of any size: the configuration checks them. Raises BadContent."""
+    """The tables of a TOML text, with numbers of any size, which the configuration checks.
+
+    Raises:
+        BadContent: it is not TOML, or nested too deep.
+    """
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:

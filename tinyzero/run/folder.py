@@ -120,7 +120,7 @@ class RunFolder:
             tree = read_json(path)
             known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
             return settle_recorded(Config.model_validate(known), self.environment())
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
             ) from error
@@ -265,5 +265,5 @@ def _take(descriptor: int, path: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
 
 
-def _first_line(error: ValueError) -> str:
+def _first_line(error: OSError | ValueError) -> str:
     return " ".join(str(error).split())[:160]
