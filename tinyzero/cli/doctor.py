@@ -137,8 +137,10 @@ def _checks() -> "list[Check]":
     from tinyzero.config import load_config
     from tinyzero.machine.checkup import check_all
     from tinyzero.machine.disk import disk_plan
-    from tinyzero.machine.hardware import Gpu, Machine, memory_here_gib
+    from tinyzero.machine.hardware import Gpu, Machine, free_memory_gib, memory_here_gib
     from tinyzero.machine.inspection import inspect
+    from tinyzero.machine.memory import plan
+    from tinyzero.machine.programs import program_memory
     from tinyzero.machine.settling import settle
     from tinyzero.machine.shapes import shape_of
     from tinyzero.machine.suitability import choose_preset
@@ -151,10 +153,12 @@ def _checks() -> "list[Check]":
     config = settle(load_config(preset), machine)
     shape = shape_of(config.model.base)
     disk = disk_plan(config, shape) if shape else None
+    own_gib = plan(config, shape).peak_gib if shape and not gpu else 0.0
     return check_all(
         seen,
         kernel_faults=_kernel_faults(cuda),
         head_fault=_head_fault(cuda),
+        programs=program_memory(config, free_memory_gib(), own_gib),
         preset=preset,
         run_gib=disk.checkpoints + disk.logs if disk else 0.0,
         download_gib=disk.download if disk else 0.0,

@@ -57,7 +57,13 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     from tinyzero.errors import ConfigError
     from tinyzero.machine.cards import find_card
     from tinyzero.machine.forecast import Target
-    from tinyzero.machine.hardware import Machine, card_here, machine_of_card, memory_here_gib
+    from tinyzero.machine.hardware import (
+        Machine,
+        card_here,
+        free_memory_gib,
+        machine_of_card,
+        memory_here_gib,
+    )
     from tinyzero.machine.suitability import card_of_preset
 
     hardware = config.hardware
@@ -71,5 +77,5 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
         if card is None:
             raise ConfigError(f"{name} names no card, and this machine has none; name one: --gpu 4090")
     if card is None:
-        return Target(machine=Machine(memory_gib=memory_here_gib()))
+        return Target(machine=Machine(memory_gib=memory_here_gib(), free_gib=free_memory_gib()))
     return Target(machine=machine_of_card(card), card=card)

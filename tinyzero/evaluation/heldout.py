@@ -9,7 +9,7 @@ from typing import Any
 from tinyzero.config.base_model import HELDOUT_FILE
 from tinyzero.errors import ConfigError
 from tinyzero.foreign import BadContent, parse_json, read_text
-from tinyzero.tasks.records import from_record
+from tinyzero.tasks.records import check_answerable, from_record
 from tinyzero.types import Task
 
 _SETS = Path(__file__).parent / "sets"
@@ -113,6 +113,7 @@ def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: AN
         raise ValueError(f"{task.kind!r} is none of the kinds {', '.join(kinds)}")
     if not task.outputs:
         raise ValueError("it has no output, so that no answer could be judged")
+    check_answerable(task)
     return HeldOutTask(task=task, stratum=stratum)
 
 
