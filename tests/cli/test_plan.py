@@ -1,6 +1,7 @@
 """`tinyzero plan` as a person and as a program see it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -213,3 +214,14 @@ def test_what_unsloth_would_move_to_main_memory_is_said_below_the_totals(printed
     plan = ("--preset", "qwen1.5b-12gb", "--gpu", "3060", "--set", "model.loader=unsloth")
     assert "\nunder unsloth, 0.63 GiB of the activations wait in main memory instead\n" in printed(*plan)
     assert "under unsloth" not in printed(*plan, "--set", "model.loader=transformers")
+
+
+def test_the_memory_of_all_programs_at_once_is_held_against_what_is_free(printed):
+    text = printed("--preset", "nano-cpu", "--set", "execution.workers=102400")
+    assert re.search(r"programs +102400 at once, at most +51200\.00$", text, re.MULTILINE)
+    assert "they may run out of memory: --set execution.workers=" in text
+    assert text.splitlines()[-1].startswith("fits: ")
+    planned = json.loads(printed("--preset", "nano-cpu", "--set", "execution.workers=2", "--json"))[
+        "programs"
+    ]
+    assert (planned["workers"], planned["memory_mib"], planned["at_most_gib"]) == (2, 512, 1.0)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from random import Random
 
 import pytest
-from made import KINDS, metrics, sample, task, write_run
+from made import KINDS, PROGRAM, metrics, sample, task, write_run
 
 from tinyzero.cli import run
 from tinyzero.config import load_config
@@ -130,6 +130,45 @@ def test_tasks_are_verified_again_by_running_them(command, made):
     assert command("tasks", "x", "aaa1", "--verify")[1].splitlines() == [
         "aaa1  deduction  differs  outputs are now [3, 4]"
     ]
+
+
+def test_a_library_of_others_does_not_reach_the_terminal_raw(command, made, tmp_path):
+    osc = "\x1b]0;title\x07\x1b]52;c;aGk=\x07"
+    tasks = [
+        task(
+            1, name=f"{osc}{number}", kind=kind, message=osc, program=osc + PROGRAM, author=osc, outputs=[osc]
+        )
+        for number, kind in enumerate((osc, "deduction", "induction", "question"))
+    ]
+    write_run(tmp_path / "runs" / f"z{osc}", 1, tasks=tasks, samples=[sample(1, kind=osc, completion=osc)])
+    name = f"z{osc}"
+    for arguments in (
+        ("tasks", name), ("tasks", name, f"{osc}0"), ("tasks", name, "--verify"),
+        ("tasks", name, "--verify", "--json"), ("tasks", name, "--json"),
+        ("tasks", name, "--export", f"{osc}.jsonl"), ("runs",), ("runs", "--json"), ("report", name),
+        ("watch", name, "--once"), ("tasks", name, "nothing"), ("tasks", "x", "--import", name),
+    ):  # fmt: skip
+        _, out, err = command(*arguments)
+        assert "\x1b]" not in out + err, arguments
+        assert "\x07" not in out + err, arguments
+
+
+@pytest.mark.parametrize("kind", ["deduction", "abduction", "error-prediction"])
+def test_a_record_with_three_inputs_of_a_kind_with_one_differs(command, tmp_path, kind):
+    write_run(tmp_path / "runs" / "z", 1, tasks=[task(1, kind=kind, inputs=["1, 2", "3, 4", "5, 6"])])
+    code, out, _ = command("tasks", "z", "--verify")
+    assert code == 1
+    assert "differs  not parsed: 3 inputs, and a task of this kind has one" in out
+
+
+def test_half_a_character_in_a_log_is_shown_and_exported_as_what_it_is(command, tmp_path):
+    write_run(tmp_path / "runs" / "z", 1, tasks=[task(1, name="a\ud800", message="\udfff", program="\ud800")])
+    for arguments in (("--export", "folder"), ("--export", "t.jsonl"), (), ("--json",), ("--verify",)):
+        code, _, err = command("tasks", "z", *arguments)
+        assert code in (0, 1)
+        assert "Traceback" not in err
+    assert command("export", "z", "--what", "tasks")[0] == 2
+    assert command("report", "z")[0] == 0
 
 
 def test_tasks_are_exported_as_lines_and_as_a_dataset(command, made, tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinyzero.config import Config, describe_preset, find_presets, load_config, to_toml
 from tinyzero.config.dropped import DROPPED
-from tinyzero.config.foreign import FOREIGN
+from tinyzero.config.other_libraries import FOREIGN
 from tinyzero.errors import ConfigError, PresetNotFound
 
 

@@ -100,6 +100,9 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
         ([[]], "line 1: not a JSON object"),
         ([RECORD | {"stratum": 3}], "line 1: stratum is no text"),
         ([RECORD | {"outputs": []}], "line 1: it has no output"),
+        ([RECORD | {"inputs": []}], "line 1: it has 0 inputs and 1 outputs, and needs one of each"),
+        ([RECORD | {"inputs": ["1", "2", "3"]}], "line 1: it has 3 inputs"),
+        ([RECORD | {"outputs": ["f("]}], "line 1: its output 'f\\(' is no literal"),
         ([], "holds no task"),
     ],
 )

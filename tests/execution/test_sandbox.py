@@ -12,24 +12,33 @@ from hypothesis import strategies as st
 
 from tinyzero.execution import sandbox
 
-KILL, EPERM, ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
+KILL, EPERM, EINTR, ALLOW = 0x80000000, 0x00050001, 0x00050004, 0x7FFF0000
 MACHINES = sorted(sandbox.MACHINES)
 
 
 def verdict(machine: str, number: int, arguments: tuple[int, ...] = (0,) * 6, arch: int | None = None) -> int:
-    """Run the filter on one system call, as the kernel would."""
+    """The filter's answer to one system call."""
+    return steps(machine, number, arguments, arch)[-1]
+
+
+def steps(
+    machine: str, number: int, arguments: tuple[int, ...] = (0,) * 6, arch: int | None = None
+) -> list[int]:
+    """Run the filter on one system call, as the kernel would: the values of its instructions, in turn."""
     seccomp_data = struct.pack(
         "<IIQ6Q", number, sandbox.MACHINES[machine][0] if arch is None else arch, 0, *arguments
     )
     program = sandbox.seccomp_filter(machine)
     accumulator, at = 0, 0
+    values: list[int] = []
     while True:
         code, if_true, if_false, value = struct.unpack_from("HBBI", program, 8 * at)
         at += 1
+        values.append(value)
         if code == 0x20:
             [accumulator] = struct.unpack_from("<I", seccomp_data, value)
         elif code == 0x06:
-            return value
+            return values
         else:
             holds = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}[
                 code
@@ -42,6 +51,36 @@ def test_only_named_calls_are_not_fatal(machine: str) -> None:
     numbers = sandbox.MACHINES[machine][1]
     alive = {number for number in range(1024) if verdict(machine, number) != KILL}
     assert alive == set(numbers.values())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_call_gets_the_action_of_its_list(machine: str) -> None:
+    actions = {
+        **dict.fromkeys(sandbox._ALLOWED, ALLOW),
+        **dict.fromkeys(sandbox._MAPPING, ALLOW),
+        **dict.fromkeys(sandbox._REFUSED, EPERM),
+        **dict.fromkeys(sandbox._WAITING, EINTR),
+        "futex": EINTR,  # operation 0 waits
+    }
+    numbers = sandbox.MACHINES[machine][1]
+    assert {name: verdict(machine, number) for name, number in numbers.items()} == {
+        name: actions[name] for name in numbers
+    }
+    for operation, action in (
+        (1, ALLOW),
+        (129, ALLOW),
+        (128, EINTR),
+        (9, EINTR),
+        (1 | 256, EINTR),
+        (5, EINTR),
+    ):
+        assert verdict(machine, numbers["futex"], (0, operation, 0, 0, 0, 0)) == action
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_call_is_judged_in_few_steps(machine: str) -> None:
+    """The kernel tries all numbers whenever a child installs the filter."""
+    assert max(len(steps(machine, number)) for number in range(600)) <= 20
 
 
 @pytest.mark.parametrize(

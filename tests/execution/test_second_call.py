@@ -118,7 +118,11 @@ def test_a_random_value_under_a_nan_key_is_nondeterministic(executor: Executor) 
 
 
 def outcomes(executions: list[Execution]) -> list[str]:
-    return [f"{execution.outcome} {execution.value}{execution.detail}" for execution in executions]
+    """Without the limit that a loop met first: on a crowded machine that is now the CPU's, now the clock's."""
+    return [
+        f"{execution.outcome} {execution.value}{'' if execution.outcome == 'timeout' else execution.detail}"
+        for execution in executions
+    ]
 
 
 PROGRAMS = {

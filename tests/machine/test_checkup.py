@@ -8,6 +8,7 @@ from tinyzero.machine import checkup
 from tinyzero.machine.checkup import Status
 from tinyzero.machine.evidence import claims, never_run, read_reports
 from tinyzero.machine.inspection import Cuda, Disk, Inspection, Package, Sandbox
+from tinyzero.machine.programs import ProgramMemory
 
 NO_GPU = Cuda(torch="2.13.0+cpu")
 T4 = Cuda(
@@ -142,7 +143,13 @@ def test_whatever_is_broken_comes_with_a_remedy():
         downloads=disk,
     )
     checks = checkup.check_all(
-        seen, kernel_faults=["no"], head_fault="x; y", preset="p", run_gib=1.0, download_gib=1.0
+        seen,
+        kernel_faults=["no"],
+        head_fault="x; y",
+        programs=ProgramMemory(workers=2, memory_mib=512, free_gib=None),
+        preset="p",
+        run_gib=1.0,
+        download_gib=1.0,
     )
     broken = [check for check in checks if check.status is Status.BROKEN]
     assert len(broken) == 8

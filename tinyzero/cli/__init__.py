@@ -20,7 +20,7 @@ from tinyzero.cli.presets import presets
 from tinyzero.cli.push import push
 from tinyzero.cli.report import report
 from tinyzero.cli.runs import runs
-from tinyzero.cli.screen import printable
+from tinyzero.cli.screen import complain, show
 from tinyzero.cli.signals import handle_unless_ignored
 from tinyzero.cli.solve import solve
 from tinyzero.cli.tasks import tasks
@@ -72,9 +72,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return app(args=list(arguments) or ["--help"], prog_name="tinyzero", standalone_mode=False) or 0
     except TinyZeroError as error:
-        return _complain(str(error), 1 if isinstance(error, SelfTestFailed) else 2)
+        complain(str(error))
+        return 1 if isinstance(error, SelfTestFailed) else 2
     except _UsageError as error:
-        return _complain(_explain_usage(error), 2)
+        complain(_explain_usage(error))
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
 
@@ -82,11 +84,6 @@ def run(arguments: Sequence[str]) -> int:
 def _leave(number: int, _: FrameType | None) -> NoReturn:
     """Exit like on other errors, so that processes are stopped and unfinished folders removed."""
     sys.exit(128 + number)
-
-
-def _complain(message: str, code: int) -> int:
-    typer.echo(f"error: {printable(' '.join(message.splitlines()))}", err=True)
-    return code
 
 
 def _explain_usage(error: Any) -> str:  # noqa: ANN401  an exception of typer's private click
@@ -113,7 +110,7 @@ def _flush_quietly() -> None:
 
 def _print_version(is_requested: bool) -> None:
     if is_requested:
-        typer.echo(f"tinyzero {tinyzero.__version__}")
+        show(f"tinyzero {tinyzero.__version__}")
         raise typer.Exit
 
 

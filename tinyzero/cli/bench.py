@@ -1,12 +1,12 @@
 """`tinyzero bench`: measures the speed of a part on this machine."""
 
-import json as json_module
 import os
 from typing import Annotated, Literal
 
 import typer
 
 from tinyzero.cli.presets import complete_preset
+from tinyzero.cli.screen import show, show_json
 
 Part = Literal["executor", "sampling", "learning"]
 """The part to measure."""
@@ -49,7 +49,7 @@ def bench(
         preset, model, engine=engine, prompts=prompts, samples=samples, tokens=tokens, repeats=repeats
     )
     measured = speed.sampling_speed(work) if what == "sampling" else speed.learning_speed(work)
-    print(json_module.dumps(measured) if json else speed.as_table(measured))
+    show_json(measured) if json else show(speed.as_table(measured))
 
 
 def _measure_executor(*, json: bool) -> None:
@@ -61,7 +61,7 @@ def _measure_executor(*, json: bool) -> None:
         machine = {"tier": executor.tier, "cores": os.cpu_count() or 1, "load_before": load_before}
         results = machine | executor_speed(executor)
     if json:
-        print(json_module.dumps(results))
+        show_json(results)
         return
     for name, value in results.items():
-        print(f"{name:22} {value:10.2f}".rstrip("0").rstrip("."))
+        show(f"{name:22} {value:10.2f}".rstrip("0").rstrip("."))

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tinyzero.cli.screen import show, show_json
+
 _BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
@@ -39,10 +41,10 @@ def config(
 ) -> None:
     """Explain the settings: what each means, its values, its default, and the presets that set it."""
     if schema:
-        typer.echo(json.dumps(_schema(), indent=2))
+        show_json(_schema(), indent=2)
         return
     width = min(max(40, shutil.get_terminal_size().columns), 110)
-    typer.echo("\n".join(_explain(key, width)))
+    show("\n".join(_explain(key, width)))
 
 
 def _schema() -> dict[str, Any]:
@@ -140,13 +142,12 @@ def _as_toml(value: Any) -> str:  # noqa: ANN401  a JSON value
 
 def _presets() -> dict[str, dict[str, list[str]]]:
     """`section.key` -> value as TOML -> names of the presets whose files set it."""
-    import tomllib
-
     from tinyzero.config import find_presets
+    from tinyzero.foreign import parse_toml, read_text
 
     set_by: dict[str, dict[str, list[str]]] = {}
     for name, path in find_presets().items():
-        for section, values in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        for section, values in parse_toml(read_text(path)).items():
             for key, value in values.items():
                 set_by.setdefault(f"{section}.{key}", {}).setdefault(_as_toml(value), []).append(name)
     return set_by

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyzero.cli.screen import show, show_json, waiting
+
 if TYPE_CHECKING:
     from tinyzero.execution.attack import AttackReport
     from tinyzero.machine.checkup import Check
@@ -89,7 +91,7 @@ def _attack(file: Path | None, *, json: bool, allow_weak_sandbox: bool) -> None:
     config = ATTACK_LIMITS.model_copy(update={"allow_weak_sandbox": allow_weak_sandbox})
     with Executor(config) as executor:
         report = attack(executor, items)
-    print(json_module.dumps(report.as_json()) if json else _attack_table(report))
+    show_json(report.as_json()) if json else show(_attack_table(report))
     if not all(item.passed for item in report.items):
         raise typer.Exit(1)
 
@@ -117,7 +119,6 @@ def _attack_table(report: "AttackReport") -> str:
 
 
 def _look(*, json: bool) -> None:
-    from tinyzero.cli.screen import printable, waiting
     from tinyzero.machine.checkup import Status
     from tinyzero.machine.evidence import never_run
 
@@ -126,10 +127,10 @@ def _look(*, json: bool) -> None:
     is_ready = all(check.status is not Status.BROKEN for check in checks)
     if json:
         report = {"is_ready": is_ready, "checks": [asdict(check) for check in checks]}
-        print(json_module.dumps(report | {"never_run_on_a_gpu": unproven}))
+        show_json(report | {"never_run_on_a_gpu": unproven})
     else:
         width = shutil.get_terminal_size((100, 24)).columns
-        print(printable(_report(checks, unproven, min(max(width, 60), 110))))
+        show(_report(checks, unproven, min(max(width, 60), 110)))
     if not is_ready:
         raise typer.Exit(1)
 
@@ -139,8 +140,10 @@ def _checks() -> "list[Check]":
     from tinyzero.config import load_config
     from tinyzero.machine.checkup import check_all
     from tinyzero.machine.disk import disk_plan
-    from tinyzero.machine.hardware import Gpu, Machine, memory_here_gib
+    from tinyzero.machine.hardware import Gpu, Machine, free_memory_gib, memory_here_gib
     from tinyzero.machine.inspection import inspect
+    from tinyzero.machine.memory import plan
+    from tinyzero.machine.programs import program_memory
     from tinyzero.machine.settling import settle
     from tinyzero.machine.shapes import shape_of
     from tinyzero.machine.suitability import choose_preset
@@ -153,10 +156,12 @@ def _checks() -> "list[Check]":
     config = settle(load_config(preset), machine)
     shape = shape_of(config.model.base)
     disk = disk_plan(config, shape) if shape else None
+    own_gib = plan(config, shape).peak_gib if shape and not gpu else 0.0
     return check_all(
         seen,
         kernel_faults=_kernel_faults(cuda),
         head_fault=_head_fault(cuda),
+        programs=program_memory(config, free_memory_gib(), own_gib),
         preset=preset,
         run_gib=disk.checkpoints + disk.logs if disk else 0.0,
         download_gib=disk.download if disk else 0.0,

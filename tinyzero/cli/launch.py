@@ -28,6 +28,7 @@ from tinyzero.sampling.choice import MakeSampler
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
 from tinyzero.watch import figures
+from tinyzero.watch.text import LogFormatter
 from tinyzero.watch.trackers import trackers
 
 # What a resumed run may be told anew; anything else would make it another run.
@@ -229,7 +230,7 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     """The library's log goes to run.log, and its warnings to the screen as well."""
     logger = logging.getLogger("tinyzero")
     file = logging.FileHandler(run.log, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(LogFormatter())
     handlers = (file, ScreenHandler(screen))
     logger.setLevel(logging.INFO)
     for handler in handlers:

@@ -3,7 +3,6 @@
 The text is JSON, as in tasks.jsonl, or a program followed by lines `in: ...` and `out: ...`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from tinyzero.execution.values import (
     render_arguments,
     same,
 )
+from tinyzero.foreign import BadContent, parse_json_object
 from tinyzero.games.choice import ALL_KINDS
 from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.tasks import KINDS
@@ -110,8 +110,8 @@ def judge(task: Task, answer: str, runner: Runner) -> Verdict:
 
 def _from_json(text: str) -> Mapping[str, Any]:
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        fields = parse_json_object(text)
+    except BadContent as error:
         raise ConfigError(f"the task begins like JSON but is not valid JSON ({error}); {EXAMPLES}") from error
     lists = {name: fields.get(name) or [] for name in ("inputs", "outputs")}
     program = fields.get("program") or ""

@@ -1,6 +1,5 @@
 """`tinyzero plan`: memory, time and disk of a run, before anything is downloaded or loaded."""
 
-import json as json_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,14 +33,14 @@ def plan(
 ) -> None:
     """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
     from tinyzero.cli.plan_table import as_json, as_table
-    from tinyzero.cli.screen import printable
+    from tinyzero.cli.screen import show, show_json
     from tinyzero.config import load_config, locate
     from tinyzero.machine.forecast import forecast
 
     chosen = choose(preset_name, preset) or _preset_for(gpu)
     config = load_config(chosen, settings or [])
     planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu), _count_heldout)
-    typer.echo(json_module.dumps(as_json(planned)) if json else printable(as_table(planned)))
+    show_json(as_json(planned)) if json else show(as_table(planned))
 
 
 def _count_heldout(heldout: str | None) -> int:
@@ -69,7 +68,13 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
     from tinyzero.errors import ConfigError
     from tinyzero.machine.cards import find_card
     from tinyzero.machine.forecast import Target
-    from tinyzero.machine.hardware import Machine, card_here, machine_of_card, memory_here_gib
+    from tinyzero.machine.hardware import (
+        Machine,
+        card_here,
+        free_memory_gib,
+        machine_of_card,
+        memory_here_gib,
+    )
     from tinyzero.machine.suitability import card_of_preset
 
     hardware = config.hardware
@@ -83,5 +88,5 @@ def _target(name: str, config: "Config", gpu: str | None) -> "Target":
         if card is None:
             raise ConfigError(f"{name} names no card, and this machine has none; name one: --gpu 4090")
     if card is None:
-        return Target(machine=Machine(memory_gib=memory_here_gib()))
+        return Target(machine=Machine(memory_gib=memory_here_gib(), free_gib=free_memory_gib()))
     return Target(machine=machine_of_card(card), card=card)

@@ -19,7 +19,7 @@ _WIDTH = 80
 
 def as_table(planned: Forecast) -> str:
     """The needs, term by term. The last line says whether the run fits."""
-    blocks = [_head(planned), _memory(planned), _time(planned), _disk(planned)]
+    blocks = [_head(planned), _memory(planned), _time(planned), _disk(planned), _programs(planned)]
     return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{planned.verdict}"
 
 
@@ -49,6 +49,11 @@ def as_json(planned: Forecast) -> dict[str, Any]:
         "round": {**asdict(load.counts), **_tokens(load)},
         "step_s": planned.time and {**asdict(planned.time), "total_s": planned.time.total_s},
         "measuring": {"tasks": planned.heldout_tasks, "seconds": planned.measuring_s},
+        "programs": {
+            **asdict(planned.programs),
+            "at_most_gib": planned.programs.at_most_gib,
+            "fits": planned.programs.fits,
+        },
         "disk_gib": {**asdict(planned.disk), "total": planned.disk.total_gib},
         "fits": planned.fits,
         "margin": planned.margin,
@@ -95,6 +100,17 @@ def _memory(planned: Forecast) -> Iterator[str]:
     yield _row("total", "", memory.sampling_gib, memory.learning_gib)
     if offloaded := offloaded_gib(planned.config, planned.shape):
         yield f"under unsloth, {offloaded:.2f} GiB of the activations wait in main memory instead"
+
+
+def _programs(planned: Forecast) -> Iterator[str]:
+    programs = planned.programs
+    yield "main memory of programs, GiB"
+    yield _row("programs", f"{programs.workers} at once, at most", programs.at_most_gib, None)
+    if programs.free_gib is not None:
+        beside = "beside the run" if planned.target.device == "cpu" else "here, before the run"
+        yield _row("free", beside, programs.free_gib, None)
+    if not programs.fits:
+        yield from textwrap.wrap(f"they may run out of memory: {programs.remedy}", _WIDTH)
 
 
 def _what(planned: Forecast) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.screen import printable
+from tinyzero.cli.screen import show
 
 if TYPE_CHECKING:
     from tinyzero.config import Config, HardwareConfig
@@ -59,16 +59,16 @@ def presets(
 ) -> None:
     """List the presets; with a NAME, print its file, and every other value as a comment."""
     if copy is not None:
-        typer.echo(_copy(name, copy))
+        show(_copy(name, copy))
     elif show_prompts:
         from tinyzero.cli.prompts import prompts
 
-        typer.echo(prompts(name, as_json=as_json))
+        show(prompts(name, as_json=as_json))
     elif name is None:
         width = min(max(80, shutil.get_terminal_size().columns), 110)
-        typer.echo(_list_as_json() if as_json else _list_as_table(width))
+        show(_list_as_json() if as_json else _list_as_table(width))
     else:
-        typer.echo(_show_as_json(name) if as_json else printable(_show(name)))
+        show(_show_as_json(name) if as_json else _show(name))
 
 
 def _list_as_table(width: int) -> str:
@@ -146,8 +146,9 @@ def _list_as_json() -> str:
 
 def _show(name: str) -> str:
     from tinyzero.config import load_config, locate, to_toml
+    from tinyzero.foreign import read_text
 
-    written = locate(name).read_text(encoding="utf-8").rstrip()
+    written = read_text(locate(name)).rstrip()
     resolved = "\n".join(f"# {line}".rstrip() for line in to_toml(load_config(name)).splitlines())
     return f"{written}\n\n# With all defaults, this resolves to:\n#\n{resolved}"
 
@@ -160,13 +161,14 @@ def _copy(name: str | None, target: Path) -> str:
     """
     from tinyzero.config import load_config, locate
     from tinyzero.errors import ConfigError
+    from tinyzero.foreign import read_text
 
     if name is None:
         raise ConfigError(f"--copy needs a preset, as in tinyzero presets nano-cpu --copy {target}")
     load_config(name)
     try:
         with target.open("x", encoding="utf-8") as file:
-            file.write(locate(name).read_text(encoding="utf-8"))
+            file.write(read_text(locate(name)))
     except FileExistsError as error:
         raise ConfigError(f"{target} exists; choose another file") from error
     except OSError as error:

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tinyzero.cli.screen import printable
-
 if TYPE_CHECKING:
     from tinyzero.config import Config
     from tinyzero.policy.frame import Frame
@@ -48,7 +46,7 @@ def prompts(name: str | None, *, as_json: bool) -> str:
     if as_json:
         return _as_json(config, frame, items)
     width = min(max(shutil.get_terminal_size().columns, 60), 110)
-    return printable("\n".join(_page(name, config, frame, items, width)))
+    return "\n".join(_page(name, config, frame, items, width))
 
 
 def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", "Prompt"]]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinyzero.cli.screen import waiting
+from tinyzero.cli.screen import show, waiting
 
 
 def report(
@@ -33,8 +33,8 @@ def report(
     target = to or folders[0].path / "report.html"
     with waiting(f"writing {target}"), explaining_failures(target):
         target.write_text(page(states, made_at=time.strftime("%Y-%m-%d %H:%M")), encoding="utf-8")
-    typer.echo(str(target))
+    show(str(target))
     if png is not None:
         with waiting(f"drawing {png}"), explaining_failures(png):
             write_png(figures.charts(states[0])[:6], png)
-        typer.echo(str(png))
+        show(str(png))

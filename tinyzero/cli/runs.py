@@ -1,13 +1,12 @@
 """`tinyzero runs`: lists the runs of a folder."""
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.screen import printable, waiting
+from tinyzero.cli.screen import show, show_json, waiting
 
 if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
@@ -26,11 +25,11 @@ def runs(
         rows = [_row(run) for run in runs_in(output.expanduser())]
     rows.sort(key=lambda row: row["age_s"])
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        show_json(rows, indent=2)
     elif rows:
-        typer.echo(_table(rows))
+        show(_table(rows))
     else:
-        typer.echo(f"no runs in {printable(str(output))}; start one: tinyzero train", err=True)
+        show(f"no runs in {output}; start one: tinyzero train", err=True)
 
 
 def _row(run: "RunFolder") -> dict[str, Any]:
@@ -63,6 +62,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    from tinyzero.watch.text import one_line
     from tinyzero.watch.view import duration
 
     alarms = f", {len(row['alarms'])} alarm(s)" if row["alarms"] else ""
@@ -76,7 +76,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["state"] + alarms,
         duration(row["age_s"]),
     )
-    return tuple(" ".join(printable(text).split()) for text in texts)
+    return tuple(one_line(text) for text in texts)
 
 
 def _share(value: float | None) -> str:

@@ -3,6 +3,7 @@
 Training must outlive its screen: if a pipe or terminal closes, its stream only drops further text.
 """
 
+import json
 import logging
 import math
 import os
@@ -13,14 +14,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from tinyzero.watch.text import printable
+import typer
+
+from tinyzero.watch.text import clipped, colored, one_line, printable
 
 _ERASE = "\r\x1b[2K"
 _TICK_S = 0.25
 _STDERR = 2
 _FIRST_REMINDER_S = 10.0
 
-__all__ = ["Screen", "ScreenHandler", "printable", "waiting"]
+_MAX_ERROR_CHARS = 2000
+
+__all__ = ["Screen", "ScreenHandler", "complain", "show", "show_colored", "show_json", "waiting"]
+
+
+def show(text: str, *, err: bool = False) -> None:
+    """Print a text that anybody may have written a part of."""
+    typer.echo(printable(text), err=err)
+
+
+def show_colored(text: str) -> None:
+    """Print a page that we have drawn, with its colours."""
+    typer.echo(colored(text), color=True)
+
+
+def show_json(value: object, indent: int | None = None) -> None:
+    """Print a value for programs."""
+    show(json.dumps(value, indent=indent))
+
+
+def complain(message: str) -> None:
+    """Print an error, on one line, whatever it quotes."""
+    show(f"error: {clipped(' '.join(message.splitlines()), _MAX_ERROR_CHARS)}", err=True)
 
 
 class Screen:
@@ -59,7 +84,7 @@ class Screen:
         with self._lock:
             if self._held is not None:
                 return
-            self._waiting_for, self._since, self._remind_s = text, time.monotonic(), math.inf
+            self._waiting_for, self._since, self._remind_s = one_line(text), time.monotonic(), math.inf
             self._draw()
 
     def hold(self, tell: Callable[[str], None]) -> None:

@@ -71,13 +71,14 @@ def solve(
 def _read(task: str) -> str:
     """The text of a task. Raises ConfigError."""
     from tinyzero.errors import ConfigError
+    from tinyzero.foreign import BadContent, read_text
 
     try:
-        return sys.stdin.read() if task == "-" else Path(task).expanduser().read_text(encoding="utf-8")
+        return sys.stdin.read() if task == "-" else read_text(Path(task).expanduser())
     except OSError as error:
         raise ConfigError(f"cannot read {task}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{task} is not UTF-8 text (byte {error.start})") from error
+    except BadContent as error:
+        raise ConfigError(f"{task} cannot be read: {error}") from error
 
 
 def _try(

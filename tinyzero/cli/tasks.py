@@ -1,13 +1,12 @@
 """`tinyzero tasks`: lists, shows, verifies, exports and imports the tasks of a run."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tinyzero.cli.screen import waiting
+from tinyzero.cli.screen import show, show_colored, show_json, waiting
 
 if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
@@ -77,21 +76,21 @@ def tasks(
         fits = task_table.matcher(search, kind, solved, rate, steps)
         chosen = [record for record in reversed(list(known.values())) if fits(record)]
     if import_from is not None:
-        typer.echo(task_work.import_tasks(folder, source, chosen), err=True)
+        show(task_work.import_tasks(folder, source, chosen), err=True)
     elif verify:
         _verify(folder, chosen, as_json=as_json)
     elif export is not None:
-        typer.echo(task_work.export(chosen, export), err=True)
+        show(task_work.export(chosen, export), err=True)
     elif as_json:
         for record in chosen[: limit or None]:
-            typer.echo(json.dumps(task_table.as_json(record)))
+            show_json(task_table.as_json(record))
     elif task is not None:
         page = task_table.page(
             chosen[0], known, color=sys.stdout.isatty(), replays=read_records(source.replays)
         )
-        typer.echo(page, color=True)
+        show_colored(page)
     else:
-        typer.echo(task_table.listing(chosen, limit, total=len(known)))
+        show(task_table.listing(chosen, limit, total=len(known)))
 
 
 def _verify(folder: "RunFolder", chosen: "list[TaskRecord]", *, as_json: bool) -> None:
@@ -102,9 +101,9 @@ def _verify(folder: "RunFolder", chosen: "list[TaskRecord]", *, as_json: bool) -
     differences = task_work.verify(folder, chosen)
     for record, difference in zip(chosen, differences, strict=True):
         if as_json:
-            typer.echo(json.dumps({"id": record.id, "holds": not difference, "difference": difference}))
+            show_json({"id": record.id, "holds": not difference, "difference": difference})
         else:
             words = f"differs  {one_line(difference)}" if difference else "holds"
-            typer.echo(f"{one_line(record.id)}  {record.kind:<10} {words}")
+            show(f"{one_line(record.id)}  {one_line(record.kind):<10} {words}")
     if any(differences):
         raise typer.Exit(1)

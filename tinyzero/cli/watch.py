@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tinyzero.cli.screen import waiting
+from tinyzero.cli.screen import show, show_colored, waiting
 
 if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
@@ -79,13 +79,13 @@ def _print_frame(
     state = Follower(folder).look()
     if svg is None:
         painter = Painter(color_system=colors, is_plain=not _takes_escapes())
-        typer.echo(as_text(state, view, painter, width=width, height=height), color=True)
+        show_colored(as_text(state, view, painter, width=width, height=height))
         return
     with explaining_failures(svg):
         svg.write_text(
             as_svg(state, replace(view, has_color=True), width=width, height=height), encoding="utf-8"
         )
-    typer.echo(f"{svg}: step {state.step}, {width}x{height}", err=True)
+    show(f"{svg}: step {state.step}, {width}x{height}", err=True)
 
 
 def _takes_escapes() -> bool:

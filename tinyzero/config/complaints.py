@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from tinyzero.config.dropped import DROPPED, MERGED
-from tinyzero.config.foreign import FOREIGN
+from tinyzero.config.other_libraries import FOREIGN
 from tinyzero.errors import nearest
 
 # pydantic error type -> the expected value; the braces are filled from pydantic's context.

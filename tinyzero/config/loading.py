@@ -1,7 +1,6 @@
 """Loads a checked `Config` from a preset or file and overrides. A mistake gives a one-line message."""
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from tinyzero.config.presets import find_presets
 from tinyzero.config.sections import Config
 from tinyzero.config.settled import Settled
 from tinyzero.errors import ConfigError, PresetNotFound, nearest
+from tinyzero.foreign import BadContent, parse_toml, read_text
 
 _Tree = TypeVar("_Tree", bound=Config)
 
@@ -84,11 +84,9 @@ def _merged(base: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
 def _read_toml(path: Path) -> dict[str, Any]:
     """The tables of a file, unchecked, without settings of earlier versions."""
     try:
-        return without_dropped(tomllib.loads(path.read_text(encoding="utf-8")), file=str(path))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text (byte {error.start})") from error
+        return without_dropped(parse_toml(read_text(path)), file=str(path))
+    except BadContent as error:
+        raise ConfigError(f"{path} {_reason(error)}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
 
@@ -122,12 +120,16 @@ def _build(model: type[_Tree], tree: dict[str, Any], overrides: Sequence[str], *
 
 def _parse_value(text: str) -> Any:  # noqa: ANN401  a TOML value
     try:
-        table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError as error:
+        table = parse_toml(f"value = {text}")
+    except BadContent as error:
         if text[:1] in ("[", "{", '"', "'"):
-            raise ConfigError(f"--set value {text} is not valid TOML: {error}") from error
+            raise ConfigError(f"--set value {text} {_reason(error)}") from error
         return text
     return table["value"] if table.keys() == {"value"} else text
+
+
+def _reason(error: BadContent) -> str:
+    return str(error).removeprefix("it ")
 
 
 def _put(tree: dict[str, Any], keys: Sequence[str], value: Any) -> None:  # noqa: ANN401  a TOML value

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tinyzero.foreign import read_text
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -19,5 +21,5 @@ def find_presets(package: Path = _PACKAGE) -> dict[str, Path]:
 
 def describe_preset(path: Path) -> str:
     """A preset's description: the comment on its first line."""
-    first_line = path.read_text(encoding="utf-8").partition("\n")[0]
+    first_line = read_text(path).partition("\n")[0]
     return first_line.removeprefix("#").strip() if first_line.startswith("#") else ""

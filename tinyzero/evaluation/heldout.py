@@ -1,6 +1,5 @@
 """Held-out sets: fixed tasks in a JSONL file that no run trains on."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 
 from tinyzero.config.base_model import HELDOUT_FILE
 from tinyzero.errors import ConfigError
-from tinyzero.tasks.records import from_record
+from tinyzero.foreign import BadContent, parse_json, read_text
+from tinyzero.tasks.records import check_answerable, from_record
 from tinyzero.types import Task
 
 _SETS = Path(__file__).parent / "sets"
@@ -70,7 +70,7 @@ def read_set(path: Path, kinds: Mapping[str, object]) -> HeldOutSet:
     tasks: dict[str, HeldOutTask] = {}
     for number, line in enumerate(_lines(path), start=1):
         try:
-            item = _parse(json.loads(line), kinds)
+            item = _parse(parse_json(line), kinds)
         except ValueError as error:
             raise ConfigError(f"{path}, line {number}: {error}") from error
         if item.task.id in tasks:
@@ -99,8 +99,8 @@ def _draw(row: Sequence[HeldOutTask], count: int) -> list[HeldOutTask]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path).splitlines()
+    except (OSError, BadContent) as error:
         raise ConfigError(f"cannot read the held-out tasks in {path}: {error}") from error
 
 
@@ -113,6 +113,7 @@ def _parse(record: Any, kinds: Mapping[str, object]) -> HeldOutTask:  # noqa: AN
         raise ValueError(f"{task.kind!r} is not a kind; the kinds are {', '.join(kinds)}")
     if not task.outputs:
         raise ValueError("it has no output, so that no answer could be judged")
+    check_answerable(task)
     return HeldOutTask(task=task, stratum=stratum)
 
 

@@ -29,6 +29,7 @@ from tinyzero.evaluation.table import (
     comparison_of,
     heldout_metrics,
 )
+from tinyzero.foreign import read_json
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.types import Answer, Prompt, Role, Runner, Sampler, SamplingRequest, Task
@@ -174,7 +175,7 @@ class HeldOutProbe:
     def load(self, folder: Path) -> None:
         """Take over saved measurements. Raises CheckpointError."""
         try:
-            content = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            content = read_json(folder / _FILE)
             self.first, self.last = (
                 content[name] and Measurement(**content[name]) for name in ("first", "last")
             )

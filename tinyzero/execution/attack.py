@@ -3,7 +3,6 @@
 import ast
 import runpy
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ConfigError
 from tinyzero.execution.executor import Executor
 from tinyzero.execution.values import BadLiteral, parse_literal, same
+from tinyzero.foreign import parse_toml, read_text
 from tinyzero.types import Execution, Job
 
 ATTACK_LIMITS = ExecutionConfig(cpu_s=1.0)
@@ -39,7 +39,7 @@ class Item:
 
 def packaged_items() -> list[Item]:
     """The corpus in the package, attacks first."""
-    tables = tomllib.loads(_PACKAGED.read_text(encoding="utf-8"))
+    tables = parse_toml(read_text(_PACKAGED))
     return [_item({"kind": kind, **fields}) for kind in ("attack", "benign") for fields in tables[kind]]
 
 
@@ -50,9 +50,9 @@ def load_items(path: Path) -> list[Item]:
         ConfigError: no such file, no such list, or an item without the fields.
     """
     try:
-        items = _literal_items(path.read_text("utf-8"))
+        items = _literal_items(read_text(path))
         items = runpy.run_path(str(path)).get("ITEMS") if items is None else items
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise ConfigError(f"{path} has no list of dicts named ITEMS, or an empty one")

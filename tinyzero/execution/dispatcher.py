@@ -35,6 +35,13 @@ _CLOCK_OFFSETS_S = {False: 0, True: 400 * 86_400 + 7777}
 log = logging.getLogger(__name__)
 
 
+def num_workers(config: ExecutionConfig) -> int:
+    """Programs that run at once: as many as configured, or else as many as this process has cores."""
+    if config.workers:
+        return config.workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Batch:
     """Runs that a caller waits for together. A batch can be used again after it has ended."""
 
@@ -167,17 +174,12 @@ class Dispatcher:
         finally:
             self._shut_down()
 
-    def _num_workers(self) -> int:
-        if self._config.workers:
-            return self._config.workers
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
     def _num_pairs(self) -> int:
-        return math.ceil(self._num_workers() / _SLOTS_PER_ZYGOTE)
+        return math.ceil(num_workers(self._config) / _SLOTS_PER_ZYGOTE)
 
     def _start_zygotes(self, kinds: Sequence[bool]) -> None:
         """Start zygotes in parallel, then wait for each."""
-        slots = math.ceil(self._num_workers() / self._num_pairs())
+        slots = math.ceil(num_workers(self._config) / self._num_pairs())
         started: list[Link] = []
         try:
             for is_shifted in kinds:
@@ -235,7 +237,7 @@ class Dispatcher:
             self._selector.modify(link.socket, events, link)
 
     def _has_room(self, link: Link) -> bool:
-        slots = math.ceil(self._num_workers() / self._num_pairs())
+        slots = math.ceil(num_workers(self._config) / self._num_pairs())
         return len(link.given) < slots * (1 + _QUEUED_PER_SLOT) and link.num_given < RUNS_PER_ZYGOTE
 
     def _next(self, queue: deque[Run]) -> Run | None:

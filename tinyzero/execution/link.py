@@ -13,6 +13,7 @@ from typing import Any
 from tinyzero.errors import ExecutorBroken
 from tinyzero.execution import nursery, zygote
 from tinyzero.execution.answers import Ended
+from tinyzero.foreign import parse_json_object
 
 _START_S = 30.0
 """A zygote starts in 0.1 seconds; after this time it never will."""
@@ -155,7 +156,7 @@ class Link:
         self.socket.settimeout(_START_S)
         try:
             header = self._exactly(nursery.ENDED.size)
-            self.report = json.loads(self._exactly(nursery.ENDED.unpack(header)[0]))
+            self.report = parse_json_object(self._exactly(nursery.ENDED.unpack(header)[0]))
         except (OSError, ValueError) as error:
             raise ExecutorBroken(
                 f"the sandbox process did not start: {self.last_words() or error}"

@@ -7,6 +7,7 @@ program or a model wrote, and no copy of one task left in memory when the next c
     zygote -> parent   ENDED header, the child's bytes as they came; first of all, a report about itself
 """
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import gc
 import json
@@ -172,10 +173,10 @@ class Nursery:
                     _wipe(sibling.buffer, sibling.filled)  # an answer whose child has not ended yet
             end = program_size + arguments_size
             program, arguments = bytes(self.inbox[:program_size]), bytes(self.inbox[program_size:end])
-            _wipe(self.inbox, len(self.inbox))
+            _wipe(self.inbox, max(end, RUN.size))  # behind it, it is empty: a wipe costs page faults
             self.control.detach()  # the result pipe will take over its number
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # `signal` would make enums of it: page faults
             self.child.occupy_result_fd(result_fd)
             if mode == SCRIPT:
                 self.child.occupy_stdin(arguments)

@@ -30,7 +30,7 @@ _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
 )  # fmt: skip
 _CAPABILITY_VERSION_3 = 0x20080522
 
-# System calls that a program needs to compute, print and answer; the frequent ones first.
+# System calls that a program needs to compute, print and answer.
 _ALLOWED = """
     write read munmap brk madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn clock_gettime
     close fstat lseek exit_group exit getrandom sched_yield gettimeofday getrusage times time
@@ -88,43 +88,68 @@ _PROT_EXEC = 4
 def seccomp_filter(machine: str) -> bytes:
     """The filter as a classic BPF program, 8 bytes an instruction.
 
+    The number of the call is found by binary search: the kernel tries the filter on every number when a child
+    installs it, which takes longer than all else that confines it if the filter is a list.
+
     Raises:
         KeyError: there is no table for this machine.
     """
     arch, numbers, second_abi = MACHINES[machine]
-
-    def step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-        return struct.pack("HBBI", code, if_true, if_false, value)
-
-    def on(names: list[str], *action: bytes) -> list[bytes]:
-        known = [numbers[name] for name in names if name in numbers]
-        return [i for number in known for i in (step(_JUMP_EQ, number, 0, len(action)), *action)]
-
     program = [
-        step(_LOAD, _AT_ARCH),
-        step(_JUMP_EQ, arch, 1, 0),
-        step(_RETURN, _KILL),
-        step(_LOAD, _AT_NUMBER),
+        _step(_LOAD, _AT_ARCH),
+        _step(_JUMP_EQ, arch, 1, 0),
+        _step(_RETURN, _KILL),
+        _step(_LOAD, _AT_NUMBER),
     ]
     if second_abi:
-        program += [step(_JUMP_GE, second_abi, 0, 1), step(_RETURN, _KILL)]
-    unless_executable = (
-        step(_LOAD, _AT_THIRD_ARGUMENT),
-        step(_JUMP_SET, _PROT_EXEC, 0, 1),
-        step(_RETURN, _KILL),
-        step(_RETURN, _ALLOW),
-    )
-    if_it_wakes = (
-        step(_LOAD, _AT_SECOND_ARGUMENT),
-        step(_JUMP_EQ, _FUTEX_WAKE, 1, 0),
-        step(_JUMP_EQ, _FUTEX_WAKE | _FUTEX_PRIVATE, 0, 1),
-        step(_RETURN, _ALLOW),
-        step(_RETURN, _EINTR),
-    )
-    program += on(_ALLOWED[:3], step(_RETURN, _ALLOW)) + on(list(_MAPPING), *unless_executable)
-    program += on(_ALLOWED[3:], step(_RETURN, _ALLOW)) + on(_REFUSED, step(_RETURN, _EPERM))
-    program += on([_FUTEX], *if_it_wakes) + on(_WAITING, step(_RETURN, _EINTR))
-    return b"".join([*program, step(_RETURN, _KILL)])
+        program += [_step(_JUMP_GE, second_abi, 0, 1), _step(_RETURN, _KILL)]
+    named = [
+        *((name, [_step(_RETURN, _ALLOW)]) for name in _ALLOWED),
+        *((name, [_step(_RETURN, _EPERM)]) for name in _REFUSED),
+        *((name, [_step(_RETURN, _EINTR)]) for name in _WAITING),
+        *((name, _UNLESS_EXECUTABLE) for name in _MAPPING),
+        (_FUTEX, _IF_IT_WAKES),
+    ]
+    return b"".join(program + _search(_ranges({numbers[name]: to for name, to in named if name in numbers})))
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+_UNLESS_EXECUTABLE = [
+    _step(_LOAD, _AT_THIRD_ARGUMENT),
+    _step(_JUMP_SET, _PROT_EXEC, 0, 1),
+    _step(_RETURN, _KILL),
+    _step(_RETURN, _ALLOW),
+]
+_IF_IT_WAKES = [
+    _step(_LOAD, _AT_SECOND_ARGUMENT),
+    _step(_JUMP_EQ, _FUTEX_WAKE, 1, 0),
+    _step(_JUMP_EQ, _FUTEX_WAKE | _FUTEX_PRIVATE, 0, 1),
+    _step(_RETURN, _ALLOW),
+    _step(_RETURN, _EINTR),
+]
+
+
+def _ranges(actions: dict[int, list[bytes]]) -> list[tuple[int, list[bytes]]]:
+    """Each action with the first number that it is for, up to the next one's. Other numbers kill."""
+    kill = [_step(_RETURN, _KILL)]
+    ranges = [(0, kill)]
+    for number in range(max(actions) + 2):
+        action = actions.get(number, kill)
+        if action != ranges[-1][1]:
+            ranges.append((number, action))
+    return ranges
+
+
+def _search(ranges: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """A program that finds the range of a number by halves, and ends with its action."""
+    if len(ranges) == 1:
+        return ranges[0][1]
+    half = len(ranges) // 2
+    lower, upper = _search(ranges[:half]), _search(ranges[half:])
+    return [_step(_JUMP_GE, ranges[half][0], len(lower), 0), *lower, *upper]
 
 
 class _FilterProgram(ctypes.Structure):

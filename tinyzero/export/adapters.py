@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinyzero.errors import ExportError
+from tinyzero.foreign import BadContent, read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,9 +120,11 @@ def write_adapter(adapter: Adapter, source: Path, target: Path, *, base: str, re
 
 def _read_config(path: Path) -> _LoraConfig:
     try:
-        return _LoraConfig.model_validate_json(path.read_bytes())
+        return _LoraConfig.model_validate(read_json(path))
     except OSError as error:
         raise ExportError(f"cannot read {path}: {error.strerror}") from error
+    except BadContent as error:
+        raise ExportError(f"cannot read {path}: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

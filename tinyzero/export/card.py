@@ -7,6 +7,7 @@ from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.export.facts import Facts
 from tinyzero.run.records import read
+from tinyzero.watch.text import as_markdown, in_code
 
 CURVES = "curves.png"
 _RELATION = {"adapter": "adapter", "merged": "finetune", "gguf": "quantized"}
@@ -87,13 +88,13 @@ def _model_index(evaluation: Comparison) -> list[Any]:
 
 def _licence(facts: Facts) -> str:
     warning = facts.base.licence.warning
-    return f"> **Licence.** {_sentence(warning)}" if warning else ""
+    return f"> **Licence.** {as_markdown(_sentence(warning))}" if warning else ""
 
 
 def _what_it_is(facts: Facts) -> str:
     base = facts.base
     link = (
-        f"[{base.name}](https://huggingface.co/{base.hub_id})" if base.hub_id else f"`{_quoted(base.name)}`"
+        f"[{base.name}](https://huggingface.co/{base.hub_id})" if base.hub_id else f"`{in_code(base.name)}`"
     )
     commit = f" at commit `{base.revision}`" if base.revision else ""
     return (
@@ -103,7 +104,7 @@ def _what_it_is(facts: Facts) -> str:
 
 
 def _how_to_use(facts: Facts) -> str:
-    code = _USE[facts.what].format(base=_quoted(facts.base.hub_id or "path/to/the/base/model"))
+    code = _USE[facts.what].format(base=in_code(facts.base.hub_id or "path/to/the/base/model"))
     frame = _CONVERSATION.format(text=facts.conversation) if facts.conversation else _CHAT
     return f"## Use\n\n{code}\n\n{_PROMPTS[facts.config.prompts.style]}\n\n{frame}"
 
@@ -211,11 +212,6 @@ def _seconds(value: object) -> float:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _quoted(text: str) -> str:
-    """The text, made safe for a code span and a Python string."""
-    return "".join(char for char in text if char.isprintable() and char not in "`\"\\'")
 
 
 def _sentence(text: str) -> str:

@@ -15,6 +15,7 @@ from tinyzero.export.manifest import is_same_export, public_config, public_envir
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import Record, TaskRecord, tasks_of
 from tinyzero.run.records import parse
+from tinyzero.watch.text import as_markdown, in_code
 
 FILE = "tasks.jsonl"
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,60}")
@@ -71,8 +72,8 @@ def _data_card(run: RunFolder, tasks: Sequence[TaskRecord], base: Base) -> str:
     warning = base.licence.warning
     parts = [
         f"---\n{_metadata(len(tasks), base)}\n---\n# Tasks of {_title(run)}",
-        f"> **Licence.** {warning}." if warning else "",
-        _ABOUT.format(count=len(tasks), base=_quoted(base.name)),
+        f"> **Licence.** {as_markdown(warning)}." if warning else "",
+        _ABOUT.format(count=len(tasks), base=in_code(base.name)),
         _table(tasks),
         COLUMNS,
     ]
@@ -149,10 +150,6 @@ def _kind_line(kind: str, tasks: Sequence[TaskRecord]) -> str:
 
 def _title(run: RunFolder) -> str:
     return "".join(char for char in run.name if char.isalnum() or char in "._-")[:100] or "a run"
-
-
-def _quoted(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() and char != "`")
 
 
 _ABOUT = """\

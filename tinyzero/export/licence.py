@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyzero.foreign import BadContent, read_card
+
 _PERMISSIVE = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "bsd", "cc0-1.0", "cc-by-4.0", "isc", "unlicense",
 }  # fmt: skip
@@ -163,16 +165,10 @@ def _is_licence(path: Path) -> bool:
 
 
 def _card_metadata(card: Path) -> Mapping[str, Any]:
-    import yaml
-    from huggingface_hub import metadata_load
-
     try:
-        if card.stat().st_size > _MAX_CARD_BYTES:
-            return {}
-        metadata = metadata_load(card)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return read_card(card) if card.stat().st_size <= _MAX_CARD_BYTES else {}
+    except (OSError, BadContent):
         return {}
-    return metadata if isinstance(metadata, dict) else {}
 
 
 def _text(value: object) -> str | None:

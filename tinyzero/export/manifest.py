@@ -11,6 +11,7 @@ from tinyzero.config import Config
 from tinyzero.export.base import Base
 from tinyzero.export.facts import Facts
 from tinyzero.export.merge import Merged
+from tinyzero.foreign import BadContent, read_json_object
 from tinyzero.run.durable import fingerprints
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import comparison_record
@@ -37,10 +38,9 @@ def is_same_export(folder: Path, request: Mapping[str, Any]) -> bool:
 def read_record(folder: Path) -> dict[str, Any]:
     """The content of tinyzero.json; empty if it cannot be read."""
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json_object(folder / RECORD)
+    except (OSError, BadContent):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def record(facts: Facts, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
+from tinyzero.foreign import read_json_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -95,12 +96,9 @@ def reasons_first(config: Config) -> bool:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of the base model. Raises ExportError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError) as error:
         raise ExportError(f"cannot read the base model's {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ExportError(f"the base model's {path} holds no configuration")
-    return content
 
 
 def write_object(path: Path, content: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 Files come from outside: an index names plain files of its own folder, or it is refused.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyzero.errors import ExportError
+from tinyzero.foreign import parse_json_object, read_json_object
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +139,7 @@ def shard_names(folder: Path) -> list[str]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        found = read_json_object(index)["weight_map"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(f"{index} cannot be read: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
@@ -156,7 +156,7 @@ def _info(files: Mapping[str, Any], name: str, is_packed: bool) -> TensorInfo:  
 
     if is_packed:
         state = f"{name}{_NF4_STATE}"
-        described = json.loads(bytes(files[state].get_tensor(state).tolist()))
+        described = parse_json_object(bytes(files[state].get_tensor(state).tolist()))
         return TensorInfo(name, tuple(map(int, described["shape"])), getattr(torch, str(described["dtype"])))
     view = files[name].get_slice(name)
     stored = str(view.get_dtype())

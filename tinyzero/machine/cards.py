@@ -14,7 +14,6 @@ The usable memory is smaller. Inline ECC takes one sixteenth, and driver and fir
 fiftieth: torch reports 23.5 to 23.6 GiB of an RTX 4090, 11.76 of an RTX 3060, 14.6 to 14.7 of a T4.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyzero.errors import HardwareError
+from tinyzero.foreign import read_json
 
 _FILE = Path(__file__).with_name("cards.json")
 _VISIBLE = 0.98
@@ -87,7 +87,7 @@ def card_of(name: str, visible_gib: float) -> Card:
 
 
 def _table() -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))
+    table: dict[str, dict[str, Any]] = read_json(_FILE)
     return table
 
 

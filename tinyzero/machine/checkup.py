@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from tinyzero.config import VLLM_SERIES
 from tinyzero.machine.inspection import Cuda, Disk, Inspection, Package, Sandbox
+from tinyzero.machine.programs import ProgramMemory
 
 _PYTHONS = ((3, 11), (3, 14))
 _MAIN_PACKAGES = ("transformers", "peft", "trl")
@@ -199,6 +200,18 @@ def check_sandbox(sandbox: Sandbox) -> Check:
     return Check(name="sandbox", found=finding)
 
 
+def check_memory(programs: ProgramMemory) -> Check:
+    """Whether all programs that run at once find memory. A program that does not is run again later."""
+    free = "an unknown part" if programs.free_gib is None else f"{programs.free_gib:.1f} GiB"
+    finding = (
+        f"{free} free beside the model; {programs.workers} programs at once take {programs.at_most_gib:.1f} "
+        "at most"
+    )
+    if programs.fits:
+        return Check(name="memory", found=finding)
+    return Check(name="memory", found=finding, status=Status.NOTE, remedy=programs.remedy)
+
+
 def check_disk(name: str, disk: Disk, needed_gib: float, what: str) -> Check:
     """Whether the disk has room for the files of this machine's preset."""
     finding = f"{disk.free_gib:.1f} of {disk.total_gib:.1f} GiB free; {what} takes {needed_gib:.2g}"
@@ -219,6 +232,7 @@ def check_all(
     *,
     kernel_faults: list[str],
     head_fault: str,
+    programs: ProgramMemory,
     preset: str,
     run_gib: float,
     download_gib: float,
@@ -241,6 +255,7 @@ def check_all(
         check_unsloth(seen.extras["unsloth"], seen.cuda),
         check_vllm(seen.extras["vllm"], seen.extras.get("vllm-bnb-plugin"), seen.cuda),
         check_sandbox(seen.sandbox),
+        check_memory(programs),
         check_disk("disk", seen.runs, run_gib, f"a run of {preset}"),
         *([check_disk("cache", seen.downloads, download_gib, "its model")] if download_gib else []),
         Check(name="preset", found=f"{preset} fits: tinyzero train"),

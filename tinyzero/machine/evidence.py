@@ -4,12 +4,12 @@ A report is `docs/measurements/gpu-*.json`, an object with `card`, `date`, and `
 below, or `preset:NAME` for a complete run of a preset. A part without a report is not promised to work.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tinyzero.config import find_presets, load_config
+from tinyzero.foreign import read_json_object
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -43,4 +43,4 @@ def read_reports(package: Path = _PACKAGE) -> list[dict[str, Any]]:
     """The reports of the checkout, or the reports in the installed wheel."""
     is_checkout = (package.parent / "pyproject.toml").is_file()
     folder = package.parent / "docs" / "measurements" if is_checkout else package / "measurements"
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("gpu-*.json"))]
+    return [read_json_object(path) for path in sorted(folder.glob("gpu-*.json"))]

@@ -10,6 +10,7 @@ from tinyzero.machine.cards import Card
 from tinyzero.machine.disk import DiskPlan, disk_plan
 from tinyzero.machine.hardware import Machine
 from tinyzero.machine.memory import MemoryPlan, plan
+from tinyzero.machine.programs import ProgramMemory, program_memory
 from tinyzero.machine.settling import decisions, settle
 from tinyzero.machine.shapes import ModelShape, shape_of
 from tinyzero.machine.suitability import why_too_large
@@ -64,6 +65,11 @@ class Forecast:
     time: StepTime | None
     heldout_tasks: int = 0
     measuring_s: float | None = None
+
+    @property
+    def programs(self) -> ProgramMemory:
+        own_gib = self.memory.peak_gib if self.target.device == "cpu" else 0.0
+        return program_memory(self.config, self.target.machine.free_gib, own_gib)
 
     @property
     def margin(self) -> float:

@@ -11,6 +11,7 @@ from tinyzero.machine.nvidia import ask, first_card, has_driver
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024
+_CGROUP, _MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")
 _CARD_FIELDS = ("name", "memory.total")
 
 
@@ -28,13 +29,14 @@ class Machine:
     """A machine, this one or another.
 
     Attributes:
-        memory_gib: main memory that a process may use.
+        memory_gib: main memory that a process may use. free_gib: what of it is free now; None if unknown.
         has_driver: whether a GPU driver is installed, even if torch sees no GPU.
         has_unsloth: whether the package unsloth is installed.
     """
 
     memory_gib: float
     gpu: Gpu | None = None
+    free_gib: float | None = None
     has_driver: bool = False
     has_unsloth: bool = False
 
@@ -95,7 +97,29 @@ def parse_card(answer: str) -> Card | None:
 def machine_of_card(card: Card) -> Machine:
     """This machine with another card."""
     gpu = Gpu(name=card.name, memory_gib=card.usable_gib, has_bf16=card.has_bf16)
-    return Machine(memory_gib=memory_here_gib(), gpu=gpu, has_driver=True, has_unsloth=has_unsloth())
+    return Machine(
+        memory_gib=memory_here_gib(),
+        gpu=gpu,
+        free_gib=free_memory_gib(),
+        has_driver=True,
+        has_unsloth=has_unsloth(),
+    )
+
+
+def free_memory_gib() -> float | None:
+    """Main memory that new processes can take without swapping; None where the system does not say."""
+    limit, used = _cgroup_limit(), _number(_CGROUP / "memory.current")
+    try:
+        available = _available_bytes(_MEMINFO.read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return min(available, max(0.0, limit - (used or 0.0))) / _GIB
+
+
+def _available_bytes(meminfo: str) -> float:
+    """`MemAvailable:  123456 kB` of /proc/meminfo, in bytes."""
+    values = dict(line.split(":", 1) for line in meminfo.splitlines() if ":" in line)
+    return 1024 * float(values["MemAvailable"].split()[0])
 
 
 def _physical_memory() -> float:
@@ -104,7 +128,12 @@ def _physical_memory() -> float:
 
 def _cgroup_limit() -> float:
     """The memory limit of the container; infinite if there is none."""
+    limit = _number(_CGROUP / "memory.max")
+    return float("inf") if limit is None else limit
+
+
+def _number(path: Path) -> float | None:
     try:
-        return float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        return float(path.read_text(encoding="ascii"))
     except (OSError, ValueError):  # no cgroups, or "max"
-        return float("inf")
+        return None

@@ -1,13 +1,15 @@
 """A decoder's dimensions, and the numbers of its weights by sort."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from tinyzero.config import local_folder
+from tinyzero.foreign import read_json, read_json_object
 
+_DIMENSIONS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
+_OPTIONAL_DIMENSIONS = ("num_key_value_heads", "head_dim")
 _FILE = Path(__file__).with_name("model_shapes.json")
 
 
@@ -39,8 +41,13 @@ class ModelShape:
         """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family.
 
         Raises:
-            KeyError: the file lacks a dimension.
+            KeyError: the file lacks a dimension. ValueError: a dimension is not a positive integer.
         """
+        given = {name: config[name] for name in _DIMENSIONS}
+        given |= {name: config[name] for name in _OPTIONAL_DIMENSIONS if config.get(name) is not None}
+        for name, size in given.items():
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} is {size!r}, no positive integer")
         heads = config["num_attention_heads"]
         return cls(
             layers=config["num_hidden_layers"],
@@ -110,7 +117,7 @@ def shape_of(base: str) -> ModelShape | None:
     if folder is None:
         return None
     try:
-        return ModelShape.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return ModelShape.from_config(read_json_object(folder / "config.json"))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # loading the model will report the error
 
@@ -120,7 +127,7 @@ def known_shapes() -> dict[str, ModelShape]:
 
     The package's file has the lines of the models' config.json; a string refers to another model's entry.
     """
-    entries = json.loads(_FILE.read_text(encoding="utf-8"))
+    entries = read_json(_FILE)
     return {
         name: ModelShape.from_config(entries[entry] if isinstance(entry, str) else entry)
         for name, entry in entries.items()

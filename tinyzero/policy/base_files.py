@@ -1,7 +1,6 @@
 """A base model's files: what must not lie among them, how weights are stored, and whether they changed."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyzero.config import ModelConfig, resolve_base
 from tinyzero.errors import CheckpointError, ModelLoadError
+from tinyzero.foreign import read_json_object
 
 if TYPE_CHECKING:
     import torch
@@ -192,7 +192,7 @@ def _decisive_files(folder: Path) -> list[Path]:
 
 def _shards(folder: Path) -> set[Path]:
     try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        names = read_json_object(folder / INDEX)["weight_map"].values()
         found = {folder / Path(name).name for name in names}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         found = set(folder.glob("*.bin"))

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tinyzero.errors import CheckpointError
+from tinyzero.foreign import read_json_object
 from tinyzero.policy.frame import Frame
 from tinyzero.policy.limits import NO_LIMIT
 from tinyzero.policy.pieces import Reader
@@ -156,7 +157,7 @@ class Policy:
 
         self.loads += 1  # first: a load that fails may have changed some
         try:
-            versions = json.loads((folder / "versions.json").read_text())
+            versions = read_json_object(folder / "versions.json")
             if set(versions) != set(self.adapters):
                 raise CheckpointError(
                     f"{folder} holds the adapters {sorted(versions)}, this run has {sorted(self.adapters)}; "
@@ -166,11 +167,11 @@ class Policy:
                 weights = load_peft_weights(str(folder / adapter), device=str(self.device))
                 result = set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
                 _check_taken(result, adapter, folder)
-        except (OSError, ValueError, RuntimeError) as error:
+            self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise CheckpointError(
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
-        self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
 
 
 def _check_taken(result: Any, adapter: str, folder: Path) -> None:  # noqa: ANN401  (what peft says of it)

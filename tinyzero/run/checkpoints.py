@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tinyzero.errors import CheckpointError
+from tinyzero.foreign import read_json_object
 from tinyzero.run.durable import explaining_failures, fingerprints, sync_tree
 from tinyzero.run.events import CheckpointDamaged
 from tinyzero.run.folder import RunFolder
@@ -199,9 +200,9 @@ def find_damage(folder: Path) -> str | None:
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:
-    content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not {"step", "files"} <= content.keys():
-        raise ValueError("not a checkpoint's")
+    content = read_json_object(folder / _PROGRESS)
+    if not isinstance(content.get("step"), int) or not isinstance(content.get("files"), dict):
+        raise ValueError("not a checkpoint's")  # noqa: TRY004  of a file, not of an argument
     return content
 
 

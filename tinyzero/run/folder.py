@@ -1,7 +1,6 @@
 """One run on disk: names, the settled configuration, and the lock that keeps a second trainer out."""
 
 import fcntl
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
+from tinyzero.foreign import BadContent, read_json, read_json_object
 from tinyzero.machine.settling import settle_recorded
 from tinyzero.run.durable import explaining_failures, write_json
 
@@ -117,10 +117,10 @@ class RunFolder:
         """The settled configuration that the run was started with, or last resumed with."""
         path = self.path / "config.json"
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            tree = read_json(path)
             known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
             return settle_recorded(Config.model_validate(known), self.environment())
-        except (ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{path} cannot be read by this version of TinyZero: {_first_line(error)}"
             ) from error
@@ -203,10 +203,9 @@ class RunFolder:
 
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(path)
+    except (OSError, BadContent):
         return None
-    return content if isinstance(content, dict) else None
 
 
 def is_run(path: Path) -> bool:
@@ -266,5 +265,5 @@ def _take(descriptor: int, path: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
 
 
-def _first_line(error: ValueError | RecursionError) -> str:
+def _first_line(error: OSError | ValueError) -> str:
     return " ".join(str(error).split())[:160]

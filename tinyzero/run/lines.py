@@ -206,7 +206,8 @@ def whole(value: object) -> int:
 
 
 def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """The value if it is a text, with `?` for half a character, which nobody could write down again."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def texts(value: object) -> tuple[str, ...]:
@@ -222,4 +223,5 @@ def _mapping(value: object) -> Record:
 
 
 def numbers(value: object) -> dict[str, float]:
-    return {name: number for name, item in _mapping(value).items() if (number := finite(item)) is not None}
+    pairs = ((text(name), finite(item)) for name, item in _mapping(value).items())
+    return {name: number for name, number in pairs if number is not None}

@@ -96,6 +96,8 @@ class ProgramAndInput:
 
     def verify(self, proposal: Proposal, step: int) -> Rejection | Check[Task | Rejection]:
         """Runs the call twice, to check that it is deterministic, then runs the program on other inputs."""
+        if len(proposal.inputs) != 1:  # of a record that somebody else wrote
+            return malformed(f"{len(proposal.inputs)} inputs, and a task of this kind has one")
         own = parse_arguments(proposal.inputs[0])
         others = self._other_arguments(own, proposal.program)
 

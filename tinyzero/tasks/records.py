@@ -3,6 +3,7 @@
 from dataclasses import asdict, fields
 from typing import Any
 
+from tinyzero.execution.values import BadLiteral, parse_literal
 from tinyzero.types import Task
 
 _NAMES = tuple(field.name for field in fields(Task))
@@ -33,6 +34,31 @@ def from_record(record: Any) -> Task:  # noqa: ANN401  whatever a file holds
         raise ValueError(str(error).replace("Task.__init__() ", "")) from error
     _check(task)
     return task
+
+
+def check_answerable(task: Task) -> None:
+    """Check that a task of the built-in kinds can be shown, and its answers judged.
+
+    Raises:
+        ValueError: its inputs or outputs are too few or too many, or are no literals.
+    """
+    num_inputs, num_outputs = len(task.inputs), len(task.outputs)
+    if task.kind in ("deduction", "error-prediction") and (num_inputs, num_outputs) != (1, 1):
+        raise ValueError(f"it has {num_inputs} inputs and {num_outputs} outputs, and needs one of each")
+    if task.kind == "abduction" and num_outputs != 1:
+        raise ValueError(f"it has {num_outputs} outputs, and needs one")
+    if task.kind == "induction" and not 2 <= num_inputs == num_outputs:
+        raise ValueError(f"it has {num_inputs} inputs and {num_outputs} outputs, and needs two pairs or more")
+    if task.kind in ("deduction", "abduction", "induction"):
+        for output in task.outputs:
+            _check_literal(output)
+
+
+def _check_literal(output: str) -> None:
+    try:
+        parse_literal(output)
+    except BadLiteral as error:
+        raise ValueError(f"its output {output[:60]!r} is no literal: {error}") from error
 
 
 def _check(task: Task) -> None:

@@ -1,6 +1,5 @@
 """Follows a run's folder and keeps its state up to date; reads only new data. Never writes."""
 
-import json
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tinyzero.foreign import BadContent, read_json
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import comparison_of
 from tinyzero.watch.state import News, RunState, fold
@@ -80,8 +80,8 @@ class Follower:
             stamp = (status.st_mtime_ns, status.st_size)
             if self._files_read.get(name) == stamp:
                 return None
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(path)
+        except (OSError, BadContent):
             return None
         self._files_read[name] = stamp
         return content if isinstance(content, dict) else None

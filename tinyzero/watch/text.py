@@ -1,5 +1,14 @@
-"""Makes untrusted text inert: it controls neither a terminal nor a layout."""
+"""Makes untrusted text inert: it controls no terminal, no layout, no page and no log.
 
+All that files, models and programs say passes through here before a person's machine shows it.
+"""
+
+import logging
+import re
+from html import escape
+
+_COLOR = re.compile(r"(\x1b\[[0-9;]{0,40}m)")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 _REPLACED_AT = 20_000  # longer texts are cut first
 _JOINERS = {*map(chr, range(0xFE00, 0xFE10))}  # variation selectors change the width of characters
 
@@ -9,8 +18,40 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else escaped(char) for char in text)
 
 
+def colored(text: str) -> str:
+    """Like `printable`, for a page that we have drawn: its colours stay."""
+    pieces = _COLOR.split(text)
+    return "".join(piece if at % 2 else printable(piece) for at, piece in enumerate(pieces))
+
+
 def escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+    """The character as JSON and Python write it."""
+    return "\\u007f" if char == "\x7f" else char.encode("unicode_escape").decode("ascii")
+
+
+def as_html(text: str) -> str:
+    """Text of a page: no markup, no control characters."""
+    return escape(inert(text), quote=True)
+
+
+def as_markdown(text: str) -> str:
+    """Text of a card, on one line: no markup."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text))
+
+
+def in_code(text: str) -> str:
+    """Text for a code span, or for a string in a program: what could end either is left out."""
+    return "".join(char for char in text if char.isprintable() and char not in "`\"\\'")
+
+
+class LogFormatter(logging.Formatter):
+    """Entries of a log: no escape sequences, and no line of a message looks like an entry of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record)).replace("\n", "\n    ")
 
 
 def inert(text: str, *, is_ascii: bool = False) -> str:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError, nearest
+from tinyzero.foreign import read_json_object
 from tinyzero.games import advantages
 from tinyzero.games.absolute_zero.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.games.absolute_zero.briefs import Brief, draw_briefs, kinds_in_turn
@@ -245,7 +246,7 @@ def _read_progress(path: Path) -> int:
     if not path.exists():
         return 0
     try:
-        return int(json.loads(path.read_text())["rounds_prepared"])
+        return int(read_json_object(path)["rounds_prepared"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read the game's progress in {path}: {error}") from error
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from tinyzero.errors import CheckpointError
+from tinyzero.foreign import read_json_object
 from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
@@ -90,7 +90,7 @@ class QuestionSet:
     def load(self, folder: Path) -> None:
         """Load the saved set. Raises CheckpointError."""
         try:
-            content: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+            content = read_json_object(folder / _FILE)
             kept = [from_record(record) for record in content["kept"]]
             reported = {str(name) for name in content["told"]}
             numbers = {name: int(content[name]) for name in _NUMBERS}

@@ -9,6 +9,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from tinyzero.errors import SamplerBroken
+from tinyzero.foreign import BadContent, parse_json_object
 
 _QUESTION_S = 30.0
 """For an answer that is there already."""
@@ -120,7 +121,6 @@ def _reason(error: HTTPError) -> str:
 
 def _as_object(content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        return parse_json_object(content)
+    except BadContent:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinyzero.config import SamplingConfig, Settled
 from tinyzero.errors import ConfigError, SamplerBroken
+from tinyzero.foreign import BadContent, read_text
 from tinyzero.sampling.vllm.address import Address, Refused, Unreachable
 from tinyzero.sampling.vllm.engine import Drawn, HandedOver, SampleSpec, lora_rank_for
 
@@ -192,8 +193,8 @@ def _key(sampling: SamplingConfig) -> str | None:
         return None
     path = Path(sampling.server_key_file).expanduser()
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path).strip()
+    except (OSError, BadContent) as error:
         raise ConfigError(
             f"cannot read sampling.server_key_file ({path}): {error}; make that file"
         ) from error

@@ -9,6 +9,7 @@ from random import Random
 
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
+from tinyzero.foreign import parse_json, read_text
 from tinyzero.tasks.error_prediction import ErrorPrediction
 from tinyzero.tasks.pool.choice import choose
 from tinyzero.tasks.pool.entries import Entry, StepAttempts, entry_from_record, entry_to_record
@@ -179,6 +180,6 @@ def read_tasks(path: Path) -> list[Task]:
 
 def _read_entries(path: Path) -> list[Entry]:
     try:
-        return [entry_from_record(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+        return [entry_from_record(parse_json(line)) for line in read_text(path).splitlines()]
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"cannot read the task pool {path}: {error}") from error

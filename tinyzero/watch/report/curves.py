@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
-from tinyzero.watch.text import inert
+from tinyzero.watch.text import as_html
 
 WIDTH, HEIGHT = 460, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 24
@@ -23,20 +22,20 @@ def chart_svg(chart: Chart) -> str:
         window = max(1, len(series.points) // 15)
         raw = smoothed(series.points, _MOST_POINTS)
         mean = smoothed(trailing_means(series.points, window), _MOST_POINTS)
-        name = _words(series.name)
+        name = as_html(series.name)
         if window > 1:
             parts.append(_line(raw, (first, last), (low, high), f"c{index % 6} raw"))
         line = _line(mean, (first, last), (low, high), f"c{index % 6}")
         parts.append(f"<g><title>{name}: {series.last:.3g} at step {series.points[-1][0]}</title>{line}</g>")
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_words(chart.title)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{as_html(chart.title)}">'
         f"{''.join(parts)}</svg>"
     )
 
 
 def legend_html(chart: Chart) -> str:
     items = (
-        f'<li><span class="dot c{index % 6}"></span>{_words(series.name)} <b>{series.last:.3g}</b></li>'
+        f'<li><span class="dot c{index % 6}"></span>{as_html(series.name)} <b>{series.last:.3g}</b></li>'
         for index, series in enumerate(chart.series)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
@@ -107,7 +106,3 @@ def compared(charts: Sequence[tuple[str, Chart]]) -> Chart | None:
         return None
     first = charts[0][1]
     return Chart(key=first.key, title=first.title, series=series, bounds=first.bounds)
-
-
-def _words(text: str) -> str:
-    return escape(inert(text), quote=True)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.lines import Sample, TaskRecord
@@ -12,7 +11,7 @@ from tinyzero.watch.highlights import best_tasks, odd_tasks
 from tinyzero.watch.report.curves import chart_svg, compared, legend_html
 from tinyzero.watch.report.style import STYLE
 from tinyzero.watch.state import RunState
-from tinyzero.watch.text import clipped, inert
+from tinyzero.watch.text import as_html, clipped
 from tinyzero.watch.view import duration
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -35,7 +34,7 @@ def report(states: Sequence[RunState], *, made_at: str) -> str:
 
 def words(text: object) -> str:
     """Untrusted text, escaped: no markup and no control characters."""
-    return escape(inert(clipped(str(text), _SHOWN_CHARS)), quote=True)
+    return as_html(clipped(str(text), _SHOWN_CHARS))
 
 
 def _overview(states: Sequence[RunState]) -> str:
@@ -218,7 +217,7 @@ def _sample(sample: Sample) -> str:
 def _details(title: str, content: object) -> str:
     if not content:
         return ""
-    text = escape(inert(json.dumps(content, indent=2, ensure_ascii=False)), quote=True)
+    text = as_html(json.dumps(content, indent=2, ensure_ascii=False))
     return (
         f"<section><details><summary><h3>{words(title)}</h3></summary><pre>{text}</pre></details></section>"
     )
