@@ -92,8 +92,9 @@ def task(number: int, random: Random, tasks_per_step: float) -> dict[str, Any]:
         "step": 1 + int(number / tasks_per_step),
         "id": _id(source),
         "kind": _KINDS[source % 3],
-        "program": f"def f({letters[0]}, n):\n    if n < {source % 97}:\n        return {letters[0]}.{letters[1]}"
-        f"{letters[2]}(n)\n    return sorted({letters[0]} * {source % 7})[n:{source % 11}] # {letters[3]}",
+        "program": f"def f({letters[0]}, n):\n    if n < {source % 97}:\n"
+        f"        return {letters[0]}.{letters[1]}{letters[2]}(n)\n"
+        f"    return sorted({letters[0]} * {source % 7})[n:{source % 11}] # {letters[3]}",
         "inputs": [f"'{''.join(letters)}', {source % 13}"],
         "outputs": [repr(letters * 2)],
         "message": "",
@@ -150,7 +151,13 @@ def events(steps: int, random: Random) -> Iterator[dict[str, Any]]:
             figures = {"value": 0.5, "threshold": 0.4}
             turn = {"event": "alarm_over", "alarm": name} if step % 50 else {"event": name, "advice": "look"}
             yield {**turn, **at, **figures}
-    yield {"event": "end", "time": 2.0 + 6 * steps, "step": steps, "reason": "max_steps", "seconds": 6.0 * steps}
+    yield {
+        "event": "end",
+        "time": 2.0 + 6 * steps,
+        "step": steps,
+        "reason": "max_steps",
+        "seconds": 6.0 * steps,
+    }
 
 
 def _id(number: int) -> str:

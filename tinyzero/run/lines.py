@@ -238,7 +238,7 @@ def records(value: object) -> tuple[Record, ...]:
 
 
 def _mapping(value: object) -> Record:
-    return value if isinstance(value, dict | Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def numbers(value: object) -> dict[str, float]:

@@ -55,13 +55,18 @@ def append_event(path: Path, event: Event) -> None:
         writer.append(event_record(event))
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped."""
+def read(path: Path, *, mentioning: str = "") -> Iterator[dict[str, Any]]:
+    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped.
+
+    Args:
+        mentioning: skip most lines without this text, quickly.
+    """
     if not path.exists():
         return
+    mark = json.dumps(mentioning)[1:-1].encode("ascii")
     with path.open("rb") as file:
         for line in file:
-            record = parse(line)
+            record = parse(line) if mark in line else None
             if record is not None:
                 yield record
 

@@ -119,7 +119,7 @@ def _chart(
 
 
 def points_of(steps: Sequence[Step], metric: str) -> tuple[Point, ...]:
-    """A metric over the steps. Where early steps were left out, later ones are averaged to the same spacing."""
+    """A metric over the steps. If early steps were left out, later ones are averaged to the same spacing."""
     points = tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
     spacing = 1 if is_rare([metric]) else _spacing(steps)
     if spacing == 1:

@@ -16,8 +16,8 @@ from tinyzero.watch.tail import Tail
 _LOGS = ("metrics", "samples", "tasks", "events")
 _MIB = 2**20
 _NEWEST_BYTES = 2 * _MIB  # of a longer log of samples or tasks, a live view shows only the end
-_NEWEST_METRICS_BYTES, _EARLY_METRICS_BYTES = 1 * _MIB, 6 * _MIB
-_REPORTED_TASK_BYTES = 6 * _MIB
+_NEWEST_METRICS_BYTES, _EARLY_METRICS_BYTES = 1 * _MIB, 4 * _MIB
+_REPORTED_TASK_BYTES = 4 * _MIB
 
 
 class Follower:

@@ -22,7 +22,7 @@ _KEPT_SAMPLES = 300
 _KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
 _MOST_STEPS, _NEWEST_STEPS = 8000, 1000
-"""Beyond the first number, a live view keeps half of the steps before the newest: the curves stay the same."""
+"""Beyond the first number, a live view keeps half of the steps before the newest."""
 
 
 _SCATTER = 0x9E3779B1  # a large odd number: games repeat themselves every few steps, and this does not
@@ -117,9 +117,9 @@ class News:
 
 
 def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
-    """The state with the new records. Without `keep_all`, the oldest samples and tasks are dropped, and some steps."""
+    """The state with the new records. Without `keep_all`, old samples and tasks, and some steps are dropped."""
     steps = _with_steps(state.steps, steps_of(news.metrics))
-    samples = (*state.samples, *samples_of(news.samples))
+    samples = (*state.samples, *samples_of(news.samples if keep_all else news.samples[-_KEPT_SAMPLES:]))
     tasks = {**state.tasks, **{task.id: task for task in tasks_of(news.tasks)}} if news.tasks else state.tasks
     if not keep_all:
         steps = _halved(steps) if len(steps) > _MOST_STEPS else steps
