@@ -103,7 +103,7 @@ def steps_of(records: Iterable[Record]) -> list[Step]:
                 for name, value in record.items()
                 if name not in ("step", SPAN) and (number := finite(value)) is not None
             },
-            span=whole(record.get(SPAN, 1)),
+            span=max(1, whole(record.get(SPAN))),
         )
         for record in records
         if finite(record.get("step")) is not None

@@ -18,8 +18,6 @@ _HEAD: Final = re.compile(rb'\{"step": (-?\d{1,15}), "id": ' + _TEXT + rb', "kin
 _SOLVE_RATE: Final = re.compile(rb'"solve_rate": (?:null|([0-9.e-]+))[,}]')
 _BETWEEN_TEXTS: Final = ("program", "inputs", "outputs", "message", ": ", ", ", ": [", "], ")
 """What stands between quotes that are no text of the task."""
-_CHECKED_BYTES = 2 * 2**20
-"""Each line of a log up to this size is parsed, so that damage anywhere in a line is noticed."""
 
 
 class TaskLine:
@@ -97,13 +95,24 @@ class TaskLog(Mapping[str, TaskRecord]):
     About 150 bytes of memory a task. Iterating gives the ids.
     """
 
-    def __init__(self, path: Path, fits: Callable[[TaskLine], bool] | None = None) -> None:
-        """Read the log once. `fits`: which tasks are in `fitting`; all of them without it."""
+    def __init__(
+        self,
+        path: Path,
+        fits: Callable[[TaskLine], bool] | None = None,
+        *,
+        checked_bytes: int = 2 * 2**20,
+    ) -> None:
+        """Read the log once.
+
+        Args:
+            fits: which tasks are in `fitting`; all of them without it.
+            checked_bytes: each line of a log up to this size is parsed, so that damage is noticed anywhere.
+        """
         self._path = path
         self._places: dict[bytes, int] = {}  # id, as in the file -> byte at which its newest line begins
         fitting = set[int]()
         with suppress(OSError), path.open("rb") as file:
-            is_checked, at = os.fstat(file.fileno()).st_size <= _CHECKED_BYTES, 0
+            is_checked, at = os.fstat(file.fileno()).st_size <= checked_bytes, 0
             for line in file:
                 head = _HEAD.match(line)
                 if head is None or is_checked or not line.endswith(b"}\n") or not line.isascii():

@@ -17,15 +17,13 @@ from tinyzero.run.lines import (
     tasks_of,
     whole,
 )
+from tinyzero.run.records import stands_for_others
 
 _KEPT_SAMPLES = 300
 _KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
-_MOST_STEPS, _NEWEST_STEPS = 8000, 1000
-"""Beyond the first number, a live view keeps half of the steps before the newest."""
-
-
-_SCATTER = 0x9E3779B1  # a large odd number: games repeat themselves every few steps, and this does not
+_MOST_STEPS, _FIRST_STEPS, _NEWEST_STEPS = 8000, 20, 1000
+"""Beyond the first number, a live view keeps half of the steps between the first and the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +141,11 @@ def _with_steps(steps: tuple[Step, ...], added: Sequence[Step]) -> tuple[Step, .
 
 
 def _halved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """One of every two early steps, chosen by their numbers as if at random; rare steps are all kept."""
-    early, kept, span = steps[:-_NEWEST_STEPS], list[Step](), 0
-    for place, step in enumerate(early):
-        pair = early[place & ~1].number
+    """One of every two steps between the first and the newest; steps with rare metrics are all kept."""
+    kept, span = list(steps[:_FIRST_STEPS]), 0
+    for place, step in enumerate(steps[_FIRST_STEPS:-_NEWEST_STEPS]):
         span += step.span
-        if place & 1 == pair * _SCATTER >> 16 & 1 or is_rare(step.metrics):
+        if stands_for_others(place, 2) or is_rare(step.metrics):
             kept.append(replace(step, span=span))
             span = 0
     next_step, *others = steps[-_NEWEST_STEPS:]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tinyzero.run.lines import SPAN
-from tinyzero.run.records import parse
+from tinyzero.run.records import parse, stands_for_others
 
 _MARK_BYTES = 256
-_SCATTER = 0x9E3779B1  # a large odd number: games repeat themselves every few steps, and this does not
+_FIRST_LINES = 20  # always read: figures compare the newest steps with the first ten
 
 Record = dict[str, Any]
 
@@ -88,7 +88,7 @@ class Tail:
             if not line.endswith(b"\n"):
                 break
             self._pass(line)
-            is_chosen = number % stride == (number // stride * _SCATTER >> 16) % stride
+            is_chosen = number < _FIRST_LINES or stands_for_others(number, stride)
             if not is_chosen and not any(part in line for part in self._always):
                 num_left_out += 1
             elif record := parse(line):
