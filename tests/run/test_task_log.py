@@ -15,7 +15,7 @@ from tinyzero.run.task_log import TaskLog
 
 ODD = [
     task(1, name='q"\\u', kind="x\x07[y]", program="return 1"),
-    task(2, name="é", program="ß ſ K"),
+    task(2, name="é", program="ß \u017f \u212a"),
     {**task(3, name="r"), "step": "3", "solve_rate": True},
     {"id": "only"},
     {**task(4, name="late"), "imported_from": "other"},

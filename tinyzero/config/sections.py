@@ -45,7 +45,7 @@ class RunConfig(Section):
     samples_per_step: int = Field(default=6, ge=0)
     """Prompts and answers written to samples.jsonl each step."""
     keep_samples: int | None = Field(default=None, ge=1)
-    """Newest steps of which all samples are kept; of earlier steps, every tenth keeps them. none = keep all."""
+    """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
 
 
 class HardwareConfig(Section):

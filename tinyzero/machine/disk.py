@@ -56,7 +56,7 @@ def disk_plan(config: Settled, shape: ModelShape) -> DiskPlan:
 
 
 def _log_bytes(config: Settled) -> float:
-    """Bytes of all logs after the last step. Samples are thinned once a second `keep_samples` steps are full."""
+    """Bytes of all logs after the last step. Up to twice `run.keep_samples` steps have all samples."""
     step, run = _step_bytes(config), config.run
     all_samples = run.max_steps if run.keep_samples is None else min(run.max_steps, 2 * run.keep_samples)
     others = run.max_steps * (sum(step.values()) - step["samples.jsonl"])

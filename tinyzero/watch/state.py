@@ -115,7 +115,7 @@ class News:
 
 
 def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
-    """The state with the new records. Without `keep_all`, old samples and tasks and some steps are dropped."""
+    """The state with the new records. Without `keep_all`, old samples and tasks, and some steps, go."""
     steps = _with_steps(state.steps, steps_of(news.metrics))
     samples = (*state.samples, *samples_of(news.samples if keep_all else news.samples[-_KEPT_SAMPLES:]))
     tasks = {**state.tasks, **{task.id: task for task in tasks_of(news.tasks)}} if news.tasks else state.tasks
