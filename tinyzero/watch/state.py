@@ -22,7 +22,7 @@ from tinyzero.run.records import stands_for_others
 _KEPT_SAMPLES = 300
 _KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
-_MOST_STEPS, _FIRST_STEPS, _NEWEST_STEPS = 8000, 20, 1000
+_MOST_STEPS, _FIRST_STEPS, _NEWEST_STEPS = 12_000, 20, 1000
 """Beyond the first number, a live view keeps half of the steps between the first and the newest."""
 
 
