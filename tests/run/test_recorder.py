@@ -80,8 +80,8 @@ def run(tmp_path):
     return RunFolder.create(tmp_path, "first", Config())
 
 
-def record(run, steps, *, after=0, samples=6, device="cpu"):
-    config = Config.model_validate({"run": {"samples_per_step": samples}})
+def record(run, steps, *, after=0, samples=6, device="cpu", keep=None):
+    config = Config.model_validate({"run": {"samples_per_step": samples, "keep_samples": keep}})
     recorder = Recorder(run, preset="nano-cpu")
     recorder.on_start(
         RunStart(
@@ -236,3 +236,15 @@ def test_the_table_of_held_out_accuracy_is_a_file(run):
         "others": [],
         "untrained": [],
     }
+
+
+def test_early_samples_are_thinned_and_a_resumed_run_has_the_same(run, tmp_path):
+    record(run, range(1, 46), samples=2, keep=10)
+    steps = [line["step"] for line in read(run.samples)]
+    assert steps[-30:] == [step for step in range(31, 46) for _ in range(2)]
+    assert len(steps) == 30 + 3 * 2
+    resumed = RunFolder.create(tmp_path, "resumed", Config())
+    record(resumed, range(1, 28), samples=2, keep=10)
+    record(resumed, range(22, 46), after=21, samples=2, keep=10)
+    assert resumed.samples.read_bytes() == run.samples.read_bytes()
+    assert [line["step"] for line in read(run.metrics)] == list(range(1, 46))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.errors import CheckpointError
-from tinyzero.run.records import RecordWriter, read, truncate_after
+from tinyzero.run.records import RecordWriter, read, thin, truncate_after
 
 
 def write(path, records):
@@ -131,3 +131,52 @@ def test_kill_9_in_mid_log_loses_no_acknowledged_line(tmp_path):
     steps = [record["step"] for record in read(path)]
     assert steps == list(range(1, len(steps) + 1))
     assert len(steps) >= int(acknowledged[-1])
+
+
+def test_a_thinned_log_keeps_the_newest_steps_and_one_in_ten_of_the_others(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    write(path, [{"step": step, "turn": turn} for step in range(1, 301) for turn in range(3)])
+    thin(path, last=200, stride=10)
+    steps = [record["step"] for record in read(path)]
+    early = steps[: steps.index(201)]
+    assert steps[len(early) :] == [step for step in range(201, 301) for _ in range(3)]
+    assert len(early) == 3 * 19  # of the first ten steps, step 0 would have been the one
+    assert {step // 10 for step in early} == set(range(1, 20))
+    assert len({step % 10 for step in early}) > 5
+    before = path.read_bytes()
+    thin(path, last=200, stride=10)
+    assert path.read_bytes() == before
+
+
+KILLED_THINNER = """
+import os, signal, sys
+from pathlib import Path
+from tinyzero.run import durable, records
+name = sys.argv[2]
+real = getattr(Path, name)
+def killed(self, *rest):
+    if self.name == ".samples.jsonl.partial" and (name == "replace" or "wb" in rest):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, *rest)
+setattr(Path, name, killed)
+records.thin(Path(sys.argv[1]), last=50, stride=10)
+"""
+
+
+@pytest.mark.parametrize("moment", ["open", "replace"])
+def test_a_kill_while_a_log_is_thinned_loses_nothing(tmp_path, moment):
+    path = tmp_path / "samples.jsonl"
+    write(path, [{"step": step} for step in range(1, 101)])
+    before = path.read_bytes()
+    killed = subprocess.run([sys.executable, "-c", KILLED_THINNER, str(path), moment], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before
+    thin(path, last=50, stride=10)
+    assert [record["step"] for record in read(path)][-50:] == list(range(51, 101))
+    assert [file.name for file in tmp_path.iterdir()] == ["samples.jsonl"]
+
+
+def test_only_lines_that_mention_a_text_are_read(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write(path, [{"id": 'a"é'}, {"id": "b"}, {"id": 'a"é', "step": 2}])
+    assert [record.get("step") for record in read(path, mentioning='a"é')] == [None, 2]

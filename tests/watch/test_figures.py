@@ -201,3 +201,39 @@ def test_the_time_left_counts_what_later_turns_will_have_to_prepare(prepared, a_
 def test_a_run_says_what_it_does_before_it_plays_on(line, words):
     state = fold(RunState(is_running=True), News(events=[line, {"event": "checkpoint"}]))
     assert figures.waiting_in_words(state) == words
+
+
+def thinned_state():
+    """Ten steps; every fourth of steps 11 to 110, which stands for four; then eight steps."""
+    numbers = [*range(1, 11), *range(14, 111, 4), *range(111, 119)]
+    lines = [
+        {"step": step, "time/step_s": 2.0, "solver/deduction/accuracy": float(step)}
+        | ({"span": 4} if 10 < step <= 110 else {})
+        | ({"heldout/mean/sampled": 0.5} if step > 108 else {})
+        for step in numbers
+    ]
+    return fold(RunState(config={"selfplay": {"kinds": ["deduction"]}}), News(metrics=lines))
+
+
+def test_the_time_of_steps_that_were_left_out_is_counted():
+    assert figures.elapsed_s(thinned_state()) == 2.0 * 118
+
+
+def test_curves_have_the_same_spacing_where_steps_were_left_out_and_where_not():
+    accuracy, heldout, *_ = figures.charts(thinned_state())
+    points = accuracy.series[0].points
+    assert accuracy.spacing == 3  # 110 steps are 35 points
+    assert points[:11] == (*((step, float(step)) for step in range(1, 11)), (14, 14.0))
+    assert points[35:] == ((112.0, 112.0), (114.5, 114.5), (117.0, 117.0))
+    assert heldout.spacing == 1
+    assert [step for step, _ in heldout.series[0].points] == [110, *range(111, 119)]
+
+
+def test_many_alarms_take_time_in_proportion():
+    events = [
+        {"event": name, "step": step, **({"advice": "look"} if name == "one" else {"alarm": "one"})}
+        for step in range(20_000)
+        for name in ("one", "alarm_over")
+    ]
+    spells = figures.alarm_spells(fold(RunState(), News(events=events)))
+    assert [spell.over_at for spell in spells] == list(range(20_000))

@@ -97,3 +97,32 @@ def test_a_comparison_keeps_the_rows_that_are_whole():
 @pytest.mark.parametrize("record", [{}, {"rows": []}, {"rows": "x"}, {"rows": [{}]}])
 def test_a_comparison_without_rows_is_none(record):
     assert comparison_of(record) is None
+
+
+def test_a_live_view_keeps_a_bounded_number_of_steps_that_stand_for_all():
+    state, largest = RunState(), 0
+    for start in range(1, 30_001, 500):
+        lines = [
+            {
+                "step": step,
+                "solver/accuracy": 0.5,
+                **({"heldout/mean/sampled": 0.1} if step % 500 == 1 else {}),
+            }
+            for step in range(start, start + 500)
+        ]
+        state = fold(state, News(metrics=lines))
+        largest = max(largest, len(state.steps))
+    numbers = [step.number for step in state.steps]
+    assert 10_000 < largest <= 12_000
+    assert numbers == sorted(set(numbers))
+    assert numbers[:20] == list(range(1, 21))
+    assert numbers[-1000:] == list(range(29_001, 30_001))
+    assert {step for step in range(1, 30_001) if step % 500 == 1} <= set(numbers)
+    assert sum(step.span for step in state.steps) == 30_000
+
+
+def test_a_view_of_all_keeps_every_step_and_a_cut_run_goes_on_from_its_cut():
+    lines = [{"step": step, "a/b": 1.0} for step in range(1, 13_001)]
+    assert len(fold(RunState(), News(metrics=lines), keep_all=True).steps) == 13_000
+    state = fold(fold(RunState(), News(metrics=lines)), News(metrics=[{"step": 21, "a/b": 2.0}]))
+    assert (state.step, state.metrics, len(state.steps)) == (21, {"a/b": 2.0}, 21)

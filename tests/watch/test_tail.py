@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyzero.run.lines import SPAN
 from tinyzero.watch.tail import Tail
 
 
@@ -70,3 +71,31 @@ def test_only_the_last_pages_of_a_long_log_are_read(tmp_path):
     steps = [record["step"] for record in Tail(path, last_bytes=1000).read()[0]]
     assert steps == list(range(100 - len(steps), 100))
     assert 5 < len(steps) < 11
+
+
+def test_of_the_early_lines_of_a_long_log_some_stand_for_all(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(line(step, "rare" if step % 100 == 7 else "x" * 50) for step in range(1, 2001)))
+    size = path.stat().st_size
+    tail = Tail(path, last_bytes=size // 10, early_bytes=size // 10, always=[b'"rare"'])
+    records, _ = tail.read()
+    steps = [record["step"] for record in records]
+    assert steps == sorted(set(steps))
+    assert steps[:20] == list(range(1, 21))
+    assert steps[-190:] == list(range(1811, 2001))
+    assert set(range(7, 2000, 100)) <= set(steps)
+    assert 400 < len(steps) < 460
+    assert sum(record.get(SPAN, 1) for record in records) == 2000
+    assert len({step % 9 for step in steps[20:-250]}) == 9  # no rhythm that a game could share
+    with path.open("ab") as file:
+        file.write(line(2001))
+    assert tail.read() == ([{"step": 2001, "text": "x"}], False)
+
+
+def test_a_log_that_is_not_long_is_read_as_it_is(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(line(step) for step in range(100)) + b"[1]\n" + line(100) + b"{")
+    size = path.stat().st_size
+    for last_bytes, early_bytes in ((size, 1), (1, size), (size // 2, size)):
+        records, _ = Tail(path, last_bytes=last_bytes, early_bytes=early_bytes).read()
+        assert records == [{"step": step, "text": "x"} for step in range(101)]

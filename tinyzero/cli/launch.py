@@ -38,6 +38,7 @@ _RESUMABLE = (
     "run.checkpoint_every_steps",
     "run.keep_checkpoints",
     "run.samples_per_step",
+    "run.keep_samples",
     "sampling.vllm_gib",
     "sampling.server_url",
     "sampling.server_adapters",

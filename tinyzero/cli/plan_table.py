@@ -54,11 +54,17 @@ def as_json(planned: Forecast) -> dict[str, Any]:
             "at_most_gib": planned.programs.at_most_gib,
             "fits": planned.programs.fits,
         },
-        "disk_gib": {**asdict(planned.disk), "total": planned.disk.total_gib},
+        "disk_gib": {**_disk_gib(planned), "total": planned.disk.total_gib},
+        "log_bytes_a_step": dict(planned.disk.step_bytes),
         "fits": planned.fits,
         "margin": planned.margin,
         "verdict": planned.verdict,
     }
+
+
+def _disk_gib(planned: Forecast) -> dict[str, float]:
+    disk = planned.disk
+    return {"download": disk.download, "checkpoints": disk.checkpoints, "logs": disk.logs}
 
 
 def _tokens(load: Workload) -> dict[str, int]:
@@ -201,7 +207,17 @@ def _disk(planned: Forecast) -> Iterator[str]:
     yield _row(
         "checkpoints", f"{run.keep_checkpoints} kept, 1 being written, adapters", disk.checkpoints, None
     )
-    yield _row("run logs", f"of {run.max_steps} steps", disk.logs, None)
+    step_kb = sum(disk.step_bytes.values()) / 1000
+    yield _row("run logs", f"{run.max_steps} steps, {step_kb:.1f} KB a step", disk.logs, None)
+    by_file = ", ".join(
+        f"{file} {size / 1000:.1f}" for file, size in disk.step_bytes.items() if round(size / 1000, 1)
+    )
+    yield from textwrap.wrap(
+        f"KB a step: {by_file}. run.keep_samples keeps the samples of fewer steps.",
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+    )
 
 
 def _in_words(parameters: int) -> str:

@@ -23,13 +23,13 @@ def report(
     from tinyzero.run.durable import explaining_failures
     from tinyzero.run.folder import find_run
     from tinyzero.watch import figures
-    from tinyzero.watch.follow import state_of
+    from tinyzero.watch.follow import state_to_report
     from tinyzero.watch.report.page import report as page
     from tinyzero.watch.report.png import write_png
 
     folders = [find_run(run, output.expanduser()) for run in runs]
     with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):
-        states = [state_of(folder) for folder in folders]
+        states = [state_to_report(folder) for folder in folders]
     target = to or folders[0].path / "report.html"
     with waiting(f"writing {target}"), explaining_failures(target):
         target.write_text(page(states, made_at=time.strftime("%Y-%m-%d %H:%M")), encoding="utf-8")

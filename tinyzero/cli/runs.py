@@ -34,9 +34,9 @@ def runs(
 
 def _row(run: "RunFolder") -> dict[str, Any]:
     from tinyzero.watch import figures
-    from tinyzero.watch.follow import age_s, state_of
+    from tinyzero.watch.follow import Follower, age_s
 
-    state = state_of(run, logs=("metrics", "events"))
+    state = Follower(run, logs=("metrics", "events")).look()
     return {
         "name": run.name,
         "path": str(run.path),

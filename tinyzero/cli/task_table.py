@@ -8,6 +8,7 @@ from typing import Any
 from tinyzero.errors import ConfigError
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import TaskRecord, tasks_of
+from tinyzero.run.task_log import Search, TaskLine, encoded
 from tinyzero.watch.text import inert, one_line
 
 _ANCESTORS = 12
@@ -15,32 +16,36 @@ _ANCESTORS = 12
 
 def matcher(
     search: str | None, kind: str | None, solved: str | None, rate: str | None, steps: str | None
-) -> Callable[[TaskRecord], bool]:
-    """A test for the requested tasks. Raises ConfigError for an invalid range."""
+) -> Callable[[TaskLine], bool] | None:
+    """A test for the requested tasks; None if all are. Raises ConfigError for an invalid range."""
     low, high = _range(rate, "--rate")
     first, last = _range(steps, "--steps")
+    tests: list[Callable[[TaskLine], bool]] = []  # only what is asked for: a long run has many tasks
+    if kind is not None:
+        kind_in_file = encoded(kind)
+        tests.append(lambda task: task.is_of(kind_in_file))
+    if steps is not None:
+        tests.append(lambda task: first <= task.step <= last)
+    if solved is not None:
+        tests.append(lambda task: _solved_by(task.solve_rate) == solved)
+    if rate is not None:
+        tests.append(lambda task: (share := task.solve_rate) is not None and low <= share <= high)
+    if search is not None:
+        tests.append(Search(search).finds)
+    if len(tests) < 2:
+        return tests[0] if tests else None
+    return lambda task: all(test(task) for test in tests)
 
-    def fits(task: TaskRecord) -> bool:
-        return (
-            (search is None or search.casefold() in _searched(task))
-            and kind in (None, task.kind)
-            and solved in (None, _solved_by(task))
-            and (rate is None or (task.solve_rate is not None and low <= task.solve_rate <= high))
-            and first <= task.step <= last
-        )
 
-    return fits
-
-
-def _solved_by(task: TaskRecord) -> str:
-    if task.solve_rate is None:
+def _solved_by(solve_rate: float | None) -> str:
+    if solve_rate is None:
         return "untried"
-    return {0.0: "none", 1.0: "all"}.get(task.solve_rate, "some")
+    return {0.0: "none", 1.0: "all"}.get(solve_rate, "some")
 
 
 def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRecord:
     """The only task whose id begins with `start`."""
-    matches = [task for name, task in tasks.items() if name.startswith(start)]
+    matches = [name for name in tasks if name.startswith(start)]
     if len(matches) != 1 and start not in tasks:
         many = (
             f"{len(matches)} tasks of {run.path} begin with"
@@ -48,7 +53,7 @@ def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRec
             else f"no task of {run.path} begins with"
         )
         raise ConfigError(f"{many} {start}; list them: tinyzero tasks {run.path}")
-    return tasks.get(start) or matches[0]
+    return tasks[start if start in tasks else matches[0]]
 
 
 def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
@@ -139,10 +144,6 @@ def _program(program: str, *, color: bool) -> str:
     text = highlighted(program, is_ascii=False)
     lines = Painter().lines(text, 100, len(program.splitlines()) + len(program) // 90 + 1)
     return "\n".join(item.rstrip() for item in lines).rstrip()
-
-
-def _searched(task: TaskRecord) -> str:
-    return "\n".join((task.id, task.program, *task.inputs, *task.outputs, task.message)).casefold()
 
 
 def _range(text: str | None, option: str) -> tuple[float, float]:

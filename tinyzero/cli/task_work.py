@@ -14,9 +14,9 @@ from tinyzero.run.events import Imported
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import TaskRecord
 from tinyzero.run.records import RecordWriter, append_event, truncate_after
+from tinyzero.run.task_log import TaskLog
 from tinyzero.tasks.records import to_record
 from tinyzero.types import Rejection, Task
-from tinyzero.watch.follow import state_of
 
 
 def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
@@ -30,10 +30,8 @@ def verify(run: RunFolder, records: Sequence[TaskRecord]) -> list[str]:
 def export(records: Sequence[TaskRecord], target: Path) -> str:
     """Write a JSONL file, or a folder for `datasets.load_from_disk`. Returns a summary."""
     if target.suffix == ".jsonl":
-        with explaining_failures(target):
-            target.write_text(
-                "".join(json.dumps(as_json(record)) + "\n" for record in records), encoding="utf-8"
-            )
+        with explaining_failures(target), target.open("w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(as_json(record))}\n" for record in records)
     elif target.suffix or (target.exists() and not target.is_dir()):
         raise ConfigError(f"--export is {target}; it must be a .jsonl file, or a folder for `datasets`")
     elif not records:
@@ -62,7 +60,7 @@ def import_tasks(run: RunFolder, source: RunFolder, records: Sequence[TaskRecord
         step = checkpoints.steps_saved(run)
         outcomes = _outcomes(run, records, step=step)
         verified = [outcome for outcome in outcomes if isinstance(outcome, Task)]
-        known = state_of(run, logs=("tasks",)).tasks
+        known = TaskLog(run.tasks)
         added = [task for task in verified if task.id not in known]
         if added:
             checkpoints.amend(run, lambda folder: add_imports(folder / "game", added))

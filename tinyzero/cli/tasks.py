@@ -1,6 +1,7 @@
 """`tinyzero tasks`: lists, shows, verifies, exports and imports the tasks of a run."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -61,39 +62,38 @@ def tasks(
     ] = False,
 ) -> None:
     """List the tasks of a run, newest first; with a TASK, show it, its origin and its verification."""
-    from tinyzero.cli import task_table, task_work
+    from tinyzero.cli import task_table
     from tinyzero.run.folder import find_run
     from tinyzero.run.records import read as read_records
-    from tinyzero.watch.follow import state_of
+    from tinyzero.run.task_log import TaskLog
 
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
+    fits = task_table.matcher(search, kind, solved, rate, steps)
     with waiting(f"reading {source.path}"):
-        known = state_of(source, logs=("tasks",)).tasks
-    if task is not None:
-        chosen = [task_table.find(known, task, source)]
-    else:
-        fits = task_table.matcher(search, kind, solved, rate, steps)
-        chosen = [record for record in reversed(list(known.values())) if fits(record)]
+        known = TaskLog(source.tasks, fits)
+        chosen = known.fitting if task is None else [task_table.find(known, task, source)]
     if import_from is not None:
+        from tinyzero.cli import task_work
+
         show(task_work.import_tasks(folder, source, chosen), err=True)
     elif verify:
         _verify(folder, chosen, as_json=as_json)
     elif export is not None:
+        from tinyzero.cli import task_work
+
         show(task_work.export(chosen, export), err=True)
     elif as_json:
         for record in chosen[: limit or None]:
             show_json(task_table.as_json(record))
     elif task is not None:
-        page = task_table.page(
-            chosen[0], known, color=sys.stdout.isatty(), replays=read_records(source.replays)
-        )
-        show_colored(page)
+        replays = read_records(source.replays, mentioning=chosen[0].id)
+        show_colored(task_table.page(chosen[0], known, color=sys.stdout.isatty(), replays=replays))
     else:
         show(task_table.listing(chosen, limit, total=len(known)))
 
 
-def _verify(folder: "RunFolder", chosen: "list[TaskRecord]", *, as_json: bool) -> None:
+def _verify(folder: "RunFolder", chosen: "Sequence[TaskRecord]", *, as_json: bool) -> None:
     """Print one line per task. Exits with 1 if a task differs from its record."""
     from tinyzero.cli import task_work
     from tinyzero.watch.text import one_line

@@ -23,6 +23,10 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 Optimizer = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
 
 
+SAMPLES_STRIDE = 10
+"""Of this many early steps, `run.keep_samples` keeps the samples of one."""
+
+
 class RunConfig(Section):
     """When a run stops, and which files it keeps."""
 
@@ -40,6 +44,8 @@ class RunConfig(Section):
     """Number of newest checkpoints kept on disk."""
     samples_per_step: int = Field(default=6, ge=0)
     """Prompts and answers written to samples.jsonl each step."""
+    keep_samples: int | None = Field(default=None, ge=1)
+    """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
 
 
 class HardwareConfig(Section):

@@ -32,9 +32,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     aside = path.with_name(f".{path.name}.partial")
     with explaining_failures(path):
         aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        _sync(aside)
-        aside.replace(path)
-        _sync(path.parent)
+        put_in_place(aside, path)
+
+
+def put_in_place(aside: Path, path: Path) -> None:
+    """Sync a complete file to the disk and give it its name, in place of the file that has it."""
+    _sync(aside)
+    aside.replace(path)
+    _sync(path.parent)
 
 
 def sync_tree(folder: Path) -> None:

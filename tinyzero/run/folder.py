@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from tinyzero.config import Config, Settled, without_dropped
 from tinyzero.errors import CheckpointError, nearest
 from tinyzero.foreign import BadContent, read_json, read_json_object
-from tinyzero.machine.settling import settle_recorded
 from tinyzero.run.durable import explaining_failures, write_json
+
+if TYPE_CHECKING:
+    from tinyzero.config import Settled
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, output: Path, name: str, config: Settled) -> Self:
+    def create(cls, output: Path, name: str, config: "Settled") -> Self:
         """Make the folder of a new run.
 
         Raises:
@@ -47,7 +48,7 @@ class RunFolder:
         return folder
 
     @classmethod
-    def create_numbered(cls, output: Path, stem: str, config: Settled, *, today: date) -> Self:
+    def create_numbered(cls, output: Path, stem: str, config: "Settled", *, today: date) -> Self:
         """Make a new run's folder, named `<stem>-<date>-<n>` with the first n that is free."""
         folders = (cls(output / f"{stem}-{today}-{number}") for number in count(1))
         folder = next(folder for folder in folders if folder._claim())
@@ -113,8 +114,12 @@ class RunFolder:
         """Where the trained adapters lie when the run has ended."""
         return self.path / "adapter"
 
-    def config(self) -> Settled:
+    def config(self) -> "Settled":
         """The settled configuration that the run was started with, or last resumed with."""
+        # Half of the time that a command takes to start, and most commands on runs need no configuration.
+        from tinyzero.config import Config, without_dropped
+        from tinyzero.machine.settling import settle_recorded
+
         path = self.path / "config.json"
         try:
             tree = read_json(path)
@@ -137,7 +142,7 @@ class RunFolder:
                 self.path,
             )
 
-    def write_config(self, config: Settled) -> None:
+    def write_config(self, config: "Settled") -> None:
         write_json(self.path / "config.json", config.model_dump(mode="json"))
 
     def environment(self) -> dict[str, Any]:

@@ -6,20 +6,30 @@ Lines are untrusted: a value of the wrong type is ignored, and nothing here rais
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from sys import intern
 from typing import Any
 
 from tinyzero.evaluation.comparison import Comparison, Row
 
 Record = Mapping[str, Any]
 _LARGEST = 1e15  # sums and axes of larger numbers overflow, and no metric needs them
+SPAN = "span"
+"""Added to the record of a step where earlier steps were left out; see `Step.span`."""
+RARE = ("heldout/", "time/prepare_s")
+"""How the names of metrics begin that only a few steps have. Such steps are never left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One line of metrics.jsonl; values that are not finite numbers are ignored."""
+    """One line of metrics.jsonl; values that are not finite numbers are ignored.
+
+    Attributes:
+        span: for how many steps it stands: itself, and the steps before it that were left out.
+    """
 
     number: int
     metrics: Mapping[str, float]
+    span: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +99,20 @@ def steps_of(records: Iterable[Record]) -> list[Step]:
         Step(
             number=whole(record["step"]),
             metrics={
-                name: number
+                intern(name): number
                 for name, value in record.items()
-                if name != "step" and (number := finite(value)) is not None
+                if name not in ("step", SPAN) and (number := finite(value)) is not None
             },
+            span=max(1, whole(record.get(SPAN))),
         )
         for record in records
         if finite(record.get("step")) is not None
     ]
+
+
+def is_rare(metrics: Iterable[str]) -> bool:
+    """Whether one of these metrics is one that only a few steps have."""
+    return any(name.startswith(RARE) for name in metrics)
 
 
 def samples_of(records: Iterable[Record]) -> list[Sample]:
@@ -192,6 +208,8 @@ def _task(record: Record) -> TaskRecord:
 
 def finite(value: object) -> float | None:
     """A finite number that can be drawn; None for anything else."""
+    if type(value) is float:  # most values, and a long run has millions of them
+        return value if -_LARGEST <= value <= _LARGEST else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -202,6 +220,8 @@ def finite(value: object) -> float | None:
 
 def whole(value: object) -> int:
     """The value as an integer; 0 if it is not a number."""
+    if type(value) is int:  # the quick way for most values, and the same result
+        return value if -_LARGEST <= value <= _LARGEST else 0
     return int(finite(value) or 0)
 
 
@@ -219,7 +239,7 @@ def records(value: object) -> tuple[Record, ...]:
 
 
 def _mapping(value: object) -> Record:
-    return value if isinstance(value, Mapping) else {}
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def numbers(value: object) -> dict[str, float]:

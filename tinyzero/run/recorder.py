@@ -7,12 +7,13 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
+from tinyzero.config.sections import SAMPLES_STRIDE
 from tinyzero.run.environment import describe_environment, what_changed
 from tinyzero.run.events import Ended, Event, Started
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import comparison_record
 from tinyzero.run.observer import RunStart, RunSummary
-from tinyzero.run.records import RecordWriter, event_record, truncate_after
+from tinyzero.run.records import RecordWriter, event_record, thin, truncate_after
 from tinyzero.tasks.records import to_record
 from tinyzero.types import (
     AttemptRollout,
@@ -34,10 +35,12 @@ class Recorder:
         self._preset = preset
         self._seed = 0
         self._samples_per_step = 0
+        self._keep_samples: int | None = None
         self._writers: dict[str, RecordWriter] = {}
 
     def on_start(self, start: RunStart) -> None:
         self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
+        self._keep_samples = start.config.run.keep_samples
         for path in (self._run.metrics, self._run.samples, self._run.tasks, self._run.replays):
             truncate_after(path, start.step)  # steps beyond the checkpoint are played again
             self._writers[path.stem] = RecordWriter(path)
@@ -55,6 +58,8 @@ class Recorder:
         ):
             self._writers["samples"].append(record)
         self._writers["metrics"].append({"step": report.step, **report.metrics})
+        if self._keep_samples is not None and report.step % self._keep_samples == 0:
+            self._thin_samples(report.step - self._keep_samples)
 
     def on_event(self, event: Event) -> None:
         self._writers["events"].append(event_record(event))
@@ -65,6 +70,11 @@ class Recorder:
         self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
         for writer in self._writers.values():
             writer.close()
+
+    def _thin_samples(self, last: int) -> None:
+        self._writers["samples"].close()
+        thin(self._run.samples, last=last, stride=SAMPLES_STRIDE)
+        self._writers["samples"] = RecordWriter(self._run.samples)
 
     def _record_environment(self, start: RunStart) -> None:
         before = self._run.environment()

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tinyzero.run.durable import explaining_failures
+from tinyzero.run.durable import explaining_failures, put_in_place
 from tinyzero.run.events import Event, details_of
 
 
@@ -55,13 +55,18 @@ def append_event(path: Path, event: Event) -> None:
         writer.append(event_record(event))
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped."""
+def read(path: Path, *, mentioning: str = "") -> Iterator[dict[str, Any]]:
+    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped.
+
+    Args:
+        mentioning: skip most lines without this text, quickly.
+    """
     if not path.exists():
         return
+    mark = json.dumps(mentioning)[1:-1].encode("ascii")
     with path.open("rb") as file:
         for line in file:
-            record = parse(line)
+            record = parse(line) if mark in line else None
             if record is not None:
                 yield record
 
@@ -78,6 +83,27 @@ def truncate_after(path: Path, step: int) -> None:
                 break
             kept_bytes += len(line)
         file.truncate(kept_bytes)
+
+
+def stands_for_others(number: int, stride: int) -> bool:
+    """True for one of every `stride` numbers: at another place in each group, as games repeat themselves."""
+    group, place = divmod(number, stride)
+    return place == (group * 0x9E3779B1 >> 16) % stride
+
+
+def thin(path: Path, *, last: int, stride: int) -> None:
+    """Of the lines of steps up to `last`, keep those of one in `stride` steps. No writer may be open.
+
+    A kill leaves the log before or after: the lines are written to another file, which is then renamed.
+    """
+    aside = path.with_name(f".{path.name}.partial")
+    with explaining_failures(path):
+        with path.open("rb") as source, aside.open("wb") as target:
+            for line in source:
+                step = (parse(line) or {}).get("step")
+                if not isinstance(step, int) or step > last or stands_for_others(step, stride):
+                    target.write(line)
+        put_in_place(aside, path)
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

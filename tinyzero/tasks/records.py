@@ -1,6 +1,6 @@
 """Tasks as JSON objects, in the pool's file, in task lists and in held-out sets."""
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from tinyzero.execution.values import BadLiteral, parse_literal
@@ -11,7 +11,7 @@ _NAMES = tuple(field.name for field in fields(Task))
 
 def to_record(task: Task) -> dict[str, Any]:
     """All fields of a task as JSON values."""
-    return asdict(task)
+    return {name: getattr(task, name) for name in _NAMES}
 
 
 def from_record(record: Any) -> Task:  # noqa: ANN401  whatever a file holds

@@ -57,7 +57,12 @@ def distance(program: str, other: str) -> float:
 
 def novelty(program: str, others: Iterable[str]) -> float:
     """Distance to the nearest of the other programs; 1 if there are none."""
-    return min((distance(program, other) for other in others), default=1.0)
+    nearest, size = 1.0, len(_grams(program))
+    for other in others:
+        smaller, larger = sorted((size, len(_grams(other))))
+        if 1.0 - smaller / larger < nearest:  # else it cannot be nearer, whatever the two have in common
+            nearest = min(nearest, distance(program, other))
+    return nearest
 
 
 def edit_distance(program: str, others: Sequence[str]) -> float:

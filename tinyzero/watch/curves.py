@@ -25,7 +25,7 @@ def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
     )
     title = Text(chart.title, style="bold")
     if window > 1:
-        title.append(f", means of {window} steps", style="dim")
+        title.append(f", means of {window * chart.spacing} steps", style="dim")
     return panel(body, title, view, width=width, height=height)
 
 

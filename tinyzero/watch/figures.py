@@ -20,7 +20,7 @@ from tinyzero.run.events import (
     Resumed,
     Started,
 )
-from tinyzero.run.lines import Step
+from tinyzero.run.lines import Step, is_rare
 from tinyzero.watch.state import RunState
 
 _FUNNEL: Final = ("proposed", "parsed", "allowed", "ran", "deterministic", "nontrivial", "new")
@@ -51,12 +51,14 @@ class Chart:
 
     Attributes:
         bounds: limits of the axis if known; None to take them from the data.
+        spacing: steps from one point to the next; more than 1 if steps of a long run were left out.
     """
 
     key: str
     title: str
     series: tuple[Series, ...]
     bounds: tuple[float, float] | None = None
+    spacing: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,33 @@ def _chart(
     state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
 ) -> Chart:
     series = (Series(name=name, points=_points(state, metric)) for name, metric in metrics.items())
-    return Chart(key=key, title=title, series=tuple(curve for curve in series if curve.points), bounds=bounds)
+    return Chart(
+        key=key,
+        title=title,
+        series=tuple(curve for curve in series if curve.points),
+        bounds=bounds,
+        spacing=1 if is_rare(metrics.values()) else _spacing(state.steps),
+    )
 
 
-def points_of(steps: Iterable[Step], metric: str) -> tuple[Point, ...]:
-    return tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
+def points_of(steps: Sequence[Step], metric: str) -> tuple[Point, ...]:
+    """A metric over the steps. If early steps were left out, later ones are averaged to the same spacing."""
+    points = tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
+    spacing = 1 if is_rare([metric]) else _spacing(steps)
+    if spacing == 1:
+        return points
+    last_thin = max(step.number for step in steps if step.span > 1)
+    dense = [point for point in points if point[0] > last_thin]
+    return (*points[: len(points) - len(dense)], *smoothed(dense, -(-len(dense) // spacing)))
+
+
+def _spacing(steps: Sequence[Step]) -> int:
+    """Mean number of steps from one kept step to the next, where steps were left out; 1 if none were."""
+    thin = [step.number for step in steps if step.span > 1]
+    if not thin:
+        return 1
+    kept = [step.span for step in steps if step.number <= thin[-1]]
+    return max(1, round(sum(kept) / len(kept)))
 
 
 def _points(state: RunState, metric: str) -> tuple[Point, ...]:
@@ -149,7 +173,7 @@ def smoothed(points: Sequence[Point], buckets: int) -> list[Point]:
         return [(float(step), value) for step, value in points]
     size = len(points) / buckets
     groups = (points[round(i * size) : round((i + 1) * size)] for i in range(buckets))
-    return [(fmean(s for s, _ in group), fmean(v for _, v in group)) for group in groups if group]
+    return [(fmean([s for s, _ in group]), fmean([v for _, v in group])) for group in groups if group]
 
 
 def trailing_means(points: Sequence[Point], window: int) -> list[Point]:
@@ -217,7 +241,8 @@ def change(state: RunState, metric: str) -> float | None:
 def elapsed_s(state: RunState) -> float:
     """Seconds spent on steps and their preparation, over all resumes."""
     return sum(
-        step.metrics.get(f"time/{name}_s", 0.0) for step in state.steps for name in ("step", "prepare")
+        step.metrics.get("time/step_s", 0.0) * step.span + step.metrics.get("time/prepare_s", 0.0)
+        for step in state.steps
     )
 
 
@@ -227,7 +252,7 @@ def left_s(state: RunState) -> float | None:
     if not recent or state.max_steps <= 0:
         return None
     takes_turns = any("time/prepare_s" in step.metrics for step in state.steps[1:])
-    a_step = elapsed_s(state) / len(state.steps) if takes_turns else median(recent)
+    a_step = elapsed_s(state) / sum(step.span for step in state.steps) if takes_turns else median(recent)
     step_seconds_left = max(0, state.max_steps - state.step) * a_step
     minutes = _minutes_left_s(state)
     return step_seconds_left if minutes is None else min(step_seconds_left, minutes)
@@ -260,19 +285,15 @@ def alarms(state: RunState) -> list[AlarmBegan]:
 def alarm_spells(state: RunState) -> list[Spell]:
     """Every alarm of the run, in order."""
     spells: list[Spell] = []
+    on: dict[str, int] = {}  # alarm -> its place among the spells
     for event in _that_held(state.events):
+        if isinstance(event, AlarmBegan | AlarmOver) and event.alarm in on:
+            place = on.pop(event.alarm)
+            spells[place] = replace(spells[place], over_at=event.step)
         if isinstance(event, AlarmBegan):
-            spells = [*_closed(spells, event.alarm, event.step), Spell(begin=event)]
-        elif isinstance(event, AlarmOver):
-            spells = _closed(spells, event.alarm, event.step)
+            on[event.alarm] = len(spells)
+            spells.append(Spell(begin=event))
     return spells
-
-
-def _closed(spells: Sequence[Spell], alarm: str, step: int) -> list[Spell]:
-    return [
-        replace(spell, over_at=step) if spell.begin.alarm == alarm and spell.over_at is None else spell
-        for spell in spells
-    ]
 
 
 def _that_held(events: Sequence[Event]) -> list[Event]:

@@ -9,12 +9,15 @@ from typing import Any
 
 from tinyzero.foreign import BadContent, read_json
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.lines import comparison_of
+from tinyzero.run.lines import RARE, comparison_of, tasks_of
 from tinyzero.watch.state import News, RunState, fold
 from tinyzero.watch.tail import Tail
 
 _LOGS = ("metrics", "samples", "tasks", "events")
-_LOOK_BACK_BYTES = 4 * 2**20  # limit for the two logs with texts: a live view shows only the end
+_MIB = 2**20
+_NEWEST_BYTES = 2 * _MIB  # of a longer log of samples or tasks, a live view shows only the end
+_NEWEST_METRICS_BYTES, _EARLY_METRICS_BYTES = 1 * _MIB, 4 * _MIB
+_REPORTED_TASK_BYTES = 4 * _MIB
 
 
 class Follower:
@@ -24,7 +27,11 @@ class Follower:
     """
 
     def __init__(self, run: RunFolder, *, read_all: bool = False, logs: Collection[str] = _LOGS) -> None:
-        """Without `read_all`, early samples and tasks of a long run are skipped. `logs`: the logs to read."""
+        """Without `read_all`, early samples and tasks of a long run are skipped, and most of its early steps.
+
+        Args:
+            logs: the logs to read.
+        """
         self.run = run
         self._read_all = read_all
         self._logs = logs
@@ -46,9 +53,14 @@ class Follower:
         return self._state
 
     def _open(self) -> dict[str, Tail]:
-        back = None if self._read_all else _LOOK_BACK_BYTES
+        back = None if self._read_all else _NEWEST_BYTES
         tails = {
-            "metrics": Tail(self.run.metrics),
+            "metrics": Tail(
+                self.run.metrics,
+                last_bytes=None if self._read_all else _NEWEST_METRICS_BYTES,
+                early_bytes=_EARLY_METRICS_BYTES,
+                always=[f'"{name}'.encode() for name in RARE],
+            ),
             "samples": Tail(self.run.samples, last_bytes=back),
             "tasks": Tail(self.run.tasks, last_bytes=back),
             "events": Tail(self.run.events),
@@ -90,6 +102,17 @@ class Follower:
 def state_of(run: RunFolder, logs: Collection[str] = _LOGS) -> RunState:
     """The current state of a run, with all its samples and tasks."""
     return Follower(run, read_all=True, logs=logs).look()
+
+
+def state_to_report(run: RunFolder) -> RunState:
+    """The current state of a run, with its newest samples, and all its tasks unless they are very many."""
+    state = Follower(run, logs=("metrics", "samples", "events")).look()
+    records, _ = Tail(run.tasks, last_bytes=_REPORTED_TASK_BYTES).read()
+    return replace(
+        state,
+        tasks={task.id: task for task in tasks_of(records)},
+        has_all_tasks=not records or run.tasks.stat().st_size <= _REPORTED_TASK_BYTES,
+    )
 
 
 def age_s(path: Path, now: float) -> float:

@@ -11,15 +11,19 @@ from tinyzero.run.lines import (
     Sample,
     Step,
     TaskRecord,
+    is_rare,
     samples_of,
     steps_of,
     tasks_of,
     whole,
 )
+from tinyzero.run.records import stands_for_others
 
 _KEPT_SAMPLES = 300
 _KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
+_MOST_STEPS, _FIRST_STEPS, _NEWEST_STEPS = 12_000, 20, 1000
+"""Beyond the first number, a live view keeps half of the steps between the first and the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,9 @@ class RunState:
 
     Attributes:
         config, environment: contents of the files of these names.
-        steps: all steps, in order. samples, tasks, events: oldest first.
+        steps: in order; of the early steps of a long run, some that stand for all (see `Step.span`).
+        samples, tasks, events: oldest first.
+        has_all_tasks: whether `tasks` are all tasks of the run, and not only the newest.
         started_at: when the newest process began to train, seconds since 1970; None if none did.
         last_step_at: when the newest step was written, seconds since 1970; 0 without steps.
         is_running: whether a process on this machine trains the run.
@@ -41,6 +47,7 @@ class RunState:
     steps: tuple[Step, ...] = ()
     samples: tuple[Sample, ...] = ()
     tasks: Mapping[str, TaskRecord] = field(default_factory=dict)
+    has_all_tasks: bool = True
     events: tuple[Event, ...] = ()
     comparison: Comparison | None = None
     started_at: float | None = None
@@ -108,19 +115,38 @@ class News:
 
 
 def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
-    """The state with the new records. Without `keep_all`, the oldest samples and tasks are dropped."""
-    first = min((step.number for step in steps_of(news.metrics)), default=None)
-    kept = state.steps if first is None else tuple(step for step in state.steps if step.number < first)
-    samples = (*state.samples, *samples_of(news.samples))
+    """The state with the new records. Without `keep_all`, old samples and tasks, and some steps, go."""
+    steps = _with_steps(state.steps, steps_of(news.metrics))
+    samples = (*state.samples, *samples_of(news.samples if keep_all else news.samples[-_KEPT_SAMPLES:]))
     tasks = {**state.tasks, **{task.id: task for task in tasks_of(news.tasks)}} if news.tasks else state.tasks
     if not keep_all:
+        steps = _halved(steps) if len(steps) > _MOST_STEPS else steps
         samples = samples[-_KEPT_SAMPLES:]
         tasks = dict(list(tasks.items())[-_KEPT_TASKS:]) if len(tasks) > 2 * _KEPT_TASKS else tasks
     return replace(
         state,
-        steps=(*kept, *steps_of(news.metrics)),
+        steps=steps,
         samples=samples,
         tasks=tasks,
         events=(*state.events, *events_of(news.events)),
         started_at=max(start_times(news.events), default=state.started_at),
     )
+
+
+def _with_steps(steps: tuple[Step, ...], added: Sequence[Step]) -> tuple[Step, ...]:
+    """All steps; added steps replace those of their numbers and later."""
+    first = min((step.number for step in added), default=None)
+    kept = steps if first is None else (step for step in steps if step.number < first)
+    return (*kept, *added)
+
+
+def _halved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """One of every two steps between the first and the newest; steps with rare metrics are all kept."""
+    kept, span = list(steps[:_FIRST_STEPS]), 0
+    for place, step in enumerate(steps[_FIRST_STEPS:-_NEWEST_STEPS]):
+        span += step.span
+        if stands_for_others(place, 2) or is_rare(step.metrics):
+            kept.append(replace(step, span=span))
+            span = 0
+    next_step, *others = steps[-_NEWEST_STEPS:]
+    return (*kept, replace(next_step, span=next_step.span + span), *others)

@@ -1,6 +1,7 @@
 """Chooses the tasks that a proposer sees: weights by sampling policy, then a weighted draw. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from random import Random
 
 from tinyzero.config import PoolConfig
@@ -24,8 +25,7 @@ def draw_weighted(entries: Sequence[Entry], weights: Sequence[float], count: int
     Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): the largest u^(1/w).
     """
     keys = [rng.random() ** (1.0 / weight) for weight in weights]
-    order = sorted(range(len(entries)), key=keys.__getitem__, reverse=True)
-    return [entries[place] for place in order[:count]]
+    return [entries[place] for place in nlargest(count, range(len(entries)), key=keys.__getitem__)]
 
 
 def _recent(entries: Sequence[Entry]) -> list[float]:

@@ -40,8 +40,10 @@ class Entry:
     @property
     def solve_rate(self) -> float | None:
         """The newest solve rate of several attempts, else the newest; None for a task without attempts."""
-        reliable = [item for item in self.measurements if item.attempts > 1] or self.measurements
-        return reliable[-1].solve_rate if reliable else None
+        for item in reversed(self.measurements):
+            if item.attempts > 1:
+                return item.solve_rate
+        return self.measurements[-1].solve_rate if self.measurements else None
 
     @property
     def is_mixed(self) -> bool:

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import overload
 
 from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
@@ -39,6 +40,8 @@ class Pool:
         self._config = config
         self._entries: dict[str, Entry] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self._ids_of_kind: dict[str, list[str]] = {}
+        self._programs: dict[str, list[Entry]] = {}  # results of `_programs_for` since the pool last changed
         self.num_dropped = 0
         for seed in seeds:
             self.add(seed)
@@ -55,7 +58,7 @@ class Pool:
 
     def tasks(self, kind: str) -> list[Task]:
         """All tasks of a kind, oldest first."""
-        return [entry.task for entry in self._entries.values() if entry.task.kind == kind]
+        return [entry.task for entry in self._of_kind(kind)]
 
     def add(self, task: Task) -> bool:
         """Add a task; False if the pool holds a task like it. Over capacity, the oldest task is dropped."""
@@ -70,12 +73,15 @@ class Pool:
         """Remove a task; a task like it may be added again. Raises KeyError."""
         entry = self._entries.pop(task_id)
         self._keys.pop(self._key(entry.task), None)
+        self._ids_of_kind[entry.task.kind].remove(task_id)
+        self._programs.clear()
 
     def note_attempts(self, task_id: str, *, step: int, correct: int, attempts: int) -> None:
         """Record the results of the attempts at a task. A task that is no longer in the pool is ignored."""
         if task_id in self._entries and attempts:
             measurement = StepAttempts(step=step, correct=correct, attempts=attempts)
             self._entries[task_id] = self._entries[task_id].measured(measurement)
+            self._programs.clear()
 
     def grown(self, kinds: Collection[str] | None = None) -> list[Task]:
         """All tasks except seeds, of these kinds if given; oldest first."""
@@ -83,8 +89,7 @@ class Pool:
 
     def references(self, kind: str, count: int, rng: Random) -> list[Task]:
         """At most `count` different tasks of a kind, by `pool.reference_sampling`."""
-        candidates = [entry for entry in self._entries.values() if entry.task.kind == kind]
-        return [entry.task for entry in choose(candidates, count, self._config, rng)]
+        return [entry.task for entry in choose(self._of_kind(kind), count, self._config, rng)]
 
     def programs(self, count: int, rng: Random, *, new_to: str = "") -> list[Task]:
         """At most `count` tasks with different programs that run on their inputs, without seeds.
@@ -92,11 +97,16 @@ class Pool:
         Args:
             new_to: a kind; programs without a task of this kind come first.
         """
+        if new_to not in self._programs:
+            self._programs[new_to] = self._programs_for(new_to)
+        return [entry.task for entry in choose(self._programs[new_to], count, self._config, rng)]
+
+    def _programs_for(self, kind: str) -> list[Entry]:
+        """The newest entry of each program; of those without a task of this kind, if there are any."""
         grown = (entry for entry in self._grown(None) if entry.task.kind != ErrorPrediction.name)
         candidates = list({entry.task.program: entry for entry in grown}.values())
-        known = {_form(task) for task in self.tasks(new_to)}
-        fresh = [entry for entry in candidates if _form(entry.task) not in known]
-        return [entry.task for entry in choose(fresh or candidates, count, self._config, rng)]
+        known = {_form(task) for task in self.tasks(kind)}
+        return [entry for entry in candidates if _form(entry.task) not in known] or candidates
 
     def mixed(self, count: int, rng: Random, *, kinds: Collection[str]) -> list[Task]:
         """At most `count` tasks whose newest solve rate is between 0 and 1, drawn uniformly."""
@@ -122,17 +132,20 @@ class Pool:
 
     def save(self, folder: Path) -> None:
         """Write all entries, one JSON object per line, oldest first."""
-        lines = (json.dumps(entry_to_record(entry)) + "\n" for entry in self._entries.values())
-        (folder / _FILE).write_text("".join(lines), encoding="utf-8")
+        with (folder / _FILE).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry_to_record(entry)) + "\n" for entry in self._entries.values())
 
     def load(self, folder: Path) -> None:
         """Replace all tasks with the saved ones. Raises CheckpointError."""
         entries = _read_entries(folder / _FILE)
-        self._entries, self._keys = {}, {}
+        self._entries, self._keys, self._ids_of_kind = {}, {}, {}
         for entry in entries:
             self._put(entry)
 
     def _put(self, entry: Entry) -> None:
+        if entry.task.id not in self._entries:
+            self._ids_of_kind.setdefault(entry.task.kind, []).append(entry.task.id)
+        self._programs.clear()
         self._entries[entry.task.id] = entry
         self._keys[self._key(entry.task)] = entry.task.id
 
@@ -142,8 +155,11 @@ class Pool:
         return (task.kind, task.shape if is_known_by_shape else task.id)
 
     def _compared(self, kind: str) -> Iterable[str]:
-        newest_first = (entry.task for entry in reversed(self._entries.values()))
-        return islice((task.program for task in newest_first if task.kind == kind), _COMPARED)
+        newest_first = reversed(self._ids_of_kind.get(kind, []))
+        return (self._entries[task_id].task.program for task_id in islice(newest_first, _COMPARED))
+
+    def _of_kind(self, kind: str) -> "_Entries":
+        return _Entries(self._ids_of_kind.get(kind, []), self._entries)
 
     def _grown(self, kinds: Collection[str] | None) -> list[Entry]:
         return [
@@ -161,6 +177,29 @@ class Pool:
         if oldest is not None:
             self.remove(oldest)
             self.num_dropped += 1
+
+
+class _Entries(Sequence[Entry]):
+    """The entries of these ids, looked up only when they are needed."""
+
+    def __init__(self, ids: Sequence[str], entries: Mapping[str, Entry]) -> None:
+        self._ids = ids
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self._entries.__getitem__, self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self._entries[task_id] for task_id in self._ids[index]]
+        return self._entries[self._ids[index]]
 
 
 def _form(task: Task) -> str:
