@@ -31,6 +31,13 @@ def train(
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run from its last checkpoint.", metavar="RUN")
     ] = None,
+    start_over: Annotated[
+        bool,
+        typer.Option(
+            "--start-over",
+            help="With --resume: play the run from step 0; its files move into earlier-1/.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the settled configuration and touch nothing.")
     ] = False,
@@ -77,6 +84,7 @@ def train(
         "name": name,
         "output": output,
         "resume": resume,
+        "start_over": start_over,
         "settings": [*(settings or []), *overrides],
     }
     if not dry_run:

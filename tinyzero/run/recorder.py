@@ -35,13 +35,14 @@ class Recorder:
         self._seed = 0
         self._samples_per_step = 0
         self._writers: dict[str, RecordWriter] = {}
+        self._environment: dict[str, Any] = {}
 
     def on_start(self, start: RunStart) -> None:
         self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
-        for path in (self._run.metrics, self._run.samples, self._run.tasks, self._run.replays):
-            truncate_after(path, start.step)  # steps beyond the checkpoint are played again
+        for path in self._run.logs:
+            if path != self._run.events:
+                truncate_after(path, start.step)  # steps beyond the checkpoint are played again
             self._writers[path.stem] = RecordWriter(path)
-        self._writers["events"] = RecordWriter(self._run.events)
         self._record_environment(start)
 
     def on_step(self, report: StepReport) -> None:
@@ -66,14 +67,19 @@ class Recorder:
         for writer in self._writers.values():
             writer.close()
 
+    def save_to(self, run: RunFolder) -> None:
+        """Write all that is known of the run into another folder; its own may be gone."""
+        run.write_environment(self._environment)
+        for path in run.logs:
+            self._writers[path.stem].save_to(path)
+
     def _record_environment(self, start: RunStart) -> None:
         before = self._run.environment()
         environment = describe_environment(
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
-        self._run.write_environment(
-            environment | {"base": before["base"]} if "base" in before else environment
-        )
+        self._environment = environment | ({"base": before["base"]} if "base" in before else {})
+        self._run.write_environment(self._environment)
         self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
 
 
