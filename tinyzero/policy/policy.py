@@ -123,8 +123,12 @@ class Policy:
 
     def trainable_parameters(self, adapter: str) -> list[nn.Parameter]:
         """The adapter's weights, in a fixed order, worn or not."""
+        return list(self.named_weights(adapter).values())
+
+    def named_weights(self, adapter: str) -> dict[str, nn.Parameter]:
+        """The same, by their names in the model."""
         ends = tuple(f"lora_{half}.{adapter}.weight" for half in "AB")
-        return [parameter for name, parameter in self.model.named_parameters() if name.endswith(ends)]
+        return {name: weight for name, weight in self.model.named_parameters() if name.endswith(ends)}
 
     def is_fresh(self, adapter: str) -> bool:
         """Whether the adapter changes nothing yet: its second halves are zero."""
@@ -137,13 +141,15 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
-        # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
-        self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
+        for adapter in self.adapters:
+            self.save_adapter(adapter, folder)
         (folder / "versions.json").write_text(json.dumps(self.versions))
 
     def save_adapter(self, adapter: str, folder: Path) -> Path:
         """Write one adapter as peft does, into the new folder that is returned, inside of `folder`."""
+        # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
         self.model.save_pretrained(folder, selected_adapters=[adapter], save_embedding_layers=False)
+        _sort_sets(folder / adapter / "adapter_config.json")
         return folder / adapter
 
     def load(self, folder: Path) -> None:
@@ -152,7 +158,9 @@ class Policy:
         Raises:
             CheckpointError: the folder lacks one of this policy's adapters, or they have another shape.
         """
-        from peft import load_peft_weights, set_peft_model_state_dict
+        from peft import set_peft_model_state_dict
+        from safetensors import SafetensorError
+        from safetensors.torch import load
 
         self.loads += 1  # first: a load that fails may have changed some
         try:
@@ -163,13 +171,22 @@ class Policy:
                     "resume with the policy.adapters of the run that saved them"
                 )
             for adapter in self.adapters:
-                weights = load_peft_weights(str(folder / adapter), device=str(self.device))
+                weights = load((folder / adapter / "adapter_model.safetensors").read_bytes())
                 set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
         self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
+
+
+def _sort_sets(path: Path) -> None:
+    """Give sets, which peft writes in another order in each process, one order."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(key), list):
+            config[key].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _first_id(*candidates: int | None) -> int:
