@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinyzero.cli.choices import note_damage
 from tinyzero.cli.screen import waiting
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def tasks(
 
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
+    note_damage(source)
     with waiting(f"reading {source.path}"):
         known = state_of(source, logs=("tasks",)).tasks
     if task is not None:

@@ -185,8 +185,7 @@ def newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
 
 def _refuse_loss(run_folder: RunFolder) -> None:
     """Raise CheckpointError if the run had a checkpoint: starting at step 0 would cut its logs to nothing."""
-    with explaining_reads(run_folder.events):
-        events = events_of(read(run_folder.events))
+    events = events_of(read(run_folder.events))
     saved = [event.step for event in events if isinstance(event, Checkpointed)]
     has_lost = saved or run_folder.adapter.exists() or not run_folder.checkpoints.is_dir()
     if has_lost and any(path.exists() for path in (*run_folder.logs, run_folder.adapter)):

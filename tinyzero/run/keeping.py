@@ -1,7 +1,8 @@
 """Keeps the work of a run: saves it while its folder is there, and says what is missing when it goes on."""
 
+import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import count, groupby
@@ -18,6 +19,7 @@ from tinyzero.run.lines import Step, steps_of, whole
 from tinyzero.run.records import read
 
 _KEPT = {"config.json", "environment.json", "lock"}  # what a run that starts over begins with
+_MOST_BYTES = 2**25  # of a log whose lines are counted: views of long runs stay quick
 _logger = logging.getLogger(__name__)
 
 
@@ -79,8 +81,7 @@ def restore(run: RunFolder, parts: Mapping[str, Stateful]) -> tuple[int, list[St
         CheckpointError: the checkpoints or the log cannot be read, or the checkpoints are gone.
     """
     last = checkpoints.restore(run, parts)
-    with explaining_reads(run.metrics):
-        logged = [step for step in steps_of(read(run.metrics)) if step.number <= last]
+    logged = [step for step in steps_of(read(run.metrics)) if step.number <= last]
     if hole := _describe_hole([step.number for step in logged], last):
         _logger.warning(
             "%s lacks step(s) %s: a power cut or another program took these lines, and nothing else",
@@ -102,9 +103,7 @@ def has_results(run: RunFolder, step: int) -> bool:
         return False
     if (checkpoint / "probe").is_dir() and whole((run.read_evaluation() or {}).get("step")) != step:
         return False
-    with explaining_reads(run.events):
-        events = events_of(read(run.events))
-    return any(isinstance(event, Ended) and event.step == step for event in events)
+    return any(isinstance(event, Ended) and event.step == step for event in events_of(read(run.events)))
 
 
 def _is_copy(folder: Path, source: Path) -> bool:
@@ -115,6 +114,37 @@ def _is_copy(folder: Path, source: Path) -> bool:
         name in actual and (name.endswith("adapter_config.json") or actual[name] == expected[name])
         for name in expected
     )
+
+
+def describe_damage(run: RunFolder) -> Iterator[str]:
+    """What views of a run cannot show, a line for each of its files; nothing is read twice that is long."""
+    for path in (run.path / "config.json", run.path / "environment.json", run.evaluation):
+        if path.exists() and not _is_object(path):
+            yield f"{path} cannot be read; it is shown as if it were empty"
+    for path in run.logs:
+        if path.exists() and not path.is_file():
+            yield f"{path} is no file; move it out of the way"
+        elif foreign := _count_foreign(path):
+            yield f"{path} has {foreign} line(s) that no run has written; they are skipped"
+
+
+def _is_object(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _count_foreign(path: Path) -> int:
+    """Complete lines that do not look like an object; 0 for a log too long to be looked through."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return 0
+        with path.open("rb") as file:
+            complete = (line.strip() for line in file if line.endswith(b"\n"))
+            return sum(not (line.startswith(b"{") and line.endswith(b"}")) for line in complete)
+    except OSError:
+        return 0
 
 
 def start_over(run: RunFolder) -> Path:

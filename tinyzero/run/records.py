@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tinyzero.run.durable import explaining_failures, identity
+from tinyzero.run.durable import explaining_failures, explaining_reads, identity
 from tinyzero.run.events import Event, details_of
 from tinyzero.run.lines import finite
 
@@ -61,6 +61,8 @@ class RecordWriter:
             os.fsync(file.fileno())
 
     def close(self) -> None:
+        with explaining_failures(self._path):
+            self._look_for_others()
         self._file.close()
 
     def _look_for_others(self) -> None:
@@ -113,10 +115,14 @@ def append_event(path: Path, event: Event) -> None:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped."""
+    """All complete lines. An unfinished line, being written or cut off by a kill, is skipped.
+
+    Raises:
+        CheckpointError: the file cannot be read, or something else has its name.
+    """
     if not path.exists():
         return
-    with path.open("rb") as file:
+    with explaining_reads(path), path.open("rb") as file:
         for line in file:
             record = parse(line)
             if record is not None:
