@@ -73,10 +73,13 @@ def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(make_run, w
         choose_snapshot(make_run(), wanted)
 
 
-def test_a_damaged_checkpoint_is_not_the_last_and_cannot_be_chosen(make_run):
+def test_a_damaged_checkpoint_is_not_the_last_and_cannot_be_chosen(make_run, caplog):
     run = make_run()
     (run.checkpoints / "step-000060" / "policy" / "state").write_text("y")
-    assert choose_snapshot(run).step == 40
+    chosen = choose_snapshot(run)
+    assert (chosen.step, chosen.why) == (40, "the last intact checkpoint, for step-000060 is damaged")
+    damage = "step-000060 is damaged (policy/state is missing or changed); step 40 is used instead"
+    assert damage in caplog.text
     with pytest.raises(CheckpointError, match="is damaged"):
         choose_snapshot(run, "60")
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -105,7 +105,7 @@ def prepare(
 
 def new_launch(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Launch:
     """A new run of a preset, or of the one that fits this machine."""
-    if name is not None and (Path(name).name != name or name.startswith(".") or "\0" in name):
+    if name is not None and (not name or Path(name).name != name or name.startswith(".") or "\0" in name):
         raise ConfigError(
             f"--name is {name!r}; it must be a plain folder name that does not begin with a dot "
             "(--output says where)"
@@ -182,9 +182,12 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
-    with _open_folder(launch) as run, _logging_to(run, screen):
+    with (
+        _open_folder(launch) as run,
+        _logging_to(run, screen),
+        closing(Recorder(run, preset=launch.preset)) as recorder,
+    ):
         screen.note(f"run {run.path}")
-        recorder = Recorder(run, preset=launch.preset)
         watching: list[Observer] = [
             recorder,
             *trackers(launch.config.trackers),

@@ -102,7 +102,7 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
         if not (folder / name).is_dir():
             raise CheckpointError(f"{folder} holds no {name}; it was written by another version of TinyZero")
         part.load(folder / name)
-    return int(_read_progress(folder)["step"])
+    return step_of(folder)
 
 
 def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
@@ -140,9 +140,15 @@ def latest(run_folder: RunFolder) -> Path | None:
 
 
 def steps_saved(run_folder: RunFolder) -> int:
-    """Number of steps that a resumed run does not have to repeat."""
+    """Number of steps that a resumed run does not have to repeat.
+
+    Raises:
+        CheckpointError: there are checkpoints and none is intact, or there were some and they are gone.
+    """
     folder = latest(run_folder)
-    return 0 if folder is None else int(_read_progress(folder)["step"])
+    if folder is None:
+        _refuse_loss(run_folder)
+    return 0 if folder is None else step_of(folder)
 
 
 def listing(run_folder: RunFolder) -> list[Path]:

@@ -64,6 +64,9 @@ class Recorder:
         if summary.comparison is not None:
             self._run.write_evaluation(comparison_record(summary.comparison))
         self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
+        self.close()
+
+    def close(self) -> None:
         for writer in self._writers.values():
             writer.close()
 

@@ -61,9 +61,13 @@ class RecordWriter:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        with explaining_failures(self._path):
-            self._look_for_others()
-        self._file.close()
+        if self._file.closed:
+            return
+        try:
+            with explaining_failures(self._path):
+                self._look_for_others()
+        finally:
+            self._file.close()
 
     def _look_for_others(self) -> None:
         """Undo what another program did to the log since the last line."""
