@@ -4,6 +4,7 @@ It neither samples nor learns, and nothing here ever merges an adapter into the 
 """
 
 import json
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,7 +150,12 @@ class Policy:
         """Write one adapter as peft does, into the new folder that is returned, inside of `folder`."""
         # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
         self.model.save_pretrained(folder, selected_adapters=[adapter], save_embedding_layers=False)
-        _sort_sets(folder / adapter / "adapter_config.json")
+        config = folder / adapter / "adapter_config.json"
+        _sort_sets(config)
+        weights = (
+            folder / adapter / "adapter_model.safetensors"
+        )  # safetensors closes its files to other users
+        weights.chmod(stat.S_IMODE(config.stat().st_mode))
         return folder / adapter
 
     def load(self, folder: Path) -> None:
