@@ -1,5 +1,7 @@
 """Which checkpoint is meant, and how a run was trained."""
 
+import shutil
+
 import pytest
 import torch
 from settled import CARD, defaults
@@ -112,3 +114,12 @@ def test_a_run_of_a_card_opens_on_a_cpu_in_float32():
 def test_a_run_of_a_cpu_opens_in_its_own_type():
     trained = defaults(model={"dtype": "bfloat16"}, hardware={"device": "cpu"})
     assert opened_here(trained).model.dtype == "bfloat16"
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_said_to_have_none_yet(make_run):
+    run = make_run()
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(
+        CheckpointError, match="there is no checkpoint in .*; put it back, or play the run anew"
+    ):
+        choose_snapshot(run)

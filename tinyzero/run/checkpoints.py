@@ -165,7 +165,8 @@ def prune(run_folder: RunFolder, keep: int) -> None:
     """Delete all but the `keep` newest checkpoints."""
     with explaining_failures(run_folder.checkpoints):
         for folder in listing(run_folder)[:-keep]:
-            shutil.rmtree(folder)
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
 
 def newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:

@@ -84,7 +84,7 @@ def restore(run: RunFolder, parts: Mapping[str, Stateful]) -> tuple[int, list[St
     logged = [step for step in steps_of(read(run.metrics)) if step.number <= last]
     if hole := _describe_hole([step.number for step in logged], last):
         _logger.warning(
-            "%s lacks step(s) %s: a power cut or another program took these lines, and nothing else",
+            "%s lacks step(s) %s: a power cut or another program took the lines; the checkpoint is intact",
             run.metrics,
             hole,
         )
@@ -117,7 +117,7 @@ def _is_copy(folder: Path, source: Path) -> bool:
 
 
 def describe_damage(run: RunFolder) -> Iterator[str]:
-    """What views of a run cannot show, a line for each of its files; nothing is read twice that is long."""
+    """What views of a run leave out, a line for each damaged file."""
     for path in (run.path / "config.json", run.path / "environment.json", run.evaluation):
         if path.exists() and not _is_object(path):
             yield f"{path} cannot be read; it is shown as if it were empty"

@@ -108,6 +108,7 @@ def _last(run: RunFolder, why: str) -> Snapshot:
     """The newest intact checkpoint; a damaged one that it stands for is named, in a warning too."""
     folder, damages = checkpoints.newest_intact(run)
     if folder is None:
+        checkpoints.steps_saved(run)  # says so where there were checkpoints that are gone
         raise CheckpointError(f"{run.path} has no checkpoint yet; let it train on: it is saved on Ctrl-C too")
     step = checkpoints.step_of(folder)
     for name, damage in damages.items():
