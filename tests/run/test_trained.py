@@ -120,6 +120,6 @@ def test_a_run_whose_checkpoints_are_gone_is_not_said_to_have_none_yet(make_run)
     run = make_run()
     shutil.rmtree(run.checkpoints)
     with pytest.raises(
-        CheckpointError, match="there is no checkpoint in .*; put it back, or play the run anew"
+        CheckpointError, match=r"there is no checkpoint in .*; put it back, or play the run anew"
     ):
         choose_snapshot(run)
