@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from itertools import count, groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tinyzero.config import Settled
 from tinyzero.errors import CheckpointError, FolderLost
 from tinyzero.run import checkpoints
 from tinyzero.run.checkpoints import Stateful
@@ -17,6 +17,9 @@ from tinyzero.run.events import Checkpointed, Ended, events_of
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import Step, steps_of, whole
 from tinyzero.run.records import read
+
+if TYPE_CHECKING:
+    from tinyzero.config import Settled
 
 _KEPT = {"config.json", "environment.json", "lock"}  # what a run that starts over begins with
 _MOST_BYTES = 2**25  # of a log whose lines are counted: views of long runs stay quick
@@ -164,7 +167,7 @@ def start_over(run: RunFolder) -> Path:
     return earlier
 
 
-def folder_beside(run: RunFolder, config: Settled) -> RunFolder:
+def folder_beside(run: RunFolder, config: "Settled") -> RunFolder:
     """A new folder for a run that has lost its own.
 
     Raises:
