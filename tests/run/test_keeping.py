@@ -73,6 +73,17 @@ def test_a_checkpoint_that_is_gone_or_damaged_is_written_again_though_nothing_ha
     assert checkpoints.find_damage(save(keeper)) is None
 
 
+def test_settings_that_are_deleted_in_mid_run_are_there_again_with_the_next_checkpoint(run, caplog):
+    keeper = Keeper(run, lambda: 0.0)
+    run.write_environment({"threads": 2})
+    save(keeper)
+    for name in ("config.json", "environment.json"):
+        (run.path / name).unlink()
+    save(keeper)
+    assert (run.config(), run.environment()) == (defaults(), {"threads": 2})
+    assert caplog.text.count("was deleted; it is there again") == 2
+
+
 def test_writing_a_checkpoint_is_timed(run):
     told, ticks = [], iter([1.0, 3.5])
     keeper = Keeper(run, lambda: next(ticks))

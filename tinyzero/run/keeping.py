@@ -21,7 +21,8 @@ from tinyzero.run.records import read
 if TYPE_CHECKING:
     from tinyzero.config import Settled
 
-_KEPT = {"config.json", "environment.json", "lock"}  # what a run that starts over begins with
+_SETTINGS = ("config.json", "environment.json")
+_KEPT = (*_SETTINGS, "lock")  # what a run that starts over begins with
 _MOST_BYTES = 2**25  # of a log whose lines are counted: views of long runs stay quick
 _logger = logging.getLogger(__name__)
 
@@ -41,9 +42,11 @@ class Keeper:
     saved_at: float = 0.0
     _newest: Path | None = None
     _folder: tuple[int, int] | None = field(init=False)
+    _settings: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._folder = identity(self.run.path)
+        self._keep_settings()
 
     def check_folder(self) -> None:
         """Raise FolderLost if the run's folder is gone, or another is in its place."""
@@ -60,6 +63,7 @@ class Keeper:
             CheckpointError: the disk refuses.
         """
         self.check_folder()
+        self._keep_settings()
         if self._newest and not self.has_changed and not checkpoints.find_damage(self._newest):
             return self._newest
         began = self.clock()
@@ -72,6 +76,17 @@ class Keeper:
         checkpoints.prune(self.run, keep)
         tell(Checkpointed(step=step, path=str(self._newest), seconds=self.saved_at - began))
         return self._newest
+
+    def _keep_settings(self) -> None:
+        """Write the files again without which the run cannot go on, where another program deleted them."""
+        for name in _SETTINGS:
+            path = self.run.path / name
+            if path.is_file():
+                self._settings[name] = path.read_bytes()
+            elif name in self._settings and not path.exists():
+                with explaining_failures(path):
+                    path.write_bytes(self._settings[name])
+                _logger.warning("%s was deleted; it is there again", path)
 
 
 def restore(run: RunFolder, parts: Mapping[str, Stateful]) -> tuple[int, list[Step]]:
