@@ -1,12 +1,15 @@
 """The loop with a game and a learner that only remember: when it stops, saves, tells and goes on."""
 
 import json
+import shutil
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from tinyzero.config import Config
+from tinyzero.errors import FolderLost
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.alarms import RULES
 from tinyzero.run.control import Request, ask, take
@@ -472,3 +475,73 @@ def test_minutes_end_preparing_and_a_pause_in_it_does_not_count(make_trainer, li
 
     listener.on_event = sleep_through_the_pause
     assert paused.train().reason is StopReason.MAX_STEPS
+
+
+def test_minutes_between_checkpoints_are_counted_from_the_last(make_trainer, listener):
+    make_trainer(max_steps=9, checkpoint_every_steps=100, checkpoint_every_minutes=1, tick_s=5.0).train()
+    saved = [step for name, step, *_ in listener.heard if name == "checkpoint"]
+    assert 9 in saved
+    assert 2 <= len(saved) < 9
+    assert len({later - earlier for earlier, later in pairwise(saved[:-1])}) <= 1
+
+
+def killed_at_the_end(trainer, make_trainer):
+    """What is left of a run that was killed after its last checkpoint, and the trainer that resumes it."""
+    trainer.train()
+    shutil.rmtree(trainer.run.adapter)
+    resumed = make_trainer(probe=CountingProbe() if trainer.probe else None)
+    resumed.restore()
+    return resumed
+
+
+def test_a_run_killed_between_its_last_checkpoint_and_its_adapter_is_finished_without_a_step(
+    make_trainer, listener
+):
+    trainer = killed_at_the_end(make_trainer(), make_trainer)
+    listener.heard.clear()
+    summary = trainer.train()
+    assert (summary.step, summary.reason) == (5, StopReason.MAX_STEPS)
+    assert [name for name, *_ in listener.heard] == ["start", "checkpoint", "end"]
+    assert json.loads((trainer.run.adapter / "seen.json").read_text()) == trainer.policy.seen
+    assert trainer.game.seen == [0, 1, 2, 3, 4]
+
+
+def test_a_finished_run_that_was_measured_is_not_measured_again(make_trainer, listener):
+    trainer = killed_at_the_end(make_trainer(probe=CountingProbe()), make_trainer)
+    listener.heard.clear()
+    summary = trainer.train()
+    assert summary.comparison.step == 5
+    assert "measuring" not in [name for name, *_ in listener.heard]
+
+
+def test_the_adapter_is_that_of_the_last_checkpoint_and_replaces_an_earlier_one(make_trainer):
+    trainer = make_trainer()
+    trainer.run.adapter.mkdir()
+    (trainer.run.adapter / "seen.json").write_text("[7]")
+    (trainer.run.adapter / "left").touch()
+    summary = trainer.train()
+    assert [path.name for path in trainer.run.adapter.iterdir()] == ["seen.json"]
+    saved = (summary.checkpoint / "policy" / "seen.json").read_bytes()
+    assert (trainer.run.adapter / "seen.json").read_bytes() == saved
+    assert not [path for path in trainer.run.path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("when", ["step", "checkpoint", "end"])
+def test_a_folder_that_moves_in_mid_run_is_noticed_at_the_next_write(make_trainer, listener, when, tmp_path):
+    trainer = make_trainer(max_steps=50, checkpoint_every_steps=2 if when == "checkpoint" else 100)
+
+    def move(*_):
+        if trainer.steps_done == 3:
+            trainer.run.path.rename(tmp_path / "moved")
+            trainer.steps_done = 50 if when == "end" else 3
+
+    listener.on_step = move
+    with pytest.raises(FolderLost):
+        trainer.train()
+    assert not trainer.run.path.exists()
+    beside = RunFolder.create(tmp_path, "beside", trainer.config)
+    trainer.move_to(beside)
+    fresh = make_trainer()
+    fresh.run = beside
+    fresh.restore()
+    assert fresh.game.seen == [0, 1, 2]

@@ -10,6 +10,7 @@
     ├── ExecutorBroken       the sandbox itself, never the program in it
     ├── ComparerBroken       the process that compares answers, never the answers in it
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
+    │   └── FolderLost       the run's folder was deleted, moved or replaced while it trained
     ├── ExportError          what a run learned cannot be made into files that others open
     │   └── SelfTestFailed   the files are not what was trained; exit code 1
     └── HubError             the Hugging Face Hub
@@ -59,6 +60,10 @@ class ComparerBroken(TinyZeroError):
 
 class CheckpointError(TinyZeroError):
     """A run folder or a checkpoint cannot be read or written."""
+
+
+class FolderLost(CheckpointError):
+    """The folder of a run in progress is no longer there, or another is in its place."""
 
 
 class ExportError(TinyZeroError):

@@ -13,14 +13,13 @@ from typing import Protocol
 from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
-from tinyzero.run import checkpoints, control, records
+from tinyzero.run import control
 from tinyzero.run.alarms import CollapseWatch, Turn, rules_of
 from tinyzero.run.checkpoints import Stateful
 from tinyzero.run.control import Request
-from tinyzero.run.durable import explaining_failures
+from tinyzero.run.durable import copy_folder
 from tinyzero.run.events import (
     Answered,
-    Checkpointed,
     Event,
     Measured,
     Measuring,
@@ -30,7 +29,7 @@ from tinyzero.run.events import (
     Resumed,
 )
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.lines import steps_of
+from tinyzero.run.keeping import Keeper, restore
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import Preparation, Rollout, Round, StepReport
 
@@ -99,15 +98,19 @@ class Trainer:
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
     _watch: CollapseWatch = field(init=False)
-    _checkpoint: Path | None = field(default=None, init=False)
-    _has_changed: bool = field(default=False, init=False)  # since the checkpoint, or since the start
+    _keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
         self._watch = CollapseWatch(rules_of(self.config.watch), self.config.watch.window_steps)
+        self._keeper = Keeper(self.run, self.clock)
 
     def train(self) -> RunSummary:
-        """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
-        started = self.clock()
+        """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter.
+
+        Raises:
+            FolderLost: the run's folder was deleted, moved or replaced; `move_to` saves the run elsewhere.
+        """
+        started = self._keeper.saved_at = self.clock()
         control.forget(self.run)
         self._tell_start()
         if self.steps_done == 0:
@@ -118,8 +121,9 @@ class Trainer:
             if (reason := self._reason_to_stop(started)) is not None:
                 return self._finish(reason, self.clock() - started)
             self.step(prepare_s)
+            self._keeper.check_folder()
             is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
-            if control.take(self.run, Request.SAVE) or is_due:
+            if self._is_asked_to_save() or is_due:
                 self.checkpoint()
             started += self._pause_while_asked()
 
@@ -133,11 +137,12 @@ class Trainer:
             return 0.0, None
         state, paused_s, began = None, 0.0, self.clock()
         for state in self.game.prepare(self.steps_done):
-            self._has_changed = True
+            self._keeper.has_changed = True
             self._tell_event(
                 Preparing(step=self.steps_done, what=state.what, done=state.done, total=state.total)
             )
-            if control.take(self.run, Request.SAVE):
+            self._keeper.check_folder()
+            if self._is_asked_to_save():
                 self.checkpoint()
             paused_s += self._pause_while_asked()
             if self._reason_to_stop(started + paused_s) is not None:
@@ -160,7 +165,7 @@ class Trainer:
         self.release_memory()  # the sampler's keys and values make room for activations
         learned = self.learner.update(played.rollouts, played.advantages)
         self.steps_done += 1
-        self._has_changed = True
+        self._keeper.has_changed = True
         seconds = {**played.seconds, "learn": self.clock() - played_at, "step": self.clock() - started}
         seconds |= {} if prepare_s is None else {"prepare": prepare_s}
         is_last = self.steps_done == self.config.run.max_steps
@@ -179,19 +184,18 @@ class Trainer:
 
     def checkpoint(self) -> Path:
         """Save everything that a resumed run needs; the newest checkpoint where nothing has changed since."""
-        if self._checkpoint is not None and not self._has_changed:
-            return self._checkpoint
-        folder = checkpoints.write(self.run, self.steps_done, self._parts(), replace=self._has_changed)
-        self._checkpoint, self._has_changed = folder, False
-        checkpoints.prune(self.run, self.config.run.keep_checkpoints)
-        self._tell_event(Checkpointed(step=self.steps_done, path=str(folder)))
-        return folder
+        keep = self.config.run.keep_checkpoints
+        return self._keeper.save(self.steps_done, self._parts(), keep=keep, tell=self._tell_event)
 
     def restore(self) -> None:
         """Go on from the run's newest checkpoint; from the beginning where there is none."""
-        self.steps_done = checkpoints.restore(self.run, self._parts())
-        logged = steps_of(records.read(self.run.metrics))
-        self._watch.catch_up(step for step in logged if step.number <= self.steps_done)
+        self.steps_done, logged = restore(self.run, self._parts())
+        self._watch.catch_up(logged)
+
+    def move_to(self, run: RunFolder) -> None:
+        """Go on in another folder, where all is saved at once; the folder before is left as it is."""
+        self.run, self._keeper = run, Keeper(run, self.clock)
+        self.checkpoint()
 
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {"policy": self.policy, "game": self.game, "learner": self.learner}
@@ -221,6 +225,11 @@ class Trainer:
             return StopReason.MAX_MINUTES
         return None
 
+    def _is_asked_to_save(self) -> bool:
+        minutes = self.config.run.checkpoint_every_minutes
+        is_late = minutes is not None and self.clock() - self._keeper.saved_at >= minutes * 60
+        return control.take(self.run, Request.SAVE) or is_late
+
     def _is_asked_to_stop(self) -> bool:
         self._stop_requested = self._stop_requested or control.take(self.run, Request.STOP)
         return self._stop_requested
@@ -247,11 +256,10 @@ class Trainer:
             self._tell_event(alarm.event(report.step))
 
     def _finish(self, reason: StopReason, seconds: float) -> RunSummary:
-        if reason is StopReason.MAX_MINUTES:
+        if reason is StopReason.MAX_MINUTES or (reason is StopReason.MAX_STEPS and not self._is_measured()):
             self._measure(is_end=True)  # a person who requests a stop does not want to wait for this
         checkpoint = self.checkpoint()
-        with explaining_failures(self.run.adapter):
-            self.policy.save(self.run.adapter)
+        copy_folder(checkpoint / "policy", self.run.adapter)
         summary = RunSummary(
             step=self.steps_done,
             reason=reason,
@@ -259,9 +267,15 @@ class Trainer:
             checkpoint=checkpoint,
             comparison=self.probe.compare() if self.probe is not None else None,
         )
+        self._keeper.check_folder()
         for observer in self.observers:
             observer.on_end(summary)
         return summary
+
+    def _is_measured(self) -> bool:
+        """Whether the before/after table is of this step."""
+        comparison = self.probe.compare() if self.probe is not None else None
+        return comparison is not None and comparison.step == self.steps_done
 
     def _tell_start(self) -> None:
         start = RunStart(

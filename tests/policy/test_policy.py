@@ -304,3 +304,12 @@ def test_the_first_heavy_import_is_left_to_load_policy():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_saved_adapters_are_the_same_files_in_each_process_and_open_to_other_users(make_policy, tmp_path):
+    make_policy().save(tmp_path)
+    folder = tmp_path / "shared"
+    modules = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert modules == sorted(modules)
+    modes = {path.stat().st_mode for path in folder.iterdir()}
+    assert len(modes) == 1

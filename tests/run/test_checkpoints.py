@@ -1,12 +1,15 @@
 """Checkpoints: whole or absent, damage recognised, the newest intact one wins."""
 
+import errno
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,9 @@ import pytest
 from tinyzero.config import Config
 from tinyzero.errors import CheckpointError
 from tinyzero.run import checkpoints
+from tinyzero.run.events import Checkpointed
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.records import read
+from tinyzero.run.records import append_event, read
 
 
 class Notebook:
@@ -173,6 +177,148 @@ def test_no_intact_checkpoint_at_all_is_one_line(run):
     damage_by_cut(write(run, 20, "twenty"))
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is intact; start a new run"):
         restored(run)
+
+
+def flip(path, place, bit):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def test_no_bit_of_progress_can_change_what_is_restored(run):
+    """Where a flipped bit leaves the same content, as in a space, nothing is lost."""
+    write(run, 10, "ten")
+    path = write(run, 20, "twenty") / "progress.json"
+    intact = path.read_bytes()
+    for place in range(len(intact)):
+        for bit in range(8):
+            flip(path, place, bit)
+            damage = checkpoints.find_damage(path.parent)
+            assert damage or json.loads(path.read_bytes()) == json.loads(intact)
+            path.write_bytes(intact)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "[]", '{"step": 20, "files": {}}', '{"step": 20, "files": []}', '{"step": 20, "files": ["a"]}',
+     '{"step": 20, "files": {"notes/deep/text": null}}', '{"step": "20", "files": {"a": {}}}', "[" * 100_000],
+)  # fmt: skip
+def test_progress_that_names_no_files_is_damage(run, content):
+    write(run, 10, "ten")
+    (write(run, 20, "twenty") / "progress.json").write_text(content)
+    assert restored(run) == (10, "ten")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read_and_its_step_must_be_that_of_its_folder(run):
+    write(run, 10, "ten")
+    folder = write(run, 20, "twenty")
+    content = json.loads((folder / "progress.json").read_text())
+    del content["sha256"]
+    (folder / "progress.json").write_text(json.dumps(content))
+    assert restored(run) == (20, "twenty")
+    (folder / "progress.json").write_text(json.dumps({**content, "step": 21}))
+    assert restored(run) == (10, "ten")
+
+
+def test_a_damaged_checkpoint_that_is_in_the_way_is_kept_under_another_name(run):
+    write(run, 10, "ten")
+    damage_by_loss(write(run, 20, "twenty"))
+    write(run, 15, "fifteen")
+    assert (run.checkpoints / "damaged-step-000020" / "progress.json").exists()
+    assert restored(run) == (15, "fifteen")
+
+
+def test_copies_that_a_person_made_are_neither_read_nor_pruned(run):
+    copied = run.checkpoints / "step-000010 (copy)"
+    shutil.copytree(write(run, 10, "ten"), copied)
+    for step in (20, 30):
+        write(run, step, str(step))
+        checkpoints.prune(run, 1)
+    assert copied.is_dir()
+    assert [folder.name for folder in checkpoints.listing(run)] == ["step-000030"]
+
+
+@pytest.mark.parametrize("loss", ["checkpoints", "what is in it"])
+def test_a_run_that_has_lost_its_checkpoints_is_not_begun_anew_in_silence(run, loss):
+    append_event(run.events, Checkpointed(step=10, path=str(write(run, 10, "ten"))))
+    shutil.rmtree(run.checkpoints)
+    if loss == "what is in it":
+        run.checkpoints.mkdir()
+    with pytest.raises(CheckpointError, match=r"one was saved after step 10; put it back, .*--start-over"):
+        restored(run)
+
+
+def test_a_run_with_logs_and_no_place_for_checkpoints_is_not_begun_anew_in_silence(run):
+    run.metrics.write_text('{"step": 1}\n')
+    run.checkpoints.rmdir()
+    with pytest.raises(CheckpointError, match="there is no checkpoint in"):
+        restored(run)
+    run.checkpoints.touch()
+    with pytest.raises(CheckpointError, match=r"cannot read .*checkpoints: Not a directory; move it out"):
+        restored(run)
+
+
+READ = """
+import os, sys
+from pathlib import Path
+from tinyzero.errors import CheckpointError
+from tinyzero.run import checkpoints
+from tinyzero.run.folder import RunFolder
+if os.geteuid() == 0:
+    os.seteuid(65534)
+try:
+    checkpoints.latest(RunFolder(Path(sys.argv[1])))
+except CheckpointError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("closed", ["step-000020/notes/deep/text", "step-000020/notes", "step-000020", "."])
+def test_a_checkpoint_that_this_user_may_not_read_is_not_called_damaged(closed):
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        Path(name).chmod(0o755)
+        run = RunFolder.create(Path(name), "first", Config())
+        write(run, 20, "twenty")
+        (run.checkpoints / closed).chmod(0)
+        said = subprocess.run([sys.executable, "-c", READ, str(run.path)], capture_output=True, text=True)
+        (run.checkpoints / closed).chmod(0o755)
+    assert re.fullmatch(
+        r"cannot read .*: Permission denied; give this user the right to read it, .*\n", said.stdout
+    )
+
+
+def test_the_logs_are_on_the_disk_before_a_checkpoint_is(run, monkeypatch):
+    real, synced = os.fsync, []
+
+    def fsync(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    for path in run.logs:
+        path.write_text('{"step": 1}\n')
+    monkeypatch.setattr(os, "fsync", fsync)
+    write(run, 20, "twenty")
+    logs = ["metrics.jsonl", "samples.jsonl", "tasks.jsonl", "replays.jsonl", "events.jsonl"]
+    assert synced[: len(logs)] == logs
+    assert "progress.json" in synced[len(logs) :]
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOSPC, errno.ESTALE, errno.EBUSY]
+)
+@pytest.mark.parametrize("form", ["plain", "safetensors"])
+def test_whatever_the_disk_says_is_one_line(run, number, form):
+    class Refused(Notebook):
+        def save(self, folder):
+            words = os.strerror(number)
+            if form == "plain":
+                raise OSError(number, words)
+            raise RuntimeError(f"Error while serializing: I/O error: {words} (os error {number})")
+
+    with pytest.raises(
+        CheckpointError, match=f"cannot write .*step-000020: {os.strerror(number)} .*free there"
+    ):
+        checkpoints.write(run, 20, {"notes": Refused()})
 
 
 def test_a_missing_part_is_one_line(run):

@@ -33,7 +33,10 @@ LINES = [
         Ended(step=9, reason="max_steps", seconds=1.5),
         {"event": "end", "step": 9, "reason": "max_steps", "seconds": 1.5},
     ),
-    (Checkpointed(step=2, path="p"), {"event": "checkpoint", "step": 2, "path": "p"}),
+    (
+        Checkpointed(step=2, path="p", seconds=0.5),
+        {"event": "checkpoint", "step": 2, "path": "p", "seconds": 0.5},
+    ),
     (
         CheckpointDamaged(checkpoint="step-000002", damage="x is missing"),
         {"event": "checkpoint_damaged", "checkpoint": "step-000002", "damage": "x is missing"},

@@ -125,3 +125,41 @@ def test_files_nested_too_deep_are_one_clear_error(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be read by this version"):
         run.config()
     assert run.environment() == {}
+
+
+@pytest.mark.parametrize("name", ["lock", "environment.json"])
+def test_a_folder_in_the_place_of_a_file_is_one_line(tmp_path, name):
+    run = RunFolder.create(tmp_path, "first", config())
+    (run.path / name).mkdir()
+    said = rf"cannot write .*{name}: Is a directory .*; move that out"
+    with pytest.raises(CheckpointError, match=said), run.exclusive():
+        run.write_environment({})
+
+
+def test_an_empty_folder_is_taken_and_any_other_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert RunFolder.create(tmp_path, "empty", config()).config() == config()
+    (tmp_path / "full" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("full", "file", "link"):
+        with pytest.raises(CheckpointError, match="exists; choose another --name, or remove it"):
+            RunFolder.create(tmp_path, name, config())
+    assert not list(tmp_path.glob(".starting-*"))
+
+
+CREATE = """
+import os, sys
+from pathlib import Path
+from tinyzero.config import Config
+from tinyzero.run import folder
+folder.write_json = lambda path, content: os.kill(os.getpid(), 9)
+folder.RunFolder.create(Path(sys.argv[1]), "first", Config())
+"""
+
+
+def test_a_kill_before_the_configuration_is_written_leaves_the_name_free(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", CREATE, str(tmp_path)])
+    assert killed.returncode == -9
+    assert runs_in(tmp_path) == []
+    assert RunFolder.create(tmp_path, "first", config()).config() == config()

@@ -180,3 +180,86 @@ def test_only_lines_that_mention_a_text_are_read(tmp_path):
     path = tmp_path / "log.jsonl"
     write(path, [{"id": 'a"é'}, {"id": "b"}, {"id": 'a"é', "step": 2}])
     assert [record.get("step") for record in read(path, mentioning='a"é')] == [None, 2]
+
+
+def lines_of(path):
+    return [record["step"] for record in read(path)]
+
+
+def delete(path):
+    path.unlink()
+
+
+def replace_as_an_editor_does(path):
+    path.with_name("edited").write_bytes(path.read_bytes())
+    path.with_name("edited").replace(path)
+
+
+def put_a_folder_there(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("change", [delete, replace_as_an_editor_does, put_a_folder_there])
+@pytest.mark.parametrize("is_noticed_at", ["the next line", "the end"])
+def test_a_log_that_another_program_takes_away_is_there_again_and_its_file_is_kept(
+    tmp_path, caplog, change, is_noticed_at
+):
+    path = tmp_path / "metrics.jsonl"
+    writer = RecordWriter(path)
+    writer.append({"step": 1})
+    change(path)
+    if is_noticed_at == "the next line":
+        writer.append({"step": 2})
+    writer.close()
+    assert lines_of(path) == ([1, 2] if is_noticed_at == "the next line" else [1])
+    assert (tmp_path / "metrics.jsonl.other-1").exists() is (change is not delete)
+    assert f"{path} was deleted or replaced" in caplog.text
+    with closing(RecordWriter(path)) as again:
+        again.append({"step": 3})
+    assert lines_of(path)[-1] == 3
+
+
+@pytest.mark.parametrize("content", [b"", b'{"step": 1}', b'{"step": 1}\nnotes'])
+def test_a_log_that_is_changed_in_place_is_told_and_goes_on_with_a_line_of_its_own(tmp_path, caplog, content):
+    path = tmp_path / "metrics.jsonl"
+    with closing(RecordWriter(path)) as writer:
+        writer.append({"step": 1})
+        path.write_bytes(content)
+        writer.append({"step": 2})
+        writer.append({"step": 3})
+    assert lines_of(path) == ([1, 2, 3] if content else [2, 3])
+    assert caplog.text.count("was changed by another program") == 1
+
+
+@pytest.mark.parametrize("is_there_again", [False, True])
+def test_a_log_whose_folder_is_gone_grows_on_and_can_be_saved_elsewhere(tmp_path, is_there_again):
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
+    with closing(RecordWriter(path)) as writer:
+        writer.append({"step": 1})
+        path.parent.rename(tmp_path / "moved")
+        if is_there_again:
+            path.parent.mkdir()
+        writer.append({"step": 2})
+        writer.save_to(tmp_path / "saved.jsonl")
+        assert lines_of(tmp_path / "saved.jsonl") == [1, 2]
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("step", ["x", None, [], {}, True])
+def test_truncating_passes_over_steps_that_are_no_numbers(tmp_path, step):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": number}) + "\n" for number in (1, step, 2, 3)))
+    truncate_after(path, 2)
+    assert lines_of(path) == [1, step, 2]
+
+
+def test_a_folder_in_the_place_of_a_log_is_one_line(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.mkdir()
+    with pytest.raises(CheckpointError, match=r"cannot read .*metrics.jsonl: Is a directory; move it out"):
+        list(read(path))
+    for act in (RecordWriter, lambda path: truncate_after(path, 1)):
+        with pytest.raises(CheckpointError, match=r"cannot write .*: Is a directory .*; move that out"):
+            act(path)

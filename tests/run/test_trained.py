@@ -1,5 +1,7 @@
 """Which checkpoint is meant, and how a run was trained."""
 
+import shutil
+
 import pytest
 import torch
 from settled import CARD, defaults
@@ -73,10 +75,13 @@ def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(make_run, w
         choose_snapshot(make_run(), wanted)
 
 
-def test_a_damaged_checkpoint_is_not_the_last_and_cannot_be_chosen(make_run):
+def test_a_damaged_checkpoint_is_not_the_last_and_cannot_be_chosen(make_run, caplog):
     run = make_run()
     (run.checkpoints / "step-000060" / "policy" / "state").write_text("y")
-    assert choose_snapshot(run).step == 40
+    chosen = choose_snapshot(run)
+    assert (chosen.step, chosen.why) == (40, "the last intact checkpoint, for step-000060 is damaged")
+    damage = "step-000060 is damaged (policy/state is missing or changed); step 40 is used instead"
+    assert damage in caplog.text
     with pytest.raises(CheckpointError, match="is damaged"):
         choose_snapshot(run, "60")
 
@@ -109,3 +114,12 @@ def test_a_run_of_a_card_opens_on_a_cpu_in_float32():
 def test_a_run_of_a_cpu_opens_in_its_own_type():
     trained = defaults(model={"dtype": "bfloat16"}, hardware={"device": "cpu"})
     assert opened_here(trained).model.dtype == "bfloat16"
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_said_to_have_none_yet(make_run):
+    run = make_run()
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(
+        CheckpointError, match=r"there is no checkpoint in .*; put it back, or play the run anew"
+    ):
+        choose_snapshot(run)

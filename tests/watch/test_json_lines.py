@@ -35,7 +35,7 @@ def test_every_line_is_an_object_that_names_its_event():
             "sandbox_tier": "strong",
         },
         {"event": "step", "step": 21, "metrics": {"solver/accuracy": 0.5, "learner/grad_norm": None}},
-        {"event": "checkpoint", "step": 21, "path": "runs/x/checkpoints/step-000021"},
+        {"event": "checkpoint", "step": 21, "path": "runs/x/checkpoints/step-000021", "seconds": 0.0},
         {"event": "end", "step": 21, "reason": "requested", "seconds": 1.5, "checkpoint": None},
     ]
 

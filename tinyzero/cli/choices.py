@@ -45,6 +45,16 @@ def open_run(name: str) -> "RunFolder":
     return find_run(name, Path("runs"))
 
 
+def note_damage(*runs: "RunFolder") -> None:
+    """Say on standard error what a view of these runs leaves out, a line for each damaged file."""
+    from tinyzero.cli.screen import show
+    from tinyzero.run.keeping import describe_damage
+
+    for run in runs:
+        for line in describe_damage(run):
+            show(f"note: {line}", err=True)
+
+
 def role_of(name: RoleName | None) -> "Role | None":
     from tinyzero.types import Role
 

@@ -31,6 +31,7 @@ def train(
     name: str | None = None,
     output: str | Path | None = None,
     resume: str | Path | None = None,
+    start_over: bool = False,
     ui: Ui = "auto",
     ascii_only: bool = False,
     observers: Sequence[Observer] = (),
@@ -47,6 +48,7 @@ def train(
         output: the folder for run folders; None for the one of the configuration, `runs`.
         resume: a run's folder or its name in `output`, to go on with; `settings` may then say when to stop
             and what to keep.
+        start_over: play the resumed run from step 0; what it has written moves into its `earlier-1/`.
         ui: how progress is shown. auto: a dashboard on a terminal, else a line a step.
         ascii_only: draw the dashboard in ASCII.
         observers: are told of every step after the run's own records and view.
@@ -65,7 +67,15 @@ def train(
     if resume is not None:
         refuse_beside("resume", {"preset": preset, "name": name})
     with closing(Screen(sys.stdout, sys.stderr)) as screen:
-        launch, machine = prepare(screen, preset, name=name, output=output, resume=resume, settings=settings)
+        launch, machine = prepare(
+            screen,
+            preset,
+            name=name,
+            output=output,
+            resume=resume,
+            settings=settings,
+            start_over=start_over,
+        )
         check_fits(launch, machine)
         with closing(_open_view(ui, screen, is_ascii=ascii_only)) as view:
             return play(launch, screen, [view, *observers], make_sampler)

@@ -4,24 +4,27 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Settled, load_config, locate, override, parse_overrides
-from tinyzero.errors import ConfigError, HardwareError
+from tinyzero.errors import ConfigError, FolderLost, HardwareError
 from tinyzero.games.absolute_zero.bonuses import BONUSES, choose_bonuses
 from tinyzero.games.absolute_zero.game import choose_kinds
 from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
+from tinyzero.run.durable import explaining_failures, identity
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
+from tinyzero.run.keeping import folder_beside, has_results, has_work, start_over
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.run.recorder import Recorder
 from tinyzero.sampling.choice import MakeSampler
@@ -31,11 +34,15 @@ from tinyzero.watch import figures
 from tinyzero.watch.text import LogFormatter
 from tinyzero.watch.trackers import trackers
 
+if TYPE_CHECKING:
+    from tinyzero.trainer import Trainer
+
 # What a resumed run may be told anew; anything else would make it another run.
 _RESUMABLE = (
     "run.max_steps",
     "run.max_minutes",
     "run.checkpoint_every_steps",
+    "run.checkpoint_every_minutes",
     "run.keep_checkpoints",
     "run.samples_per_step",
     "run.keep_samples",
@@ -60,6 +67,7 @@ class Launch:
     Attributes:
         name: of a new run, None to number it.
         resumed: the run to go on with, None for a new one.
+        starts_over: whether it goes on from step 0.
         remarks: lines about what was left to the machine.
     """
 
@@ -67,6 +75,7 @@ class Launch:
     config: Settled
     name: str | None = None
     resumed: RunFolder | None = None
+    starts_over: bool = False
     remarks: Sequence[str] = ()
 
 
@@ -78,12 +87,20 @@ def prepare(
     output: str | Path | None,
     resume: str | Path | None,
     settings: Sequence[str],
+    start_over: bool = False,
 ) -> tuple[Launch, Machine]:
-    """A new run or the rest of one on this machine, before anything is loaded or written."""
+    """A new run or the rest of one on this machine, before anything is loaded or written.
+
+    Args:
+        start_over: play the resumed run from step 0; what it has written is kept, see `keeping.start_over`.
+    """
     screen.wait_on_terminal("looking at this machine")
     machine = look()
     if resume is not None:
-        return _resumed_launch(str(resume), Path(output or "runs").expanduser(), settings), machine
+        run, output = str(resume), Path(output or "runs").expanduser()
+        return _resumed_launch(run, output, settings, start_over=start_over), machine
+    if start_over:
+        raise ConfigError("--start-over has a meaning beside --resume RUN only; a new run starts at step 0")
     folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
     launch = new_launch(preset, name, [*settings, *folder], machine)
     for remark in launch.remarks:
@@ -93,8 +110,11 @@ def prepare(
 
 def new_launch(preset: str | None, name: str | None, overrides: Sequence[str], machine: Machine) -> Launch:
     """A new run of a preset, or of the one that fits this machine."""
-    if name is not None and (not name or Path(name).name != name):
-        raise ConfigError(f"--name is {name!r}; it must be a plain folder name (--output says where)")
+    if name is not None and (not name or Path(name).name != name or name.startswith(".") or "\0" in name):
+        raise ConfigError(
+            f"--name is {name!r}; it must be a plain folder name that does not begin with a dot "
+            "(--output says where)"
+        )
     source = preset or choose_preset(machine)
     config = load_config(source, overrides)
     if config.selfplay.game == "absolute-zero":  # names that the configuration cannot check by itself
@@ -113,7 +133,7 @@ def _why_this_preset(preset: str, machine: Machine) -> str:
     return f"{card or 'no CUDA GPU here'}: training the preset {preset} (all of them: tinyzero presets)"
 
 
-def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
+def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_over: bool) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
     folder = find_run(run, output)
     for key in parse_overrides(overrides):
@@ -123,13 +143,18 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
             )
     folder.warn_of_earlier_nano()
     config = override(folder.config(), overrides)
-    steps = checkpoints.steps_saved(folder)
-    if steps >= config.run.max_steps and folder.adapter.exists():
+    steps = 0 if start_over else checkpoints.steps_saved(folder)
+    if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
             f"{folder.path} has finished its {steps} steps; to train longer: "
             f"tinyzero train --resume {run} --max-steps {2 * steps}"
         )
-    return Launch(preset=folder.environment().get("preset", folder.name), config=config, resumed=folder)
+    return Launch(
+        preset=folder.environment().get("preset", folder.name),
+        config=config,
+        resumed=folder,
+        starts_over=start_over,
+    )
 
 
 def refuse_beside(resume: str, options: Mapping[str, object]) -> None:
@@ -162,10 +187,14 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
-    with _open_folder(launch) as run, _logging_to(run, screen):
+    with (
+        _open_folder(launch) as run,
+        _logging_to(run, screen),
+        closing(Recorder(run, preset=launch.preset)) as recorder,
+    ):
         screen.note(f"run {run.path}")
         watching: list[Observer] = [
-            Recorder(run, preset=launch.preset),
+            recorder,
             *trackers(launch.config.trackers),
             *observers,
             _StepClock(screen),
@@ -175,10 +204,24 @@ def play(
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
             with stopping_politely(trainer.request_stop, screen.say_at_once):
-                summary = trainer.train()
+                summary = _train(trainer, recorder, launch)
         screen.close()
         screen.note(_in_words(summary, run))
     return run
+
+
+def _train(trainer: "Trainer", recorder: Recorder, launch: Launch) -> RunSummary:
+    """Train; a run that loses its folder is saved beside it, and ends with an error that says where."""
+    try:
+        return trainer.train()
+    except FolderLost as error:
+        beside = folder_beside(trainer.run, launch.config)
+        trainer.move_to(beside)
+        recorder.save_to(beside)
+        raise FolderLost(
+            f"{error}; all of its {trainer.steps_done} steps are in {beside.path}: go on with "
+            f"tinyzero train --resume {beside.path}"
+        ) from error
 
 
 class _StepClock:
@@ -209,6 +252,8 @@ class _StepClock:
 def _open_folder(launch: Launch) -> Iterator[RunFolder]:
     """The run's folder, held for this process; a new one that never got to its first step leaves no trace."""
     if launch.resumed is not None:
+        if launch.starts_over:
+            start_over(launch.resumed)
         with launch.resumed.exclusive():
             launch.resumed.write_config(launch.config)
             yield launch.resumed
@@ -218,11 +263,12 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
         run = RunFolder.create(output, launch.name, launch.config)
     else:
         run = RunFolder.create_numbered(output, launch.preset, launch.config, today=date.today())
+    begun = identity(run.path)
     try:
         with run.exclusive():
             yield run
     finally:
-        if not run.metrics.exists():
+        if identity(run.path) == begun and not has_work(run):
             shutil.rmtree(run.path, ignore_errors=True)
 
 
@@ -230,7 +276,8 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
 def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     """The library's log goes to run.log, and its warnings to the screen as well."""
     logger = logging.getLogger("tinyzero")
-    file = logging.FileHandler(run.log, encoding="utf-8")
+    with explaining_failures(run.log):
+        file = logging.FileHandler(run.log, encoding="utf-8", errors="backslashreplace")
     file.setFormatter(LogFormatter())
     handlers = (file, ScreenHandler(screen))
     logger.setLevel(logging.INFO)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tinyzero.cli.choices import note_damage
 from tinyzero.cli.screen import show, waiting
 
 
@@ -28,6 +29,7 @@ def report(
     from tinyzero.watch.report.png import write_png
 
     folders = [find_run(run, output.expanduser()) for run in runs]
+    note_damage(*folders)
     with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):
         states = [state_to_report(folder) for folder in folders]
     target = to or folders[0].path / "report.html"

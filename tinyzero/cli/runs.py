@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyzero.cli.choices import note_damage
 from tinyzero.cli.screen import show, show_json, waiting
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ def runs(
     """List the runs: how far they came, their best held-out accuracy, and what they are doing now."""
     from tinyzero.run.folder import runs_in
 
+    folders = runs_in(output.expanduser())
+    note_damage(*folders)
     with waiting(f"reading the runs in {output}"):
-        rows = [_row(run) for run in runs_in(output.expanduser())]
+        rows = [_row(run) for run in folders]
     rows.sort(key=lambda row: row["age_s"])
     if as_json:
         show_json(rows, indent=2)

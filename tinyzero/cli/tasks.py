@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinyzero.cli.choices import note_damage
 from tinyzero.cli.screen import show, show_colored, show_json, waiting
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def tasks(
     folder = find_run(run, output.expanduser())
     source = folder if import_from is None else find_run(import_from, output.expanduser())
     fits = task_table.matcher(search, kind, solved, rate, steps)
+    note_damage(source)
     with waiting(f"reading {source.path}"):
         known = TaskLog(source.tasks, fits)
         chosen = known.fitting if task is None else [task_table.find(known, task, source)]

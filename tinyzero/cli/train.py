@@ -32,6 +32,13 @@ def train(
     resume: Annotated[
         str | None, typer.Option(help="Continue this run from its last checkpoint.", metavar="RUN")
     ] = None,
+    start_over: Annotated[
+        bool,
+        typer.Option(
+            "--start-over",
+            help="With --resume: play the run from step 0; its files move into earlier-1/.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the complete configuration and do nothing else.")
     ] = False,
@@ -82,6 +89,7 @@ def train(
         "name": name,
         "output": output,
         "resume": resume,
+        "start_over": start_over,
         "settings": [*(settings or []), *overrides],
     }
     if not dry_run:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tinyzero.cli.choices import note_damage
 from tinyzero.cli.screen import show, show_colored, waiting
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def watch(
     from tinyzero.watch.view import View
 
     folder = find_run(run, output.expanduser())
+    note_damage(folder)
     colors = color_system(os.environ)
     view = View(
         layout=layout,

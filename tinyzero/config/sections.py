@@ -40,6 +40,8 @@ class RunConfig(Section):
     """Folder in which run folders are created."""
     checkpoint_every_steps: int = Field(default=20, ge=1)
     """Steps between checkpoints; a kill loses at most this many steps."""
+    checkpoint_every_minutes: float | None = Field(default=None, gt=0)
+    """Minutes after which a checkpoint is due as well, at the end of a step; none = by steps only."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """Number of newest checkpoints kept on disk."""
     samples_per_step: int = Field(default=6, ge=0)

@@ -6,6 +6,7 @@ from typing import Any
 from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.export.facts import Facts
+from tinyzero.run.lines import finite
 from tinyzero.run.records import read
 from tinyzero.watch.text import as_markdown, in_code
 
@@ -207,7 +208,7 @@ def _in_words(row: Row, evaluation: Comparison) -> str:
 
 
 def _seconds(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    return finite(value) or 0.0
 
 
 def _line(cells: Sequence[str]) -> str:

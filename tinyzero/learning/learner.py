@@ -17,13 +17,12 @@ from tinyzero.learning.agreement import CheckedEngine
 from tinyzero.learning.batch import TrainingSample, check_behaviour
 from tinyzero.learning.engine import BuiltinEngine, LossEngine, RolePart
 from tinyzero.learning.objective import token_weights
-from tinyzero.learning.optimizers import make_optimizer
+from tinyzero.learning.optimizers import make_optimizer, read_state, write_state
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy.policy import Policy
 from tinyzero.types import Completion, Role, Rollout
 
 _logger = logging.getLogger(__name__)
-_STATE_FILE = "learner.pt"
 
 
 class LoraLearner:
@@ -106,16 +105,13 @@ class LoraLearner:
     def save(self, folder: Path) -> None:
         """Write the optimizers' state. The policy saves the weights."""
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(
-            {
-                "optimizer": self._config.optimizer,
-                "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
-                "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
-                "max_tokens": self._max_tokens,
-                "rounds": self._rounds,
-            },
-            folder / _STATE_FILE,
-        )
+        values = {
+            "optimizer": self._config.optimizer,
+            "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
+            "max_tokens": self._max_tokens,
+            "rounds": self._rounds,
+        }
+        write_state(folder, self._optimizers, self._weight_names(), values)
 
     def load(self, folder: Path) -> None:
         """Continue with saved optimizers, bit for bit.
@@ -123,17 +119,20 @@ class LoraLearner:
         Raises:
             CheckpointError: there is no readable state, or it belongs to other adapters or another optimizer.
         """
+        state = read_state(folder, self._optimizers, self._weight_names(), self._policy.device)
         try:
-            state = torch.load(folder / _STATE_FILE, map_location=self._policy.device, weights_only=True)
             self._check_optimizer(folder, state["optimizer"])
             for adapter, optimizer in self._optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][adapter])
                 self._scalers[adapter].load_state_dict(state["scalers"][adapter])
             self._max_tokens = state["max_tokens"]
             self._rounds = state["rounds"]
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
+
+    def _weight_names(self) -> dict[str, list[str]]:
+        return {adapter: list(self._policy.named_weights(adapter)) for adapter in self._optimizers}
 
     def _check_optimizer(self, folder: Path, saved: str) -> None:
         """Raise if the saved optimizer differs: 8-bit and 32-bit moments are not compatible."""

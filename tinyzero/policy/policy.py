@@ -4,6 +4,7 @@ It neither samples nor learns, and nothing here ever merges an adapter into the 
 """
 
 import json
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,8 +125,12 @@ class Policy:
 
     def trainable_parameters(self, adapter: str) -> list[nn.Parameter]:
         """The adapter's weights, in a fixed order, worn or not."""
+        return list(self.named_weights(adapter).values())
+
+    def named_weights(self, adapter: str) -> dict[str, nn.Parameter]:
+        """The same, by their names in the model."""
         ends = tuple(f"lora_{half}.{adapter}.weight" for half in "AB")
-        return [parameter for name, parameter in self.model.named_parameters() if name.endswith(ends)]
+        return {name: weight for name, weight in self.model.named_parameters() if name.endswith(ends)}
 
     def is_fresh(self, adapter: str) -> bool:
         """Whether the adapter changes nothing yet: its second halves are zero."""
@@ -138,13 +143,20 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
-        # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
-        self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
+        for adapter in self.adapters:
+            self.save_adapter(adapter, folder)
         (folder / "versions.json").write_text(json.dumps(self.versions))
 
     def save_adapter(self, adapter: str, folder: Path) -> Path:
         """Write one adapter as peft does, into the new folder that is returned, inside of `folder`."""
+        # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
         self.model.save_pretrained(folder, selected_adapters=[adapter], save_embedding_layers=False)
+        config = folder / adapter / "adapter_config.json"
+        _sort_sets(config)
+        weights = (
+            folder / adapter / "adapter_model.safetensors"
+        )  # safetensors closes its files to other users
+        weights.chmod(stat.S_IMODE(config.stat().st_mode))
         return folder / adapter
 
     def load(self, folder: Path) -> None:
@@ -153,7 +165,9 @@ class Policy:
         Raises:
             CheckpointError: the folder lacks one of this policy's adapters, or they have another shape.
         """
-        from peft import load_peft_weights, set_peft_model_state_dict
+        from peft import set_peft_model_state_dict
+        from safetensors import SafetensorError
+        from safetensors.torch import load
 
         self.loads += 1  # first: a load that fails may have changed some
         try:
@@ -164,11 +178,11 @@ class Policy:
                     "resume with the policy.adapters of the run that saved them"
                 )
             for adapter in self.adapters:
-                weights = load_peft_weights(str(folder / adapter), device=str(self.device))
+                weights = load((folder / adapter / "adapter_model.safetensors").read_bytes())
                 result = set_peft_model_state_dict(self.model, weights, adapter_name=adapter)
                 _check_taken(result, adapter, folder)
             self.versions = {adapter: int(versions[adapter]) for adapter in self.adapters}
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(
                 f"cannot read the adapters in {folder}: {str(error).splitlines()[0]}"
             ) from error
@@ -183,6 +197,15 @@ def _check_taken(result: Any, adapter: str, folder: Path) -> None:  # noqa: ANN4
             f"{folder} holds other weights than this base model's adapters have ({others[0]} ...); they "
             "cannot be taken over"
         )
+
+
+def _sort_sets(path: Path) -> None:
+    """Give sets, which peft writes in another order in each process, one order."""
+    config = read_json_object(path)
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(key), list):
+            config[key].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _first_id(*candidates: int | None) -> int:

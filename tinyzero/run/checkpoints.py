@@ -1,11 +1,14 @@
 """Checkpoints: `checkpoints/step-000100/<part>/` and progress.json. A checkpoint is complete or absent.
 
-A checkpoint is written to another folder, synced and renamed. progress.json holds the step, and the size and
-SHA-256 of every file, so that damage is detected before anything is loaded.
+A checkpoint is written to another folder, synced and renamed; the logs are synced before it. progress.json
+holds the step, the size and SHA-256 of every file, and its own SHA-256, so that damage is detected before
+anything is loaded.
 """
 
+import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,15 +16,24 @@ from typing import Any, Protocol
 
 from tinyzero.errors import CheckpointError
 from tinyzero.foreign import read_json_object
-from tinyzero.run.durable import explaining_failures, fingerprints, sync_tree
-from tinyzero.run.events import CheckpointDamaged
+from tinyzero.run.durable import (
+    REPLACED,
+    explaining_failures,
+    explaining_reads,
+    fingerprint,
+    fingerprints,
+    replace_folder,
+    sync,
+    sync_tree,
+)
+from tinyzero.run.events import CheckpointDamaged, Checkpointed, events_of
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.records import append_event
+from tinyzero.run.records import append_event, read
 
 logger = logging.getLogger(__name__)
 
-_REPLACED = ".replaced"
 _PROGRESS = "progress.json"
+_NAME = re.compile(r"step-[0-9]{6,}")
 
 
 class Stateful(Protocol):
@@ -60,9 +72,11 @@ def write(
     aside = run_folder.checkpoints / f".{target.name}"
     try:
         with explaining_failures(target):
+            _sync_logs(run_folder)
+            run_folder.checkpoints.mkdir(exist_ok=True)
             _remove_leftovers(run_folder, step)
             _fill(aside, step, parts)
-            _put_in_place(aside, target)
+            replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
@@ -75,20 +89,21 @@ def restore(run_folder: RunFolder, parts: Mapping[str, Stateful]) -> int:
     A damaged checkpoint is skipped, with a warning in the log and in events.jsonl.
 
     Raises:
-        CheckpointError: there are checkpoints and none is intact.
+        CheckpointError: there are checkpoints and none is intact, or there were some and they are gone.
     """
     _put_back(run_folder)
-    folder, damages = _newest_intact(run_folder)
+    folder, damages = newest_intact(run_folder)
     for damaged, damage in damages.items():
         logger.warning("checkpoint %s is damaged (%s); going back to the one before", damaged, damage)
         append_event(run_folder.events, CheckpointDamaged(checkpoint=damaged, damage=damage))
     if folder is None:
+        _refuse_loss(run_folder)
         return 0
     for name, part in parts.items():
         if not (folder / name).is_dir():
             raise CheckpointError(f"{folder} holds no {name}; it was written by another version of TinyZero")
         part.load(folder / name)
-    return int(_read_progress(folder)["step"])
+    return step_of(folder)
 
 
 def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
@@ -104,16 +119,15 @@ def amend(run_folder: RunFolder, change: Callable[[Path], None]) -> Path:
     if target is None:
         raise CheckpointError(f"{run_folder.path} has no checkpoint yet; train it for some steps first")
     aside = target.with_name(f".{target.name}")
-    content = _read_progress(target)
+    step = step_of(target)
     with explaining_failures(target):
         for leftover in run_folder.checkpoints.glob(".step-*"):
             shutil.rmtree(leftover)
         shutil.copytree(target, aside)
         change(aside)
-        content["files"] = fingerprints(aside, without=(_PROGRESS,))
-        (aside / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        _write_progress(aside, step)
         sync_tree(aside)
-        _put_in_place(aside, target)
+        replace_folder(aside, target)
     return target
 
 
@@ -123,29 +137,45 @@ def latest(run_folder: RunFolder) -> Path | None:
     Raises:
         CheckpointError: there are checkpoints and none is intact.
     """
-    return _newest_intact(run_folder)[0]
+    return newest_intact(run_folder)[0]
 
 
 def steps_saved(run_folder: RunFolder) -> int:
-    """Number of steps that a resumed run does not have to repeat."""
+    """Number of steps that a resumed run does not have to repeat.
+
+    Raises:
+        CheckpointError: there are checkpoints and none is intact, or there were some and they are gone.
+    """
     folder = latest(run_folder)
-    return 0 if folder is None else int(_read_progress(folder)["step"])
+    if folder is None:
+        _refuse_loss(run_folder)
+    return 0 if folder is None else step_of(folder)
 
 
 def listing(run_folder: RunFolder) -> list[Path]:
     """All checkpoints, oldest first, damaged ones included."""
-    return sorted(run_folder.checkpoints.glob("step-*"), key=step_of)
+    with explaining_reads(run_folder.checkpoints):
+        try:
+            names = list(run_folder.checkpoints.iterdir())
+        except FileNotFoundError:
+            return []
+    return sorted((path for path in names if _NAME.fullmatch(path.name)), key=step_of)
 
 
 def prune(run_folder: RunFolder, keep: int) -> None:
     """Delete all but the `keep` newest checkpoints."""
     with explaining_failures(run_folder.checkpoints):
         for folder in listing(run_folder)[:-keep]:
-            shutil.rmtree(folder)
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
 
-def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
-    """The newest intact checkpoint, and the damage of each newer one."""
+def newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
+    """The newest intact checkpoint, None if the run has none yet; and the damage of each newer one.
+
+    Raises:
+        CheckpointError: there are checkpoints and none is intact.
+    """
     damages: dict[str, str] = {}
     for folder in reversed(listing(run_folder)):
         damage = find_damage(folder)
@@ -153,25 +183,39 @@ def _newest_intact(run_folder: RunFolder) -> tuple[Path | None, dict[str, str]]:
             return folder, damages
         damages[folder.name] = damage
     if damages:
-        raise CheckpointError(f"no checkpoint in {run_folder.checkpoints} is intact; start a new run")
+        newest, damage = next(iter(damages.items()))
+        raise CheckpointError(
+            f"no checkpoint in {run_folder.checkpoints} is intact; start a new run, or play this one anew: "
+            f"tinyzero train --resume {run_folder.path} --start-over ({newest}: {damage})"
+        )
     return None, {}
 
 
-def _put_in_place(aside: Path, target: Path) -> None:
-    """Make a complete folder the checkpoint. It replaces an existing one, which is deleted last."""
-    replaced = target.with_name(f".{target.name}{_REPLACED}")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if target.exists():
-        target.rename(replaced)
-    aside.rename(target)
-    sync_tree(target.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
+def _refuse_loss(run_folder: RunFolder) -> None:
+    """Raise CheckpointError if the run had a checkpoint: starting at step 0 would cut its logs to nothing."""
+    events = events_of(read(run_folder.events))
+    saved = [event.step for event in events if isinstance(event, Checkpointed)]
+    has_lost = saved or run_folder.adapter.exists() or not run_folder.checkpoints.is_dir()
+    if has_lost and any(path.exists() for path in (*run_folder.logs, run_folder.adapter)):
+        last = f", and one was saved after step {max(saved)}" if saved else ""
+        raise CheckpointError(
+            f"there is no checkpoint in {run_folder.checkpoints}{last}; put it back, or play the run anew: "
+            f"tinyzero train --resume {run_folder.path} --start-over"
+        )
+
+
+def _sync_logs(run_folder: RunFolder) -> None:
+    """After a power cut, the logs reach at least as far as the newest checkpoint."""
+    for path in run_folder.logs:
+        if path.exists():
+            sync(path)
+    sync(run_folder.path)
 
 
 def _put_back(run_folder: RunFolder) -> None:
-    """Restore a checkpoint that a kill between the two renames of `_put_in_place` left under another name."""
-    for replaced in run_folder.checkpoints.glob(f".step-*{_REPLACED}"):
-        target = replaced.with_name(replaced.name.removeprefix(".").removesuffix(_REPLACED))
+    """Restore a checkpoint that a kill between two renames of `replace_folder` left under another name."""
+    for replaced in run_folder.checkpoints.glob(f".step-*{REPLACED}"):
+        target = replaced.with_name(replaced.name.removeprefix(".").removesuffix(REPLACED))
         if not target.exists():
             with explaining_failures(target):
                 replaced.rename(target)
@@ -182,27 +226,58 @@ def _fill(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
     for name, part in parts.items():
         (folder / name).mkdir()
         part.save(folder / name)
-    content = {"step": step, "files": fingerprints(folder, without=(_PROGRESS,))}
-    (folder / _PROGRESS).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _write_progress(folder, step)
     sync_tree(folder)
 
 
+def _write_progress(folder: Path, step: int) -> None:
+    content = {"step": step, "files": fingerprints(folder, without=(_PROGRESS,))}
+    text = json.dumps({**content, "sha256": _digest(content)}, indent=2)
+    (folder / _PROGRESS).write_text(text + "\n", encoding="utf-8")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
 def find_damage(folder: Path) -> str | None:
-    """The damage of a checkpoint; None if it is intact."""
+    """The damage of a checkpoint; None if it is intact.
+
+    Raises:
+        CheckpointError: this user may not read it, which is no damage.
+    """
+    with explaining_reads(folder):
+        try:
+            expected = _read_progress(folder)["files"]
+        except PermissionError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            return f"{_PROGRESS}: {error}"
+        changed = (name for name in expected if _is_changed(folder / name, expected[name]))
+        return next((f"{name} is missing or changed" for name in changed), None)
+
+
+def _is_changed(path: Path, expected: object) -> bool:
     try:
-        expected = _read_progress(folder)["files"]
-        actual = fingerprints(folder, without=(_PROGRESS,))
-    except (OSError, ValueError, KeyError) as error:
-        return f"{_PROGRESS}: {error}"
-    return next(
-        (f"{name} is missing or changed" for name in expected if actual.get(name) != expected[name]), None
-    )
+        return fingerprint(path) != expected
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return True
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:
+    """What progress.json says. Raises ValueError if that cannot be; earlier versions wrote no `sha256`."""
     content = read_json_object(folder / _PROGRESS)
-    if not isinstance(content.get("step"), int) or not isinstance(content.get("files"), dict):
-        raise ValueError("not a checkpoint's")  # noqa: TRY004  of a file, not of an argument
+    if content.keys() - {"sha256"} != {"step", "files"}:
+        raise ValueError("not a checkpoint's")
+    digest = content.pop("sha256", None)
+    if not isinstance(content["files"], dict) or (digest is None and not content["files"]):
+        raise ValueError("it names no files")
+    if digest not in (None, _digest(content)):
+        raise ValueError("changed")
+    if content["step"] != step_of(folder):
+        raise ValueError(f"of step {content['step']}")
     return content
 
 
@@ -212,12 +287,15 @@ def step_of(folder: Path) -> int:
 
 
 def _remove_leftovers(run_folder: RunFolder, step: int) -> None:
-    """Delete the remains of an interrupted write, and damaged checkpoints that `restore` skipped.
+    """Delete the remains of an interrupted write; put damaged checkpoints aside that `restore` skipped.
 
     The run's lock guarantees that no other process writes. A checkpoint of a later step than the run's is
-    damaged. It must go: it would count as the newest, and `prune` would keep it instead of an intact one.
+    damaged. It gets another name: it would count as the newest, and `prune` would keep it instead of an
+    intact one.
     """
     _put_back(run_folder)
-    later = (folder for folder in listing(run_folder) if step_of(folder) > step)
-    for folder in (*run_folder.checkpoints.glob(".step-*"), *later):
+    for folder in run_folder.checkpoints.glob(".step-*"):
         shutil.rmtree(folder)
+    for folder in listing(run_folder):
+        if step_of(folder) > step:
+            replace_folder(folder, folder.with_name(f"damaged-{folder.name}"))

@@ -32,11 +32,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed:
-    """A checkpoint was written."""
+    """A checkpoint was written, which took `seconds`."""
 
     name: ClassVar = "checkpoint"
     step: int
     path: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,9 @@ _READERS: Final[Mapping[str, Callable[[Record], Event]]] = {
     Ended.name: lambda record: Ended(
         step=_step(record), reason=text(record.get("reason")), seconds=_number(record, "seconds")
     ),
-    Checkpointed.name: lambda record: Checkpointed(step=_step(record), path=text(record.get("path"))),
+    Checkpointed.name: lambda record: Checkpointed(
+        step=_step(record), path=text(record.get("path")), seconds=_number(record, "seconds")
+    ),
     CheckpointDamaged.name: lambda record: CheckpointDamaged(
         checkpoint=text(record.get("checkpoint")), damage=text(record.get("damage"))
     ),

@@ -1,8 +1,10 @@
 """One run on disk: names, the settled configuration, and the lock that keeps a second trainer out."""
 
+import errno
 import fcntl
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,14 +12,17 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 from tinyzero.errors import CheckpointError, nearest
 from tinyzero.foreign import BadContent, read_json, read_json_object
-from tinyzero.run.durable import explaining_failures, write_json
+from tinyzero.run.durable import explaining_failures, sync, write_json
 
 if TYPE_CHECKING:
     from tinyzero.config import Settled
 
+
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _logger = logging.getLogger(__name__)
 
 
@@ -39,31 +44,34 @@ class RunFolder:
             CheckpointError: a run of that name exists (it is never overwritten), or the disk refuses.
         """
         folder = cls(output / name)
-        if not folder._claim():
-            raise CheckpointError(
-                f"{folder.path} exists; choose another --name, or continue it: "
-                f"tinyzero train --resume {folder.path}"
+        if not folder._claim(config):
+            way_out = (
+                f"continue it: tinyzero train --resume {folder.path}" if is_run(folder.path) else "remove it"
             )
-        folder.write_config(config)
+            raise CheckpointError(f"{folder.path} exists; choose another --name, or {way_out}")
         return folder
 
     @classmethod
     def create_numbered(cls, output: Path, stem: str, config: "Settled", *, today: date) -> Self:
         """Make a new run's folder, named `<stem>-<date>-<n>` with the first n that is free."""
         folders = (cls(output / f"{stem}-{today}-{number}") for number in count(1))
-        folder = next(folder for folder in folders if folder._claim())
-        folder.write_config(config)
-        return folder
+        return next(folder for folder in folders if folder._claim(config))
 
-    def _claim(self) -> bool:
-        """Make the folder; False where it is there. Of several processes at once, one gets True."""
+    def _claim(self, config: "Settled") -> bool:
+        """Make the folder; False where it is there. Of several processes at once, one gets True.
+
+        It is made under another name: a kill leaves no folder of this name without a configuration.
+        """
+        aside = RunFolder(self.path.with_name(f".starting-{uuid4().hex}"))
         with explaining_failures(self.path):
-            try:
-                self.path.mkdir(parents=True)
-            except FileExistsError:
+            if os.path.lexists(self.path) and not _is_empty_folder(self.path):
                 return False
-            self.checkpoints.mkdir()
-        return True
+            try:
+                aside.checkpoints.mkdir(parents=True)
+                aside.write_config(config)
+                return _rename_if_free(aside.path, self.path)
+            finally:
+                shutil.rmtree(aside.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -104,6 +112,11 @@ class RunFolder:
     @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def logs(self) -> tuple[Path, ...]:
+        """All that grow by lines."""
+        return self.metrics, self.samples, self.tasks, self.replays, self.events
 
     @property
     def log(self) -> Path:
@@ -197,7 +210,7 @@ class RunFolder:
         Raises:
             CheckpointError: another process is training in this folder.
         """
-        with explaining_failures(self.path):
+        with explaining_failures(self.path / "lock"):
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _take(descriptor, self.path)
@@ -224,7 +237,8 @@ def runs_in(output: Path) -> list[RunFolder]:
     """All runs in a folder, by name."""
     if not output.is_dir():
         return []
-    return [RunFolder(path) for path in sorted(output.iterdir()) if is_run(path)]
+    paths = sorted(path for path in output.iterdir() if not path.name.startswith("."))
+    return [RunFolder(path) for path in paths if is_run(path)]
 
 
 def find_run(run: str, output: Path) -> RunFolder:
@@ -238,6 +252,21 @@ def find_run(run: str, output: Path) -> RunFolder:
             return RunFolder(path)
     names = [folder.name for folder in runs_in(output)]
     raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
+
+
+def _rename_if_free(folder: Path, name: Path) -> bool:
+    try:
+        folder.rename(name)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        return False
+    sync(name.parent)
+    return True
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def _is_alive(process: int) -> bool:

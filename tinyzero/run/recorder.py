@@ -37,14 +37,15 @@ class Recorder:
         self._samples_per_step = 0
         self._keep_samples: int | None = None
         self._writers: dict[str, RecordWriter] = {}
+        self._environment: dict[str, Any] = {}
 
     def on_start(self, start: RunStart) -> None:
         self._seed, self._samples_per_step = start.config.run.seed, start.config.run.samples_per_step
         self._keep_samples = start.config.run.keep_samples
-        for path in (self._run.metrics, self._run.samples, self._run.tasks, self._run.replays):
-            truncate_after(path, start.step)  # steps beyond the checkpoint are played again
+        for path in self._run.logs:
+            if path != self._run.events:
+                truncate_after(path, start.step)  # steps beyond the checkpoint are played again
             self._writers[path.stem] = RecordWriter(path)
-        self._writers["events"] = RecordWriter(self._run.events)
         self._record_environment(start)
 
     def on_step(self, report: StepReport) -> None:
@@ -68,6 +69,9 @@ class Recorder:
         if summary.comparison is not None:
             self._run.write_evaluation(comparison_record(summary.comparison))
         self.on_event(Ended(step=summary.step, reason=summary.reason, seconds=summary.seconds))
+        self.close()
+
+    def close(self) -> None:
         for writer in self._writers.values():
             writer.close()
 
@@ -76,14 +80,19 @@ class Recorder:
         thin(self._run.samples, last=last, stride=SAMPLES_STRIDE)
         self._writers["samples"] = RecordWriter(self._run.samples)
 
+    def save_to(self, run: RunFolder) -> None:
+        """Write all that is known of the run into another folder; its own may be gone."""
+        run.write_environment(self._environment)
+        for path in run.logs:
+            self._writers[path.stem].save_to(path)
+
     def _record_environment(self, start: RunStart) -> None:
         before = self._run.environment()
         environment = describe_environment(
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
-        self._run.write_environment(
-            environment | {"base": before["base"]} if "base" in before else environment
-        )
+        self._environment = environment | ({"base": before["base"]} if "base" in before else {})
+        self._run.write_environment(self._environment)
         self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
 
 

@@ -1,5 +1,6 @@
 """What a run has learned so far: choosing one of its checkpoints, and loading the policy as it was there."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +9,14 @@ from tinyzero.config import Settled
 from tinyzero.errors import CheckpointError
 from tinyzero.run import checkpoints
 from tinyzero.run.folder import RunFolder
+from tinyzero.run.lines import steps_of
 from tinyzero.run.records import read
 from tinyzero.types import Role
 
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
 
+_logger = logging.getLogger(__name__)
 _HELDOUT_METRIC = "heldout/mean/sampled"
 """By which checkpoints are compared; on the lines of metrics.jsonl at whose steps it was measured."""
 
@@ -40,7 +43,7 @@ def choose_snapshot(run: RunFolder, wanted: str = "last") -> Snapshot:
         CheckpointError: there is none, or it is damaged; the message names those that are there.
     """
     if wanted == "last":
-        return _snapshot(run, _last_step(run), "the last checkpoint")
+        return _last(run, "the last checkpoint")
     if wanted == "best":
         return _best(run)
     if wanted.isascii() and wanted.isdigit():
@@ -103,11 +106,17 @@ def opened_here(config: Settled) -> Settled:
     )
 
 
-def _last_step(run: RunFolder) -> int:
-    folder = checkpoints.latest(run)
+def _last(run: RunFolder, why: str) -> Snapshot:
+    """The newest intact checkpoint; a damaged one that it stands for is named, in a warning too."""
+    folder, damages = checkpoints.newest_intact(run)
     if folder is None:
+        checkpoints.steps_saved(run)  # says so where there were checkpoints that are gone
         raise CheckpointError(f"{run.path} has no checkpoint yet; let it train on: it is saved on Ctrl-C too")
-    return checkpoints.step_of(folder)
+    step = checkpoints.step_of(folder)
+    for name, damage in damages.items():
+        _logger.warning("checkpoint %s is damaged (%s); step %d is used instead", name, damage, step)
+        why = f"the last intact checkpoint, for {name} is damaged"
+    return _snapshot(run, step, why)
 
 
 def _best(run: RunFolder) -> Snapshot:
@@ -117,7 +126,7 @@ def _best(run: RunFolder) -> Snapshot:
     scores = {step: measured[step] for step in saved & measured.keys()}
     if not scores:
         why = f"the last checkpoint ({_HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
-        return _snapshot(run, _last_step(run), why)
+        return _last(run, why)
     best = max(scores, key=lambda step: (scores[step], step))
     return _snapshot(run, best, f"the best of {len(scores)} by {_HELDOUT_METRIC}, {scores[best]:.3f}")
 
@@ -125,9 +134,9 @@ def _best(run: RunFolder) -> Snapshot:
 def _measured(run: RunFolder) -> dict[int, float]:
     """Step -> held-out solve rate, where metrics.jsonl has one."""
     return {
-        line["step"]: float(line[_HELDOUT_METRIC])
-        for line in read(run.metrics)
-        if isinstance(line.get("step"), int) and isinstance(line.get(_HELDOUT_METRIC), int | float)
+        step.number: step.metrics[_HELDOUT_METRIC]
+        for step in steps_of(read(run.metrics))
+        if _HELDOUT_METRIC in step.metrics
     }
 
 
