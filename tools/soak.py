@@ -54,6 +54,7 @@ def main() -> int:
     if code != 0 or len(seconds) < 2 * _BLOCKS:
         print(f"the run ended with exit code {code} after {len(seconds)} steps; see above", file=sys.stderr)
         return 1
+    looks = [(step, seen) for step, seen in looks if step < len(seconds)]  # not those of the run's end
     print(f"{len(seconds)} steps in {options.minutes:g} minutes; the first quarter is left out\n")
     print("\n".join(table(looks, seconds)))
     return 0
