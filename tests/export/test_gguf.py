@@ -67,9 +67,8 @@ def make_base(folder, kind="llama", chat_template=BEGUN):
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config)
         for parameter in model.parameters():
-            parameter.data.normal_(0, 0.15) if parameter.ndim == 2 else parameter.data.add_(
-                0.1 * torch.randn_like(parameter)
-            )
+            mean = 0 if parameter.ndim == 2 else parameter.data.clone()  # norms stay near what they are
+            parameter.data = mean + 0.15 * torch.randn_like(parameter)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
