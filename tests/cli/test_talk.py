@@ -178,7 +178,7 @@ def test_an_exported_adapter_is_named_on_standard_output(command, nano_run, tmp_
     [
         ("export", {"--what", "--role", "--checkpoint", "--merge-base", "--dtype", "--output"}),
         ("push", {"--repo", "--public", "--what", "--role", "--checkpoint", "--merge-base", "--dtype",
-                  "--branch", "--dry-run"}),
+                  "--branch", "--replace", "--dry-run"}),
         ("chat", {"--role", "--base", "--checkpoint", "--temperature", "--max-tokens", "--seed"}),
         ("solve", {"--base", "--attempts", "--checkpoint", "--temperature", "--seed", "--json",
                    "--allow-weak-sandbox"}),

@@ -15,7 +15,7 @@ from tinyzero.errors import SelfTestFailed
 from tinyzero.export.checking import Opened
 from tinyzero.export.merge import Dtype
 from tinyzero.export.selftest import score
-from tinyzero.export.tokenizer_files import asked
+from tinyzero.export.tokenizer_files import conversation_ids
 
 _PACKAGE = "xllamacpp"
 _CHILD = Path(__file__).with_name("llama_cpp_child.py")
@@ -78,7 +78,7 @@ def _trial(tokenizer: Any, chat: Sequence[tuple[str, str]]) -> _Trial | None:  #
     """None where the chat template does not take such a conversation."""
     messages = [{"role": role, "content": content} for role, content in chat]
     try:
-        return _Trial(messages=messages, expected_ids=asked(tokenizer, messages))
+        return _Trial(messages=messages, expected_ids=conversation_ids(tokenizer, messages))
     except Exception:  # noqa: BLE001  a template is a program, and may refuse a system prompt or a second turn
         return None
 

@@ -82,7 +82,7 @@ def open_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     return opened
 
 
-def asked(tokenizer: Any, messages: Sequence[Mapping[str, Any]]) -> list[int]:  # noqa: ANN401
+def conversation_ids(tokenizer: Any, messages: Sequence[Mapping[str, Any]]) -> list[int]:  # noqa: ANN401
     """The tokens of a conversation, up to the opening of the next answer, as any program makes them."""
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return list(tokenizer(text, add_special_tokens=False).input_ids)
