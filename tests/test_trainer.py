@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tinyzero.config import Config
+from tinyzero.errors import NotFinite
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.alarms import RULES
 from tinyzero.run.control import Request, ask, take
@@ -472,3 +473,46 @@ def test_minutes_end_preparing_and_a_pause_in_it_does_not_count(make_trainer, li
 
     listener.on_event = sleep_through_the_pause
     assert paused.train().reason is StopReason.MAX_STEPS
+
+
+class FailingLearner(CountingLearner):
+    """Meets a number that is not finite in one of its steps."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def update(self, rollouts, advantages):
+        if len(self.seen) + 1 == self.at:
+            raise NotFinite("the loss is nan")
+        return super().update(rollouts, advantages)
+
+
+def test_numbers_that_are_not_finite_end_the_run_and_the_last_good_checkpoint_is_named(make_trainer):
+    trainer = make_trainer()
+    trainer.learner = FailingLearner(at=4)
+    kept = trainer.run.path / "checkpoints" / "step-000002"
+    with pytest.raises(NotFinite, match=f"the loss is nan; the last good checkpoint is {kept}: tinyzero tra"):
+        trainer.train()
+    assert [path.name for path in trainer.run.checkpoints.iterdir()] == [kept.name]
+
+
+def test_before_the_first_checkpoint_there_is_nothing_to_name(make_trainer):
+    trainer = make_trainer()
+    trainer.learner = FailingLearner(at=1)
+    with pytest.raises(NotFinite, match="the loss is nan; there is no checkpoint yet"):
+        trainer.train()
+
+
+def test_a_checkpoint_can_be_requested_in_mid_step_and_the_run_goes_on(make_trainer, listener):
+    trainer = make_trainer(checkpoint_every_steps=100)
+    play = trainer.game.play
+
+    def requesting(step):
+        if step == 2:
+            trainer.request_save()
+        return play(step)
+
+    trainer.game.play = requesting
+    trainer.train()
+    assert [step for name, step, *_ in listener.heard if name == "checkpoint"] == [3, 5]

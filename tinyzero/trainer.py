@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinyzero.config import Config
+from tinyzero.errors import NotFinite
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
 from tinyzero.run import checkpoints, control, records
@@ -98,6 +99,7 @@ class Trainer:
     release_memory: Callable[[], None] = lambda: None
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
+    _save_requested: bool = field(default=False, init=False)
     _watch: CollapseWatch = field(init=False)
     _checkpoint: Path | None = field(default=None, init=False)
     _has_changed: bool = field(default=False, init=False)  # since the checkpoint, or since the start
@@ -106,7 +108,18 @@ class Trainer:
         self._watch = CollapseWatch(self.config.watch)
 
     def train(self) -> RunSummary:
-        """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter."""
+        """Play steps until the configuration or a person says stop; leaves a checkpoint and the adapter.
+
+        Raises:
+            NotFinite: weights, or gradients of several steps in a row, are NaN or infinite. No checkpoint
+                holds such weights; the message names the last one.
+        """
+        try:
+            return self._play_steps()
+        except NotFinite as error:
+            raise NotFinite(f"{error}; {self._way_back()}") from error
+
+    def _play_steps(self) -> RunSummary:
         started = self.clock()
         control.forget(self.run)
         self._tell_start()
@@ -119,7 +132,7 @@ class Trainer:
                 return self._finish(reason, self.clock() - started)
             self.step(prepare_s)
             is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
-            if control.take(self.run, Request.SAVE) or is_due:
+            if self._is_asked_to_save() or is_due:
                 self.checkpoint()
             started += self._pause_while_asked()
 
@@ -137,7 +150,7 @@ class Trainer:
             self._tell_event(
                 Preparing(step=self.steps_done, what=state.what, done=state.done, total=state.total)
             )
-            if control.take(self.run, Request.SAVE):
+            if self._is_asked_to_save():
                 self.checkpoint()
             paused_s += self._pause_while_asked()
             if self._reason_to_stop(started + paused_s) is not None:
@@ -176,6 +189,10 @@ class Trainer:
     def request_stop(self) -> None:
         """Stop at the end of the step in progress. Safe to call from a signal handler."""
         self._stop_requested = True
+
+    def request_save(self) -> None:
+        """Write a checkpoint at the end of the step in progress. Safe to call from a signal handler."""
+        self._save_requested = True
 
     def checkpoint(self) -> Path:
         """Save everything that a resumed run needs; the newest checkpoint where nothing has changed since."""
@@ -225,6 +242,10 @@ class Trainer:
         self._stop_requested = self._stop_requested or control.take(self.run, Request.STOP)
         return self._stop_requested
 
+    def _is_asked_to_save(self) -> bool:
+        is_asked, self._save_requested = self._save_requested, False
+        return control.take(self.run, Request.SAVE) or is_asked
+
     def _pause_while_asked(self) -> float:
         """Leave the machine to others until a person resumes the run; returns the seconds."""
         if not control.is_asked(self.run, Request.PAUSE):
@@ -233,7 +254,7 @@ class Trainer:
         self.release_memory()
         self._tell_event(Paused(step=self.steps_done))
         while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
-            if control.take(self.run, Request.SAVE):
+            if self._is_asked_to_save():
                 self.checkpoint()
             time.sleep(_POLL_EVERY_S)
         self._tell_event(Resumed(step=self.steps_done))
@@ -262,6 +283,13 @@ class Trainer:
         for observer in self.observers:
             observer.on_end(summary)
         return summary
+
+    def _way_back(self) -> str:
+        """Where a run that cannot go on can be taken up again."""
+        checkpoint = checkpoints.latest(self.run)
+        if checkpoint is None:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {checkpoint}: tinyzero train --resume {self.run.path}"
 
     def _tell_start(self) -> None:
         start = RunStart(

@@ -4,6 +4,7 @@ import pytest
 
 from tinyzero.config import Config
 from tinyzero.run import records
+from tinyzero.run.alarms import RULES
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.recorder import Recorder
 from tinyzero.trainer import Trainer
@@ -109,7 +110,7 @@ def make_run(tmp_path):
         config = Config.model_validate(
             {
                 "run": {"max_steps": len(SCRIPT), "checkpoint_every_steps": 5},
-                "watch": {"window_steps": WINDOW, **dict.fromkeys(THRESHOLDS), **watch},
+                "watch": {"window_steps": WINDOW, **dict.fromkeys(rule.name for rule in RULES), **watch},
             }
         )
         run = RunFolder.create(tmp_path, name, config)

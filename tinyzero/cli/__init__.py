@@ -56,7 +56,9 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the encoding may lack a character
     handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), _leave)
+    handle_unless_ignored([signal.SIGUSR1], lambda *_: None)  # it asks for a checkpoint: nothing to save yet
     code = run(sys.argv[1:])
+    handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)  # the end has its code already
     _flush_quietly()
     sys.exit(code)
 
@@ -74,7 +76,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Exit like on other errors, so that processes are stopped and unfinished folders removed."""
+    """Exit like on other errors, so that processes are stopped and unfinished folders removed.
+
+    The signal may be repeated, which must not disturb that.
+    """
+    handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)
     sys.exit(128 + number)
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -165,12 +165,16 @@ def play(
             *observers,
             _StepClock(screen),
         ]
-        with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
+        parts = (launch.config, run, watching, screen.wait, make_sampler)
+        with ExitStack() as signals, assemble(*parts) as trainer:
             check_exportable(launch.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
-            with stopping_politely(trainer.request_stop, screen.say_at_once):
-                summary = trainer.train()
+            # Left after the trainer's processes have ended: a repeated signal does not disturb that.
+            signals.enter_context(
+                stopping_politely(trainer.request_stop, trainer.request_save, screen.say_at_once)
+            )
+            summary = trainer.train()
         screen.close()
         screen.note(_in_words(summary, run))
     return run

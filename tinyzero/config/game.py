@@ -147,12 +147,21 @@ class WatchConfig(Section):
     """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
 
     Every alarm has the name of its threshold, and "none" switches it off. Figures are means over
-    `window_steps`. The defaults are far from the figures of healthy nano runs, so that alarms are meaningful.
+    `window_steps`, except those of the first three. The defaults are far from the figures of healthy nano
+    runs, so that alarms are meaningful.
     """
 
     window_steps: int = Field(default=10, ge=1)
     """Number of newest steps in a mean, and of first steps that it is compared with. With fewer steps, alarms
-    come earlier but are less reliable. No alarm is raised before this many steps."""
+    come earlier but are less reliable. No alarm is raised before this many steps, except the first three."""
+    skipped_updates: float | None = Field(default=0.0, ge=0, le=1)
+    """Share of the newest step's updates that were skipped because a number was NaN or infinite. Three such
+    steps in a row end the run."""
+    huge_numbers: float | None = Field(default=1000.0, gt=0)
+    """Largest weight of an adapter, gradient norm or loss of the newest step; above it numbers explode."""
+    unreadable: float | None = Field(default=0.2, ge=0, le=1)
+    """Share of readable answers in the newest three steps, relative to the first window; below it the policy
+    is destroyed, as by a far too high learner.lr."""
     nothing_to_learn: float | None = Field(default=0.01, ge=0, le=1)
     """Share of rollouts with an advantage; below it almost nothing is learned."""
     duplicates: float | None = Field(default=0.5, ge=0, le=1)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tinyzero.errors import CheckpointError
+from tinyzero.errors import CheckpointError, NotFinite
 from tinyzero.policy.frame import Frame
 from tinyzero.policy.limits import NO_LIMIT
 from tinyzero.policy.pieces import Reader
+from tinyzero.policy.soundness import weight_not_finite
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
@@ -136,7 +137,14 @@ class Policy:
         return bool(adapter) and not any(bool(half.any()) for half in halves)
 
     def save(self, folder: Path) -> None:
-        """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
+        """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens.
+
+        Raises:
+            NotFinite: a weight of an adapter is NaN or infinite; nothing is written.
+        """
+        name = weight_not_finite(self.model, only=".lora_")
+        if name is not None:
+            raise NotFinite(f"the adapters are not saved, since the weight {name} is not finite")
         # The embeddings are the base's own; asking peft to find out would make it ask the Hub.
         self.model.save_pretrained(folder, selected_adapters=list(self.adapters), save_embedding_layers=False)
         (folder / "versions.json").write_text(json.dumps(self.versions))
