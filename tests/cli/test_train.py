@@ -16,6 +16,7 @@ import pytest
 from settled import settled
 
 import tinyzero.assembly
+import tinyzero.export.exportable
 from tinyzero.cli import run
 from tinyzero.config import load_config
 from tinyzero.run.folder import RunFolder
@@ -53,6 +54,7 @@ def start(tmp_path):
 def command(tmp_path, monkeypatch, capsys):
     """Run a command line to its end in this process: exit code, output, errors."""
     monkeypatch.setattr(tinyzero.assembly, "assemble", runpy.run_path(str(SCRIPT))["assemble"])
+    monkeypatch.setattr(tinyzero.export.exportable, "check_exportable", lambda config, save: None)
     monkeypatch.chdir(tmp_path)
 
     def run_to_end(*arguments):

@@ -157,7 +157,8 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
-    with _open_folder(launch) as run, _logging_to(run, screen):
+    # The signals come first: one that is repeated while processes and files are closed disturbs nothing.
+    with ExitStack() as signals, _open_folder(launch) as run, _logging_to(run, screen):
         screen.note(f"run {run.path}")
         watching: list[Observer] = [
             Recorder(run, preset=launch.preset),
@@ -165,12 +166,10 @@ def play(
             *observers,
             _StepClock(screen),
         ]
-        parts = (launch.config, run, watching, screen.wait, make_sampler)
-        with ExitStack() as signals, assemble(*parts) as trainer:
+        with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
             check_exportable(launch.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
-            # Left after the trainer's processes have ended: a repeated signal does not disturb that.
             signals.enter_context(
                 stopping_politely(trainer.request_stop, trainer.request_save, screen.say_at_once)
             )
