@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
+from tinyzero.run.durable import explaining_failures
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
@@ -224,11 +225,19 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
             shutil.rmtree(run.path, ignore_errors=True)
 
 
+class _LogFile(logging.FileHandler):
+    """Drops what the disk does not take: the files that a run needs say so, and a log disturbs nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        pass
+
+
 @contextmanager
 def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     """The library's log goes to run.log, and its warnings to the screen as well."""
     logger = logging.getLogger("tinyzero")
-    file = logging.FileHandler(run.log, encoding="utf-8")
+    with explaining_failures(run.log):
+        file = _LogFile(run.log, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handlers = (file, ScreenHandler(screen))
     logger.setLevel(logging.INFO)
@@ -239,7 +248,8 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     finally:
         for handler in handlers:
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # what a full disk could not take
+                handler.close()
 
 
 def _in_words(summary: RunSummary, run: RunFolder) -> str:
