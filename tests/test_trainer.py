@@ -2,10 +2,12 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from tinyzero import trainer as trainer_module
 from tinyzero.config import Config
 from tinyzero.errors import NotFinite
 from tinyzero.evaluation.comparison import Comparison
@@ -516,3 +518,38 @@ def test_a_checkpoint_can_be_requested_in_mid_step_and_the_run_goes_on(make_trai
     trainer.game.play = requesting
     trainer.train()
     assert [step for name, step, *_ in listener.heard if name == "checkpoint"] == [3, 5]
+
+
+def test_preparing_that_takes_long_is_saved_as_it_goes(make_trainer, listener, monkeypatch):
+    monkeypatch.setattr(trainer_module, "_SAVE_PREPARING_EVERY_S", 0.0)
+    trainer = preparing(make_trainer)
+
+    def kill():
+        raise KeyboardInterrupt
+
+    on_round(listener, 4, kill)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    again = preparing(make_trainer)
+    again.restore()
+    assert again.game.seen == ["prepared"] * 3
+
+
+def test_a_pause_leaves_the_device_and_tells_what_that_gave_back(make_trainer, listener):
+    trainer, calls = make_trainer(max_steps=2), []
+
+    @contextmanager
+    def vacated():
+        calls.append("left")
+        yield 4.25
+        calls.append("back")
+
+    def go_on(event):
+        if isinstance(event, Paused):
+            calls.append(event)
+            take(trainer.run, Request.PAUSE)
+
+    trainer.vacated, listener.on_event = vacated, go_on
+    listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
+    trainer.train()
+    assert calls == ["left", Paused(step=1, freed_gib=4.25), "back"]

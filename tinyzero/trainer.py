@@ -6,6 +6,7 @@ makes one optimizer step of it. Around that: checkpoints, and observers that are
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +37,8 @@ from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import Preparation, Rollout, Round, StepReport
 
 _POLL_EVERY_S = 0.1  # while paused, for the request to resume
+_SAVE_PREPARING_EVERY_S = 30.0
+"""A kill while the pool is seeded loses at most this, or the round in progress."""
 
 
 class Game(Protocol):
@@ -82,7 +85,8 @@ class Trainer:
         policy: what learns; only its saving is of interest here.
         probe: None where there is nothing to measure on.
         device, sandbox_tier: of this machine; told to the observers.
-        release_memory: gives what it can back to the device, before learning and before a pause.
+        release_memory: gives what it can back to the device before learning.
+        vacated: is entered for a pause; leaves the device, and tells the GiB that this gave back.
         steps_done: since the run's beginning, over all its resumes.
     """
 
@@ -97,6 +101,7 @@ class Trainer:
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
     release_memory: Callable[[], None] = lambda: None
+    vacated: Callable[[], AbstractContextManager[float]] = lambda: nullcontext(0.0)
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
     _save_requested: bool = field(default=False, init=False)
@@ -145,13 +150,15 @@ class Trainer:
         if self._reason_to_stop(started) is not None:
             return 0.0, None
         state, paused_s, began = None, 0.0, self.clock()
+        saved_at = time.monotonic()
         for state in self.game.prepare(self.steps_done):
             self._has_changed = True
             self._tell_event(
                 Preparing(step=self.steps_done, what=state.what, done=state.done, total=state.total)
             )
-            if self._is_asked_to_save():
+            if self._is_asked_to_save() or time.monotonic() - saved_at >= _SAVE_PREPARING_EVERY_S:
                 self.checkpoint()
+                saved_at = time.monotonic()
             paused_s += self._pause_while_asked()
             if self._reason_to_stop(started + paused_s) is not None:
                 break
@@ -251,12 +258,13 @@ class Trainer:
         if not control.is_asked(self.run, Request.PAUSE):
             return 0.0
         began = self.clock()
-        self.release_memory()
-        self._tell_event(Paused(step=self.steps_done))
-        while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
-            if self._is_asked_to_save():
-                self.checkpoint()
-            time.sleep(_POLL_EVERY_S)
+        with self.vacated() as freed_gib:
+            self.release_memory()
+            self._tell_event(Paused(step=self.steps_done, freed_gib=freed_gib))
+            while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
+                if self._is_asked_to_save():
+                    self.checkpoint()
+                time.sleep(_POLL_EVERY_S)
         self._tell_event(Resumed(step=self.steps_done))
         return self.clock() - began
 

@@ -20,6 +20,7 @@ from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures
+from tinyzero.run.environment import differences
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
@@ -79,9 +80,10 @@ def prepare(
     screen.wait_on_terminal("looking at this machine")
     machine = look()
     if resume is not None:
-        return _resumed_launch(str(resume), Path(output or "runs").expanduser(), settings), machine
-    folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
-    launch = new_launch(preset, name, [*settings, *folder], machine)
+        launch = _resumed_launch(str(resume), Path(output or "runs").expanduser(), settings)
+    else:
+        folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
+        launch = new_launch(preset, name, [*settings, *folder], machine)
     for remark in launch.remarks:
         screen.note(remark)
     return launch, machine
@@ -125,7 +127,17 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str]) -> Launch:
             f"{folder.path} has made its {steps} steps; add more: "
             f"tinyzero train --resume {run} --max-steps {2 * steps}"
         )
-    return Launch(preset=folder.environment().get("preset", folder.name), config=config, resumed=folder)
+    preset = folder.environment().get("preset", folder.name)
+    return Launch(preset=preset, config=config, resumed=folder, remarks=_hand_edits(folder))
+
+
+def _hand_edits(folder: RunFolder) -> Sequence[str]:
+    """A line about what was edited in config.json since the run was last started; none for older runs."""
+    started_with = folder.environment().get("config")
+    if not isinstance(started_with, dict):
+        return ()
+    edits = differences(started_with, folder.config().model_dump(mode="json"))
+    return [f"warning: config.json was edited since the last start: {', '.join(edits)}"] if edits else ()
 
 
 def refuse_beside(resume: str, options: Mapping[str, object]) -> None:

@@ -22,6 +22,7 @@ from tinyzero.learning.skips import Skips, unusable_rollout, unusable_update
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy.policy import Policy
 from tinyzero.policy.soundness import weight_not_finite, why_not_finite
+from tinyzero.policy.vacating import Move, move_optimizer
 from tinyzero.types import Completion, Role, Rollout
 
 _logger = logging.getLogger(__name__)
@@ -106,6 +107,11 @@ class LoraLearner:
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * factor
+
+    def move(self, move: Move) -> None:
+        """See `Movable`. AdamW's own count of steps lies in main memory, and stays there."""
+        for optimizer in self._optimizers.values():
+            move_optimizer(optimizer, move)
 
     def save(self, folder: Path) -> None:
         """Write the optimizers' state. The policy saves the weights."""

@@ -17,6 +17,7 @@ from tinyzero.policy.frame import Frame
 from tinyzero.policy.limits import NO_LIMIT
 from tinyzero.policy.pieces import Reader
 from tinyzero.policy.soundness import weight_not_finite
+from tinyzero.policy.vacating import Move, move_module
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
@@ -135,6 +136,10 @@ class Policy:
             if name.endswith(f"lora_B.{adapter}.weight")
         ]
         return bool(adapter) and not any(bool(half.any()) for half in halves)
+
+    def move(self, move: Move) -> None:
+        """See `Movable`."""
+        move_module(self.model, move)
 
     def save(self, folder: Path) -> None:
         """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens.
