@@ -401,3 +401,40 @@ def _read_all(descriptor):
         if not chunk:
             return seen.decode()
         seen += chunk
+
+
+def test_a_config_that_was_edited_by_hand_is_said_when_the_run_is_resumed(train, resume, tmp_path):
+    train("--max-steps", "2", "--name", "x")
+    assert "was edited" not in resume("x", "--max-steps", "3")[2]
+    path = tmp_path / "runs" / "x" / "config.json"
+    config = json.loads(path.read_text())
+    config["learner"]["lr"], config["run"]["seed"] = 0.5, 7
+    path.write_text(json.dumps(config))
+    code, _, err = resume("x", "--max-steps", "4")
+    assert code == 0
+    edits = "learner.lr: 0.002 -> 0.5, run.seed: 0 -> 7"
+    assert f"warning: config.json was edited since the last start: {edits}" in err.splitlines()
+    assert "was edited" not in resume("x", "--max-steps", "5")[2]
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_process_without_standard_streams_trains_and_its_files_stay_whole(start, tmp_path, closed):
+    def close():
+        for number in closed:
+            os.close(number)
+
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x", before=close)
+    process.communicate(timeout=600)
+    assert process.returncode == 0
+    assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2]
+    assert {path.name for path in (tmp_path / "runs" / "x").iterdir()} >= {"adapter", "events.jsonl"}
+
+
+def test_a_process_that_may_have_no_memory_says_so_in_a_line(start):
+    resource = pytest.importorskip("resource")
+    limit = partial(resource.setrlimit, resource.RLIMIT_AS, (1 << 29, 1 << 29))
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "1", before=limit, FAIL="memory")
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 2
+    assert "error: this process may have no more memory; raise its limit (ulimit -v)" in err.splitlines()[-1]
+    assert "Traceback" not in err

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -327,6 +329,23 @@ def test_a_pair_whose_process_is_ended_from_outside_is_judged_again_and_right(wr
         finally:
             stop.set()
             killer.join()
+        assert comparer.num_undecided == 0
+
+
+def test_a_machine_that_stops_for_a_while_changes_no_verdict(write_grader):
+    with AnswerComparer(timeout_s=1.0, grader=write_grader(COMPUTES.replace("0.2", "0.6"))) as comparer:
+        comparer.same([("x+1", "X+1")])
+        family = [psutil.Process(comparer.pids[0]), *psutil.Process(comparer.pids[0]).children()]
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(comparer.same, [("x+2", "X+2")])
+            time.sleep(0.3)
+            family += [child for zygote in family for child in zygote.children() if child not in family]
+            for process in family:
+                process.suspend()
+            time.sleep(4)
+            for process in reversed(family):
+                process.resume()
+            assert running.result() == [True]
         assert comparer.num_undecided == 0
 
 
