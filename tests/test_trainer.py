@@ -3,13 +3,15 @@
 import json
 import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from tinyzero import trainer as trainer_module
 from tinyzero.config import Config
-from tinyzero.errors import FolderLost
+from tinyzero.errors import FolderLost, NotFinite
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.alarms import RULES
 from tinyzero.run.control import Request, ask, take
@@ -545,3 +547,81 @@ def test_a_folder_that_moves_in_mid_run_is_noticed_at_the_next_write(make_traine
     fresh.run = beside
     fresh.restore()
     assert fresh.game.seen == [0, 1, 2]
+
+
+class FailingLearner(CountingLearner):
+    """Meets a number that is not finite in one of its steps."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def update(self, rollouts, advantages):
+        if len(self.seen) + 1 == self.at:
+            raise NotFinite("the loss is nan")
+        return super().update(rollouts, advantages)
+
+
+def test_numbers_that_are_not_finite_end_the_run_and_the_last_good_checkpoint_is_named(make_trainer):
+    trainer = make_trainer()
+    trainer.learner = FailingLearner(at=4)
+    kept = trainer.run.path / "checkpoints" / "step-000002"
+    with pytest.raises(NotFinite, match=f"the loss is nan; the last good checkpoint is {kept}: tinyzero tra"):
+        trainer.train()
+    assert [path.name for path in trainer.run.checkpoints.iterdir()] == [kept.name]
+
+
+def test_before_the_first_checkpoint_there_is_nothing_to_name(make_trainer):
+    trainer = make_trainer()
+    trainer.learner = FailingLearner(at=1)
+    with pytest.raises(NotFinite, match="the loss is nan; there is no checkpoint yet"):
+        trainer.train()
+
+
+def test_a_checkpoint_can_be_requested_in_mid_step_and_the_run_goes_on(make_trainer, listener):
+    trainer = make_trainer(checkpoint_every_steps=100)
+    play = trainer.game.play
+
+    def requesting(step):
+        if step == 2:
+            trainer.request_save()
+        return play(step)
+
+    trainer.game.play = requesting
+    trainer.train()
+    assert [step for name, step, *_ in listener.heard if name == "checkpoint"] == [3, 5]
+
+
+def test_preparing_that_takes_long_is_saved_as_it_goes(make_trainer, listener, monkeypatch):
+    monkeypatch.setattr(trainer_module, "_SAVE_PREPARING_EVERY_S", 0.0)
+    trainer = preparing(make_trainer)
+
+    def kill():
+        raise KeyboardInterrupt
+
+    on_round(listener, 4, kill)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    again = preparing(make_trainer)
+    again.restore()
+    assert again.game.seen == ["prepared"] * 3
+
+
+def test_a_pause_leaves_the_device_and_tells_what_that_gave_back(make_trainer, listener):
+    trainer, calls = make_trainer(max_steps=2), []
+
+    @contextmanager
+    def vacated():
+        calls.append("left")
+        yield 4.25
+        calls.append("back")
+
+    def go_on(event):
+        if isinstance(event, Paused):
+            calls.append(event)
+            take(trainer.run, Request.PAUSE)
+
+    trainer.vacated, listener.on_event = vacated, go_on
+    listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
+    trainer.train()
+    assert calls == ["left", Paused(step=1, freed_gib=4.25), "back"]

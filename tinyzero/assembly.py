@@ -60,6 +60,7 @@ def assemble(
         from tinyzero.policy.device import prepare_device, release_memory
         from tinyzero.policy.frame import day_of
         from tinyzero.policy.loading import load_policy
+        from tinyzero.policy.vacating import vacated
         from tinyzero.sampling.canary import check_policy
 
         recorded = run.base()
@@ -88,19 +89,20 @@ def assemble(
             sleep()
             release_memory()
 
+        learner = LoraLearner(
+            policy,
+            config.learner,
+            config.sampling.temperature,
+            completion_budgets=budgets,
+            total_rounds=config.run.max_steps,
+        )
         held_out = find_set(config.evaluation.heldout, resolve_base("nano"))
         trainer = Trainer(
             config=config,
             run=run,
             policy=policy,
             game=choose_game(config, sampler=sampler, executor=executor, comparer=comparer),
-            learner=LoraLearner(
-                policy,
-                config.learner,
-                config.sampling.temperature,
-                completion_budgets=budgets,
-                total_rounds=config.run.max_steps,
-            ),
+            learner=learner,
             probe=HeldOutProbe(
                 held_out=read_set(held_out, ALL_KINDS),
                 sampler=sampler,
@@ -114,6 +116,7 @@ def assemble(
             sandbox_tier=str(executor.tier),
             observers=observers,
             release_memory=make_room,
+            vacated=partial(vacated, policy, learner, device=policy.device, sleep=sleep),
         )
         progress("reading the newest checkpoint")
         trainer.restore()

@@ -9,6 +9,7 @@
     │   └── SamplerBroken    the sampler's probabilities are not those of the policy
     ├── ExecutorBroken       the sandbox itself, never the program in it
     ├── ComparerBroken       the process that compares answers, never the answers in it
+    ├── NotFinite            a reward, a loss, a gradient or a weight is NaN, infinite or absurd
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     │   └── FolderLost       the run's folder was deleted, moved or replaced while it trained
     ├── ExportError          what a run learned cannot be made into files that others open
@@ -56,6 +57,10 @@ class ExecutorBroken(TinyZeroError):
 
 class ComparerBroken(TinyZeroError):
     """Answers cannot be compared; never a fault of the answers."""
+
+
+class NotFinite(TinyZeroError):
+    """A reward, a loss, a gradient or a weight is NaN, infinite or absurdly large."""
 
 
 class CheckpointError(TinyZeroError):

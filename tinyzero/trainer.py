@@ -6,14 +6,16 @@ makes one optimizer step of it. Around that: checkpoints, and observers that are
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tinyzero.config import Config
+from tinyzero.errors import NotFinite
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
-from tinyzero.run import control
+from tinyzero.run import checkpoints, control
 from tinyzero.run.alarms import CollapseWatch, Turn, rules_of
 from tinyzero.run.checkpoints import Stateful
 from tinyzero.run.control import Request
@@ -34,6 +36,8 @@ from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import Preparation, Rollout, Round, StepReport
 
 _POLL_EVERY_S = 0.1  # while paused, for the request to resume
+_SAVE_PREPARING_EVERY_S = 30.0
+"""A kill while the pool is seeded loses at most this, or the round in progress."""
 
 
 class Game(Protocol):
@@ -80,7 +84,8 @@ class Trainer:
         policy: what learns; only its saving is of interest here.
         probe: None where there is nothing to measure on.
         device, sandbox_tier: of this machine; told to the observers.
-        release_memory: gives what it can back to the device, before learning and before a pause.
+        release_memory: gives what it can back to the device before learning.
+        vacated: is entered for a pause; leaves the device, and tells the GiB that this gave back.
         steps_done: since the run's beginning, over all its resumes.
     """
 
@@ -95,8 +100,10 @@ class Trainer:
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
     release_memory: Callable[[], None] = lambda: None
+    vacated: Callable[[], AbstractContextManager[float]] = lambda: nullcontext(0.0)
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
+    _save_requested: bool = field(default=False, init=False)
     _watch: CollapseWatch = field(init=False)
     _keeper: Keeper = field(init=False)
 
@@ -109,7 +116,15 @@ class Trainer:
 
         Raises:
             FolderLost: the run's folder was deleted, moved or replaced; `move_to` saves the run elsewhere.
+            NotFinite: weights, or gradients of several steps in a row, are NaN or infinite. No checkpoint
+                holds such weights; the message names the last one.
         """
+        try:
+            return self._play_steps()
+        except NotFinite as error:
+            raise NotFinite(f"{error}; {self._way_back()}") from error
+
+    def _play_steps(self) -> RunSummary:
         started = self._keeper.saved_at = self.clock()
         control.forget(self.run)
         self._tell_start()
@@ -136,14 +151,16 @@ class Trainer:
         if self._reason_to_stop(started) is not None:
             return 0.0, None
         state, paused_s, began = None, 0.0, self.clock()
+        saved_at = time.monotonic()
         for state in self.game.prepare(self.steps_done):
             self._keeper.has_changed = True
             self._tell_event(
                 Preparing(step=self.steps_done, what=state.what, done=state.done, total=state.total)
             )
             self._keeper.check_folder()
-            if self._is_asked_to_save():
+            if self._is_asked_to_save() or time.monotonic() - saved_at >= _SAVE_PREPARING_EVERY_S:
                 self.checkpoint()
+                saved_at = time.monotonic()
             paused_s += self._pause_while_asked()
             if self._reason_to_stop(started + paused_s) is not None:
                 break
@@ -181,6 +198,10 @@ class Trainer:
     def request_stop(self) -> None:
         """Stop at the end of the step in progress. Safe to call from a signal handler."""
         self._stop_requested = True
+
+    def request_save(self) -> None:
+        """Write a checkpoint at the end of the step in progress. Safe to call from a signal handler."""
+        self._save_requested = True
 
     def checkpoint(self) -> Path:
         """Save everything that a resumed run needs; the newest checkpoint where nothing has changed since."""
@@ -228,7 +249,8 @@ class Trainer:
     def _is_asked_to_save(self) -> bool:
         minutes = self.config.run.checkpoint_every_minutes
         is_late = minutes is not None and self.clock() - self._keeper.saved_at >= minutes * 60
-        return control.take(self.run, Request.SAVE) or is_late
+        is_asked, self._save_requested = self._save_requested, False
+        return control.take(self.run, Request.SAVE) or is_asked or is_late
 
     def _is_asked_to_stop(self) -> bool:
         self._stop_requested = self._stop_requested or control.take(self.run, Request.STOP)
@@ -239,12 +261,13 @@ class Trainer:
         if not control.is_asked(self.run, Request.PAUSE):
             return 0.0
         began = self.clock()
-        self.release_memory()
-        self._tell_event(Paused(step=self.steps_done))
-        while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
-            if control.take(self.run, Request.SAVE):
-                self.checkpoint()
-            time.sleep(_POLL_EVERY_S)
+        with self.vacated() as freed_gib:
+            self.release_memory()
+            self._tell_event(Paused(step=self.steps_done, freed_gib=freed_gib))
+            while control.is_asked(self.run, Request.PAUSE) and not self._is_asked_to_stop():
+                if self._is_asked_to_save():
+                    self.checkpoint()
+                time.sleep(_POLL_EVERY_S)
         self._tell_event(Resumed(step=self.steps_done))
         return self.clock() - began
 
@@ -276,6 +299,13 @@ class Trainer:
         """Whether the before/after table is of this step."""
         comparison = self.probe.compare() if self.probe is not None else None
         return comparison is not None and comparison.step == self.steps_done
+
+    def _way_back(self) -> str:
+        """Where a run that cannot go on can be taken up again."""
+        checkpoint = checkpoints.latest(self.run)
+        if checkpoint is None:
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {checkpoint}: tinyzero train --resume {self.run.path}"
 
     def _tell_start(self) -> None:
         start = RunStart(

@@ -1,7 +1,8 @@
 """The real command line, trainer and run folder over a scripted game, as a program.
 
 The environment directs it. LOAD_S: seconds that loading takes. STEP_S: seconds of each step, the last one for
-all that follow: "0.1,5". FAIL: "start" for a user's error while loading, "bug" for one of our own in step 2.
+all that follow: "0.1,5". FAIL: "start" for a user's error while loading, "memory" for more memory than
+there may be, "bug" for an error of our own in step 2.
 """
 
 import os
@@ -57,6 +58,8 @@ def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=No
     time.sleep(float(os.environ.get("LOAD_S", "0")))
     if os.environ.get("FAIL") == "start":
         raise ModelLoadError("no such model")
+    if os.environ.get("FAIL") == "memory":
+        bytearray(1 << 30)
     trainer = tinyzero.trainer.Trainer(
         config=config,
         run=run,

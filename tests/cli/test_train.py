@@ -150,7 +150,8 @@ def test_the_first_signal_saves_after_the_step_in_progress(start, resume, tmp_pa
     _, err = process.communicate(timeout=600)
     made = metrics(folder)[-1]["step"]
     assert process.returncode == 0
-    assert f"{number.name}: saving after this step; again to leave at once" in err
+    hint = "; again to leave at once" if number == signal.SIGINT else ", then leaving"
+    assert f"{number.name}: saving after this step{hint}" in err
     assert f"go on: tinyzero train --resume {Path('runs/x')}" in err.splitlines()[-1]
     assert (folder / "checkpoints" / f"step-{made:06d}").is_dir()
     code, out, _ = resume("x", "--max-steps", str(made + 1))
@@ -181,6 +182,51 @@ def test_the_second_signal_leaves_at_once(start, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not list((tmp_path / "runs" / "x" / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_a_machine_repeats_is_no_second_wish(start, tmp_path, number):
+    """A closed terminal sends SIGHUP through the shell and through the kernel."""
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "5000", "--name", "x", STEP_S="0.2,2")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    process.send_signal(number)
+    _line_with(process.stderr, number.name)
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.05)
+    assert process.returncode == 0
+    made = metrics(tmp_path / "runs" / "x")[-1]["step"]
+    assert (tmp_path / "runs" / "x" / "checkpoints" / f"step-{made:06d}").is_dir()
+
+
+def test_a_closed_terminal_after_ctrl_c_is_no_second_wish(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "5000", "--name", "x", STEP_S="0.2,2")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+        _line_with(process.stderr, number.name)
+    process.communicate(timeout=600)
+    assert process.returncode == 0
+    assert len(list((tmp_path / "runs" / "x" / "checkpoints").iterdir())) == 1
+
+
+def test_sigusr1_saves_after_the_step_and_the_run_goes_on(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "6", "--name", "x", STEP_S="0.1,1")
+    wait_for_step(tmp_path / "runs" / "x", 1)
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0
+    assert "SIGUSR1: saving after this step, and going on" in err
+    first, last = sorted(path.name for path in (tmp_path / "runs" / "x" / "checkpoints").iterdir())
+    assert "step-000001" < first < last == "step-000006"
+
+
+def test_sigusr1_while_loading_changes_nothing(start, tmp_path):
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x", LOAD_S="2")
+    _line_with(process.stderr, "loading")
+    process.send_signal(signal.SIGUSR1)
+    process.communicate(timeout=600)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -365,3 +411,40 @@ def test_what_is_measured_and_watched_may_change_on_resume(train, resume, tmp_pa
     config = RunFolder(tmp_path / "runs" / "x").config()
     assert (config.evaluation.heldout, config.evaluation.every_steps) == (None, 10)
     assert config.watch.silent == ("trivial",)
+
+
+def test_a_config_that_was_edited_by_hand_is_said_when_the_run_is_resumed(train, resume, tmp_path):
+    train("--max-steps", "2", "--name", "x")
+    assert "was edited" not in resume("x", "--max-steps", "3")[2]
+    path = tmp_path / "runs" / "x" / "config.json"
+    config = json.loads(path.read_text())
+    config["learner"]["lr"], config["run"]["seed"] = 0.5, 7
+    path.write_text(json.dumps(config))
+    code, _, err = resume("x", "--max-steps", "4")
+    assert code == 0
+    edits = "learner.lr: 0.002 -> 0.5, run.seed: 0 -> 7"
+    assert f"warning: config.json was edited since the last start: {edits}" in err.splitlines()
+    assert "was edited" not in resume("x", "--max-steps", "5")[2]
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_process_without_standard_streams_trains_and_its_files_stay_whole(start, tmp_path, closed):
+    def close():
+        for number in closed:
+            os.close(number)
+
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "2", "--name", "x", before=close)
+    process.communicate(timeout=600)
+    assert process.returncode == 0
+    assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2]
+    assert {path.name for path in (tmp_path / "runs" / "x").iterdir()} >= {"adapter", "events.jsonl"}
+
+
+def test_a_process_that_may_have_no_memory_says_so_in_a_line(start):
+    resource = pytest.importorskip("resource")
+    limit = partial(resource.setrlimit, resource.RLIMIT_AS, (1 << 29, 1 << 29))
+    process = start("train", "--preset", "nano-cpu", "--max-steps", "1", before=limit, FAIL="memory")
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 2
+    assert "error: this process may have no more memory; raise its limit (ulimit -v)" in err.splitlines()[-1]
+    assert "Traceback" not in err

@@ -115,6 +115,9 @@ def test_what_was_observed_goes_before_what_is_claimed(report: Ended, outcome: O
         ended(b"Resource temporarily unavailable", reason=nursery.NOT_FORKED),
         ended(b"OSError: seccomp", status=SETUP_FAILED_SIGNAL),
         ended(status=signal.SIGKILL),
+        ended(status=signal.SIGTERM),
+        ended(b"\nok 0x1", status=signal.SIGHUP),
+        ended(status=signal.SIGUSR1),
     ],
 )
 def test_infrastructure_trouble_is_told_from_the_programs_doing(report: Ended) -> None:

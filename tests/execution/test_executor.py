@@ -338,6 +338,36 @@ def test_zygotes_that_always_die_break_the_executor_and_no_verdict_is_made_up() 
             killer.join()
 
 
+def interpreter_that_dies(folder: Path, *, times: int) -> Path:
+    """A Python that SIGKILL ends as soon as it starts, so many times, and that then works."""
+    python = folder / "python"
+    lines = [
+        f'count=$(cat "{folder}/count" 2>/dev/null || echo 0)',
+        f'echo $((count + 1)) > "{folder}/count"',
+        f"if [ $count -lt {times} ]; then kill -KILL $$; fi",
+        f'exec {sys.executable} "$@"',
+    ]
+    python.write_text("\n".join(["#!/bin/sh", *lines]))
+    python.chmod(0o755)
+    return python
+
+
+def test_a_zygote_that_is_killed_while_it_starts_is_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Executor(python=str(interpreter_that_dies(tmp_path, times=1))) as executor:
+        assert one(executor, "def f(): return 1").value == 1
+    assert "starting the sandbox is repeated" in caplog.text
+
+
+def test_zygotes_that_are_killed_whenever_they_start_are_an_error_that_names_what_may_do_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_START_PAUSES_S", (0.01, 0.01))
+    with pytest.raises(ExecutorBroken, match="something ends processes on this machine: see dmesg"):
+        Executor(python=str(interpreter_that_dies(tmp_path, times=1000)))
+
+
 def test_a_zygote_is_replaced_after_its_share_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "RUNS_PER_ZYGOTE", 30)
     with Executor() as executor:

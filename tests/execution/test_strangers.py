@@ -257,7 +257,7 @@ def test_a_run_that_is_killed_from_outside_is_waited_out_and_makes_no_verdict() 
 
 @linux_only
 def test_pressure_that_does_not_end_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "_PAUSES_S", (0.01, 1.0))
+    monkeypatch.setattr(dispatcher, "PAUSES_S", (0.01, 1.0))
     with Executor(ExecutionConfig(cpu_s=5.0)) as executor:
         executor.run(ONE, ["0"])
         stop = threading.Event()

@@ -1,9 +1,13 @@
+import math
+from dataclasses import replace
+
 import pytest
 from rollouts import rollout_of
 
 from tinyzero.config import AdvantagesConfig
+from tinyzero.errors import NotFinite
 from tinyzero.games.advantages import estimate
-from tinyzero.types import Role
+from tinyzero.types import RewardBreakdown, Role
 
 
 def make_rollout(reward, *, role=Role.SOLVER, kind="deduction", task_id="a"):
@@ -81,3 +85,11 @@ def test_a_flat_or_lonely_group_teaches_nothing(estimator):
     assert estimate([make_rollout(0.1 + 0.2), make_rollout(0.3)], config) == [0, 0]
     assert estimate([make_rollout(5)], config) == [0]
     assert estimate([], config) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, None, "1"])
+def test_a_reward_that_is_no_sane_number_is_named_by_its_term(value):
+    rollouts = [make_rollout(1.0), make_rollout(0.0)]
+    broken = replace(rollouts[1], reward=RewardBreakdown(terms={"accuracy": 1.0, "my_bonus": value}))
+    with pytest.raises(NotFinite, match=f"'my_bonus' of a solver .* is {value!r}".replace("+", r"\+")):
+        estimate([rollouts[0], broken], AdvantagesConfig())

@@ -15,6 +15,7 @@ from tinyzero.config import SamplingConfig
 from tinyzero.errors import OutOfMemory
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.learning.scoring import score_completions
+from tinyzero.policy.vacating import vacated
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler
 from tinyzero.types import Prompt, Role, SamplingRequest
@@ -155,3 +156,19 @@ def test_a_full_card_halves_the_micro_batch_and_keeps_the_gradient(make_cuda_pol
         with_room["learner/shared/grad_norm"], rel=1e-3
     )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_pause_leaves_the_card_and_the_policy_comes_back_as_it_was(make_cuda_policy):
+    policy = make_cuda_policy(**QUANTISED)
+    learner = LoraLearner(policy, learner_section(CARD, lr=1e-3), 1.0)
+    rollouts = rollouts_of(policy)
+    learner.update(rollouts, mixed_advantages(len(rollouts)))
+    scored = [rollout.completion for rollout in rollouts]
+    before, start = score_completions(policy, scored), weights(policy)
+    held = torch.cuda.memory_allocated()
+    with vacated(policy, learner, device=policy.device) as freed_gib:
+        assert torch.cuda.memory_allocated() < held / 20
+        assert freed_gib > 0
+    assert torch.equal(weights(policy), start)
+    assert score_completions(policy, scored) == before
+    learner.update(rollouts_of(policy), mixed_advantages(len(rollouts)))

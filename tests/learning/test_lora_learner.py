@@ -18,7 +18,7 @@ from rounds import (
 )
 from settled import learner_section
 
-from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
+from tinyzero.errors import CheckpointError, ConfigError, NotFinite, OutOfMemory
 from tinyzero.learning.learner import LoraLearner
 from tinyzero.types import Role
 
@@ -183,6 +183,81 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(make_policy):
     subject.update(*make_round(policy))
     assert torch.isfinite(weights(policy, "shared")).all()
     assert policy.versions == {"shared": 1}
+
+
+def spoil_gradients(policy, adapter):
+    """From now on; returns what ends it."""
+    return policy.trainable_parameters(adapter)[0].register_hook(lambda gradient: gradient * float("nan"))
+
+
+def test_three_steps_in_a_row_without_a_finite_gradient_end_the_run(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    subject, before = learner(policy, updates_per_round=2), weights(policy, "shared")
+    spoil_gradients(policy, "shared")
+    for _ in range(2):
+        assert subject.update(*make_round(policy))["learner/shared/skipped"] == 1
+    with pytest.raises(NotFinite, match="3 steps in a row taught adapter shared nothing, since the norm"):
+        subject.update(*make_round(policy))
+    assert torch.equal(weights(policy, "shared"), before)
+
+
+def test_a_step_that_learns_begins_the_count_anew(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    subject = learner(policy)
+    for _ in range(3):
+        spoiled = spoil_gradients(policy, "shared")
+        for _ in range(2):
+            assert subject.update(*make_round(policy))["learner/shared/skipped"] == 1
+        spoiled.remove()
+        assert subject.update(*make_round(policy))["learner/shared/skipped"] == 0
+    assert policy.versions == {"shared": 3}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_an_advantage_or_a_logprob_of_the_sampler_that_is_not_finite_is_named(make_policy, caplog, number):
+    policy = make_policy(temperature=TEMPERATURE)
+    rollouts, advantages = make_round(policy)
+    learner(policy).update(rollouts, [number, *advantages[1:]])
+    assert f"the advantage of a rollout of solver (deduction) is {number}" in caplog.text
+    completion = rollouts[0].completion
+    broken = dataclasses.replace(completion, sampler_logprobs=(number,) * len(completion.token_ids))
+    answer = dataclasses.replace(rollouts[0].answer, completion=broken)
+    rollouts[0] = dataclasses.replace(rollouts[0], answer=answer)
+    learner(policy).update(rollouts, advantages)
+    assert "the sampler's logprobs of a rollout of solver (deduction) are not finite" in caplog.text
+    assert policy.versions == {"shared": 0}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_base_weight_that_is_not_finite_is_named_at_once(make_policy, number):
+    policy = make_policy(temperature=TEMPERATURE)
+    name, weight = next((n, w) for n, w in policy.model.named_parameters() if "v_proj.base_layer" in n)
+    round_before = make_round(policy)
+    weight.data[0, 0] = number
+    with pytest.raises(NotFinite, match=f"{name} of the base model is not finite"):
+        learner(policy).update(*round_before)
+
+
+def test_an_update_that_makes_a_weight_infinite_is_named(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    subject = learner(policy, lr=1e30)
+    subject.update(*make_round(policy))
+    for state in subject._optimizers["shared"].state.values():
+        state["exp_avg"].fill_(1e30)  # as a memory that was damaged would have it
+    policy_before = make_policy(temperature=TEMPERATURE)
+    for weight, sound in zip(
+        policy.trainable_parameters("shared"), policy_before.trainable_parameters("shared"), strict=True
+    ):
+        weight.data.copy_(sound.data)
+    with pytest.raises(NotFinite, match=r"learner.lr = 1e\+30 made weights of adapter shared infinite"):
+        subject.update(*make_round(policy))
+
+
+def test_the_largest_weight_is_a_figure(make_policy):
+    policy = make_policy(temperature=TEMPERATURE)
+    policy.trainable_parameters("shared")[1].data[0, 0] = -50.0
+    metrics = learner(policy, lr=1e-3).update(*make_round(policy))
+    assert metrics["learner/shared/weight_max"] == pytest.approx(50.0, abs=0.01)
 
 
 @pytest.mark.parametrize("engine", ["builtin", "trl"])

@@ -13,7 +13,7 @@ from settled import model_section
 from transformers import AutoModelForCausalLM
 
 from tinyzero.config import PolicyConfig
-from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError
+from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError, NotFinite
 from tinyzero.policy.loading import check_fused_head, load_policy
 from tinyzero.types import Prompt, Role
 
@@ -172,6 +172,15 @@ def test_saved_adapters_load_bit_for_bit(make_policy, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_an_adapter_that_is_not_finite_is_never_saved(make_policy, tmp_path, number):
+    policy = make_policy(adapters="per-role")
+    policy.trainable_parameters("solver")[3].data[0, 0] = number
+    with pytest.raises(NotFinite, match=r"lora_B\.solver\.weight is not finite"):
+        policy.save(tmp_path / "adapters")
+    assert not (tmp_path / "adapters").exists()
+
+
 def test_plain_peft_opens_a_saved_adapter(make_policy, tiny_model_folder, tmp_path):
     policy = make_policy(adapters="shared")
     policy.save(tmp_path)

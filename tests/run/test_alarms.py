@@ -148,3 +148,37 @@ def test_a_gain_that_was_measured_before_a_resume_is_known_after_it():
     first = {"length/solver": 12.0, "heldout/mean/gain_low": 0.1}
     watch.catch_up(Step(number=at, metrics=metrics) for at, metrics in enumerate([first, first], start=1))
     assert events(watch, {"length/solver": 45.0}, {"length/solver": 45.0}) == [[], []]
+
+
+def test_an_update_that_was_skipped_is_told_at_once_and_over_with_the_next_that_was_not():
+    watch = only("skipped_updates", 0.0, window=10)
+    skipped, learned = {"learner/shared/skipped": 1.0}, {"learner/shared/skipped": 0.0}
+    assert events(watch, learned, skipped, {}, learned) == [[], ["skipped_updates"], [], [AlarmOver.name]]
+
+
+@pytest.mark.parametrize("figure", ["weight_max", "grad_norm", "loss"])
+def test_numbers_that_explode_are_told_at_once(figure):
+    watch = only("huge_numbers", 1000.0, window=10)
+    assert events(watch, {f"learner/a/{figure}": 1.0}, {f"learner/b/{figure}": -1e30}) == [
+        [],
+        ["huge_numbers"],
+    ]
+
+
+def answers(parsed, malformed=None):
+    read = {} if malformed is None else {"solver/malformed_share": malformed}
+    return {"proposer/induction/proposed": 8.0, "proposer/induction/parsed": float(parsed), **read}
+
+
+def test_a_policy_that_is_destroyed_after_its_first_step_is_told_at_the_fourth():
+    steps = [answers(7, 0.1), answers(0), answers(0), answers(0)]
+    assert events(only("unreadable", 0.2, window=10), *steps) == [[], [], [], ["unreadable"]]
+
+
+def test_a_solver_alone_may_be_destroyed():
+    steps = [answers(8, 0.1), answers(8, 0.3), *[answers(8, 1.0)] * 3]
+    assert events(only("unreadable", 0.2, window=2), *steps)[-1] == ["unreadable"]
+
+
+def test_a_model_that_could_hardly_write_a_proposal_at_first_is_not_judged_by_chance():
+    assert events(only("unreadable", 0.2), *[answers(1)] * 2, *[answers(0)] * 6) == [[]] * 8

@@ -198,7 +198,7 @@ def test_a_resumed_run_has_every_step_once_and_both_starts(run):
     ]
 
 
-def test_the_environment_is_recorded_and_a_decisive_change_is_an_event(run):
+def test_the_environment_is_recorded_and_a_decisive_change_is_an_event(run, caplog):
     record(run, [1])
     environment = json.loads((run.path / "environment.json").read_text())
     assert (environment["preset"], environment["device"], environment["sandbox_tier"]) == (
@@ -211,6 +211,18 @@ def test_the_environment_is_recorded_and_a_decisive_change_is_an_event(run):
     starts = [event for event in read(run.events) if event["event"] == "start"]
     assert "changed" not in starts[0]
     assert starts[1]["changed"] == ["device: cpu -> cuda:0"]
+    assert caplog.messages == ["no longer the environment of the first steps: device: cpu -> cuda:0"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "change"),
+    [("packages", {"torch": "1.0"}, "packages.torch: 1.0 -> "), ("threads", 99, "threads: 99 -> ")],
+)
+def test_a_resumed_run_says_which_version_or_number_of_threads_has_changed(run, caplog, key, value, change):
+    record(run, [1])
+    run.write_environment(run.environment() | {key: value})
+    record(run, [2], after=1)
+    assert change in caplog.text
 
 
 def test_the_table_of_held_out_accuracy_is_a_file(run):

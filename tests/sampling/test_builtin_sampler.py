@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tinyzero.config import SamplingConfig
-from tinyzero.errors import ConfigError, OutOfMemory
+from tinyzero.errors import ConfigError, NotFinite, OutOfMemory
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.draw import uniforms
 from tinyzero.types import Prompt, Role, SamplingRequest
@@ -260,3 +260,15 @@ def test_two_streams_may_be_read_in_turn(make_policy):
     for pieces in zip_longest(*streams, fillvalue=""):
         together = [said + piece for said, piece in zip(together, pieces, strict=True)]
     assert together == alone
+
+
+@pytest.mark.parametrize("mode", ["exact", "static"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("part", ["lora_B.shared", "v_proj.base_layer", "norm.weight"])
+def test_a_weight_that_is_not_finite_is_named(make_policy, mode, temperature, number, part):
+    policy = make_policy()
+    name, weight = next((n, w) for n, w in policy.model.named_parameters() if part in n)
+    weight.data.view(-1)[0] = number
+    with pytest.raises(NotFinite, match=f"logprobs of an answer are not finite: the weight {name} of "):
+        sampler(policy, mode=mode).sample(request(temperature=temperature))

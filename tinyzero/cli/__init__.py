@@ -31,6 +31,12 @@ from tinyzero.errors import SelfTestFailed, TinyZeroError, nearest
 # Typer's click is private; this is the base class of all errors in a command line.
 _UsageError: Any = typer.BadParameter.__base__
 
+_NO_ROOM_TO_LOAD = ("failed to map segment", "annot allocate memory")
+_NO_MEMORY = (
+    "this process may have no more memory; raise its limit (ulimit -v), end other programs, or "
+    "take a smaller preset: tinyzero presets"
+)
+
 app = typer.Typer(
     name="tinyzero",
     help="Self-play reinforcement learning for language models on one consumer GPU, with no data.",
@@ -57,9 +63,12 @@ app.command()(bench)
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    _open_closed_streams()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the encoding may lack a character
     handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), _leave)
+    handle_unless_ignored([signal.SIGUSR1], lambda *_: None)  # it asks for a checkpoint: nothing to save yet
     code = run(sys.argv[1:])
+    handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)  # the end has its code already
     _flush_quietly()
     sys.exit(code)
 
@@ -79,10 +88,33 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and not any(words in str(error) for words in _NO_ROOM_TO_LOAD):
+            raise
+        complain(_NO_MEMORY)
+        return 2
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams (`>&-`) some that drop everything.
+
+    Else the next file that is opened would take the number of the missing stream, and its text.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Exit like on other errors, so that processes are stopped and unfinished folders removed."""
+    """Exit like on other errors, so that processes are stopped and unfinished folders removed.
+
+    The signal may be repeated, which must not disturb that.
+    """
+    handle_unless_ignored((signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)
     sys.exit(128 + number)
 
 

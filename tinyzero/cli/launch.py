@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -22,6 +22,7 @@ from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
+from tinyzero.run.environment import differences
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.keeping import folder_beside, has_results, has_work, start_over
@@ -98,11 +99,12 @@ def prepare(
     machine = look()
     if resume is not None:
         run, output = str(resume), Path(output or "runs").expanduser()
-        return _resumed_launch(run, output, settings, start_over=start_over), machine
-    if start_over:
+        launch = _resumed_launch(run, output, settings, start_over=start_over)
+    elif start_over:
         raise ConfigError("--start-over has a meaning beside --resume RUN only; a new run starts at step 0")
-    folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
-    launch = new_launch(preset, name, [*settings, *folder], machine)
+    else:
+        folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
+        launch = new_launch(preset, name, [*settings, *folder], machine)
     for remark in launch.remarks:
         screen.note(remark)
     return launch, machine
@@ -154,7 +156,17 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
         config=config,
         resumed=folder,
         starts_over=start_over,
+        remarks=_hand_edits(folder),
     )
+
+
+def _hand_edits(folder: RunFolder) -> Sequence[str]:
+    """A line about what was edited in config.json since the run was last started; none for older runs."""
+    started_with = folder.environment().get("config")
+    if not isinstance(started_with, dict):
+        return ()
+    edits = differences(started_with, folder.config().model_dump(mode="json"))
+    return [f"warning: config.json was edited since the last start: {', '.join(edits)}"] if edits else ()
 
 
 def refuse_beside(resume: str, options: Mapping[str, object]) -> None:
@@ -187,7 +199,9 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
+    # The signals come first: one that is repeated while processes and files are closed disturbs nothing.
     with (
+        ExitStack() as signals,
         _open_folder(launch) as run,
         _logging_to(run, screen),
         closing(Recorder(run, preset=launch.preset)) as recorder,
@@ -203,8 +217,10 @@ def play(
             check_exportable(launch.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")
-            with stopping_politely(trainer.request_stop, screen.say_at_once):
-                summary = _train(trainer, recorder, launch)
+            signals.enter_context(
+                stopping_politely(trainer.request_stop, trainer.request_save, screen.say_at_once)
+            )
+            summary = _train(trainer, recorder, launch)
         screen.close()
         screen.note(_in_words(summary, run))
     return run
@@ -272,12 +288,19 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
             shutil.rmtree(run.path, ignore_errors=True)
 
 
+class _LogFile(logging.FileHandler):
+    """Drops what the disk does not take: the files that a run needs say so, and a log disturbs nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        pass
+
+
 @contextmanager
 def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     """The library's log goes to run.log, and its warnings to the screen as well."""
     logger = logging.getLogger("tinyzero")
     with explaining_failures(run.log):
-        file = logging.FileHandler(run.log, encoding="utf-8", errors="backslashreplace")
+        file = _LogFile(run.log, encoding="utf-8", errors="backslashreplace")
     file.setFormatter(LogFormatter())
     handlers = (file, ScreenHandler(screen))
     logger.setLevel(logging.INFO)
@@ -288,7 +311,8 @@ def _logging_to(run: RunFolder, screen: Screen) -> Iterator[None]:
     finally:
         for handler in handlers:
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # what a full disk could not take
+                handler.close()
 
 
 def _in_words(summary: RunSummary, run: RunFolder) -> str:

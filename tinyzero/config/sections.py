@@ -113,7 +113,7 @@ class LearnerConfig(Section):
     optimizer: Literal["auto", Optimizer] = "auto"
     """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
     main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""
-    lr: float = Field(default=2e-5, gt=0)
+    lr: float = Field(default=2e-5, gt=0, le=1e30)
     """Learning rate of the LoRA weights, about ten times that of full fine-tuning."""
     schedule: Literal["constant", "linear"] = "constant"
     """linear: the learning rate falls to zero at run.max_steps, which averages noise out; for runs of a

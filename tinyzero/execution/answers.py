@@ -29,6 +29,8 @@ _OWN_WORDS = {
 }
 """The outcomes that a child may report itself; the zygote observes all others."""
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
+_SENT_BY_OTHERS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1)
+"""A scheduler may send these to every process of a run. A confined program cannot send itself a signal."""
 _DETAIL = re.compile(r"\w{0,80}")
 ANSWERS = (Outcome.OK, Outcome.EXCEPTION)
 """Outcomes that can contradict each other; all others are limits, or texts that are no program."""
@@ -58,6 +60,8 @@ def trouble(ended: Ended, cpu_s: float) -> str:
             return f"a child could not be confined: {words}"
         if os.WTERMSIG(ended.status) == signal.SIGKILL and ended.cpu_s <= cpu_s:
             return "a child was killed from outside, perhaps because the machine ran out of memory"
+        if os.WTERMSIG(ended.status) in _SENT_BY_OTHERS:
+            return f"a child was ended from outside by {_SIGNAL_NAMES[os.WTERMSIG(ended.status)]}"
     return ""
 
 

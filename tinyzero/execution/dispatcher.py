@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from tinyzero.config import ExecutionConfig
 from tinyzero.errors import ExecutorBroken
 from tinyzero.execution.answers import has_waited, trouble
-from tinyzero.execution.link import Link, LinkLost, Run, ZygoteSettings, start
+from tinyzero.execution.link import Link, LinkLost, Run, StartInterrupted, ZygoteSettings, start
 
 _MAX_ATTEMPTS = 4
 """Attempts at a run whose sandbox process dies repeatedly."""
-_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+_START_PAUSES_S = (0.1, 0.5, 2.0)
+"""Pauses before retries of a zygote that was killed while it started."""
+PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """Pauses before retries of a child that was killed from outside or not forked: memory may become free."""
 _WALL_FACTOR = 4.0
 """Wall time limit of a run as a multiple of its CPU seconds; it also stops runs that do not compute."""
@@ -178,6 +180,18 @@ class Dispatcher:
         return math.ceil(num_workers(self._config) / _SLOTS_PER_ZYGOTE)
 
     def _start_zygotes(self, kinds: Sequence[bool]) -> None:
+        """Start zygotes; again where something from outside killed some while they started."""
+        for pause_s in _START_PAUSES_S:
+            try:
+                self._start_once(kinds)
+            except StartInterrupted as error:
+                log.warning("starting the sandbox is repeated: %s", error)
+                time.sleep(pause_s)
+            else:
+                return
+        self._start_once(kinds)
+
+    def _start_once(self, kinds: Sequence[bool]) -> None:
         """Start zygotes in parallel, then wait for each."""
         slots = math.ceil(num_workers(self._config) / self._num_pairs())
         started: list[Link] = []
@@ -290,13 +304,13 @@ class Dispatcher:
 
     def _pause(self, run: Run, why: str) -> None:
         """Retry the run later: the machine lacks memory or processes, which is not the program's fault."""
-        if run.pauses >= len(_PAUSES_S):
-            self._give_up(run, f"{run.pauses} times in {sum(_PAUSES_S):.0f} seconds", why)
+        if run.pauses >= len(PAUSES_S):
+            self._give_up(run, f"{run.pauses} times in {sum(PAUSES_S):.0f} seconds", why)
             return
-        if run.pauses == _PAUSES_S.index(1.0):
+        if run.pauses == PAUSES_S.index(1.0):
             log.warning("programs wait for memory or processes: %s", why)
         with self._lock:
-            self._paused.append((time.monotonic() + _PAUSES_S[run.pauses], run))
+            self._paused.append((time.monotonic() + PAUSES_S[run.pauses], run))
         run.pauses += 1
 
     def _repeat(self, run: Run, why: str) -> None:

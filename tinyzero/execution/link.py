@@ -23,6 +23,10 @@ LAST_WORDS_S = 2.0
 _NOT_YET = Ended(nursery.NOT_FORKED, 0, 0.0, 0.0, b"it was never tried")
 
 
+class StartInterrupted(ExecutorBroken):
+    """A zygote was ended from outside, or sent nothing in time, before it was ready: worth another try."""
+
+
 class LinkLost(Exception):
     """The zygote is gone; the state of its runs is unknown."""
 
@@ -151,19 +155,32 @@ class Link:
         """Receive the zygote's report on its own setup.
 
         Raises:
-            ExecutorBroken: the zygote sends no report, or reports an error.
+            StartInterrupted: it was killed before it sent a report, or sends none in time.
+            ExecutorBroken: it failed by itself, or reports an error.
         """
         self.socket.settimeout(_START_S)
         try:
             header = self._exactly(nursery.ENDED.size)
             self.report = parse_json_object(self._exactly(nursery.ENDED.unpack(header)[0]))
         except (OSError, ValueError) as error:
-            raise ExecutorBroken(
-                f"the sandbox process did not start: {self.last_words() or error}"
+            has_failed = self._has_failed()
+            words = f"the sandbox process did not start: {self.last_words() or error}"
+            if has_failed:
+                raise ExecutorBroken(words) from error
+            raise StartInterrupted(
+                f"{words}; something ends processes on this machine: see dmesg for a lack of memory, and "
+                "look for a memory limit (a container's, ulimit -v) or a watchdog"
             ) from error
         if "error" in self.report:
             raise ExecutorBroken(f"the sandbox process could not set itself up: {self.report['error']}")
         self.socket.settimeout(0)
+
+    def _has_failed(self) -> bool:
+        """Whether the process has ended with an error of its own, not by a signal, and is not just late."""
+        try:
+            return self.process.wait(LAST_WORDS_S) > 0
+        except subprocess.TimeoutExpired:
+            return False
 
     def _exactly(self, size: int) -> bytes:
         taken = b""

@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from numbers import Real
 from statistics import fmean, pstdev
 
 from tinyzero.config import AdvantagesConfig
+from tinyzero.errors import NotFinite
 from tinyzero.types import ProposalRollout, Role, Rollout
 
 _FLAT_STD = 1e-6
 """Rewards of a group that differ by less than this are equal up to rounding: they teach nothing."""
+_LARGEST_TERM = 1e6
 
 Key = tuple[Role, str, str]
 """Role, kind, and the task if the baseline is per task."""
@@ -21,10 +24,25 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
     rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
     (arXiv:2503.20783); group is GRPO (arXiv:2402.03300), leave-one-out RLOO (arXiv:2402.14740); divided by
     the mean reward it is MaxRL (arXiv:2602.02710).
+
+    Raises:
+        NotFinite: a term of a reward is NaN, infinite, absurdly large, or no number.
     """
+    _check_rewards(rollouts)
     keys = [_baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
     return _centered(rewards, keys, config)
+
+
+def _check_rewards(rollouts: Sequence[Rollout]) -> None:
+    for rollout in rollouts:
+        for term, value in rollout.reward.terms.items():
+            if not isinstance(value, Real) or not abs(value) <= _LARGEST_TERM:
+                raise NotFinite(
+                    f"the reward term {term!r} of a {rollout.role} ({rollout.prompt.kind}) is "
+                    f"{repr(value)[:80]}; a term has to be a finite number of at most {_LARGEST_TERM:g}: "
+                    "mend what computes it, or its value in the section rewards"
+                )
 
 
 def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SettledLearner
-from tinyzero.errors import CheckpointError, ConfigError, OutOfMemory
+from tinyzero.errors import CheckpointError, ConfigError, NotFinite, OutOfMemory
 from tinyzero.learning.agreement import CheckedEngine
 from tinyzero.learning.batch import TrainingSample, check_behaviour
 from tinyzero.learning.engine import BuiltinEngine, LossEngine, RolePart
 from tinyzero.learning.objective import token_weights
 from tinyzero.learning.optimizers import make_optimizer, read_state, write_state
+from tinyzero.learning.skips import Skips, unusable_rollout, unusable_update
 from tinyzero.learning.trl_engine import TrlEngine
 from tinyzero.policy.policy import Policy
+from tinyzero.policy.soundness import weight_not_finite, why_not_finite
+from tinyzero.policy.vacating import Move, move_optimizer
 from tinyzero.types import Completion, Role, Rollout
 
 _logger = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class LoraLearner:
         self._config = config
         self._total_rounds = total_rounds or 1
         self._rounds = 0
+        self._skips = Skips()
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
         self._engine = _make_engine(policy, config)
@@ -78,6 +82,7 @@ class LoraLearner:
 
         Raises:
             OutOfMemory: a single rollout is too long for the device.
+            NotFinite: a weight is NaN or infinite, or the third step in a row had no finite gradient.
         """
         metrics: dict[str, float] = {}
         self._set_lr()
@@ -101,6 +106,11 @@ class LoraLearner:
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = config.lr * factor
+
+    def move(self, move: Move) -> None:
+        """See `Movable`. AdamW's own count of steps lies in main memory, and stays there."""
+        for optimizer in self._optimizers.values():
+            move_optimizer(optimizer, move)
 
     def save(self, folder: Path) -> None:
         """Write the optimizers' state. The policy saves the weights."""
@@ -145,13 +155,19 @@ class LoraLearner:
 
     def _update_adapter(self, adapter: str, own: Sequence[tuple[Rollout, float]]) -> dict[str, float]:
         check_behaviour([rollout for rollout, _ in own], self._policy.temperature)
-        parts = self._parts(own)
+        parts, why = self._parts(own), unusable_rollout(own)
         updates: list[dict[str, float]] = []
-        if parts:
+        if why:
+            updates = [{"skipped": 1.0}]
+        elif parts:
             self._policy.wear(adapter)
             starts: dict[TrainingSample, Tensor] = {}
             with self._training():
-                updates = [self._step(adapter, parts, starts) for _ in range(self._config.updates_per_round)]
+                made = [self._step(adapter, parts, starts) for _ in range(self._config.updates_per_round)]
+            updates = [measured for measured, _ in made]
+            why = made[-1][1] if all(why for _, why in made) else ""
+        if updates:
+            self._skips.note(adapter, why)
         return {
             **_summary(updates),
             "tokens": float(sum(len(rollout.completion.token_ids) for rollout, _ in own)),
@@ -186,24 +202,42 @@ class LoraLearner:
 
     def _step(
         self, adapter: str, parts: Sequence[RolePart], starts: dict[TrainingSample, Tensor]
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], str]:
         """One optimizer step on all samples.
 
         Args:
             starts: policy logprobs of each sample at the round's start; the first step sets them.
+
+        Returns:
+            Its measures, and why it was skipped: empty if it was not, or only to find a loss scale.
         """
         loss, measured = self._accumulate(adapter, parts, starts)
         optimizer, scaler = self._optimizers[adapter], self._scalers[adapter]
         scaler.unscale_(optimizer)
         parameters = self._policy.trainable_parameters(adapter)
         grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, self._config.max_grad_norm))
-        is_finite = math.isfinite(grad_norm)
-        if is_finite:
+        why = unusable_update(loss, grad_norm)
+        if not why:
             scaler.step(optimizer)
             self._policy.versions[adapter] += 1
+        elif weight_not_finite(self._policy.model) is not None:  # it will not become finite again
+            raise NotFinite(f"{why}: {why_not_finite(self._policy.model)}")
+        is_scaling = math.isfinite(loss) and scaler.is_enabled() and scaler.get_scale() > 1
         scaler.update()
         optimizer.zero_grad()
-        return {"loss": loss, "grad_norm": grad_norm, "skipped": float(not is_finite), **measured}
+        figures = {"loss": loss, "grad_norm": grad_norm, "skipped": float(bool(why))}
+        largest = self._largest_weight(adapter, parameters)
+        return {**figures, "weight_max": largest, **measured}, "" if is_scaling else why
+
+    def _largest_weight(self, adapter: str, parameters: Sequence[torch.nn.Parameter]) -> float:
+        """The largest absolute value among an adapter's weights. Raises NotFinite if one is not finite."""
+        largest = float(torch.stack([parameter.detach().abs().amax() for parameter in parameters]).amax())
+        if not math.isfinite(largest):
+            raise NotFinite(
+                f"the update at learner.lr = {self._config.lr:g} made weights of adapter {adapter} infinite "
+                "or NaN; start a new run with a lower learner.lr"
+            )
+        return largest
 
     def _accumulate(
         self, adapter: str, parts: Sequence[RolePart], starts: dict[TrainingSample, Tensor]

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tinyzero.errors import CheckpointError
+from tinyzero.errors import CheckpointError, NotFinite
 from tinyzero.foreign import read_json_object
 from tinyzero.policy.frame import Frame
 from tinyzero.policy.limits import NO_LIMIT
 from tinyzero.policy.pieces import Reader
+from tinyzero.policy.soundness import weight_not_finite
+from tinyzero.policy.vacating import Move, move_module
 from tinyzero.types import Prompt, Role
 
 if TYPE_CHECKING:
@@ -141,8 +143,19 @@ class Policy:
         end = f"lora_B.{adapter}.weight"
         return [parameter for name, parameter in self.model.named_parameters() if name.endswith(end)]
 
+    def move(self, move: Move) -> None:
+        """See `Movable`."""
+        move_module(self.model, move)
+
     def save(self, folder: Path) -> None:
-        """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens."""
+        """Write `versions.json` and a folder per adapter that `PeftModel.from_pretrained` opens.
+
+        Raises:
+            NotFinite: a weight of an adapter is NaN or infinite; nothing is written.
+        """
+        name = weight_not_finite(self.model, only=".lora_")
+        if name is not None:
+            raise NotFinite(f"the adapters are not saved, since the weight {name} is not finite")
         for adapter in self.adapters:
             self.save_adapter(adapter, folder)
         (folder / "versions.json").write_text(json.dumps(self.versions))

@@ -1,4 +1,4 @@
-"""Whether a model that was loaded can be used: finite weights, an embedding for every token, a plain head."""
+"""Whether a model can be used: finite weights, an embedding for every token, a plain head."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,35 @@ def _check_head(model: Any, base: str) -> None:  # noqa: ANN401
 
 
 def _check_numbers(model: Any, base: str) -> None:  # noqa: ANN401
-    for name, parameter in model.named_parameters():
-        if is_packed(parameter) or not parameter.is_floating_point():
-            continue
-        if not bool(parameter.isfinite().all()):
-            raise ModelLoadError(
-                f"the weight {name} of {base!r} holds numbers that are not finite; fetch or save the model "
-                "again (a float16 file may have overflowed), or set model.dtype to bfloat16 or float32"
-            )
+    name = weight_not_finite(model)
+    if name is not None:
+        raise ModelLoadError(
+            f"the weight {name} of {base!r} holds numbers that are not finite; fetch or save the model "
+            "again (a float16 file may have overflowed), or set model.dtype to bfloat16 or float32"
+        )
+
+
+def weight_not_finite(model: Any, *, only: str = "") -> str | None:  # noqa: ANN401
+    """The name of the first weight that holds NaN or infinity; None if all are finite.
+
+    Args:
+        only: looks at weights with this text in their name.
+    """
+    weights = ((name, weight) for name, weight in model.named_parameters() if only in name)
+    return next(
+        (
+            name
+            for name, weight in weights
+            if not is_packed(weight) and weight.is_floating_point() and not bool(weight.isfinite().all())
+        ),
+        None,
+    )
+
+
+def why_not_finite(model: Any) -> str:  # noqa: ANN401
+    """What makes a policy's numbers NaN or infinite, and what helps: a part of a message."""
+    name = weight_not_finite(model)
+    if name is None:
+        return "all weights are finite, so numbers overflow in between; lower learner.lr, or set model.dtype"
+    owner = "an adapter" if ".lora_" in name else "the base model"
+    return f"the weight {name} of {owner} is not finite; the next start loads it again"

@@ -17,6 +17,8 @@ from tinyzero.run.lines import Step
 
 Metrics = Mapping[str, float]
 _LARGEST = 1e15  # what a resumed run finds in its log: no larger numbers, no infinity, no NaN
+_USUALLY_READABLE = 0.2
+"""Share of readable answers in the first steps below which a fall may be chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Rule:
         is_beyond: of (figure, threshold): what is on the wrong side.
         unless: a reason why it is no alarm all the same.
         advice: what it means, and the knob that helps; one line.
+        steps: number of newest steps that it looks at; None for `watch.window_steps`.
     """
 
     name: AlarmName
@@ -73,6 +76,7 @@ class Rule:
     is_beyond: Callable[[float, float], bool]
     unless: Callable[[Windows], bool] = lambda _: False
     advice: str
+    steps: int | None = None
 
 
 def mean_of(
@@ -89,9 +93,68 @@ def _ratio_of(
     return lambda windows: _worst(map(windows.ratio, windows.matching(pattern)), choose)
 
 
+def _largest_number(windows: Windows) -> float | None:
+    """The largest absolute value among the figures of the learner that are small in every healthy run."""
+    patterns = [f"learner/*/{figure}" for figure in ("weight_max", "grad_norm", "loss")]
+    names = [name for pattern in patterns for name in windows.matching(pattern)]
+    return max((abs(figure) for name in names if (figure := windows.mean(name)) is not None), default=None)
+
+
+def _readable_left(windows: Windows) -> float | None:
+    """The share of answers that can be read, of the first steps' share; of both roles, the worse one."""
+    ratios = []
+    for share in (_parsed_share, _well_formed_share):
+        first, recent = _mean_of(windows.first, share), _mean_of(windows.recent, share)
+        if first is not None and recent is not None and first >= _USUALLY_READABLE:
+            ratios.append(recent / first)
+    return min(ratios, default=None)
+
+
+def _parsed_share(metrics: Metrics) -> float | None:
+    proposed, parsed = (
+        sum(value for name, value in metrics.items() if fnmatchcase(name, f"proposer/*/{stage}"))
+        for stage in ("proposed", "parsed")
+    )
+    return parsed / proposed if proposed else None
+
+
+def _well_formed_share(metrics: Metrics) -> float | None:
+    malformed = metrics.get("solver/malformed_share")
+    return None if malformed is None else 1 - malformed
+
+
+def _mean_of(steps: Iterable[Metrics], share: Callable[[Metrics], float | None]) -> float | None:
+    shares = [figure for step in steps if (figure := share(step)) is not None]
+    return fmean(shares) if shares else None
+
+
 _INTRINSIC = ("solver/question/confidence", "solver/question/consistency")
 
 RULES: Final = (
+    Rule(
+        name="skipped_updates",
+        figure=mean_of("learner/*/skipped"),
+        threshold=0.0,
+        is_beyond=gt,
+        advice="numbers that are NaN or infinite teach nothing (usual at first in float16); lower learner.lr",
+        steps=1,
+    ),
+    Rule(
+        name="huge_numbers",
+        figure=_largest_number,
+        threshold=1000.0,
+        is_beyond=gt,
+        advice="weights, gradients or the loss have exploded; start a new run with a lower learner.lr",
+        steps=1,
+    ),
+    Rule(
+        name="unreadable",
+        figure=_readable_left,
+        threshold=0.2,
+        is_beyond=lt,
+        advice="the policy hardly writes readable answers any more; start a new run with a lower learner.lr",
+        steps=3,
+    ),
     Rule(
         name="nothing_to_learn",
         figure=mean_of("advantages/nonzero_share"),
@@ -226,20 +289,19 @@ class CollapseWatch:
         self._rules = rules
         self._size = window_steps
         self._first: list[Metrics] = []
-        self._recent: deque[Metrics] = deque(maxlen=self._size)
+        longest = max((rule.steps or 0 for rule in rules), default=0)
+        self._recent: deque[Metrics] = deque(maxlen=max(self._size, longest))
         self._known: dict[str, float] = {}
         self._on: set[str] = set()
 
     def look(self, metrics: Metrics) -> list[Turn]:
         """Take in a step's metrics; returns the alarms that began or are over with it.
 
-        Before there is a whole window, and for a figure that has no data, everything stays as it is.
+        Before there are as many steps as an alarm looks at, and for a figure that has no data, everything
+        stays as it is.
         """
         self._take({name: value for name, value in metrics.items() if abs(value) <= _LARGEST})
-        if len(self._recent) < self._size:
-            return []
-        windows = Windows(first=self._first, recent=self._recent, known=self._known)
-        turns = [turn for rule in self._rules if (turn := self._turn(rule, windows)) is not None]
+        turns = [turn for rule in self._rules if (turn := self._turn(rule, metrics)) is not None]
         for turn in turns:
             (self._on.add if turn.has_begun else self._on.discard)(turn.rule.name)
         return turns
@@ -265,7 +327,13 @@ class CollapseWatch:
         self._recent.append(metrics)
         self._known |= metrics
 
-    def _turn(self, rule: Rule, windows: Windows) -> Turn | None:
+    def _turn(self, rule: Rule, newest: Metrics) -> Turn | None:
+        steps = rule.steps or self._size
+        if len(self._recent) < steps:
+            return None
+        # An alarm about the newest step alone sees all of it, however large.
+        recent = [newest] if steps == rule.steps == 1 else list(self._recent)[-steps:]
+        windows = Windows(first=self._first, recent=recent, known=self._known)
         figure = rule.figure(windows)
         if figure is None:
             return None

@@ -24,7 +24,7 @@ _PACKAGES = (
     "vllm-bnb-plugin",
 )
 # A CPU run repeats bit for bit only if these stay the same.
-_DECISIVE = ("threads", "device", "packages", "python", "machine")
+_DECISIVE = ("threads", "device", "packages", "python", "machine", "tinyzero")
 
 
 def describe_environment(*, preset: str, seed: int, device: str, sandbox_tier: str) -> dict[str, Any]:
@@ -47,11 +47,22 @@ def describe_environment(*, preset: str, seed: int, device: str, sandbox_tier: s
 
 def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Changes that make a resumed run differ from an uninterrupted one, such as `threads: 2 -> 4`."""
-    return [
-        f"{key}: {before[key]} -> {after[key]}"
-        for key in _DECISIVE
-        if key in before and before[key] != after[key]
-    ]
+    return differences(before, {key: after[key] for key in _DECISIVE})
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What a tree has otherwise than the one before, such as `packages.torch: 2.11.0 -> 2.12.0`.
+
+    What only one of them has was not known to the version that wrote the other, and is left out.
+    """
+    changes: list[str] = []
+    for key in before.keys() & after.keys():
+        value, other = before[key], after[key]
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            changes += differences(value, other, f"{prefix}{key}.")
+        elif value != other:
+            changes.append(f"{prefix}{key}: {value} -> {other}")
+    return sorted(changes)
 
 
 def _num_threads() -> int | None:

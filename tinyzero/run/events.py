@@ -100,10 +100,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
-    """A person paused the run."""
+    """A person paused the run, which gave `freed_gib` back to the card."""
 
     name: ClassVar = "paused"
     step: int
+    freed_gib: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,8 @@ def details_of(event: Event) -> dict[str, Any]:
             return {"step": step, "tasks": done, "what": what}
         case AlarmBegan():
             return {name: value for name, value in asdict(event).items() if name != "alarm"}
+        case Paused(step=step, freed_gib=freed_gib):
+            return {"step": step, "freed_gib": round(freed_gib, 2)} if freed_gib else {"step": step}
         case Imported(step=step, tasks=tasks, source=source):
             return {"step": step, "tasks": tasks, "from": source}
         case _:
@@ -257,7 +260,7 @@ _READERS: Final[Mapping[str, Callable[[Record], Event]]] = {
     Prepared.name: lambda record: Prepared(
         step=_step(record), what=_what(record), done=whole(record.get("tasks"))
     ),
-    Paused.name: lambda record: Paused(step=_step(record)),
+    Paused.name: lambda record: Paused(step=_step(record), freed_gib=_number(record, "freed_gib")),
     Resumed.name: lambda record: Resumed(step=_step(record)),
     AlarmOver.name: lambda record: AlarmOver(
         step=_step(record),

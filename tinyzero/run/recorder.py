@@ -1,5 +1,6 @@
 """Writes what a run did into its folder: metrics, samples, tasks, events, environment, evaluation."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ from tinyzero.types import (
     Task,
     Verdict,
 )
+
+_logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -91,9 +94,14 @@ class Recorder:
         environment = describe_environment(
             preset=self._preset, seed=self._seed, device=start.device, sandbox_tier=start.sandbox_tier
         )
-        self._environment = environment | ({"base": before["base"]} if "base" in before else {})
+        kept = {"base": before["base"]} if "base" in before else {}
+        settings = {"config": start.config.model_dump(mode="json")}  # so that a later hand edit shows
+        self._environment = environment | settings | kept
         self._run.write_environment(self._environment)
-        self.on_event(Started(step=start.step, changed=tuple(what_changed(before, environment))))
+        changed = tuple(what_changed(before, environment))
+        if changed and start.step:
+            _logger.warning("no longer the environment of the first steps: %s", ", ".join(changed))
+        self.on_event(Started(step=start.step, changed=changed))
 
 
 def task_records(report: StepReport) -> Iterator[dict[str, Any]]:

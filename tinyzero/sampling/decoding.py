@@ -3,6 +3,7 @@
 Each prompt is prefilled once and shared by its samples. A row that finishes makes room for the next prompt.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,9 @@ import torch
 from torch import Tensor
 
 from tinyzero.config import SettledSampling
+from tinyzero.errors import NotFinite
 from tinyzero.policy.policy import Policy
+from tinyzero.policy.soundness import why_not_finite
 from tinyzero.sampling.attention import blocks, by_blocks
 from tinyzero.sampling.draw import draw, uniforms
 from tinyzero.sampling.graphs import Graphs, on_cuda
@@ -257,12 +260,15 @@ class Decoding:
 
     def _completion(self, row: int, prompt: int) -> Completion:
         ids = self._progress.ids(row)
+        logprobs: list[float] = self._progress.logprobs[row, : len(ids)].tolist()
+        if not all(map(math.isfinite, logprobs)):
+            raise NotFinite(f"the logprobs of an answer are not finite: {why_not_finite(self._policy.model)}")
         is_stopped = ids[-1] in self._policy.stop_ids
         return Completion(
             text=self._policy.decode(ids[:-1] if is_stopped else ids),
             prompt_ids=self._prompt_ids[prompt],
             token_ids=tuple(ids),
-            sampler_logprobs=tuple(self._progress.logprobs[row, : len(ids)].tolist()),
+            sampler_logprobs=tuple(logprobs),
             temperature=self._request.temperature,
             adapter=self._adapter,
             adapter_version=self._policy.versions.get(self._adapter, 0),

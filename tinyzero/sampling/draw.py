@@ -67,4 +67,5 @@ def _first_above(cumulative: Tensor, target: Tensor) -> Tensor:
     total = cumulative[:, -1:]
     # Rounding may lift a target to the total, which no index exceeds.
     below_total = total.nextafter(torch.zeros_like(total))
-    return torch.searchsorted(cumulative, target.minimum(below_total), right=True)
+    index = torch.searchsorted(cumulative, target.minimum(below_total), right=True)
+    return index.clamp(max=cumulative.shape[-1] - 1)  # NaN is above everything: no index beyond the end

@@ -3,7 +3,7 @@
 import pytest
 
 from tinyzero.config import BonusConfig
-from tinyzero.errors import ConfigError
+from tinyzero.errors import ConfigError, NotFinite
 from tinyzero.games.absolute_zero.bonuses import BONUSES, Proposed, bonus_terms, choose_bonuses
 from tinyzero.types import Task
 
@@ -75,3 +75,16 @@ def test_a_term_is_the_value_times_its_coefficient_up_to_its_cap():
 def test_an_unknown_term_is_named_with_the_nearest_one():
     with pytest.raises(ConfigError, match=r"'novlety'.*did you mean novelty"):
         choose_bonuses({"novlety": BonusConfig()}, BONUSES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -0.5, 1e308, None, "1"])
+def test_a_bonus_that_gives_no_number_from_0_to_1_is_named(value):
+    class Mine:
+        name = "mine"
+
+        def value(self, proposed):
+            return value
+
+    proposed = Proposed(task=task(), novelty=0.0, references=(), peers=())
+    with pytest.raises(NotFinite, match=r"the bonus 'mine' gives .* for the task t; its value has to be"):
+        bonus_terms(proposed, [(Mine(), BonusConfig())])

@@ -6,13 +6,16 @@ Absolute Zero's code has such terms too. Its experiments switch all of them off.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Protocol
 
 from tinyzero.config import BonusConfig
-from tinyzero.errors import ConfigError, nearest
+from tinyzero.errors import ConfigError, NotFinite, nearest
 from tinyzero.execution.values import parse_literal
 from tinyzero.tasks.similarity import cyclomatic_complexity, edit_distance
 from tinyzero.types import Task
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,22 @@ def choose_bonuses(
 
 
 def bonus_terms(proposed: Proposed, chosen: Sequence[tuple[Bonus, BonusConfig]]) -> dict[str, float]:
-    """Term -> min(coefficient x value, cap)."""
+    """Term -> min(coefficient x value, cap).
+
+    Raises:
+        NotFinite: a value is no number in [0, 1].
+    """
     return {
-        bonus.name: min(config.coefficient * bonus.value(proposed), config.cap) for bonus, config in chosen
+        bonus.name: min(config.coefficient * _checked(bonus, proposed), config.cap)
+        for bonus, config in chosen
     }
+
+
+def _checked(bonus: Bonus, proposed: Proposed) -> float:
+    value = bonus.value(proposed)
+    if isinstance(value, Real) and -_ROUNDING <= value <= 1 + _ROUNDING:
+        return value
+    raise NotFinite(
+        f"the bonus {bonus.name!r} gives {repr(value)[:80]} for the task {proposed.task.id}; its value "
+        f"has to be a number from 0 to 1: mend it, or set rewards.bonuses.{bonus.name}.coefficient to 0"
+    )

@@ -1,10 +1,13 @@
 """The comparer: what is the same and what is not, and a worker that hostile answers attack in vain."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -19,6 +22,7 @@ from graders import (
 
 from tinyzero.errors import ComparerBroken
 from tinyzero.games.r_zero.equivalence import comparer as comparer_module
+from tinyzero.games.r_zero.equivalence import judge as judge_module
 from tinyzero.games.r_zero.equivalence.comparer import AnswerComparer, cluster, majority, same_by_form
 from tinyzero.games.r_zero.equivalence.judge import GRADER, Judge, JudgeSettings
 
@@ -348,6 +352,81 @@ def test_pairs_that_died_with_a_worker_are_judged_by_the_next(write_grader):
         assert judging.verdicts([(str(i), "x") for i in range(12)]) == [True] * 12
     finally:
         judging.close()
+
+
+COMPUTES = """
+import time
+
+def warm_up():
+    pass
+
+def same(first, second):
+    while time.process_time() < 0.2:
+        pass
+    return first.lower() == second.lower()
+"""
+
+
+def end_children(comparer, stop, most, number):
+    """The processes that judge pairs, each once, as soon as they are there."""
+    ended = set()
+    while not stop.wait(0.005) and len(ended) < most:
+        with contextlib.suppress(psutil.Error, AttributeError):  # the worker may be gone
+            zygotes = [psutil.Process(pid) for pid in comparer.pids]
+            if comparer._judge._link.report["has_namespaces"]:
+                zygotes = [inner for outer in zygotes for inner in outer.children()]
+            for child in [child for zygote in zygotes for child in zygote.children()]:
+                if child.pid not in ended:
+                    ended.add(child.pid)
+                    child.send_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_pair_whose_process_is_ended_from_outside_is_judged_again_and_right(write_grader, number):
+    with AnswerComparer(workers=2, timeout_s=2.0, grader=write_grader(COMPUTES)) as comparer:
+        comparer.same([("x+1", "X+1")])
+        stop = threading.Event()
+        killer = threading.Thread(target=end_children, args=(comparer, stop, 4, number))
+        killer.start()
+        try:
+            assert comparer.same([("x+2", "X+2"), ("x+3", "Y+3")]) == [True, False]
+        finally:
+            stop.set()
+            killer.join()
+        assert comparer.num_undecided == 0
+
+
+def test_a_machine_that_stops_for_a_while_changes_no_verdict(write_grader):
+    with AnswerComparer(timeout_s=1.0, grader=write_grader(COMPUTES.replace("0.2", "0.6"))) as comparer:
+        comparer.same([("x+1", "X+1")])
+        family = [psutil.Process(comparer.pids[0]), *psutil.Process(comparer.pids[0]).children()]
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(comparer.same, [("x+2", "X+2")])
+            time.sleep(0.3)
+            family += [child for zygote in family for child in zygote.children() if child not in family]
+            for process in family:
+                process.suspend()
+            time.sleep(4)
+            for process in reversed(family):
+                process.resume()
+            assert running.result() == [True]
+        assert comparer.num_undecided == 0
+
+
+def test_pairs_that_are_killed_again_and_again_are_an_error_and_no_verdict(write_grader, monkeypatch):
+    monkeypatch.setattr(judge_module, "PAUSES_S", (0.01, 0.01))
+    with AnswerComparer(timeout_s=2.0, grader=write_grader(COMPUTES)) as comparer:
+        comparer.same([("x+1", "X+1")])
+        stop = threading.Event()
+        killer = threading.Thread(target=end_children, args=(comparer, stop, 100, signal.SIGKILL))
+        killer.start()
+        try:
+            with pytest.raises(ComparerBroken, match=r"no pair was judged .* killed from outside.*resume"):
+                comparer.same([("x+2", "X+2")])
+        finally:
+            stop.set()
+            killer.join()
+        assert comparer.same([("x+2", "X+2")]) == [True]
 
 
 @pytest.mark.parametrize(

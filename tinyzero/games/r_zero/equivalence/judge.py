@@ -6,6 +6,7 @@ import math
 import os
 import selectors
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from typing import Any
 
 from tinyzero.errors import ComparerBroken, ExecutorBroken
 from tinyzero.execution import nursery, zygote
-from tinyzero.execution.answers import Ended, has_waited
+from tinyzero.execution.answers import Ended, has_waited, trouble
 from tinyzero.execution.child import SETUP_FAILED_SIGNAL
+from tinyzero.execution.dispatcher import PAUSES_S
 from tinyzero.execution.link import Link, LinkLost, Run, launch
 from tinyzero.games.r_zero.equivalence import worker
 
@@ -55,6 +57,7 @@ class Judge:
     settings: JudgeSettings
     _link: Link | None = None
     _num_failures: int = 0
+    _num_pauses: int = 0
     _missed: set[str] = field(default_factory=set)
     _pid: int = field(default_factory=os.getpid)
     _is_closed: bool = False
@@ -94,11 +97,17 @@ class Judge:
                 while waiting and len(link.given) < self.settings.workers * (1 + _QUEUED_PER_CHILD):
                     link.give(waiting.popleft())
                 self._wait(link)
+                killed = ""
                 for run in link.receive():
-                    if self._has_to_run_again(run):
+                    if why := _killed(run):
+                        killed = why
+                        waiting.append(run)
+                    elif self._has_to_run_again(run):
                         waiting.append(run)
                     else:
                         num_left -= 1
+                if killed:
+                    self._pause(killed)
             except LinkLost:
                 waiting.extendleft(link.given.values())
                 self._failed(f"its process died: {self._drop(link)}")
@@ -162,15 +171,25 @@ class Judge:
     def _has_to_run_again(self, run: Run) -> bool:
         """Handle a report. True if it says nothing about its pair. Raises like `verdicts`."""
         ended = run.ended
-        was_killed_by = os.WTERMSIG(ended.status) if os.WIFSIGNALED(ended.status) else 0
-        if ended.reason == nursery.NOT_FORKED or was_killed_by == SETUP_FAILED_SIGNAL:
+        if ended.reason == nursery.NOT_FORKED or _is_unconfined(ended):
             self._failed(f"no confined child: {ended.answer[:200].decode('utf-8', 'replace')}")
             return True
-        self._num_failures = 0
+        self._num_failures = self._num_pauses = 0
         if has_waited(ended) and not run.attempts:  # perhaps the machine was busy: try once more
             run.attempts += 1
             return True
         return False
+
+    def _pause(self, why: str) -> None:
+        """Wait until the machine may have memory again. Raises ComparerBroken at last."""
+        if self._num_pauses >= len(PAUSES_S):
+            raise ComparerBroken(
+                f"answers cannot be compared: no pair was judged in {sum(PAUSES_S):.0f} seconds ({why}); see "
+                "that memory is free and that nothing ends processes here, and resume the run"
+            )
+        log.warning("comparing answers is repeated: %s", why)
+        time.sleep(PAUSES_S[self._num_pauses])
+        self._num_pauses += 1
 
     def _failed(self, why: str) -> None:
         self._num_failures += 1
@@ -198,6 +217,16 @@ class Judge:
             self._missed.add(words)
             log.warning("two answers are undecided, since their process, without files, %s", words)
         return None
+
+
+def _killed(run: Run) -> str:
+    """Why a run was ended by something outside of it; empty if it was not."""
+    is_forked = run.ended.reason != nursery.NOT_FORKED
+    return trouble(run.ended, run.cpu_s) if is_forked and not _is_unconfined(run.ended) else ""
+
+
+def _is_unconfined(ended: Ended) -> bool:
+    return os.WIFSIGNALED(ended.status) and os.WTERMSIG(ended.status) == SETUP_FAILED_SIGNAL
 
 
 def _folders() -> list[str]:
