@@ -17,7 +17,7 @@ from tinyzero.config.loading import to_toml
 from tinyzero.errors import TinyZeroError
 from tinyzero.evaluation.heldout import read_set
 from tinyzero.execution.attack import load_items
-from tinyzero.export import manifest, model_files, weights
+from tinyzero.export import manifest, tokenizer_files, weights
 from tinyzero.export.adapters import _read_config
 from tinyzero.export.licence import licence_of
 from tinyzero.export.results import read_evaluation
@@ -97,7 +97,7 @@ READERS: dict[str, tuple[str, dict[str, Any], Callable[[Path], object]]] = {
     "pool": ("pool.jsonl", TASK, read_tasks),
     "own task": ("own.json", TASK, lambda path: read_task(_read(str(path)))),
     "shape": ("config.json", SHAPE, lambda path: shape_of(str(path.parent))),
-    "base's file": ("config.json", SHAPE, model_files._read),
+    "base's file": ("config.json", SHAPE, tokenizer_files.read_object),
     "adapter": ("adapter_config.json", LORA, _read_config),
     "index": (
         weights.INDEX, {"weight_map": {"a": "b.safetensors"}}, lambda path: weights.weight_files(path.parent),

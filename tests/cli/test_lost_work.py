@@ -90,7 +90,7 @@ def test_a_resume_finishes_what_a_kill_at_the_end_left_and_makes_no_step(command
     assert (folder.adapter / "total").read_text() == expected
     assert steps(folder.path) == [1, 2, 3]
     code, _, err = command("train", "--resume", "x")
-    assert (code, "has made its 3 steps" in err) == (2, True)
+    assert (code, "has finished its 3 steps" in err) == (2, True)
 
 
 def test_a_run_without_its_checkpoints_is_refused_and_starts_over_where_that_is_asked(command, folder):

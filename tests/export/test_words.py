@@ -293,6 +293,6 @@ def test_a_run_without_results(tmp_path):
 )
 def test_what_is_no_table_of_results_is_one_clear_error(tmp_path, change):
     (tmp_path / "evaluation.json").write_text(json.dumps(TABLE | change))
-    with pytest.raises(ExportError, match="is no table of results: ") as caught:
+    with pytest.raises(ExportError, match="is not a table of results: ") as caught:
         read_evaluation(RunFolder(tmp_path))
     assert "\n" not in str(caught.value)
