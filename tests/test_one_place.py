@@ -31,7 +31,12 @@ MAY_READ = {
     "export/hub/remote_files.py": {"open", "read_bytes"}, "export/hub/plan.py": {"read_bytes"},
     # One number: the process that holds the lock, the kernel's limit of memory.
     "run/folder.py": {"open"}, "machine/hardware.py": {"read_text"},
-    "learning/learner.py": {"torch.load"},  # weights only, of a checkpoint with digests
+    "learning/optimizers.py": {"torch.load", "read_bytes"},  # weights only, of a checkpoint with digests
+    "policy/policy.py": {"read_bytes"}, "run/keeping.py": {"open", "read_bytes"},
+    "run/task_log.py": {"json.loads", "open"},  # of the run's log, as run/records.py
+    "cli/__init__.py": {"open"},  # /dev/null
+    # A program of its own, and what it says.
+    "export/llama_cpp_child.py": {"json.load"}, "export/gguf_trial.py": {"json.loads"},
     "execution/attack.py": {"ast.literal_eval", "runpy.run_path"},  # a user's own programs
     # The sandbox imports nothing of ours; its parent writes arguments.
     "execution/child.py": {"marshal.loads"}, "execution/sandbox.py": {"open"},
@@ -56,6 +61,7 @@ MAY_PRINT = {
     "cli/terminal.py": {"os.write"},  # the dashboard, whose parts are inert
     "cli/launch.py": {"logging.FileHandler"},  # run.log, with the formatter of watch/text.py
     "watch/picture.py": {"Console.print"},  # into memory
+    "export/llama_cpp_child.py": {"os.write"},  # a program of its own, to the pipe of its parent
     # The sandbox: the result pipe, and a script's own output.
     "execution/child.py": {"os.write", "sys.stdout"}, "games/r_zero/equivalence/worker.py": {"os.write"},
 }  # fmt: skip

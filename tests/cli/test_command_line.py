@@ -77,6 +77,7 @@ def test_the_options_of_train_are_frozen():
         "--preset",
         "--set",
         "--resume",
+        "--start-over",
         "--dry-run",
         "--seed",
         "--max-steps",
@@ -105,7 +106,11 @@ def test_the_options_of_train_are_frozen():
             "--ui live needs a terminal; use --ui plain, or look on: tinyzero watch RUN",
         ),
         (["it's"], "no such command it's (see tinyzero --help)"),
-        (["train", "--name", ""], "--name is ''; it must be a plain folder name (--output says where)"),
+        (
+            ["train", "--name", ""],
+            "--name is ''; it must be a plain folder name that does "
+            "not begin with a dot (--output says where)",
+        ),
         (
             ["train", "nano-cpu", "--preset", "nano-cpu"],
             "two presets are named, nano-cpu and --preset nano-cpu; leave one out",
@@ -113,7 +118,11 @@ def test_the_options_of_train_are_frozen():
         (["presets", "--copy", "x"], "--copy needs a preset, as in tinyzero presets nano-cpu --copy x"),
         (["config", "learnr.lr"], "no setting learnr.lr; did you mean learner.lr?"),
         (["config", "num_generations"], "no setting num_generations; that is selfplay.attempts here"),
-        (["train", "--name", "a/b"], "--name is 'a/b'; it must be a plain folder name (--output says where)"),
+        (
+            ["train", "--name", "a/b"],
+            "--name is 'a/b'; it must be a plain folder name that does "
+            "not begin with a dot (--output says where)",
+        ),
     ],
 )
 def test_a_mistyped_command_line_is_one_line_with_the_right_word(complaint, arguments, message):
@@ -274,7 +283,7 @@ def test_a_knob_left_to_the_machine_is_told_in_one_line_and_printed_as_a_number(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["export", "{run}", "--what", "adapter", "--output", "{out}"],
+        ["export", "{run}", "--what", "tasks", "--output", "{out}"],
         ["push", "{run}", "--repo", "me/mine", "--what", "tasks", "--dry-run"],
     ],
 )

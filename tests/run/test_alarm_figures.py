@@ -1,8 +1,10 @@
 """Every alarm in a run: a game that emits metrics from a script, the real trainer and the real log."""
 
+from typing import get_args
+
 import pytest
 
-from tinyzero.config import Config
+from tinyzero.config import AlarmName, Config
 from tinyzero.run import records
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.recorder import Recorder
@@ -94,7 +96,10 @@ def make_run(tmp_path):
         config = Config.model_validate(
             {
                 "run": {"max_steps": len(SCRIPT), "checkpoint_every_steps": 5},
-                "watch": {"window_steps": WINDOW, "silent": [name for name in FIGURES if name != alarm]},
+                "watch": {
+                    "window_steps": WINDOW,
+                    "silent": [name for name in get_args(AlarmName) if name != alarm],
+                },
             }
         )
         run = RunFolder.create(tmp_path, name, config)

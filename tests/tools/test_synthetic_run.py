@@ -22,10 +22,11 @@ def write(tmp_path, monkeypatch, capsys):
 
 
 COMMAND = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from tinyzero.cli import run
 code = run(sys.argv[1:])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 print(json.dumps([code, "torch" in sys.modules, peak]), file=sys.stderr)
 """
 

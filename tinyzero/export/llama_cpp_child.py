@@ -18,8 +18,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     server = xllamacpp.Server(_parameters(request))
     answers = [_answer(server.listening_address, chat, request["num_tokens"]) for chat in request["chats"]]
-    sys.stdout.write(f"{RESULT}{json.dumps(answers)}\n")
-    sys.stdout.flush()
+    os.write(1, f"{RESULT}{json.dumps(answers)}\n".encode())
     os._exit(0)  # the server's threads need no farewell
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tinyzero.config import Optimizer
 from tinyzero.errors import CheckpointError
+from tinyzero.foreign import read_json_object
 
 _TENSORS = "learner.safetensors"
 _VALUES = "learner.json"
@@ -81,7 +82,7 @@ def read_state(
     if (folder / _PICKLE).exists() and not (folder / _VALUES).exists():
         return _read_pickle(folder / _PICKLE, device)
     try:
-        state: dict[str, Any] = json.loads((folder / _VALUES).read_text(encoding="utf-8"))
+        state = read_json_object(folder / _VALUES)
         tensors = load((folder / _TENSORS).read_bytes())
         _check_names(tensors, {name for own in names.values() for name in own})
         state["optimizers"] = {

@@ -1,6 +1,5 @@
 """Keeps the work of a run: saves it while its folder is there, and says what is missing when it goes on."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyzero.errors import CheckpointError, FolderLost
+from tinyzero.foreign import read_json_object
 from tinyzero.run import checkpoints
 from tinyzero.run.checkpoints import Stateful
 from tinyzero.run.durable import explaining_failures, explaining_reads, fingerprints, identity
@@ -148,9 +148,10 @@ def describe_damage(run: RunFolder) -> Iterator[str]:
 
 def _is_object(path: Path) -> bool:
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError, RecursionError):
+        read_json_object(path)
+    except (OSError, ValueError):
         return False
+    return True
 
 
 def _count_foreign(path: Path) -> int:

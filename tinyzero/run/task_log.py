@@ -185,6 +185,8 @@ def _task(line: bytes) -> TaskRecord | None:
 
 
 def _tasks_at(path: Path, places: Iterable[int]) -> Iterator[TaskRecord]:
+    if not path.is_file():
+        return
     with path.open("rb") as file:
         for at in places:
             file.seek(at)

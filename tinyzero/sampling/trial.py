@@ -1,6 +1,5 @@
 """What the canary does to a policy for a while, and undoes: no end tokens, adapters that matter."""
 
-import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,5 +52,6 @@ def random_states(device: torch.device) -> bytes:
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
-    others = (random.getstate(), np.random.get_state())
-    return b"".join([*(bytes(state.tolist()) for state in states), pickle.dumps(others)])
+    name, keys, *place = np.random.get_state()
+    others = (random.getstate(), name, np.asarray(keys).tolist(), place)
+    return b"".join([*(bytes(state.tolist()) for state in states), repr(others).encode()])
