@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_DEPTH = 64
-_LARGEST_INTEGER = 2**64
+_LARGEST_INTEGER = 10**36  # tokenizers say 10^30 for a length without a limit
 _TOO_DEEP = f"it is nested more than {_MAX_DEPTH} levels deep"
 
 
@@ -121,7 +121,7 @@ def _items_of(value: object) -> list[Any]:
 
 def _check_scalar(value: object) -> None:
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        raise BadContent("it holds an integer beyond 64 bits")
+        raise BadContent("it holds an integer beyond 10^36")
     if isinstance(value, float) and math.isinf(value):
         raise BadContent("it holds a number that is too large")
     if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):

@@ -102,7 +102,7 @@ def test_tasks_count_in_the_row_of_their_kind_or_of_their_stratum(write):
         ([RECORD | {"outputs": []}], "line 1: it has no output"),
         ([RECORD | {"inputs": []}], "line 1: it has 0 inputs and 1 outputs, and needs one of each"),
         ([RECORD | {"inputs": ["1", "2", "3"]}], "line 1: it has 3 inputs"),
-        ([RECORD | {"outputs": ["f("]}], "line 1: its output 'f\\(' is no literal"),
+        ([RECORD | {"outputs": ["f("]}], "line 1: its output 'f\\(' is not a literal"),
         ([], "holds no task"),
     ],
 )

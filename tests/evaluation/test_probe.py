@@ -67,7 +67,7 @@ def test_rates_are_shares_of_right_answers_checked_by_execution(make_probe):
     rates = {name: value for name, value in measured.items() if name.endswith(("/sampled", "/greedy"))}
     assert rates == {
         "heldout/deduction/sampled": 0.75,
-        "heldout/abduction/sampled": 0.5,  # 20 + 1 is no literal, and nothing is evaluated
+        "heldout/abduction/sampled": 0.5,  # 20 + 1 is not a literal, and nothing is evaluated
         "heldout/far/sampled": 0.5,
         "heldout/mean/sampled": 0.625,
         "heldout/deduction/greedy": 1.0,

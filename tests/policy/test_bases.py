@@ -14,7 +14,7 @@ from tiny_models import make_model_folder
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from tinyzero.config import PolicyConfig
-from tinyzero.errors import CheckpointError, ExportError, ModelLoadError, SamplerBroken
+from tinyzero.errors import CheckpointError, ExportError, ModelLoadError, NotFinite, SamplerBroken
 from tinyzero.export.adapters import read_adapter
 from tinyzero.export.exportable import check_exportable
 from tinyzero.export.folders import ExportRequest, export
@@ -144,7 +144,7 @@ def test_logits_that_are_no_numbers_end_in_one_line(make_policy):
     """Of a model whose weights are finite, and whose activations are not."""
     policy = make_policy(randomize=False)
     policy.model.get_base_model().model.norm.weight.data.fill_(1e38)
-    with pytest.raises(SamplerBroken) as caught:
+    with pytest.raises(NotFinite) as caught:
         check(policy)
     assert "\n" not in str(caught.value)
     assert "CUDA" not in str(caught.value)

@@ -181,6 +181,7 @@ def test_an_adapter_that_is_not_finite_is_never_saved(make_policy, tmp_path, num
     assert not (tmp_path / "adapters").exists()
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # peft's own
 def test_plain_peft_opens_a_saved_adapter(make_policy, tiny_model_folder, tmp_path):
     policy = make_policy(adapters="shared")
     policy.save(tmp_path)

@@ -193,7 +193,7 @@ class Reader:
 
     def call(self, word: str) -> Any:  # noqa: ANN401
         if word not in ("set", "frozenset", "float", "complex") or not self.accept("("):
-            raise BadLiteral(f"{word} is no literal")
+            raise BadLiteral(f"{word} is not a literal")
         self.depth += 1
         arguments = self.items(")")[0]
         self.depth -= 1
@@ -210,7 +210,7 @@ def _constructed(word: str, arguments: list[Any]) -> Any:  # noqa: ANN401
             return float(text)
         case "complex", [int() | float() as real, int() | float() as imag]:
             return complex(real, imag)
-    raise BadLiteral(f"{word} with these arguments is no literal")
+    raise BadLiteral(f"{word} with these arguments is not a literal")
 
 
 def _number(token: str) -> _Number:

@@ -58,7 +58,7 @@ def _check_literal(output: str) -> None:
     try:
         parse_literal(output)
     except BadLiteral as error:
-        raise ValueError(f"its output {output[:60]!r} is no literal: {error}") from error
+        raise ValueError(f"its output {output[:60]!r} is not a literal: {error}") from error
 
 
 def _check(task: Task) -> None:
