@@ -1,4 +1,4 @@
-"""`tinyzero eval`: measures answers to benchmarks."""
+"""`tinyzero eval`: measures a model on benchmarks, or scores answers that were written elsewhere."""
 
 import json as json_module
 import sys
@@ -9,41 +9,88 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyzero.cli.choices import Checkpoint
+
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
     from tinyzero.evaluation.benchmarks.base import Benchmark, Tools
 
 
 def evaluate(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run, the folder of an adapter, or a base model (a folder, a Hub id, or nano).",
+            metavar="RUN|ADAPTER|MODEL",
+        ),
+    ] = None,
     score: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="Score the answers of this JSONL file, without a model.", metavar="FILE.jsonl"),
-    ],
+    ] = None,
     bench: Annotated[
         str,
         typer.Option(
-            help="cruxeval-o, cruxeval-i, humaneval+, mbpp+, gsm8k, math500, or a JSONL file of tasks.",
+            help="cruxeval-o, cruxeval-i, humaneval+, mbpp+, gsm8k, math500, or a JSONL file of tasks; "
+            "several for a model, with commas.",
             metavar="NAME|FILE.jsonl",
         ),
-    ],
+    ] = "cruxeval-o,cruxeval-i",
     data: Annotated[
         Path | None,
         typer.Option(help="The folder with the benchmark's published file, or the file.", metavar="DIR"),
     ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only this many tasks, drawn evenly.")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Answers to a task. Default: the benchmark's own number."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.0, help="0 is greedy. Default: the benchmark's own.")
+    ] = None,
+    base: Annotated[bool, typer.Option("--base/--no-base", help="Measure the untrained model too.")] = True,
+    checkpoint: Checkpoint = "last",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_weak_sandbox: Annotated[
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
     ] = False,
 ) -> None:
-    """Score answers to a benchmark: CRUXEval, HumanEval+, MBPP+, GSM8K, MATH-500, or tasks of your own."""
+    """Measure a model on benchmarks, trained against base, or score answers from elsewhere (--score)."""
+    from tinyzero.cli.comparing import Request, measure
     from tinyzero.cli.screen import Screen
+    from tinyzero.errors import ConfigError
 
+    if (target is None) == (score is None):
+        raise ConfigError(
+            "name what to measure: a run, an adapter or a model, or --score FILE.jsonl; not both"
+        )
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        figures = _score(score, bench, data, screen, allow_weak_sandbox=allow_weak_sandbox)
-        screen.close_wait()
-        _print(figures, screen, as_json=json)
+        if score is not None:
+            figures = _score(score, bench, data, screen, allow_weak_sandbox=allow_weak_sandbox)
+            screen.close_wait()
+            _print(figures, screen, as_json=json)
+            return
+        request = Request(
+            target=str(target),
+            benches=tuple(bench.split(",")),
+            data=data,
+            limit=limit,
+            samples=samples,
+            temperature=temperature,
+            with_base=base,
+            checkpoint=checkpoint,
+            seed=seed,
+            allow_weak_sandbox=allow_weak_sandbox,
+        )
+        measured = measure(request, screen, as_json=json)
+        if json:
+            screen.line(json_module.dumps(measured))
+    except KeyboardInterrupt:
+        screen.note("interrupted; the same command goes on from here")
+        raise
     finally:
         screen.close()
 
@@ -65,18 +112,17 @@ def _score(
         screen.wait_on_terminal(f"{benchmark.name}: {done} of {len(answers)} answers graded")
 
     with ExitStack() as held:
-        tools = _open_tools(benchmark, held, allow_weak_sandbox=allow_weak_sandbox)
+        tools = open_tools(benchmark, held, allow_weak_sandbox=allow_weak_sandbox)
         graded = grade(benchmark, answers, tools, progress)
-    figures = report(benchmark, graded)
     return {
-        **figures,
+        **report(benchmark, graded),
         "tasks_in_set": len(items),
         "data": str(path),
         "seconds": round(time.monotonic() - started, 3),
     }
 
 
-def _open_tools(benchmark: "Benchmark", held: ExitStack, *, allow_weak_sandbox: bool) -> "Tools":
+def open_tools(benchmark: "Benchmark", held: ExitStack, *, allow_weak_sandbox: bool) -> "Tools":
     """The sandbox with this benchmark's limit of CPU time, and a comparer, which starts when it is needed."""
     from tinyzero.config import ExecutionConfig
     from tinyzero.evaluation.benchmarks.base import Tools

@@ -75,6 +75,7 @@ class Traits:
         samples, temperature: of the published protocol; temperature 0 is greedy.
         max_tokens: budget of an answer.
         has_majority: whether the most frequent answer to a task means something.
+        exceptions: tasks whose canonical solution counts as wrong here, `benchmark/id`, with the reason.
     """
 
     names: Sequence[str]
@@ -85,6 +86,7 @@ class Traits:
     temperature: float = 0.0
     max_tokens: int = 1024
     has_majority: bool = True
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Benchmark(Protocol):
