@@ -50,11 +50,13 @@ def open_candidate(
         return _of_adapter(path, seed, progress, held)
     try:
         run = find_run(target, Path("runs"))
-    except CheckpointError:
+    except CheckpointError as error:
         from tinyzero.config import local_folder
 
         if local_folder(target) is None and target.count("/") != 1:
-            raise
+            raise CheckpointError(
+                f"{error}; name a run, the folder of an adapter, or a model: its folder, its Hub id, or nano"
+            ) from error
         return _of_base(target, seed, progress, held)
     from tinyzero.run.trained import choose_snapshot, load_trained, opened_here
 
@@ -131,11 +133,12 @@ def _put_on(policy: "Policy", folder: Path) -> None:
 
 def _settled(sections: dict[str, Any]) -> "Settled":
     """The settings for a model without a run; nano only reads the compact form."""
-    from tinyzero.config import Config, load_config
+    from tinyzero.config import Config, load_config, local_folder
     from tinyzero.machine.hardware import look
     from tinyzero.machine.settling import settle
 
-    if sections["model"]["base"] == "nano":
+    if local_folder(sections["model"]["base"]) == local_folder("nano"):
+        sections = sections | {"model": {"base": "nano"}}
         written = load_config("nano-cpu").model_dump()
         sections = {name: written[name] | values for name, values in sections.items()}
         return settle(Config.model_validate(written | sections), look())

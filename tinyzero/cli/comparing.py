@@ -63,6 +63,7 @@ def measure(request: Request, screen: "Screen", *, as_json: bool) -> dict[str, A
 
 
 def _open(name: str, request: Request) -> _Opened:
+    from tinyzero.evaluation.benchmarks.answering import check_size
     from tinyzero.evaluation.benchmarks.choice import open_benchmark
     from tinyzero.games.choice import ALL_KINDS
 
@@ -71,6 +72,7 @@ def _open(name: str, request: Request) -> _Opened:
     if request.limit is not None and request.limit < len(items):
         places = sorted(Random("eval").sample(range(len(items)), request.limit))
         items = [items[place] for place in places]
+    check_size(len(items), request.samples or benchmark.traits.samples)
     return _Opened(benchmark=benchmark, items=items, path=path)
 
 
@@ -95,7 +97,7 @@ def _measure_on(
         "max_tokens": protocol.max_tokens,
         "style": protocol.style,
         "data": str(opened.path),
-        "num_prompts_too_long": len(questions.left_out),
+        "prompts_too_long": len(questions.left_out),
         "seconds": round(time.monotonic() - started, 3),
     }
     if not as_json:
@@ -189,8 +191,8 @@ def _lines(
         f"{benchmark.name}: {figures['tasks']} tasks, {figures['samples']} answers each at temperature "
         f"{figures['temperature']:g}, {figures['seconds']:.1f} s"
     )
-    if figures["num_prompts_too_long"]:
-        yield f"{figures['num_prompts_too_long']} more tasks are left out: their prompts do not fit the model"
+    if figures["prompts_too_long"]:
+        yield f"{figures['prompts_too_long']} more tasks are left out: their prompts do not fit the model"
     if len(graded) == 1:
         yield from table_lines(figures)
     else:

@@ -15,7 +15,7 @@ from tinyzero.types import Answer, Prompt, Role, Sampler, SamplingRequest
 
 _TASKS_AT_ONCE = 8
 """Tasks of a request. Part of what names the random numbers: both models draw the same for a sample."""
-FEW_TASKS, LEAST_SAMPLES = 100, 16
+_FEW_TASKS, _LEAST_SAMPLES = 100, 16
 """Sets with fewer tasks need this many samples of each."""
 
 
@@ -58,17 +58,22 @@ def questions_of(
             f"no prompt of {benchmark.name} fits into this model's context and sampling.max_prompt_tokens; "
             "choose another benchmark or a model with a longer context"
         )
-    if len(fitting) < FEW_TASKS and protocol.samples < LEAST_SAMPLES:
-        raise ConfigError(
-            f"{len(fitting)} tasks with {protocol.samples} answers each cannot tell a gain from noise; "
-            f"use --samples {LEAST_SAMPLES} or more, or at least {FEW_TASKS} tasks"
-        )
+    check_size(len(fitting), protocol.samples)
     kept = {item.id for item, _ in fitting}
     return Questions(
         items=[item for item, _ in fitting],
         prompts=[prompt for _, prompt in fitting],
         left_out=[item.id for item in items if item.id not in kept],
     )
+
+
+def check_size(num_tasks: int, samples: int) -> None:
+    """Raises ConfigError where there are too few answers for a difference to mean something."""
+    if num_tasks < _FEW_TASKS and samples < _LEAST_SAMPLES:
+        raise ConfigError(
+            f"{num_tasks} tasks with {samples} answers each cannot tell a gain from noise; use --samples "
+            f"{_LEAST_SAMPLES} or more, or at least {_FEW_TASKS} tasks"
+        )
 
 
 def answer(

@@ -57,7 +57,7 @@ def by_task(graded: Sequence[GradedAnswer]) -> dict[str, list[GradedAnswer]]:
 def measures(
     benchmark: Benchmark, groups: Mapping[str, Sequence[GradedAnswer]]
 ) -> dict[str, dict[str, float]]:
-    """Measure -> task id -> value: `accuracy`, `pass@k`, `maj@n`, and `accuracy_<definition>`.
+    """Measure -> task id -> value: `accuracy` (also as `avg@n`), `pass@k`, `maj@n`, `accuracy_<definition>`.
 
     The n is the smallest number of answers to a task; k is at most n.
     """
@@ -65,6 +65,7 @@ def measures(
     counts = {task: (sum(_is_correct(a) for a in group), len(group)) for task, group in groups.items()}
     found = {"accuracy": {task: right / total for task, (right, total) in counts.items()}}
     if attempts > 1:
+        found[f"avg@{attempts}"] = found["accuracy"]
         for k in sorted({k for k in _PASS_ATTEMPTS if k <= attempts} | {attempts}):
             found[f"pass@{k}"] = {task: pass_at(k, right, total) for task, (right, total) in counts.items()}
     if attempts > 1 and benchmark.traits.has_majority:
@@ -130,7 +131,7 @@ def table_lines(figures: Mapping[str, Any]) -> Iterator[str]:
     low, high = figures["interval"]
     yield f"accuracy      {figures['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})"
     for name, value in figures.items():
-        if name.startswith(("pass@", "maj@", "accuracy_")):
+        if name.startswith(("avg@", "pass@", "maj@", "accuracy_")):
             yield f"{name.replace('accuracy_', 'by '):<13} {value:.3f}"
     counts = [f"{figures[name]} {name[4:].replace('_', ' ')}" for name in figures if name.startswith("num_")]
     yield f"of {figures['answers']} answers to {figures['tasks']} tasks: {', '.join(counts)}"
