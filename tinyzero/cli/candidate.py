@@ -121,7 +121,7 @@ def _put_on(policy: "Policy", folder: Path) -> None:
 
     try:
         weights = load_peft_weights(str(folder), device=str(policy.device))
-        result = set_peft_model_state_dict(policy.model, weights, adapter_name=policy.adapters[0])
+        result: Any = set_peft_model_state_dict(policy.model, weights, adapter_name=policy.adapters[0])
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"cannot use the adapter in {folder}: {str(error).splitlines()[0]}") from error
     if result.unexpected_keys:

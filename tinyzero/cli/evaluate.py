@@ -66,6 +66,8 @@ def evaluate(
         raise ConfigError(
             "name what to measure: a run, an adapter or a model, or --score FILE.jsonl; not both"
         )
+    if score is not None and "," in bench:
+        raise ConfigError("--score takes answers to a single benchmark; name it with --bench")
     screen = Screen(sys.stdout, sys.stderr)
     try:
         if score is not None:

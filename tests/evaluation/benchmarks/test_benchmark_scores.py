@@ -130,6 +130,7 @@ GOOD = {"id": "sample_0", "completion": "1"}
         ("cruxeval-o", [GOOD], PUBLISHED / "nothing", "is no folder and no file"),
         ("cruxeval-o", [GOOD], PUBLISHED / "gsm8k/test.jsonl", "is no task of cruxeval-o (take the file of"),
         ("gsm8k", [GOOD], PUBLISHED / "cruxeval.jsonl", "it has no field 'question'"),
+        ("cruxeval-o,gsm8k", [GOOD], PUBLISHED, "takes answers to a single benchmark"),
         ("cruxeval-o", ["{"], PUBLISHED, "line 1 of"),
         ("cruxeval-o", ["[1]\n"], PUBLISHED, "is no JSON object"),
         ("cruxeval-o", [], PUBLISHED, "holds no answer"),

@@ -75,7 +75,7 @@ class Traits:
         samples, temperature: of the published protocol; temperature 0 is greedy.
         max_tokens: budget of an answer.
         has_majority: whether the most frequent answer to a task means something.
-        exceptions: tasks whose canonical solution counts as wrong here, `benchmark/id`, with the reason.
+        exceptions: ids of tasks that are not judged as published, with the reason.
     """
 
     names: Sequence[str]

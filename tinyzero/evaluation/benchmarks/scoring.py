@@ -94,6 +94,7 @@ def report(benchmark: Benchmark, graded: Sequence[GradedAnswer]) -> dict[str, An
         "samples": attempts[0],
         **{name: fmean(rates.values()) for name, rates in found.items() if name != "accuracy"},
         **counts_of(graded),
+        "exceptions": {task: why for task, why in benchmark.traits.exceptions.items() if task in groups},
     }
 
 
@@ -134,4 +135,6 @@ def table_lines(figures: Mapping[str, Any]) -> Iterator[str]:
         if name.startswith(("avg@", "pass@", "maj@", "accuracy_")):
             yield f"{name.replace('accuracy_', 'by '):<13} {value:.3f}"
     counts = [f"{figures[name]} {name[4:].replace('_', ' ')}" for name in figures if name.startswith("num_")]
+    for task, why in figures["exceptions"].items():
+        yield f"{task} is not judged as published: {why}"
     yield f"of {figures['answers']} answers to {figures['tasks']} tasks: {', '.join(counts)}"

@@ -29,6 +29,7 @@ PLAIN = "1"
 
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 class AnswerComparer:
@@ -159,7 +160,7 @@ class AnswerComparer:
             self._remember(self._heavy, answer, verdict is None)
 
     @staticmethod
-    def _remember(memory: OrderedDict[K, bool], key: K, value: bool) -> None:  # noqa: FBT001
+    def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:
         memory[key] = value
         memory.move_to_end(key)
         while len(memory) > MAX_REMEMBERED:
