@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinyzero.config import ExecutionConfig
+from tinyzero.errors import ConfigError
 from tinyzero.evaluation.benchmarks.base import Tools, Trouble
 from tinyzero.evaluation.benchmarks.choice import BENCHMARKS, open_benchmark
 from tinyzero.evaluation.benchmarks.code_tests import humaneval_plus
@@ -244,6 +245,26 @@ def test_formulas_are_equal_by_meaning(grade):
     assert not grade("math500", "test/own/2.json", "\\boxed{1 + 2x}").verdict.is_correct
     assert grade("math500", "test/own/1.json", "\\boxed{0.5}").verdict.is_correct
     assert grade("math500", "test/own/1.json", "It is 0.5.").verdict.status == "malformed"
+
+
+def test_inputs_without_an_answer_of_the_reference_are_left_out_and_named(tools):
+    fields = {
+        "task_id": "HumanEval/900",
+        "prompt": "def double(x):\n",
+        "entry_point": "double",
+        "canonical_solution": "    while x == 3:\n        pass\n    return 2 * x\n",
+        "base_input": [[1], [2]],
+        "plus_input": [[3], [4]],
+        "atol": 0,
+    }
+    benchmark = humaneval_plus()
+    item = benchmark.item(fields)
+    (mark,) = benchmark.grade([(item, "def double(x):\n    return x + x")], tools)
+    assert mark.verdict.is_correct
+    assert "1 inputs left out" in benchmark.traits.exceptions["HumanEval/900"]
+    broken = benchmark.item({**fields, "task_id": "HumanEval/901", "canonical_solution": "    return y\n"})
+    with pytest.raises(ConfigError, match="answers none of its own inputs"):
+        benchmark.grade([(broken, "def double(x):\n    return x + x")], tools)
 
 
 class Silent:
