@@ -112,6 +112,14 @@ def test_a_file_of_tasks_of_one_s_own(command, tmp_path):
     assert (code, json.loads(out)["accuracy"]) == (0, 0.5)
 
 
+def test_an_input_on_which_one_s_own_program_never_ends_is_timed_out(command, tmp_path):
+    tasks = tmp_path / "mine.jsonl"
+    endless = {**TASK, "kind": "abduction", "program": "def f(a):\n    while a > 1: pass\n    return a"}
+    tasks.write_text(json.dumps(endless) + "\n")
+    _, out, _ = command(str(tasks), {"id": "a", "answer": "1"}, {"id": "a", "answer": "2"}, data=None)
+    assert (json.loads(out)["accuracy"], json.loads(out)["num_timed_out"]) == (0.5, 1)
+
+
 GOOD = {"id": "sample_0", "completion": "1"}
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinyzero.evaluation.benchmarks.base import Item, Mark, Tools, Traits
+from tinyzero.evaluation.benchmarks.base import Item, Mark, Tools, Traits, Trouble
 from tinyzero.tasks.base import Kind, Style
 from tinyzero.tasks.judging import judge_answers
 from tinyzero.tasks.records import from_record
-from tinyzero.types import Prompt, Verdict, VerdictStatus
+from tinyzero.types import Outcome, Prompt, Verdict
 
 _TRAITS = Traits(
     names=(),
@@ -53,9 +53,8 @@ class OwnTasks:
         tasks = [from_record(item.fields) for item, _ in answers]
         texts = [[text] for _, text in answers]
         groups = judge_answers(tasks, texts, kinds=self.kinds, runner=tools.runner)
-        return [Mark(verdict=_verdict(verdict)) for (verdict,) in groups]
+        return [Mark(verdict=verdict, trouble=_trouble(verdict)) for (verdict,) in groups]
 
 
-def _verdict(verdict: Verdict) -> Verdict:
-    is_empty = verdict.status is VerdictStatus.WRONG and not verdict.answer
-    return Verdict(status=VerdictStatus.MALFORMED, detail=verdict.detail) if is_empty else verdict
+def _trouble(verdict: Verdict) -> Trouble | None:
+    return Trouble.TIMED_OUT if verdict.detail == Outcome.TIMEOUT else None
