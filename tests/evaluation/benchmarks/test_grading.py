@@ -1,6 +1,7 @@
 """What an answer to a benchmark is worth: canonical and mutated solutions, and the traps of each set."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_an_unclosed_thought_is_no_answer(name, tools):
     closed = [f"<think>it is 7, f(1) == 2</think>{benchmark.canonical(item)}" for item in items]
     marks = benchmark.grade(list(zip(items, closed, strict=True)), tools)
     assert all(mark.verdict.is_correct for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "style", "digest"),
+    [
+        ("cruxeval-o", "direct", "90e335aea5408079"),
+        ("cruxeval-o", "full", "940bc7e904960cf6"),
+        ("cruxeval-i", "direct", "953438ca5b2b7565"),
+        ("cruxeval-i", "full", "82e17f0e12b6a754"),
+    ],
+)
+def test_the_prompts_of_cruxeval_are_those_of_its_repository(name, style, digest):
+    """Digests of what its prompts.py makes of the first task."""
+    benchmark, items, _ = open_benchmark(name, PUBLISHED, ALL_KINDS)
+    prompt = benchmark.prompt(items[0], style)
+    assert sha256(f"{prompt.text}{prompt.prefill}".encode()).hexdigest()[:16] == digest
+
+
+def test_prompts_hold_no_answer_and_begin_no_answer_that_may_think():
+    for name in ("humaneval+", "mbpp+", "gsm8k", "math500"):
+        benchmark, items, _ = open_benchmark(name, PUBLISHED, ALL_KINDS)
+        for item in items:
+            prompt = benchmark.prompt(item, "full")
+            assert prompt.prefill == ""
+            assert prompt.reasons
+            assert benchmark.canonical(item).strip() not in prompt.text
 
 
 CALL = "f([1, 1, 3, 1, 3, 1])"
