@@ -7,6 +7,7 @@ from tinyzero.tasks.answers import Fence, fences, final_part
 from tinyzero.tasks.programs import BadProgram, parse
 
 _CODE_LINE = re.compile(r"(?:def|async|class|import|from|@|\w+ *=[^=])")
+_MOST_CUTS = 20
 _GOES_ON = re.compile(r"\s|[)\]}]|\Z|#")
 
 
@@ -47,21 +48,27 @@ def _code_in(text: str) -> str:
         return text
     lines = text.splitlines()
     start = next((place for place, line in enumerate(lines) if _CODE_LINE.match(line)), len(lines))
-    return _stretch(lines[start:])
+    return _stretch(lines[start:], before="")
 
 
 def _continuation(prompt: str, code: str) -> str:
     """What goes on with the prompt: all of it where that is a program, else up to the first stray line."""
-    return code if _is_program(prompt + code) else _stretch(code.splitlines())
+    return code if _is_program(prompt + code) else _stretch(code.splitlines(), before=prompt)
 
 
-def _stretch(lines: Sequence[str]) -> str:
-    """Lines up to the first one at the left edge that begins no definition."""
+def _stretch(lines: Sequence[str], before: str) -> str:
+    """Lines up to the first one at the left edge that begins no definition, without definitions cut off.
+
+    Args:
+        before: what the lines go on with.
+    """
     end = next(
         (place for place, line in enumerate(lines) if not (_GOES_ON.match(line) or _CODE_LINE.match(line))),
         len(lines),
     )
-    return "\n".join(lines[:end]) + "\n"
+    starts = [place for place in range(1, end) if _CODE_LINE.match(lines[place])][-_MOST_CUTS:]
+    texts = ["\n".join(lines[:place]) + "\n" for place in (end, *reversed(starts))]
+    return next((text for text in texts if _is_program(before + text)), texts[0])
 
 
 def _is_program(text: str) -> bool:
