@@ -18,7 +18,7 @@ DEF = f"def area(r):\n{BODY}"
         (f"{BODY}\ndef volume(r):\n    return (", [f"{PROMPT}{BODY}\n"]),  # the budget was over
         (DEF, [HEAD, DEF]),
         (f"The function is:\n\n{DEF}\nIt works.", [HEAD, f"{DEF}\n"]),
-        (f"```python\narea(2)\n```\n```python\n{DEF}```\n```python\ndef area(r): 1\n```", [HEAD, DEF.strip()]),
+        (f"```python\narea(2)\n```\n```python\n{DEF}```\n```python\ndef area(r):1\n```", [HEAD, DEF.strip()]),
         (f"```python\n{DEF}", [HEAD, DEF.strip()]),
         (f"<think>```python\ndef area(r): pass\n```</think>\n```python\n{DEF}```", [HEAD, DEF.strip()]),
         (f"<think>```python\n{DEF}```", []),
