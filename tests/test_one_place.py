@@ -29,6 +29,8 @@ MAY_READ = {
     # Bytes, for digests, for copies, and in search of the token.
     "run/durable.py": {"open"}, "policy/base_files.py": {"open"}, "export/adapters.py": {"read_bytes"},
     "export/hub/remote_files.py": {"open", "read_bytes"}, "export/hub/plan.py": {"read_bytes"},
+    "cli/candidate.py": {"read_bytes"}, "evaluation/benchmarks/answering.py": {"read_bytes"},
+    "evaluation/benchmarks/choice.py": {"json.loads"},  # some benchmarks have integers of any size
     # One number: the process that holds the lock, the kernel's limit of memory.
     "run/folder.py": {"open"}, "machine/hardware.py": {"read_text"},
     "learning/optimizers.py": {"torch.load", "read_bytes"},  # weights only, of a checkpoint with digests

@@ -14,6 +14,7 @@ from tinyzero.cli.bench import bench
 from tinyzero.cli.chat import chat
 from tinyzero.cli.config import config
 from tinyzero.cli.doctor import doctor
+from tinyzero.cli.evaluate import evaluate
 from tinyzero.cli.export import export
 from tinyzero.cli.plan import plan
 from tinyzero.cli.presets import presets
@@ -53,6 +54,7 @@ app.command()(watch)
 app.command()(runs)
 app.command()(tasks)
 app.command()(report)
+app.command("eval")(evaluate)
 app.command()(export)
 app.command()(push)
 app.command()(chat)

@@ -505,6 +505,13 @@ def test_an_honest_answer_is_not_blamed_for_the_other(write_grader):
         assert comparer.num_undecided == 1
 
 
+def test_a_pair_without_a_verdict_is_told_from_a_different_one(write_grader):
+    with AnswerComparer(workers=1, timeout_s=0.2, grader=write_grader(SLOW)) as comparer:
+        pairs = [("a+\\psi", "x+y"), ("x+y", "z+y"), ("2", "3"), ("x+y", "x+z")]
+        assert comparer.verdicts(pairs) == [None, False, False, True]
+        assert comparer.verdicts([("x+y", "a+\\psi")]) == [None]
+
+
 @pytest.mark.parametrize("answer", ["1000000!", "2^{1000000}", "9^99999", "(123456)!", "x^{100000}"])
 def test_numbers_that_nobody_can_write_out_start_no_process(answer):
     with AnswerComparer() as comparer:

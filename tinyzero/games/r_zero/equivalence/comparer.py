@@ -30,6 +30,7 @@ PLAIN = "1"
 
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 class AnswerComparer:
@@ -72,7 +73,7 @@ class AnswerComparer:
         )
         self._finalizer = weakref.finalize(self, self._judge.close)
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[Pair, bool] = OrderedDict()
+        self._remembered: OrderedDict[Pair, bool | None] = OrderedDict()
         self._heavy: OrderedDict[str, bool] = OrderedDict()  # answers of undecided pairs: too slow?
         self.num_judged = 0
         """Number of pairs sent to the worker so far."""
@@ -92,13 +93,17 @@ class AnswerComparer:
         Raises:
             ComparerBroken: the worker cannot work. This never counts as "not the same".
         """
+        return [verdict is True for verdict in self.verdicts(pairs)]
+
+    def verdicts(self, pairs: Sequence[Pair]) -> list[bool | None]:
+        """Like `same`, but None for a pair that took too long, or on which math-verify failed."""
         with self._lock:
             forms = {answer: normal_form(answer) for answer in dict.fromkeys(chain.from_iterable(pairs))}
             form_pairs = [(forms[first], forms[second]) for first, second in pairs]
-            verdicts = {pair: same_by_form(*pair) for pair in form_pairs}
-            hard = {pair: _values(pair) for pair, verdict in verdicts.items() if verdict is None}
+            by_form = {pair: same_by_form(*pair) for pair in form_pairs}
+            hard = {pair: _values(pair) for pair, verdict in by_form.items() if verdict is None}
             judged = self._judged(sorted(set(hard.values())))
-            return [judged[hard[pair]] if (v := verdicts[pair]) is None else v for pair in form_pairs]
+            return [judged[hard[pair]] if (v := by_form[pair]) is None else v for pair in form_pairs]
 
     def close(self) -> None:
         """End all processes. A second call is harmless."""
@@ -112,7 +117,7 @@ class AnswerComparer:
     ) -> None:
         self.close()
 
-    def _judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
+    def _judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool | None]:
         known = {pair: self._remembered[pair] for pair in pairs if pair in self._remembered}
         unknown = [pair for pair in pairs if pair not in known]
         self.num_skipped += len(unknown) + self.num_judged
@@ -120,20 +125,20 @@ class AnswerComparer:
         self.num_skipped -= self.num_judged
         for pair in known:
             self._remember(self._remembered, pair, known[pair])
-        return {pair: known.get(pair, False) for pair in pairs}
+        return {pair: known.get(pair) for pair in pairs}
 
-    def _newly_judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool]:
+    def _newly_judged(self, pairs: Sequence[Pair]) -> dict[Pair, bool | None]:
         """Judge in chunks, so that a few hostile answers cannot use up the time of every pair they are in.
 
         Pairs that are skipped because this call has used up its time are not in the result.
         """
-        judged: dict[Pair, bool] = {}
+        judged: dict[Pair, bool | None] = {}
         num_left, size = MAX_UNDECIDED, _PAIRS_AT_ONCE * self._judge.settings.workers
         for start in range(0, len(pairs), size):
             chunk = [pair for pair in pairs[start : start + size] if not self._is_heavy(pair)]
-            judged |= dict.fromkeys(pairs[start : start + size], False)
+            judged |= dict.fromkeys(pairs[start : start + size])
             verdicts = dict(zip(chunk, self._verdicts(chunk), strict=True))
-            judged |= {pair: verdict is True for pair, verdict in verdicts.items()}
+            judged |= verdicts
             undecided = [pair for pair, verdict in verdicts.items() if verdict is None]
             num_left -= len(undecided)
             if num_left <= 0:
@@ -158,7 +163,7 @@ class AnswerComparer:
             self._remember(self._heavy, answer, verdict is None)
 
     @staticmethod
-    def _remember(memory: OrderedDict[K, bool], key: K, value: bool) -> None:  # noqa: FBT001
+    def _remember(memory: OrderedDict[K, V], key: K, value: V) -> None:
         memory[key] = value
         memory.move_to_end(key)
         while len(memory) > MAX_REMEMBERED:

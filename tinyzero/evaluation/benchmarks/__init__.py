@@ -1,0 +1,1 @@
+"""Published benchmarks, and files of tasks of one's own."""

@@ -1,0 +1,77 @@
+"""Base model and trained model on the same tasks: differences with paired intervals. Pure arithmetic."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from tinyzero.evaluation.benchmarks.base import Benchmark
+from tinyzero.evaluation.benchmarks.scoring import GradedAnswer, by_task, counts_of, measures
+from tinyzero.evaluation.comparison import bootstrap_interval
+
+NOISE = "not distinguishable from noise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One measure of two models, means over the tasks.
+
+    Attributes:
+        low, high: 95 % interval of `trained - base`, paired by task.
+    """
+
+    name: str
+    base: float
+    trained: float
+    low: float
+    high: float
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "base": self.base,
+            "trained": self.trained,
+            "difference": self.trained - self.base,
+            "interval": [self.low, self.high],
+            "verdict": "beyond noise" if self.is_beyond_noise else NOISE,
+        }
+
+
+def differences(
+    benchmark: Benchmark, base: Sequence[GradedAnswer], trained: Sequence[GradedAnswer]
+) -> list[Difference]:
+    """A row per measure. Both models answered the same tasks equally often."""
+    of_base, of_trained = (measures(benchmark, by_task(answers)) for answers in (base, trained))
+    return [_difference(name, of_base[name], of_trained[name]) for name in of_base if name in of_trained]
+
+
+def _difference(name: str, base: Mapping[str, float], trained: Mapping[str, float]) -> Difference:
+    """Source: paired bootstrap over tasks (Efron and Tibshirani 1993, chapter 13)."""
+    low, high = bootstrap_interval([[trained[task] - base[task] for task in base]])
+    return Difference(
+        name=name, base=fmean(base.values()), trained=fmean(trained.values()), low=low, high=high
+    )
+
+
+def mean_tokens(answers: Sequence[GradedAnswer]) -> float:
+    """Sampled tokens per answer."""
+    return fmean(graded.answer.num_tokens or 0 for graded in answers)
+
+
+def difference_lines(
+    rows: Sequence[Difference], base: Sequence[GradedAnswer], trained: Sequence[GradedAnswer]
+) -> Iterator[str]:
+    """The comparison for people, a line each."""
+    yield f"{'':<22}{'base':>8}{'trained':>9}{'difference':>12}  95 % interval"
+    for row in rows:
+        interval = f"{row.low:+.3f} to {row.high:+.3f}"
+        words = "" if row.is_beyond_noise else f"  {NOISE}"
+        difference = row.trained - row.base
+        yield f"{row.name:<22}{row.base:>8.3f}{row.trained:>9.3f}{difference:>+12.3f}  {interval}{words}"
+    of_base, of_trained = counts_of(base), counts_of(trained)
+    for name, count in of_base.items():
+        yield f"{name[4:].replace('_', ' '):<22}{count:>8}{of_trained[name]:>9}"
+    yield f"{'tokens per answer':<22}{mean_tokens(base):>8.1f}{mean_tokens(trained):>9.1f}"
