@@ -13,8 +13,7 @@ import tinyzero
 from tinyzero.execution.values import parse_literal
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.answers import final_part
-from tinyzero.tasks.base import Style
-from tinyzero.tasks.layout import block, compact
+from tinyzero.tasks.base import Style, block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 

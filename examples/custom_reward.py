@@ -8,7 +8,7 @@ A term says how much of something a proposal has, from 0 to 1; coefficient and c
 import sys
 
 import tinyzero
-from tinyzero.games.absolute_zero.bonuses import BONUSES, Proposed
+from tinyzero.games.absolute_zero.rewards import BONUSES, Proposed
 from tinyzero.tasks.similarity import skeleton
 
 

@@ -13,7 +13,7 @@ from settled import settled
 
 import tinyzero
 from tinyzero.assembly import assemble
-from tinyzero.games.absolute_zero.bonuses import BONUSES
+from tinyzero.games.absolute_zero.rewards import BONUSES
 from tinyzero.games.choice import ALL_KINDS
 from tinyzero.run.alarms import RULES
 from tinyzero.run.folder import RunFolder

@@ -25,10 +25,10 @@ READING_METHODS = {"read_text", "read_bytes", "model_validate_json"}
 MAY_READ = {
     "foreign.py": {"json.loads", "tomllib.loads", "read_bytes", "huggingface_hub.metadata_load"},
     # A run's logs, line by line: what cannot be read is skipped, or is refused with its number.
-    "run/records.py": {"json.loads", "open"}, "watch/tail.py": {"open"}, "export/dataset.py": {"open"},
+    "run/records.py": {"json.loads", "open"}, "watch/follow.py": {"open"}, "export/dataset.py": {"open"},
     # Bytes, for digests, for copies, and in search of the token.
     "run/durable.py": {"open"}, "policy/base_files.py": {"open"}, "export/adapters.py": {"read_bytes"},
-    "export/hub/remote_files.py": {"open", "read_bytes"}, "export/hub/plan.py": {"read_bytes"},
+    "export/hub/plan.py": {"open", "read_bytes"},
     "cli/candidate.py": {"read_bytes"}, "evaluation/benchmarks/answering.py": {"read_bytes"},
     "evaluation/benchmarks/choice.py": {"json.loads"},  # some benchmarks have integers of any size
     # One number: the process that holds the lock, the kernel's limit of memory.
@@ -62,7 +62,7 @@ MAY_PRINT = {
     "watch/text.py": {"html.escape", "logging.Formatter"},
     "cli/terminal.py": {"os.write"},  # the dashboard, whose parts are inert
     "cli/launch.py": {"logging.FileHandler"},  # run.log, with the formatter of watch/text.py
-    "watch/picture.py": {"Console.print"},  # into memory
+    "watch/painter.py": {"Console.print"},  # into memory
     "export/llama_cpp_child.py": {"os.write"},  # a program of its own, to the pipe of its parent
     # The sandbox: the result pipe, and a script's own output.
     "execution/child.py": {"os.write", "sys.stdout"}, "games/r_zero/equivalence/worker.py": {"os.write"},

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from tinyzero.evaluation.scores import JudgedAnswers, group_scores, majority, pass_at, sampled_scores
+from tinyzero.evaluation.table import JudgedAnswers, group_scores, majority, pass_at, sampled_scores
 from tinyzero.types import Task, Verdict, VerdictStatus
 
 RIGHT, WRONG, MALFORMED = VerdictStatus.CORRECT, VerdictStatus.WRONG, VerdictStatus.MALFORMED

@@ -15,7 +15,7 @@ from tinyzero.errors import SelfTestFailed
 from tinyzero.export import merged_model
 from tinyzero.export.checking import check_frame
 from tinyzero.export.folders import ExportRequest, export
-from tinyzero.export.model_files import model_config
+from tinyzero.export.merged_model import model_config
 from tinyzero.export.selftest import Agreement, check_agreement
 from tinyzero.policy.frame import CONVERSATION, REASONING_CONVERSATION, Frame
 from tinyzero.policy.written_frame import chat_template, tokens_of

@@ -12,9 +12,8 @@ from settled import defaults
 from tinyzero.config import Config
 from tinyzero.errors import ExportError
 from tinyzero.export.adapters import Adapter
-from tinyzero.export.base import Base
+from tinyzero.export.base import Base, Facts
 from tinyzero.export.card import eval_results, write_card
-from tinyzero.export.facts import Facts
 from tinyzero.export.licence import Licence, licence_files, licence_of, origin_of
 from tinyzero.export.manifest import public_config, record
 from tinyzero.export.merge import Merged, Survival

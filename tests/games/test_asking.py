@@ -1,4 +1,4 @@
-from tinyzero.games.asking import Stopwatch
+from tinyzero.games.attempts import Stopwatch
 
 
 def test_a_stopwatch_adds_up_the_seconds_of_a_phase():

@@ -3,7 +3,7 @@
 import pytest
 from settled import CARD, defaults
 
-from tinyzero.machine.disk import disk_plan
+from tinyzero.machine.forecast import disk_plan
 from tinyzero.machine.shapes import shape_of
 
 GIB = 2**30

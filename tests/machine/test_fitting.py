@@ -4,9 +4,9 @@ import pytest
 from settled import settled
 
 from tinyzero.machine.cards import find_card
-from tinyzero.machine.fitting import MARGIN, SAFE_ROWS, SAFE_TOKENS
 from tinyzero.machine.hardware import Gpu, Machine
 from tinyzero.machine.memory import plan
+from tinyzero.machine.settling import MARGIN, SAFE_ROWS, SAFE_TOKENS
 from tinyzero.machine.shapes import shape_of
 
 AUTO = ["sampling.batch_rows=auto", "learner.micro_batch_tokens=auto"]

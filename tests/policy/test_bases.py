@@ -23,7 +23,7 @@ from tinyzero.export.weights import weight_files
 from tinyzero.learning.scoring import score_completions
 from tinyzero.policy.base_files import check_identity, identity
 from tinyzero.policy.loading import load_policy
-from tinyzero.policy.noise import drop_noise, silence
+from tinyzero.policy.soundness import drop_noise, silence
 from tinyzero.sampling import canary
 from tinyzero.sampling.builtin import BuiltinSampler
 

@@ -16,7 +16,7 @@ from tinyzero.learning.scoring import score_completions
 from tinyzero.policy.loading import load_policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_policy
-from tinyzero.sampling.reach import lengths_to_try, text_of
+from tinyzero.sampling.trial import lengths_to_try, text_of
 from tinyzero.types import Prompt, Role, SamplingRequest
 
 pytestmark = PEFT_WARNINGS

@@ -1,7 +1,7 @@
 """What was said to the same tasks over a run: in order, once a step, and what became right."""
 
 from tinyzero.run.events import events_of
-from tinyzero.watch.heldout_answers import answers_by_task, example_lines, mended
+from tinyzero.watch.comparison import answers_by_task, example_lines, mended
 
 
 def answered(step, *records):

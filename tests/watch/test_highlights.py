@@ -1,7 +1,7 @@
 from made import task
 
 from tinyzero.run.lines import tasks_of
-from tinyzero.watch.highlights import best_tasks, odd_tasks
+from tinyzero.watch.report.page import best_tasks, odd_tasks
 
 TASKS = tasks_of(
     [

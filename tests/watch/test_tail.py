@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.run.lines import SPAN
-from tinyzero.watch.tail import Tail
+from tinyzero.watch.follow import Tail
 
 
 def line(step, text="x"):

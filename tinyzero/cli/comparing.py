@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinyzero.evaluation.benchmarks.base import Benchmark, Item
     from tinyzero.evaluation.benchmarks.scoring import GradedAnswer
 
-BASE, TRAINED = "base", "trained"
+BASE, _TRAINED = "base", "trained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _measure_on(
     started = time.monotonic()
     protocol = _protocol(opened.benchmark, candidate, request)
     questions = questions_of(opened.benchmark, opened.items, candidate.sampler, protocol)
-    models = [BASE] * request.with_base + [TRAINED] * bool(candidate.label)
+    models = [BASE] * request.with_base + [_TRAINED] * bool(candidate.label)
     graded = {
         model: _answers_of(model, opened, questions, candidate, protocol, request, screen) for model in models
     }
@@ -144,7 +144,7 @@ def _answers_of(
     from tinyzero.types import Role
 
     benchmark, total = opened.benchmark, len(questions.items)
-    label = candidate.label if model == TRAINED else BASE
+    label = candidate.label if model == _TRAINED else BASE
     path = candidate.folder / file_name(benchmark, label, protocol, opened.path, questions)
     screen.note(f"{benchmark.name}, {model}: {total} tasks, {protocol.samples} answers each, kept in {path}")
 
@@ -154,7 +154,7 @@ def _answers_of(
     def graded(done: int) -> None:
         screen.wait_on_terminal(f"{benchmark.name}, {model}: {done} answers graded")
 
-    role = Role.SOLVER if model == TRAINED else None
+    role = Role.SOLVER if model == _TRAINED else None
     answers = answer(benchmark, questions, candidate.sampler, role, protocol, path, answered)
     with ExitStack() as held:
         tools = open_tools(benchmark, held, allow_weak_sandbox=request.allow_weak_sandbox)
@@ -171,11 +171,11 @@ def _figures(benchmark: "Benchmark", graded: dict[str, list["GradedAnswer"]]) ->
     }
     if len(reports) == 1:
         return next(iter(reports.values())) | {"model": next(iter(reports))}
-    rows = differences(benchmark, graded[BASE], graded[TRAINED])
+    rows = differences(benchmark, graded[BASE], graded[_TRAINED])
     return {
         "bench": benchmark.name,
         "tasks": reports[BASE]["tasks"],
-        "accuracy": reports[TRAINED]["accuracy"],
+        "accuracy": reports[_TRAINED]["accuracy"],
         **reports,
         "differences": {row.name: row.as_json() for row in rows},
     }
@@ -196,5 +196,5 @@ def _lines(
     if len(graded) == 1:
         yield from table_lines(figures)
     else:
-        rows = differences(benchmark, graded[BASE], graded[TRAINED])
-        yield from difference_lines(rows, graded[BASE], graded[TRAINED])
+        rows = differences(benchmark, graded[BASE], graded[_TRAINED])
+        yield from difference_lines(rows, graded[BASE], graded[_TRAINED])

@@ -139,7 +139,7 @@ def _checks() -> "list[Check]":
     """All checks of this machine and of the preset that it would train."""
     from tinyzero.config import load_config
     from tinyzero.machine.checkup import check_all
-    from tinyzero.machine.disk import disk_plan
+    from tinyzero.machine.forecast import disk_plan
     from tinyzero.machine.hardware import Gpu, Machine, free_memory_gib, memory_here_gib
     from tinyzero.machine.inspection import inspect
     from tinyzero.machine.memory import plan

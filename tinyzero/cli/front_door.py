@@ -21,7 +21,7 @@ from tinyzero.watch.plain import PlainObserver
 if TYPE_CHECKING:
     from tinyzero.cli.live import LiveView
 
-Ui: TypeAlias = Literal["auto", "live", "plain", "json"]
+_Ui: TypeAlias = Literal["auto", "live", "plain", "json"]
 
 
 def train(
@@ -32,7 +32,7 @@ def train(
     output: str | Path | None = None,
     resume: str | Path | None = None,
     start_over: bool = False,
-    ui: Ui = "auto",
+    ui: _Ui = "auto",
     ascii_only: bool = False,
     observers: Sequence[Observer] = (),
     make_sampler: MakeSampler | None = None,
@@ -81,9 +81,9 @@ def train(
             return play(launch, screen, [view, *observers], make_sampler)
 
 
-def _open_view(ui: Ui, screen: Screen, *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
-    if ui not in get_args(Ui):
-        raise ConfigError(f"ui is {ui!r}; it can be {', '.join(get_args(Ui))}")
+def _open_view(ui: _Ui, screen: Screen, *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":
+    if ui not in get_args(_Ui):
+        raise ConfigError(f"ui is {ui!r}; it can be {', '.join(get_args(_Ui))}")
     if ui == "json":
         return JsonObserver(screen.line)
     if ui == "live" and not is_terminal():

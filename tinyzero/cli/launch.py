@@ -15,19 +15,18 @@ from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Settled, load_config, locate, override, parse_overrides
 from tinyzero.errors import ConfigError, FolderLost, HardwareError
-from tinyzero.games.absolute_zero.bonuses import BONUSES, choose_bonuses
 from tinyzero.games.absolute_zero.game import choose_kinds
+from tinyzero.games.absolute_zero.rewards import BONUSES, choose_bonuses
 from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
-from tinyzero.run.environment import differences
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.keeping import folder_beside, has_results, has_work, start_over
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
-from tinyzero.run.recorder import Recorder
+from tinyzero.run.recorder import Recorder, differences
 from tinyzero.sampling.choice import MakeSampler
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport

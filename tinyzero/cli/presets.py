@@ -20,7 +20,7 @@ _WHAT_THE_FIGURES_ARE = (
 
 
 def complete_preset(incomplete: str) -> list[str]:
-    from tinyzero.config.presets import find_presets
+    from tinyzero.config.loading import find_presets
 
     return [name for name in find_presets() if name.startswith(incomplete)]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class _Shown:
     """A prompt, and its rendered text if the tokenizer is available.
 
     Attributes:
@@ -81,15 +81,15 @@ def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:
     return frame is None or len(frame.encode(prompt)) <= config.sampling.max_prompt_tokens
 
 
-def _rendered_prompt(role: "Role", prompt: "Prompt", frame: "Frame | None") -> Shown:
+def _rendered_prompt(role: "Role", prompt: "Prompt", frame: "Frame | None") -> _Shown:
     if frame is None:
-        return Shown(role=role, prompt=prompt)
+        return _Shown(role=role, prompt=prompt)
     ids = frame.encode(prompt)
     rendered = str(frame.tokenizer.decode(ids))
-    return Shown(role=role, prompt=prompt, rendered=rendered, num_tokens=len(ids))
+    return _Shown(role=role, prompt=prompt, rendered=rendered, num_tokens=len(ids))
 
 
-def _as_json(config: "Config", frame: "Frame | None", items: Sequence[Shown]) -> str:
+def _as_json(config: "Config", frame: "Frame | None", items: Sequence[_Shown]) -> str:
     rows: list[dict[str, Any]] = [
         {"role": item.role, **asdict(item.prompt), "rendered": item.rendered, "num_tokens": item.num_tokens}
         for item in items
@@ -113,7 +113,7 @@ def _frame_kind(frame: "Frame | None") -> str | None:
 
 
 def _page(
-    name: str, config: "Config", frame: "Frame | None", items: Sequence[Shown], width: int
+    name: str, config: "Config", frame: "Frame | None", items: Sequence[_Shown], width: int
 ) -> Iterator[str]:
     head = f"The prompts of {name}, in the {config.prompts.style} style, with examples in place of tasks."
     yield from textwrap.wrap(f"{head} {_about(config, frame)}", width)
@@ -139,7 +139,7 @@ def _about(config: "Config", frame: "Frame | None") -> str:
     return f"This is what {base} reads, {kind}; its answer begins where a prompt ends. A | begins a line."
 
 
-def _heading(item: Shown, config: "Config", width: int) -> str:
+def _heading(item: _Shown, config: "Config", width: int) -> str:
     title = f"== {item.role}, {item.prompt.kind} "
     limit = config.sampling.max_prompt_tokens
     size = "" if item.num_tokens is None else f" {item.num_tokens} of {limit} tokens"

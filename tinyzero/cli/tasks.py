@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-Solved = Literal["all", "some", "none", "untried"]
+_Solved = Literal["all", "some", "none", "untried"]
 """A filter by solve rate: solved by all, some or no attempts."""
 
 
@@ -33,7 +33,7 @@ def tasks(
     ] = None,
     kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     solved: Annotated[
-        Solved | None, typer.Option(help="Only tasks that all, some or none of the attempts solved.")
+        _Solved | None, typer.Option(help="Only tasks that all, some or none of the attempts solved.")
     ] = None,
     rate: Annotated[
         str | None,

@@ -74,8 +74,7 @@ def _print_frame(
 ) -> None:
     from tinyzero.run.durable import explaining_failures
     from tinyzero.watch.follow import Follower
-    from tinyzero.watch.painter import Painter
-    from tinyzero.watch.picture import as_svg, as_text
+    from tinyzero.watch.painter import Painter, as_svg, as_text
 
     width, height = _size(size, is_file=svg is not None)
     state = Follower(folder).look()

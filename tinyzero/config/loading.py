@@ -7,13 +7,34 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+import tinyzero
 from tinyzero.config.complaints import explain
 from tinyzero.config.dropped import without_dropped
-from tinyzero.config.presets import find_presets
 from tinyzero.config.sections import Config
 from tinyzero.config.settled import Settled
-from tinyzero.errors import ConfigError, PresetNotFound, nearest
+from tinyzero.errors import ConfigError, ModelLoadError, PresetNotFound, nearest
 from tinyzero.foreign import BadContent, parse_toml, read_text
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def find_presets(package: Path = _PACKAGE) -> dict[str, Path]:
+    """All presets: name -> file, sorted by name.
+
+    An editable install has no presets in its package (the wheel's build puts them there), so a checkout's
+    own folder comes first.
+    """
+    checkout = package.parent
+    is_checkout = (checkout / "pyproject.toml").is_file()
+    folder = checkout / "presets" if is_checkout else package / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def describe_preset(path: Path) -> str:
+    """A preset's description: the comment on its first line."""
+    first_line = read_text(path).partition("\n")[0]
+    return first_line.removeprefix("#").strip() if first_line.startswith("#") else ""
+
 
 _Tree = TypeVar("_Tree", bound=Config)
 
@@ -162,3 +183,29 @@ def _key_to_toml(key: str) -> str:
 def _value_to_toml(value: Any) -> str:  # noqa: ANN401  a JSON value
     # A JSON string, number, boolean or list is valid TOML, except null and the DEL character.
     return '"none"' if value is None else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+HELDOUT_FILE = "heldout.jsonl"
+"""File of held-out tasks in a model's folder; nano has one."""
+
+
+def local_folder(base: str) -> Path | None:
+    """The folder of a base model on this machine; None for a Hub id or a missing folder."""
+    folder = Path(tinyzero.__file__).parent / "nano" if base == "nano" else Path(base).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def resolve_base(base: str) -> str:
+    """The folder or Hub id of `model.base`.
+
+    Raises:
+        ModelLoadError: the folder does not exist.
+    """
+    folder = local_folder(base)
+    if folder is not None:
+        return str(folder)
+    if base == "nano":
+        raise ModelLoadError("the nano model is missing from this installation; reinstall tinyzero")
+    if base.startswith(("/", ".", "~")) or base.count("/") > 1:
+        raise ModelLoadError(f"model.base is {base!r}, but there is no such folder")
+    return base

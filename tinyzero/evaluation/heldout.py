@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tinyzero.config.base_model import HELDOUT_FILE
+from tinyzero.config.loading import HELDOUT_FILE
 from tinyzero.errors import ConfigError
 from tinyzero.foreign import BadContent, parse_json, read_text
 from tinyzero.tasks.records import check_answerable, from_record

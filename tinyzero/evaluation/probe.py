@@ -14,20 +14,18 @@ from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError
 from tinyzero.evaluation.comparison import Comparison, Rates
 from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask, spread
-from tinyzero.evaluation.scores import (
+from tinyzero.evaluation.table import (
     GREEDY,
+    LOWER_TEMPERATURES,
     SAMPLED,
     JudgedAnswers,
-    group_scores,
-    sampled_scores,
-    solve_rates,
-)
-from tinyzero.evaluation.table import (
-    LOWER_TEMPERATURES,
     Measurement,
     colder,
     comparison_of,
+    group_scores,
     heldout_metrics,
+    sampled_scores,
+    solve_rates,
 )
 from tinyzero.foreign import read_json
 from tinyzero.tasks.base import Kind

@@ -85,7 +85,7 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemReport:
+class _ItemReport:
     """The result of one item. `passed` needs an acceptable outcome, the right value, and no canary."""
 
     name: str
@@ -101,7 +101,7 @@ class AttackReport:
     """All items in the order run, the number of processes, and the seconds."""
 
     tier: int
-    items: tuple[ItemReport, ...]
+    items: tuple[_ItemReport, ...]
     num_runs: int
     seconds: float
 
@@ -111,7 +111,7 @@ class AttackReport:
     def as_json(self) -> dict[str, Any]:
         return {
             "tier": self.tier,
-            "items": [{name: getattr(item, name) for name in ItemReport.__slots__} for item in self.items],
+            "items": [{name: getattr(item, name) for name in _ItemReport.__slots__} for item in self.items],
             "attacks_passed": self.count("attack", passed_only=True),
             "attacks": self.count("attack"),
             "benign_passed": self.count("benign", passed_only=True),
@@ -136,12 +136,12 @@ def attack(executor: Executor, items: Sequence[Item]) -> AttackReport:
     )
 
 
-def _report(item: Item, execution: Execution) -> ItemReport:
+def _report(item: Item, execution: Execution) -> _ItemReport:
     outcome = execution.outcome.value
     value_ok = not execution.is_ok or item.value is None or _is_expected(execution.value, item.value)
     canary_ok = not item.canary or not Path(item.canary).exists()
     is_acceptable = outcome == item.expect or outcome in item.also
-    return ItemReport(
+    return _ItemReport(
         name=item.name,
         kind=item.kind,
         outcome=outcome,

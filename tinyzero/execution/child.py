@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-Buffer = Any  # collections.abc.Buffer from Python 3.12 on
+_Buffer = Any  # collections.abc.Buffer from Python 3.12 on
 
 RESULT_FD = 3
 MAX_FDS = 256
@@ -35,7 +35,7 @@ MAX_MESSAGE = 300
 """Maximum characters of an exception's message."""
 _MAX_OUTPUT_BYTES = 60_000
 """Maximum bytes of a script's output."""
-DEFAULT_PIPE_BYTES, SET_PIPE_SIZE = 1 << 16, 1031
+_DEFAULT_PIPE_BYTES, _SET_PIPE_SIZE = 1 << 16, 1031
 CALLS, SERIES, SCRIPT, _ = range(4)
 """Modes, as in `nursery`."""
 
@@ -124,7 +124,7 @@ def _write_all(answer: bytes) -> None:
         answer = answer[_write(RESULT_FD, answer) :]
 
 
-def _answers(source: str, arguments: Buffer, num_calls: int) -> list[str]:
+def _answers(source: str, arguments: _Buffer, num_calls: int) -> list[str]:
     """One line per call, up to the first call without a value: an outcome, then a literal or a name."""
     code = _compiled(source)
     if isinstance(code, str):
@@ -419,8 +419,8 @@ def _float(value: float) -> str:
 def occupy_stdin(text: bytes) -> None:
     """Make standard input return this text, however it is read."""
     reading, writing = os.pipe()
-    if len(text) > DEFAULT_PIPE_BYTES:
-        _fcntl(writing, SET_PIPE_SIZE, 2 * len(text))
+    if len(text) > _DEFAULT_PIPE_BYTES:
+        _fcntl(writing, _SET_PIPE_SIZE, 2 * len(text))
     os.set_blocking(writing, False)
     if os.write(writing, text) < len(text):
         raise OSError("the standard input is too long for a pipe of this system")

@@ -36,14 +36,14 @@ _MAX_PAYLOAD_BYTES = 128 << 10
 """More than two results of the largest size."""
 _GRACE_S = 0.02
 """Most runs end sooner; only longer runs are watched."""
-STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
+_STARVED_SHARE, MOST_WALL_CAPS = 1 / 8, 4
 """A run with this share of CPU time in its wall time is starved, not asleep: it gets more wall time."""
 
 _STOPPED_S = 0.5
 """A wake-up that is this late means that the machine, the container or this process was stopped."""
 
 
-class Child:
+class _Child:
     """A running child."""
 
     def __init__(self, pid: int, run_id: int, result_fd: int, nonce: bytes, cpu_s: float, wall_s: float):  # noqa: ANN204
@@ -73,8 +73,8 @@ class Nursery:
         self.child = child
         self.sandbox = sandbox
         self.filter = sandbox.prepared_filter()
-        self.children: dict[int, Child] = {}  # by process id
-        self.watched: dict[int, Child] = {}  # by result descriptor
+        self.children: dict[int, _Child] = {}  # by process id
+        self.watched: dict[int, _Child] = {}  # by result descriptor
         self.pid = os.getpid()
         self.inbox = bytearray(1 << 16)
         self.outbox = bytearray(_MAX_PAYLOAD_BYTES)
@@ -140,7 +140,7 @@ class Nursery:
         else:
             if pid == 0:
                 return self._become_child(child_fd, program_size, arguments_size, num_calls, nonce, mode)
-            self.children[pid] = Child(pid, run_id, result_fd, nonce, cpu_s, cpu_s * self.wall_factor)
+            self.children[pid] = _Child(pid, run_id, result_fd, nonce, cpu_s, cpu_s * self.wall_factor)
         os.close(child_fd)
         _wipe(self.inbox, program_size + arguments_size)
         if len(self.children) >= self.slots:
@@ -195,7 +195,7 @@ class Nursery:
         elif mode != PROBE:
             self.sandbox.install_filter(self.filter)
 
-    def _read_result(self, child: Child) -> None:
+    def _read_result(self, child: _Child) -> None:
         """Read the content of the pipe without waiting."""
         space = memoryview(child.buffer or self.outbox)
         while child.filled < _MAX_PAYLOAD_BYTES:
@@ -209,14 +209,14 @@ class Nursery:
             child.filled += got
         self._stop(child, FLOODED)
 
-    def _watch(self, child: Child) -> None:
+    def _watch(self, child: _Child) -> None:
         if child.buffer is None:
             child.buffer = bytearray(_MAX_PAYLOAD_BYTES)
             os.set_blocking(child.result_fd, False)
             self.poller.register(child.result_fd, select.POLLIN)
             self.watched[child.result_fd] = child
 
-    def _unwatch(self, child: Child) -> None:
+    def _unwatch(self, child: _Child) -> None:
         if self.watched.pop(child.result_fd, None):
             self.poller.unregister(child.result_fd)
 
@@ -229,21 +229,21 @@ class Nursery:
                 self._watch(child)
                 self._judge_time(child, now)
 
-    def _judge_time(self, child: Child, now: float) -> None:
+    def _judge_time(self, child: _Child, now: float) -> None:
         """Stop the child if its CPU time is used up, or if it waits for anything but a CPU."""
         wall_s = now - child.started
         cpu_s = _cpu_time(child.pid)
         if cpu_s >= child.cpu_s:
             self._stop(child, CPU_SPENT)
         elif wall_s >= child.wall_s * MOST_WALL_CAPS or (
-            wall_s >= child.wall_s and cpu_s < wall_s * STARVED_SHARE
+            wall_s >= child.wall_s and cpu_s < wall_s * _STARVED_SHARE
         ):
             self._stop(child, WALL_SPENT)
         else:
             wall_left_s = child.wall_s - wall_s if wall_s < child.wall_s else child.wall_s
             child.next_look = now + max(0.001, min(child.cpu_s - cpu_s, wall_left_s))
 
-    def _stop(self, child: Child, reason: int) -> None:
+    def _stop(self, child: _Child, reason: int) -> None:
         if child.reason == FINISHED:
             child.reason = reason
             child.next_look = float("inf")
@@ -260,7 +260,7 @@ class Nursery:
             if child is not None:
                 self._finish(child, status, usage.ru_utime + usage.ru_stime)
 
-    def _finish(self, child: Child, status: int, cpu_s: float) -> None:
+    def _finish(self, child: _Child, status: int, cpu_s: float) -> None:
         wall_s = _now() - child.started
         if self.filter is None:
             with contextlib.suppress(OSError):

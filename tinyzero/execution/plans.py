@@ -25,7 +25,7 @@ argument was written, by a proposer or by a solver, does not show in the child."
 T = TypeVar("T")
 
 
-class InputPlan:
+class _InputPlan:
     """The runs of one input of a job, one after another."""
 
     def __init__(self, job: Job, source: str, cpu_s: float) -> None:
@@ -75,7 +75,7 @@ class JobPlan:
     """The runs of one job: one per input, or first a shared run if the inputs may share a process."""
 
     def __init__(self, job: Job, cpu_s: float) -> None:
-        self.inputs = [InputPlan(job, source, cpu_s) for source in job.inputs]
+        self.inputs = [_InputPlan(job, source, cpu_s) for source in job.inputs]
         self._open = [plan for plan in self.inputs if not plan.is_decided]
         self._series: Run | None = None
         if job.share_process and not job.check_determinism and len(self._open) > 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison, Row
-from tinyzero.export.facts import Facts
+from tinyzero.export.base import Facts
 from tinyzero.run.lines import finite
 from tinyzero.run.records import read
 from tinyzero.watch.text import as_markdown, in_code

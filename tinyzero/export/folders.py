@@ -10,10 +10,9 @@ from tinyzero.errors import ExportError
 from tinyzero.export import gguf
 from tinyzero.export.adapters import Adapter, read_adapter, write_adapter
 from tinyzero.export.aside import written_aside
-from tinyzero.export.base import Base, find_base, refuse_outside_links
+from tinyzero.export.base import Base, Facts, What, find_base, refuse_outside_links
 from tinyzero.export.card import CURVES, eval_results, write_card
 from tinyzero.export.checking import check_frame
-from tinyzero.export.facts import Facts, What
 from tinyzero.export.manifest import is_same_export, read_record, record, write_record
 from tinyzero.export.merge import Dtype, MergeBase
 from tinyzero.export.merged_model import write_merged

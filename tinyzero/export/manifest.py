@@ -8,8 +8,7 @@ from typing import Any
 
 import tinyzero
 from tinyzero.config import Config
-from tinyzero.export.base import Base
-from tinyzero.export.facts import Facts
+from tinyzero.export.base import Base, Facts
 from tinyzero.export.merge import Merged
 from tinyzero.foreign import BadContent, read_json_object
 from tinyzero.run.durable import fingerprints

@@ -2,19 +2,18 @@
 
 import gc
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinyzero.config import SettledModel
 from tinyzero.export import gguf
 from tinyzero.export.aside import check_room
+from tinyzero.export.base import Base, Facts
 from tinyzero.export.checking import check_frame, check_opened, reopen, without_control
-from tinyzero.export.facts import Facts
 from tinyzero.export.gguf_trial import can_try, try_out
-from tinyzero.export.merge import Dtype, MergeBase, Merged, merge
-from tinyzero.export.model_files import write_model_files
+from tinyzero.export.merge import TORCH_NAME, Dtype, MergeBase, Merged, merge
 from tinyzero.export.selftest import (
     NUM_PROMPTS,
     Agreement,
@@ -24,7 +23,13 @@ from tinyzero.export.selftest import (
     compare,
     prompts_of,
 )
-from tinyzero.export.tokenizer_files import reasons_first
+from tinyzero.export.tokenizer_files import (
+    read_object,
+    reasons_first,
+    without_places,
+    write_object,
+    write_tokenizer,
+)
 from tinyzero.policy.written_frame import chat_template
 from tinyzero.run.trained import load_trained
 from tinyzero.types import Role
@@ -33,6 +38,61 @@ if TYPE_CHECKING:
     import torch
 
     from tinyzero.policy.frame import Frame
+
+_DROPPED = ("quantization_config", "torch_dtype")
+
+
+def _write_model_files(
+    base: Base,
+    folder: Path,
+    *,
+    dtype: Dtype,
+    has_own_head: bool,
+    stop_ids: frozenset[int],
+    pad_id: int,
+    temperature: float,
+    template: str,
+) -> None:
+    """Write config.json, generation_config.json, tokenizer files and chat template.
+
+    Args:
+        has_own_head: whether the LM head's weights differ from the embedding's.
+        template: the chat template that the run was trained in.
+    """
+    config = read_object(base.folder / "config.json")
+    write_object(folder / "config.json", model_config(config, dtype, has_own_head=has_own_head))
+    write_object(
+        folder / "generation_config.json",
+        generation_config(config, stop_ids, pad_id, temperature=temperature),
+    )
+    write_tokenizer(base.folder, folder, template)
+
+
+def model_config(base: Mapping[str, Any], dtype: Dtype, *, has_own_head: bool = False) -> dict[str, Any]:
+    """The base's configuration, for unquantised weights of `dtype`, without paths and names of code.
+
+    Programs disagree on a head that a configuration calls tied and that is not: some leave it out.
+    """
+    kept = {name: value for name, value in without_places(base).items() if name not in _DROPPED}
+    untied = {"tie_word_embeddings": False} if has_own_head else {}
+    return {**kept, **untied, "dtype": TORCH_NAME[dtype]}
+
+
+def generation_config(
+    base: Mapping[str, Any], stop_ids: frozenset[int], pad_id: int, *, temperature: float
+) -> dict[str, Any]:
+    """Sampling settings of training. The base's top_k or repetition penalty would change the policy."""
+    ends = sorted(stop_ids)
+    begins = base.get("bos_token_id")
+    return {
+        **({"bos_token_id": begins} if isinstance(begins, int) else {}),
+        "do_sample": True,
+        "eos_token_id": ends[0] if len(ends) == 1 else ends,
+        "pad_token_id": pad_id,
+        "temperature": temperature,
+        "top_k": 0,
+        "top_p": 1.0,
+    }
 
 
 _UNTRIED = (
@@ -46,7 +106,7 @@ _NO_TEMPLATE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class _Live:
     """Outputs of the live policy, kept after the policy is removed from memory.
 
     Attributes:
@@ -98,7 +158,7 @@ def write_merged(
 
 
 def _write_gguf(
-    facts: Facts, folder: Path, merged: Path, live: Live, dtype: Dtype, tell: Callable[[str], None]
+    facts: Facts, folder: Path, merged: Path, live: _Live, dtype: Dtype, tell: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Write the GGUF file and its Modelfile, and try the file. Returns remarks for the owner."""
     gguf.convert(merged, folder, name=facts.title, dtype=dtype)
@@ -122,10 +182,10 @@ def _merge_bases(facts: Facts, merge_base: MergeBase | Literal["auto"]) -> Seque
     return ("bf16", "dequant") if facts.config.model.is_4_bit else ("bf16",)
 
 
-def _ask_live(facts: Facts) -> Live:
+def _ask_live(facts: Facts) -> _Live:
     policy = load_trained(facts.run, facts.snapshot)
     role = Role.PROPOSER if facts.adapter.name == Role.PROPOSER else Role.SOLVER
-    live = Live(
+    live = _Live(
         reference=ask(policy, role, prompts_of(facts.run, role, NUM_PROMPTS), facts.config.sampling),
         frame=policy.frame,
         reasons=reasons_first(facts.config),
@@ -139,7 +199,7 @@ def _ask_live(facts: Facts) -> Live:
 
 
 def _merge(
-    facts: Facts, folder: Path, into: MergeBase, dtype: Dtype | None, live: Live, shard_bytes: int
+    facts: Facts, folder: Path, into: MergeBase, dtype: Dtype | None, live: _Live, shard_bytes: int
 ) -> Merged:
     merged = merge(
         facts.base.folder,
@@ -151,7 +211,7 @@ def _merge(
         shard_bytes=shard_bytes,
         check_room=lambda num_bytes: check_room(folder, num_bytes),
     )
-    write_model_files(
+    _write_model_files(
         facts.base,
         folder,
         dtype=merged.dtype,
@@ -172,7 +232,7 @@ def _trained_dtype(model: SettledModel) -> "torch.dtype":
     return dtype
 
 
-def _compare(folder: Path, live: Live) -> Agreement:
+def _compare(folder: Path, live: _Live) -> Agreement:
     opened = reopen(folder, live.device)
     check_opened(opened, live.stop_ids)
     texts = [prompt.text for prompt in live.reference.prompts]

@@ -1,10 +1,23 @@
 """Attempts at a task, judged and paid; and how a solve rate pays. Every game uses these."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tinyzero.config import RewardsConfig
-from tinyzero.types import Answer, AttemptRollout, RewardBreakdown, Task, Verdict, VerdictStatus
+from tinyzero.types import (
+    Answer,
+    AttemptRollout,
+    Prompt,
+    RewardBreakdown,
+    Role,
+    Sampler,
+    SamplingRequest,
+    Task,
+    Verdict,
+    VerdictStatus,
+)
 
 _GRADED = {
     VerdictStatus.CORRECT: ("accuracy", 1.0),
@@ -71,3 +84,46 @@ def uncertainty(share: float) -> float:
     Source: R-Zero (arXiv:2508.05004); its published code pays min(share, 1 - share), which is half of that.
     """
     return 1.0 - 2.0 * abs(share - 0.5)
+
+
+def ask(
+    sampler: Sampler,
+    role: Role,
+    prompts: Sequence[Prompt],
+    *,
+    num_samples: int,
+    max_tokens: int,
+    stream: str,
+    temperature: float,
+) -> list[list[Answer]]:
+    """Sample `num_samples` answers per prompt: one list per prompt, in order. See `SamplingRequest`."""
+    if not prompts:
+        return []
+    request = SamplingRequest(
+        role=role,
+        prompts=tuple(prompts),
+        num_samples=num_samples,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        stream=stream,
+    )
+    return [
+        [Answer(prompt=prompt, completion=completion) for completion in group]
+        for prompt, group in zip(prompts, sampler.sample(request), strict=True)
+    ]
+
+
+class Stopwatch:
+    """`with watch("solve"): ...` adds the block's wall seconds to `watch.seconds["solve"]`."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        started = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + self._clock() - started

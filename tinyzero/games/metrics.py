@@ -11,7 +11,7 @@ from tinyzero.tasks.answers import reasoning
 from tinyzero.types import AttemptRollout, ProposalRollout, Role, Rollout, Stage, Task, VerdictStatus
 
 _STAGES = tuple(Stage)
-AnyRollout = TypeVar("AnyRollout", ProposalRollout, AttemptRollout)
+_AnyRollout = TypeVar("_AnyRollout", ProposalRollout, AttemptRollout)
 
 
 def round_metrics(
@@ -174,8 +174,8 @@ def advantage_metrics(advantages: Sequence[float]) -> dict[str, float]:
     return {"advantages/nonzero_share": fmean(map(bool, advantages)) if advantages else 0.0}
 
 
-def by_kind(rollouts: Iterable[AnyRollout]) -> Mapping[str, list[AnyRollout]]:
-    groups: dict[str, list[AnyRollout]] = defaultdict(list)
+def by_kind(rollouts: Iterable[_AnyRollout]) -> Mapping[str, list[_AnyRollout]]:
+    groups: dict[str, list[_AnyRollout]] = defaultdict(list)
     for rollout in rollouts:
         groups[rollout.prompt.kind].append(rollout)
     return groups

@@ -36,7 +36,7 @@ class TrainingSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRow:
+class _TrainingRow:
     """Completions of one prompt, in the layout of the module's docstring."""
 
     branches: tuple[TrainingSample, ...]
@@ -99,7 +99,7 @@ def micro_batches(
             completions share a row, since attention also computes the masked places of the others. 0: none.
     """
     rows = sorted(_pack(samples, max_tokens, parity_tokens), key=lambda row: row.num_tokens)
-    batch: list[TrainingRow] = []
+    batch: list[_TrainingRow] = []
     for row in rows:
         if batch and row.num_tokens * (len(batch) + 1) > max_tokens:
             yield _collate(batch, device)
@@ -109,7 +109,7 @@ def micro_batches(
         yield _collate(batch, device)
 
 
-def _pack(samples: Sequence[TrainingSample], max_tokens: int, parity_tokens: int) -> Iterator[TrainingRow]:
+def _pack(samples: Sequence[TrainingSample], max_tokens: int, parity_tokens: int) -> Iterator[_TrainingRow]:
     by_prompt: dict[tuple[int, ...], list[TrainingSample]] = {}
     for sample in samples:
         by_prompt.setdefault(sample.prompt_ids, []).append(sample)
@@ -117,19 +117,19 @@ def _pack(samples: Sequence[TrainingSample], max_tokens: int, parity_tokens: int
         branches: list[TrainingSample] = []
         for sample in siblings:
             if branches and not _should_share(branches, sample, max_tokens, parity_tokens):
-                yield TrainingRow(branches=tuple(branches))
+                yield _TrainingRow(branches=tuple(branches))
                 branches = []
             branches.append(sample)
-        yield TrainingRow(branches=tuple(branches))
+        yield _TrainingRow(branches=tuple(branches))
 
 
 def _should_share(
     branches: Sequence[TrainingSample], sample: TrainingSample, max_tokens: int, parity_tokens: int
 ) -> bool:
     """Whether another row would cost more than the attention that a longer row wastes."""
-    row = TrainingRow(branches=tuple(branches)).num_tokens
+    row = _TrainingRow(branches=tuple(branches)).num_tokens
     longer = row + len(sample.token_ids)
-    apart = TrainingRow(branches=(sample,)).num_tokens
+    apart = _TrainingRow(branches=(sample,)).num_tokens
 
     def cost(num_tokens: int) -> float:
         return num_tokens * (1 + num_tokens / parity_tokens)
@@ -137,7 +137,7 @@ def _should_share(
     return parity_tokens > 0 and longer <= max_tokens and cost(longer) <= cost(row) + cost(apart)
 
 
-def _collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
+def _collate(rows: Sequence[_TrainingRow], device: torch.device) -> MicroBatch:
     samples = tuple(branch for row in rows for branch in row.branches)
     ids, positions, segments = zip(*(_layout(row) for row in rows), strict=True)
     segment = _pad(segments, device, fill=-1)  # [B, S]
@@ -166,7 +166,7 @@ def _collate(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
     )
 
 
-def _layout(row: TrainingRow) -> tuple[list[int], list[int], list[int]]:
+def _layout(row: _TrainingRow) -> tuple[list[int], list[int], list[int]]:
     """Token ids, positions, and segments: 0 for the prefix, i for the i-th branch."""
     prefix = row.prefix
     ids, positions, segments = list(prefix), list(range(len(prefix))), [0] * len(prefix)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinyzero.config import Device, HardwareConfig
 from tinyzero.machine.cards import Card, card_of
-from tinyzero.machine.nvidia import ask, first_card, has_driver
+from tinyzero.machine.usage import ask, first_card, has_driver
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from tinyzero.machine.nvidia import ask, first_card, has_driver
+from tinyzero.machine.usage import ask, first_card, has_driver
 
 _GIB = 2**30
 

@@ -2,10 +2,9 @@
 
 from tinyzero.config import Config, HardwareConfig, Settled, find_presets, load_config
 from tinyzero.machine.cards import Card, find_card
-from tinyzero.machine.fitting import MARGIN
 from tinyzero.machine.hardware import Machine
 from tinyzero.machine.memory import MemoryPlan, plan
-from tinyzero.machine.settling import decisions, settle
+from tinyzero.machine.settling import MARGIN, decisions, settle
 from tinyzero.machine.shapes import shape_of
 
 _FALLBACK = "nano-cpu"

@@ -1,11 +1,56 @@
 """The load of this machine, for the views. Missing values are not an error."""
 
+import shutil
+import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from tinyzero.machine.nvidia import ask, first_card, has_nvidia_driver
+_NVIDIA = ("/dev/nvidiactl", "/dev/dxg")  # the second is WSL's
+_AMD = ("/dev/kfd",)
+_PATIENCE_S = 10.0
+
+
+def has_driver() -> bool:
+    """Whether a GPU driver is installed. Without one, importing torch (seconds) to find a GPU is useless."""
+    return _is_any_here((*_NVIDIA, *_AMD))
+
+
+def _has_nvidia_driver() -> bool:
+    return _is_any_here(_NVIDIA)
+
+
+def ask(fields: Sequence[str], *, gpu: str | None = None, timeout_s: float = _PATIENCE_S) -> str:
+    """The output of nvidia-smi, one line per card; empty if the tool is missing or fails.
+
+    Args:
+        fields: fields of `nvidia-smi --help-query-gpu`; memory is in MiB.
+        gpu: index or UUID of a card; None for all cards.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    command += [] if gpu is None else ["-i", gpu]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout if answer.returncode == 0 else ""
+
+
+def first_card(answer: str, num_fields: int) -> list[str] | None:
+    """The fields of the answer's first line; None if there are fewer. Only the first may hold commas."""
+    cells = [cell.strip() for cell in answer.partition("\n")[0].rsplit(",", num_fields - 1)]
+    return cells if len(cells) == num_fields and cells[0] else None
+
+
+def _is_any_here(files: Sequence[str]) -> bool:
+    return any(Path(file).exists() for file in files)
+
 
 _GIB = 2**30
 _MIB_PER_GIB = 1024
@@ -42,7 +87,7 @@ class UsageProbe:
     def __init__(self, gpu: str = "0", *, has_gpu: bool | None = None) -> None:
         """`gpu`: index or UUID of the card, in the format of nvidia-smi."""
         self._gpu = gpu
-        self._has_gpu = has_nvidia_driver() if has_gpu is None else has_gpu
+        self._has_gpu = _has_nvidia_driver() if has_gpu is None else has_gpu
         self._asked_at = -_GPU_EVERY_S
         self._gpu_usage: GpuUsage | None = None
         psutil.cpu_percent()  # later values are means since this call

@@ -13,7 +13,7 @@ from tinyzero.foreign import read_json_object
 if TYPE_CHECKING:
     import torch
 
-ADAPTER_FILE = "adapter_config.json"
+_ADAPTER_FILE = "adapter_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _DECISIVE = (
     "config.json",
@@ -34,21 +34,22 @@ def check_files(folder: Path) -> None:
     Raises:
         ModelLoadError: an adapter lies in it, or its tokenizer needs what is not installed.
     """
-    complaint = tokenizer_complaint(folder)
+    complaint = _tokenizer_complaint(folder)
     if complaint:
         raise ModelLoadError(f"cannot load the model in {folder}: {complaint}")
-    if (folder / ADAPTER_FILE).is_file() and (folder / "config.json").is_file():
+    if (folder / _ADAPTER_FILE).is_file() and (folder / "config.json").is_file():
         raise ModelLoadError(adapter_complaint(str(folder)))
 
 
 def adapter_complaint(base: str) -> str:
     return (
-        f"{base} holds an adapter ({ADAPTER_FILE}) beside the base model's weights, which would be left off; "
+        f"{base} holds an adapter ({_ADAPTER_FILE}) beside the base "
+        "model's weights, which would be left off; "
         "merge it first (peft: merge_and_unload, save_pretrained), or move the adapter's files away"
     )
 
 
-def tokenizer_complaint(folder: Path) -> str:
+def _tokenizer_complaint(folder: Path) -> str:
     """What to install where the only tokenizer is one of SentencePiece; "" if something else is missing."""
     is_alone = (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file()
     if not is_alone or (find_spec("sentencepiece") and find_spec("google.protobuf")):
@@ -72,7 +73,7 @@ def load_complaint(model: ModelConfig, source: str, error: Exception) -> str:
     if Path(source).is_dir():
         return f"cannot load the model in {source}: {reason}"
     here, _ = folder_of(source, model.revision)
-    if complaint := here and tokenizer_complaint(here):
+    if complaint := here and _tokenizer_complaint(here):
         return f"cannot load {model.base!r}: {complaint}"
     return (
         f"cannot load {model.base!r}: no folder of that name, and the Hugging Face Hub did not give it "

@@ -17,10 +17,8 @@ from tinyzero.policy.adapters import add_adapters
 from tinyzero.policy.downloads import announce_download
 from tinyzero.policy.frame import TODAY, Frame, end_of_turn
 from tinyzero.policy.imports import import_stack, quiet
-from tinyzero.policy.limits import widen
-from tinyzero.policy.noise import drop_noise, silence
 from tinyzero.policy.policy import Policy
-from tinyzero.policy.soundness import check_sound
+from tinyzero.policy.soundness import check_sound, drop_noise, silence, widen
 from tinyzero.types import Role
 
 if TYPE_CHECKING:

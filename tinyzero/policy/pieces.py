@@ -24,7 +24,7 @@ class Pieces:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer: Any = tokenizer
-        self.leading = leading_specials(tokenizer)
+        self.leading = _leading_specials(tokenizer)
         first = tokenizer.convert_ids_to_tokens(self.begin("x")[:1])
         self._adds_space = bool(first) and str(first[0]).startswith(_SPACES)
 
@@ -45,7 +45,7 @@ class Pieces:
         return self.begin(text)
 
 
-def leading_specials(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def _leading_specials(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """What a tokenizer puts before a text by itself. What it puts behind would end a prompt: left out."""
     text: Any = tokenizer
     bare = list(text("x", add_special_tokens=False).input_ids)

@@ -16,9 +16,8 @@ from torch import nn
 from tinyzero.errors import CheckpointError, NotFinite
 from tinyzero.foreign import read_json_object
 from tinyzero.policy.frame import Frame
-from tinyzero.policy.limits import NO_LIMIT
 from tinyzero.policy.pieces import Reader
-from tinyzero.policy.soundness import weight_not_finite
+from tinyzero.policy.soundness import NO_LIMIT, weight_not_finite
 from tinyzero.policy.vacating import Move, move_module
 from tinyzero.types import Prompt, Role
 

@@ -58,7 +58,7 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class _Rule:
     """When one alarm is on.
 
     Attributes:
@@ -131,7 +131,7 @@ def _mean_of(steps: Iterable[Metrics], share: Callable[[Metrics], float | None])
 _INTRINSIC = ("solver/question/confidence", "solver/question/consistency")
 
 RULES: Final = (
-    Rule(
+    _Rule(
         name="skipped_updates",
         figure=mean_of("learner/*/skipped"),
         threshold=0.0,
@@ -139,7 +139,7 @@ RULES: Final = (
         advice="numbers that are NaN or infinite teach nothing (usual at first in float16); lower learner.lr",
         steps=1,
     ),
-    Rule(
+    _Rule(
         name="huge_numbers",
         figure=_largest_number,
         threshold=1000.0,
@@ -147,7 +147,7 @@ RULES: Final = (
         advice="weights, gradients or the loss have exploded; start a new run with a lower learner.lr",
         steps=1,
     ),
-    Rule(
+    _Rule(
         name="unreadable",
         figure=_readable_left,
         threshold=0.2,
@@ -155,56 +155,56 @@ RULES: Final = (
         advice="the policy hardly writes readable answers any more; start a new run with a lower learner.lr",
         steps=3,
     ),
-    Rule(
+    _Rule(
         name="nothing_to_learn",
         figure=mean_of("advantages/nonzero_share"),
         threshold=0.01,
         is_beyond=lt,
         advice="nearly all rewards are equal, so no answer has an advantage; read samples.jsonl to see why",
     ),
-    Rule(
+    _Rule(
         name="duplicates",
         figure=mean_of("proposer/duplicate_share"),
         threshold=0.5,
         is_beyond=gt,
         advice="the proposer repeats itself; raise sampling.temperature or lower learner.lr",
     ),
-    Rule(
+    _Rule(
         name="few_shapes",
         figure=mean_of("proposer/distinct_shapes"),
         threshold=0.5,
         is_beyond=lt,
         advice='new tasks are alike; pool.reference_sampling = "novel", r_zero.repetition_weight, learner.lr',
     ),
-    Rule(
+    _Rule(
         name="one_kind",
         figure=mean_of("proposer/kind_entropy"),
         threshold=0.5,
         is_beyond=lt,
         advice="some kinds hardly give tasks any more; look at the funnel, drop them from selfplay.kinds",
     ),
-    Rule(
+    _Rule(
         name="trivial",
         figure=mean_of("proposer/trivial_share"),
         threshold=0.5,
         is_beyond=gt,
         advice="programs ignore or echo their input; lower rewards.failing_proposal or learner.lr",
     ),
-    Rule(
+    _Rule(
         name="unanimous",
         figure=mean_of("solver/unanimous_share"),
         threshold=0.9,
         is_beyond=gt,
         advice="all attempts at a task say the same, which teaches nothing; raise sampling.temperature",
     ),
-    Rule(
+    _Rule(
         name="short_answers",
         figure=_ratio_of("length/solver"),
         threshold=0.5,
         is_beyond=lt,
         advice="answers have become short, and may be guesses; raise learner.kl_coef or lower learner.lr",
     ),
-    Rule(
+    _Rule(
         name="long_answers",
         figure=_ratio_of("length/solver"),
         threshold=2.0,
@@ -212,35 +212,35 @@ RULES: Final = (
         unless=lambda windows: windows.known.get("heldout/mean/gain_low", 0.0) > 0,
         advice="answers have become long and no better; lower selfplay.answer_tokens or learner.lr",
     ),
-    Rule(
+    _Rule(
         name="low_entropy",
         figure=_ratio_of("learner/*/entropy", min),
         threshold=0.3,
         is_beyond=lt,
         advice="the policy has lost most of its choices; raise learner.clip_high or lower learner.lr",
     ),
-    Rule(
+    _Rule(
         name="no_entropy",
         figure=mean_of("learner/*/entropy", min),
         threshold=0.02,
         is_beyond=lt,
         advice="the policy has next to no choice left; raise sampling.temperature",
     ),
-    Rule(
+    _Rule(
         name="truncated",
         figure=mean_of("truncated/*"),
         threshold=0.5,
         is_beyond=gt,
         advice="completions are cut off before they end; raise selfplay.answer_tokens or proposal_tokens",
     ),
-    Rule(
+    _Rule(
         name="sampler_gap",
         figure=mean_of("learner/*/sampler_gap_mean"),
         threshold=0.1,
         is_beyond=gt,
         advice="the sampler answers as another policy than the one that learns; tinyzero doctor --model BASE",
     ),
-    Rule(
+    _Rule(
         name="false_confidence",
         figure=lambda windows: windows.fall("heldout/mean/sampled"),
         threshold=0.05,
@@ -248,7 +248,7 @@ RULES: Final = (
         unless=lambda windows: not any(map(windows.has_risen, _INTRINSIC)),
         advice="the solver agrees with itself more, and is right less; lower learner.lr, or stop the run",
     ),
-    Rule(
+    _Rule(
         name="easier_programs",
         figure=_ratio_of("proposer/program_nodes"),
         threshold=0.7,
@@ -259,7 +259,7 @@ RULES: Final = (
 )
 
 
-def rules_of(config: WatchConfig) -> list[Rule]:
+def rules_of(config: WatchConfig) -> list[_Rule]:
     """The alarms that a run may raise."""
     return [rule for rule in RULES if rule.name not in config.silent]
 
@@ -268,7 +268,7 @@ def rules_of(config: WatchConfig) -> list[Rule]:
 class Turn:
     """An alarm that began with a step, or was over with it."""
 
-    rule: Rule
+    rule: _Rule
     has_begun: bool
     figure: float
 
@@ -285,7 +285,7 @@ class Turn:
 class CollapseWatch:
     """Which alarms are on, and the two windows of metrics that say so."""
 
-    def __init__(self, rules: Sequence[Rule], window_steps: int) -> None:
+    def __init__(self, rules: Sequence[_Rule], window_steps: int) -> None:
         self._rules = rules
         self._size = window_steps
         self._first: list[Metrics] = []
@@ -327,7 +327,7 @@ class CollapseWatch:
         self._recent.append(metrics)
         self._known |= metrics
 
-    def _turn(self, rule: Rule, newest: Metrics) -> Turn | None:
+    def _turn(self, rule: _Rule, newest: Metrics) -> Turn | None:
         steps = rule.steps or self._size
         if len(self._recent) < steps:
             return None

@@ -14,8 +14,7 @@ import torch
 from tinyzero.errors import OutOfMemory, SamplerBroken
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
-from tinyzero.sampling.reach import lengths_to_try, text_of
-from tinyzero.sampling.trial import endless, moved, random_states
+from tinyzero.sampling.trial import endless, lengths_to_try, moved, random_states, text_of
 from tinyzero.types import Completion, Prompt, Role, Sampler, SamplingRequest
 
 MAX_MEAN_GAP = 0.2
@@ -55,7 +54,7 @@ class Score(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class _Gap:
     """Distance between two scores of the same tokens, nats a token; NaN where either is none."""
 
     mean: float
@@ -71,7 +70,7 @@ class Verdict:
         shares_prompts: whether completions of one prompt may share a row.
     """
 
-    gap: Gap
+    gap: _Gap
     num_tokens: int
     shares_prompts: bool
 
@@ -108,7 +107,7 @@ def check_policy(
     return Verdict(gap=gap, num_tokens=tried, shares_prompts=policy.shares_prompts)
 
 
-def check_sampler(sampler: Sampler, score: Score, *, engine: str, temperature: float) -> Gap:
+def check_sampler(sampler: Sampler, score: Score, *, engine: str, temperature: float) -> _Gap:
     """Let every role answer a few words, and compare sampler and learner alone.
 
     Args:
@@ -121,7 +120,7 @@ def check_sampler(sampler: Sampler, score: Score, *, engine: str, temperature: f
     return _check_gap(completions, score(completions), engine=engine, device="cuda", limit=MAX_MEAN_GAP)
 
 
-def measure_gap(sampler: Sampler, score: Score, *, temperature: float) -> Gap:
+def measure_gap(sampler: Sampler, score: Score, *, temperature: float) -> _Gap:
     """The gap on a few short answers of each role."""
     completions = [each for role in Role for each in _sample(sampler, role, _TEXTS, temperature)]
     return _gap([each.sampler_logprobs for each in completions], score(completions))
@@ -141,16 +140,18 @@ def _sample(sampler: Sampler, role: Role, texts: Sequence[str], temperature: flo
     return [completion for samples in sampler.sample(request) for completion in samples]
 
 
-def _gap(scores: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> Gap:
+def _gap(scores: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> _Gap:
     gaps = [
         abs(one - other)
         for row, row_of_other in zip(scores, others, strict=True)
         for one, other in zip(row, row_of_other, strict=True)
     ]
-    return Gap(mean=sum(gaps) / len(gaps), max=max(gaps, key=lambda gap: gap if gap == gap else float("inf")))
+    return _Gap(
+        mean=sum(gaps) / len(gaps), max=max(gaps, key=lambda gap: gap if gap == gap else float("inf"))
+    )
 
 
-def _worst(gaps: Iterable[Gap]) -> Gap:
+def _worst(gaps: Iterable[_Gap]) -> _Gap:
     return max(gaps, key=lambda gap: gap.mean if gap.mean == gap.mean else float("inf"))
 
 
@@ -166,7 +167,7 @@ def _check_gap(
     engine: str,
     device: str,
     limit: float,
-) -> Gap:
+) -> _Gap:
     gap = _gap([completion.sampler_logprobs for completion in completions], scores)
     if not gap.mean <= limit:  # NaN too
         raise SamplerBroken(
@@ -195,7 +196,7 @@ def _check_training(
         )
 
 
-def _training_gap(score: Score, completions: Sequence[Completion]) -> Gap:
+def _training_gap(score: Score, completions: Sequence[Completion]) -> _Gap:
     return _gap(score(completions), score(completions, is_training=True))
 
 

@@ -114,8 +114,7 @@ def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Settled) -
 
 def over_engine(engine: "VllmEngine", policy: "Policy", config: Settled) -> Sampler:
     """A sampler that hands the policy's adapters over to an engine, and closes it in the end."""
-    from tinyzero.sampling.vllm.adapters import Handover
-    from tinyzero.sampling.vllm.sampler import VllmSampler
+    from tinyzero.sampling.vllm.sampler import Handover, VllmSampler
 
     mark = f"tinyzero-{uuid4().hex[:8]}"  # of this process alone: a server may serve several
     try:

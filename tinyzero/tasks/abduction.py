@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from tinyzero.execution.values import BadLiteral, parse_arguments, parse_literal, render_arguments, same
 from tinyzero.tasks.answers import candidates
-from tinyzero.tasks.base import Check, Style
+from tinyzero.tasks.base import Check, Style, block, compact
 from tinyzero.tasks.funnel import without_call
-from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.tasks.wording import first_arguments
 from tinyzero.types import Execution, Job, Prompt, Task, Verdict, VerdictStatus

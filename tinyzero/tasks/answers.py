@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from textwrap import dedent
 
 from tinyzero.execution.values import BadLiteral, parse_arguments
-from tinyzero.tasks.boxes import boxed as boxed
-from tinyzero.tasks.boxes import boxes
 from tinyzero.tasks.fences import Fence, begins_with_code, defines, fenced
 from tinyzero.tasks.programs import BadProgram, parse, with_definitions
 from tinyzero.tasks.thoughts import CLOSED, is_in_thought, thought_of, without_thoughts
+from tinyzero.tasks.wording import boxed as boxed
+from tinyzero.tasks.wording import boxes, from_call, readings, told, trimmed, unmarked, unwrapped, visible
 from tinyzero.tasks.wording import first_arguments as first_arguments
-from tinyzero.tasks.wording import from_call, readings, told, trimmed, unmarked, unwrapped, visible
 
 # Tags begin a line, or end the reasoning that begins the text: within a literal they are text.
 _ANSWER_TAG = re.compile(r"(?:^|</think>)[ \t]*<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.MULTILINE)

@@ -96,3 +96,25 @@ class Kind(Protocol):
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         """The ideal answer to a solve prompt: `answer` is a literal, arguments or a program, by kind."""
         ...
+
+
+def block(tag: str, body: str) -> str:
+    return f"```{tag}\n{body}\n```"
+
+
+def program_and_calls(program: str, inputs: Sequence[str]) -> str:
+    """A program and its calls as one fenced block, like a usage example."""
+    calls = "\n".join(f"print(f({arguments}))" for arguments in inputs)
+    return block("python", f"{program}\n\n{calls}")
+
+
+def compact(program: str = "", *, inputs: Sequence[str] = (), output: str = "", message: str = "") -> str:
+    """The program, then one line for each other part.
+
+    `in` is a keyword, so no program line can begin like such a line, except inside a multi-line string.
+    """
+    lines = [program] if program else []
+    lines += [f"in: {arguments}" for arguments in inputs]
+    lines += [f"out: {output}"] if output else []
+    lines += [f"msg: {message}"] if message else []
+    return "\n".join(lines)

@@ -8,9 +8,8 @@ import ast
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinyzero.tasks.base import Style
+from tinyzero.tasks.base import Style, block
 from tinyzero.tasks.funnel import read_program
-from tinyzero.tasks.layout import block
 from tinyzero.tasks.programs import ENTRY, bound_names, unparse
 from tinyzero.types import Prompt, Proposal, Rejection, Stage, Task
 

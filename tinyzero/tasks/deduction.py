@@ -2,8 +2,7 @@
 
 from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.tasks.answers import candidates
-from tinyzero.tasks.base import Style
-from tinyzero.tasks.layout import block, compact
+from tinyzero.tasks.base import Style, block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.tasks.wording import readings
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus

@@ -11,9 +11,8 @@ from itertools import islice
 
 from tinyzero.execution.values import parse_literal
 from tinyzero.tasks.answers import candidates, final_part
-from tinyzero.tasks.base import Check, Style
+from tinyzero.tasks.base import Check, Style, block, compact
 from tinyzero.tasks.funnel import make_task, refuse_run
-from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES
 from tinyzero.tasks.program_and_input import Arguments, ProgramAndInput, Run
 from tinyzero.types import (

@@ -5,7 +5,7 @@ from random import Random
 
 from tinyzero.execution.values import parse_arguments, parse_literal, same
 from tinyzero.tasks.answers import final_part, listed_calls, proposal_parts, written_program
-from tinyzero.tasks.base import Check, Style, TaskSource
+from tinyzero.tasks.base import Check, Style, TaskSource, block, compact
 from tinyzero.tasks.funnel import (
     MAX_LITERAL_CHARS,
     is_unreadable,
@@ -15,7 +15,6 @@ from tinyzero.tasks.funnel import (
     refuse_run,
     refuse_trivial_pairs,
 )
-from tinyzero.tasks.layout import block, compact
 from tinyzero.tasks.program_and_input import IDENTITY
 from tinyzero.tasks.programs import BadProgram, tidy
 from tinyzero.types import (

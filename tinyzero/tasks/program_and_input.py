@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tinyzero.execution.values import parse_arguments, render_arguments
 from tinyzero.tasks.allowed import ALLOWED_MODULES
 from tinyzero.tasks.answers import proposal_parts
-from tinyzero.tasks.base import Check, Style, TaskSource
+from tinyzero.tasks.base import Check, Style, TaskSource, compact, program_and_calls
 from tinyzero.tasks.funnel import (
     MAX_LITERAL_CHARS,
     make_task,
@@ -19,7 +19,6 @@ from tinyzero.tasks.funnel import (
     refuse_run,
     refuse_trivial,
 )
-from tinyzero.tasks.layout import compact, program_and_calls
 from tinyzero.tasks.perturb import MAX_ALTERNATIVES, perturb
 from tinyzero.types import Execution, Job, Prompt, Proposal, Rejection, Task
 

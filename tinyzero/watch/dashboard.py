@@ -7,17 +7,20 @@ from tinyzero.watch import figures
 from tinyzero.watch.curves import chart_panel, no_curves
 from tinyzero.watch.header import fitted, header
 from tinyzero.watch.panels import (
+    Rows,
+    Tile,
+    TileRow,
     alarm_lines,
     comparison_panel,
     funnel_line,
     funnel_panel,
     phases_line,
     phases_panel,
+    whole_row,
 )
 from tinyzero.watch.samples import chosen, no_sample, samples_panel, tasks_panel
 from tinyzero.watch.state import RunState
 from tinyzero.watch.text import inert
-from tinyzero.watch.tiles import Rows, Tile, TileRow, whole_row
 from tinyzero.watch.view import View, panel
 
 HEADER_LINES = 4

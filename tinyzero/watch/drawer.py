@@ -20,7 +20,7 @@ _NOTICE_S = 8.0
 _CLEAR = "\x1b[2J"
 
 
-class Canvas(Protocol):
+class _Canvas(Protocol):
     """A screen; `tinyzero.cli.terminal.Terminal` implements it."""
 
     def size(self) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class Drawer:
     def __init__(
         self,
         look: Callable[[], RunState],
-        canvas: Canvas,
+        canvas: _Canvas,
         view: View,
         painter: Painter,
         *,

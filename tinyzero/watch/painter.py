@@ -1,5 +1,7 @@
 """Turns Rich renderables into lines of terminal text, and finds the lines that update a screen."""
 
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +9,10 @@ from typing import Final
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from rich.segment import Segment
+
+from tinyzero.watch.dashboard import render
+from tinyzero.watch.state import RunState
+from tinyzero.watch.view import View
 
 _SYSTEMS: Final = {
     "standard": ColorSystem.STANDARD,
@@ -60,3 +66,29 @@ def update(before: Sequence[str], after: Sequence[str]) -> str:
         if row >= len(before) or before[row] != line
     ]
     return f"{_BEGIN}{''.join(changed)}\x1b[0m{_END}" if changed else ""
+
+
+_REMOTE_FONTS = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
+
+
+def as_text(state: RunState, view: View, painter: Painter, *, width: int, height: int) -> str:
+    """The frame's lines, without the line of keys."""
+    lines = painter.lines(render(state, view, width=width, height=height + 1), width, height + 1)
+    return "\n".join(lines[:height])
+
+
+def as_svg(state: RunState, view: View, *, width: int, height: int) -> str:
+    """The frame as an SVG window. It loads no font or other data from a network."""
+    console = Console(
+        width=width,
+        height=height,
+        record=True,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(render(state, view, width=width, height=height), end="")
+    svg = console.export_svg(title=f"tinyzero watch {state.name}", unique_id="tinyzero")
+    return _REMOTE_FONTS.sub("", svg)

@@ -1,8 +1,11 @@
 """The middle of the screen: funnel, phase times, before/after table; and the alarms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.text import Text
 
 from tinyzero.evaluation.comparison import Comparison, Row
@@ -132,3 +135,52 @@ def _stack(lines: Sequence[Text], height: int) -> Text:
     for line in visible:
         line.no_wrap, line.overflow = True, "crop"
     return Text("\n", no_wrap=True, overflow="crop").join(visible)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Content, and its width in columns."""
+
+    content: RenderableType
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class TileRow:
+    """Tiles side by side, `height` lines of them."""
+
+    tiles: Sequence[Tile]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows below each other, cut or filled to `height` lines in total."""
+
+    rows: Sequence[TileRow]
+    width: int
+    height: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [line for row in self.rows for line in _lines(row, console, options)]
+        for line in Segment.set_shape(lines[: self.height], self.width, self.height):
+            yield from line
+            yield Segment.line()
+
+
+def _lines(row: TileRow, console: Console, options: ConsoleOptions) -> Iterator[list[Segment]]:
+    columns = [
+        Segment.set_shape(
+            console.render_lines(tile.content, options.update(width=tile.width, height=row.height)),
+            tile.width,
+            row.height,
+        )
+        for tile in row.tiles
+        if tile.width > 0
+    ]
+    for parts in zip(*columns, strict=True):
+        yield [segment for part in parts for segment in part]
+
+
+def whole_row(content: RenderableType, width: int, height: int) -> TileRow:
+    return TileRow([Tile(content, width)], height)

@@ -19,8 +19,7 @@ from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import RunStart, RunSummary
 from tinyzero.run.records import read
 from tinyzero.types import StepReport
-from tinyzero.watch.comparison import comparison_lines
-from tinyzero.watch.heldout_answers import example_lines
+from tinyzero.watch.comparison import comparison_lines, example_lines
 
 _STEPS_BETWEEN_HEADERS = 20
 # Routine events that are not printed:
@@ -31,7 +30,7 @@ Metrics = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class _Column:
     """One figure of the table.
 
     Attributes:
@@ -53,7 +52,7 @@ class PlainObserver:
         self._write_line = write_line
         self._width = width
         self._run: RunFolder | None = None
-        self._columns: Sequence[Column] = ()
+        self._columns: Sequence[_Column] = ()
         self._max_steps = 0
         self._step_width = 0
         self._rows = 0
@@ -100,39 +99,39 @@ class PlainObserver:
         """Does nothing; every view can be closed."""
 
 
-def _table_columns(kinds: Sequence[str]) -> list[Column]:
+def _table_columns(kinds: Sequence[str]) -> list[_Column]:
     """The most important figures; under 100 characters with the three kinds of Absolute Zero."""
-    solved = [Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
+    solved = [_Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
     return [
-        Column(group="valid", title="tasks", read=_valid),
+        _Column(group="valid", title="tasks", read=_valid),
         replace(solved[0], group="solved"),
         *solved[1:],
-        Column(title="mixed", read=_number("solver/mixed_share")),
-        Column(group="reward", title="prop", read=_number("proposer/reward")),
-        Column(title="solv", read=_number("solver/reward")),
-        Column(group="policy", title="entropy", width=7, read=_entropy),
-        Column(group="tokens", title="per s", read=_tokens_per_s),
-        Column(group="seconds", title="prop", read=_seconds("propose")),
-        Column(title="solv", read=_seconds("solve")),
-        Column(title="check", read=_seconds("verify", "judge")),
-        Column(title="learn", read=_seconds("learn")),
-        Column(title="step", read=_seconds("step")),
+        _Column(title="mixed", read=_number("solver/mixed_share")),
+        _Column(group="reward", title="prop", read=_number("proposer/reward")),
+        _Column(title="solv", read=_number("solver/reward")),
+        _Column(group="policy", title="entropy", width=7, read=_entropy),
+        _Column(group="tokens", title="per s", read=_tokens_per_s),
+        _Column(group="seconds", title="prop", read=_seconds("propose")),
+        _Column(title="solv", read=_seconds("solve")),
+        _Column(title="check", read=_seconds("verify", "judge")),
+        _Column(title="learn", read=_seconds("learn")),
+        _Column(title="step", read=_seconds("step")),
     ]
 
 
-def _without_phases(columns: Sequence[Column]) -> list[Column]:
+def _without_phases(columns: Sequence[_Column]) -> list[_Column]:
     """The same table with only the step's total seconds."""
     first = next(place for place, column in enumerate(columns) if column.group == "seconds")
     return [*columns[:first], replace(columns[-1], group="seconds", width=len("seconds"))]
 
 
-def headings(columns: Sequence[Column], step_width: int) -> tuple[str, str]:
+def headings(columns: Sequence[_Column], step_width: int) -> tuple[str, str]:
     groups = align(columns, " " * step_width, [column.group.ljust(column.width) for column in columns])
     titles = align(columns, "step".rjust(step_width), [column.title for column in columns])
     return groups.rstrip(), titles
 
 
-def align(columns: Sequence[Column], first: str, cells: Sequence[str]) -> str:
+def align(columns: Sequence[_Column], first: str, cells: Sequence[str]) -> str:
     """One line; an extra space precedes each group."""
     placed = (
         f"{'  ' if column.group else ' '}{cell:>{column.width}}"

@@ -15,7 +15,7 @@ from tinyzero.watch.state import RunState
 from tinyzero.watch.text import clipped, inert, one_line
 from tinyzero.watch.view import BAD, GOOD, WARN, View, panel
 
-Fact = tuple[str, Text]
+_Fact = tuple[str, Text]
 _SHOWN_CHARS = 4000
 _SHOWN_PAIRS = 4
 _MOST, _LEAST_LINES = 6, 5  # most samples in a box; least lines for a further sample
@@ -125,7 +125,7 @@ def _program(sample: Sample, task: TaskRecord | None, view: View) -> Text:
     return Text(clean(sample.answer or sample.prompt, view))
 
 
-def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[Fact]:
+def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[_Fact]:
     if task is not None:
         yield from _task_lines(sample, task, view)
     if sample.role == "solver":
@@ -140,7 +140,7 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[Fact
     yield _fact("reward", _reward(sample), view)
 
 
-def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[Fact]:
+def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[_Fact]:
     """What the solver sees, and the expected answer."""
     pairs = list(zip(task.inputs, task.outputs, strict=False))
     if task.hint:
@@ -161,13 +161,13 @@ def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[Fact]:
             yield _fact("pair", f"{source} {arrow} {output}", view)
 
 
-def _fact(label: str, value: str, view: View, *, style: str = "", mark: str = "") -> Fact:
+def _fact(label: str, value: str, view: View, *, style: str = "", mark: str = "") -> _Fact:
     text = Text(f"{mark} " if mark else "", style=style, overflow="fold")
     text.append(clean(value, view))
     return label, text
 
 
-def _table(facts: Iterable[Fact]) -> Table:
+def _table(facts: Iterable[_Fact]) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="dim", width=8)
     table.add_column(overflow="fold")

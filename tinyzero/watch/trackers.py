@@ -18,7 +18,7 @@ from tinyzero.types import StepReport
 logger = logging.getLogger(__name__)
 
 
-class Tracker(Protocol):
+class _Tracker(Protocol):
     """An open run at one service."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
@@ -28,10 +28,10 @@ class Tracker(Protocol):
 class TrackerObserver:
     """Passes every step's metrics on; opens its tracker when the run starts."""
 
-    def __init__(self, name: str, open_tracker: Callable[[RunStart], Tracker]) -> None:
+    def __init__(self, name: str, open_tracker: Callable[[RunStart], _Tracker]) -> None:
         self._name = name
         self._open = open_tracker
-        self._tracker: Tracker | None = None
+        self._tracker: _Tracker | None = None
 
     def on_start(self, start: RunStart) -> None:
         with _Surviving(self):

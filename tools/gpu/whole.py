@@ -19,10 +19,10 @@ from tinyzero.learning.scoring import score_completions
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
 from tinyzero.policy.policy import Policy
-from tinyzero.run.environment import describe_environment
 from tinyzero.run.events import Event, Measured
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import RunStart, RunSummary
+from tinyzero.run.recorder import describe_environment
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler
 from tinyzero.types import Completion, StepReport

@@ -12,9 +12,8 @@ from stand_in import TOKEN, Fault, File, Repository, running
 
 from tinyzero.errors import HubError
 from tinyzero.export.hub.errors import is_passing
-from tinyzero.export.hub.plan import check_names, make_plan, preview, preview_leftovers
+from tinyzero.export.hub.plan import Leftovers, check_names, make_plan, preview, preview_leftovers
 from tinyzero.export.hub.push import Pusher, find_token
-from tinyzero.export.hub.remote_files import Leftovers
 from tinyzero.export.manifest import write_record
 
 # The client hands files to its HTTP library in a way that this one has renamed.

@@ -4,7 +4,7 @@ import pytest
 
 from tinyzero.config import BonusConfig
 from tinyzero.errors import ConfigError, NotFinite
-from tinyzero.games.absolute_zero.bonuses import BONUSES, Proposed, bonus_terms, choose_bonuses
+from tinyzero.games.absolute_zero.rewards import BONUSES, Proposed, bonus_terms, choose_bonuses
 from tinyzero.types import Task
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.games.r_zero.uncertainty import confidence, consistency
+from tinyzero.games.r_zero.survey import confidence, consistency
 
 
 def test_confidence_is_the_geometric_mean_of_the_probabilities():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyzero.games.attempts import uncertainty
-from tinyzero.games.r_zero.uncertainty import challenger_reward
+from tinyzero.games.r_zero.survey import challenger_reward
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from tinyzero.games.r_zero.equivalence.comparer import AnswerComparer, cluster, 
 from tinyzero.games.r_zero.question import QUESTION, read_answer
 from tinyzero.games.r_zero.repetition import repetition_penalties
 from tinyzero.games.r_zero.scoring import score_questions
-from tinyzero.games.r_zero.survey import survey
-from tinyzero.games.r_zero.uncertainty import challenger_reward
+from tinyzero.games.r_zero.survey import challenger_reward, survey
 from tinyzero.types import Answer, Completion, Prompt, RewardBreakdown, Task
 
 TASK = Task(id="t", kind="question", program="", inputs=(), outputs=(), message="How many?")

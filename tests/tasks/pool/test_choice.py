@@ -6,8 +6,7 @@ from random import Random
 import pytest
 
 from tinyzero.config import PoolConfig
-from tinyzero.tasks.pool.choice import choose, draw_weighted
-from tinyzero.tasks.pool.entries import Entry, StepAttempts
+from tinyzero.tasks.pool.entries import Entry, StepAttempts, choose, draw_weighted
 from tinyzero.types import Task
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinyzero.evaluation.benchmarks.base import Item
 from tinyzero.evaluation.benchmarks.oracles import ORACLES, PRESENCE_ENTRIES, is_right
-from tinyzero.evaluation.benchmarks.programs import in_module
+from tinyzero.evaluation.benchmarks.written_code import in_module
 from tinyzero.execution.values import render
 from tinyzero.types import Job
 

@@ -101,7 +101,7 @@ class _Attempt:
 
 
 @dataclass(slots=True, kw_only=True)
-class CodeTests:
+class _CodeTests:
     """A benchmark of functions that must pass the base tests and the plus tests."""
 
     name: str
@@ -186,12 +186,12 @@ class CodeTests:
         return row if self.has_json_inputs else typed_arguments(item.id, row)
 
 
-def humaneval_plus() -> CodeTests:
-    return CodeTests(name="humaneval+", traits=_HUMANEVAL, has_json_inputs=True)
+def humaneval_plus() -> _CodeTests:
+    return _CodeTests(name="humaneval+", traits=_HUMANEVAL, has_json_inputs=True)
 
 
-def mbpp_plus() -> CodeTests:
-    return CodeTests(name="mbpp+", traits=_MBPP, has_json_inputs=False)
+def mbpp_plus() -> _CodeTests:
+    return _CodeTests(name="mbpp+", traits=_MBPP, has_json_inputs=False)
 
 
 def _run(attempts: Sequence[_Attempt], references: Mapping[str, list[_Portion]], runner: Runner) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyzero.evaluation.benchmarks.base import Item, Mark, Tools, Traits, Trouble, text_field
 from tinyzero.evaluation.benchmarks.cruxeval_prompts import INPUT, INPUT_REASONING, OUTPUT, OUTPUT_REASONING
-from tinyzero.evaluation.benchmarks.programs import in_module
+from tinyzero.evaluation.benchmarks.written_code import in_module
 from tinyzero.execution.values import BadLiteral, parse_arguments, parse_literal, render, same
 from tinyzero.tasks import KINDS
 from tinyzero.tasks.allowed import check_allowed

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Convert = Callable[[list[Any]], list[Any]]
+_Convert = Callable[[list[Any]], list[Any]]
 """From the arguments as JSON has them to the arguments of a call."""
 
 
@@ -63,7 +63,7 @@ def _all_lists_are_tuples(arguments: list[Any]) -> list[Any]:
     return [converted(argument) for argument in arguments]
 
 
-_TABLE: Mapping[Convert, str] = {
+_TABLE: Mapping[_Convert, str] = {
     _tuples: "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809",
     _lists_of_tuples: "63 64 70 94 120 237 272 299 400 409 417 438 473 614 780",
     _first_is_list_of_tuples: "75 413 444 753",
@@ -77,6 +77,6 @@ _TABLE: Mapping[Convert, str] = {
     _dict_of_tuples: "722",
     _all_lists_are_tuples: "580 615 791",
 }
-_CONVERTERS: Mapping[int, Convert] = {
+_CONVERTERS: Mapping[int, _Convert] = {
     int(number): convert for convert, numbers in _TABLE.items() for number in numbers.split()
 }

@@ -14,7 +14,7 @@ _FLOAT_TOLERANCE = 1e-6
 _RELATIVE_TOLERANCE = 1e-7
 
 Arguments = Sequence[Any]
-Oracle = Callable[[Any, Any, Arguments, float], bool]
+_Oracle = Callable[[Any, Any, Arguments, float], bool]
 """Of the output, the reference's output, the arguments and the task's absolute tolerance."""
 
 
@@ -91,7 +91,7 @@ def _is_digit_distance(output: Any, right: Any, arguments: Arguments, tolerance:
     return bool(output == right or output == sum(abs(int(a) - int(b)) for a, b in digits))
 
 
-ORACLES: dict[str, Oracle] = {
+ORACLES: dict[str, _Oracle] = {
     "HumanEval/32": _is_root,
     "Mbpp/164": _is_anything,  # the sums of divisors: the reference itself is wrong
     "Mbpp/295": _is_close_or_zero,

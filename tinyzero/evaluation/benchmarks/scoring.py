@@ -9,7 +9,7 @@ from typing import Any
 from tinyzero.evaluation.benchmarks.answers import WrittenAnswer
 from tinyzero.evaluation.benchmarks.base import Benchmark, Mark, Tools, Trouble
 from tinyzero.evaluation.comparison import bootstrap_interval
-from tinyzero.evaluation.scores import majority, pass_at
+from tinyzero.evaluation.table import majority, pass_at
 from tinyzero.types import VerdictStatus
 
 _ANSWERS_AT_ONCE = 16

@@ -16,29 +16,29 @@ from tinyzero.types import Prompt, Verdict, VerdictStatus
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])-?\$?\.\d+")
 _PAIRS_AT_ONCE = 12
 """So few that the comparer never skips a pair because others of the same call were slow."""
-BOXED, LAST_NUMBER = "boxed", "last_number"
+_BOXED, _LAST_NUMBER = "boxed", "last_number"
 
 Reader = Callable[[str], str]
 """The answer in a text; empty where there is none."""
 
 
-def read_boxed(text: str) -> str:
+def _read_boxed(text: str) -> str:
     r"""What the last `\boxed{}` after the thought holds."""
     return " ".join(boxed(final_part(text)).split())
 
 
-def read_last_number(text: str) -> str:
+def _read_last_number(text: str) -> str:
     """The last number after the thought, without thousands separators."""
     numbers = _NUMBER.findall(final_part(text))
     return numbers[-1].replace(",", "").replace("$", "") if numbers else ""
 
 
-def read_boxed_or_last_number(text: str) -> str:
-    return read_boxed(text) or read_last_number(text)
+def _read_boxed_or_last_number(text: str) -> str:
+    return _read_boxed(text) or _read_last_number(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordProblems:
+class _WordProblems:
     """A set of questions with short answers.
 
     Attributes:
@@ -71,7 +71,7 @@ class WordProblems:
         return str(item.fields[self.solution])
 
     def bare(self, text: str) -> str:
-        return text if "\\boxed" in text or LAST_NUMBER in self.others else f"\\boxed{{{text}}}"
+        return text if "\\boxed" in text or _LAST_NUMBER in self.others else f"\\boxed{{{text}}}"
 
     def grade(self, answers: Sequence[tuple[Item, str]], tools: Tools) -> list[Mark]:
         readers = [self.read, *self.others.values()]
@@ -95,8 +95,8 @@ class WordProblems:
         )
 
 
-def gsm8k() -> WordProblems:
-    return WordProblems(
+def gsm8k() -> _WordProblems:
+    return _WordProblems(
         name="gsm8k",
         traits=Traits(
             names=("gsm8k/test.jsonl", "gsm8k*.jsonl", "test.jsonl"),
@@ -107,13 +107,13 @@ def gsm8k() -> WordProblems:
         solution="answer",
         right_answer=lambda fields: fields["answer"].rpartition("####")[2].strip().replace(",", ""),
         id_of=lambda fields: f"gsm8k/{fields['line']}",
-        read=read_boxed_or_last_number,
-        others={BOXED: read_boxed, LAST_NUMBER: read_last_number},
+        read=_read_boxed_or_last_number,
+        others={_BOXED: _read_boxed, _LAST_NUMBER: _read_last_number},
     )
 
 
-def math500() -> WordProblems:
-    return WordProblems(
+def math500() -> _WordProblems:
+    return _WordProblems(
         name="math500",
         traits=Traits(
             names=("math500/test.jsonl", "math*500*.jsonl", "MATH*500*.jsonl", "test.jsonl"),
@@ -124,7 +124,7 @@ def math500() -> WordProblems:
         solution="solution",
         right_answer=lambda fields: str(fields["answer"]).strip(),
         id_of=lambda fields: str(fields.get("unique_id", f"math500/{fields['line']}")),
-        read=read_boxed,
+        read=_read_boxed,
         others={},
     )
 

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tinyzero.errors import HubError
 from tinyzero.export.hub.errors import client_errors, in_words, is_passing, status_of
-from tinyzero.export.hub.plan import PushPlan, refusal, refuse_token_in_files
-from tinyzero.export.hub.remote_files import Leftovers, have_arrived, leftovers, remote_files
+from tinyzero.export.hub.plan import (
+    Leftovers,
+    PushPlan,
+    have_arrived,
+    leftovers,
+    refusal,
+    refuse_token_in_files,
+    remote_files,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -23,7 +30,7 @@ _WAITS_S = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
+class _Pushed:
     """The result of a push. `commit` is the head of the branch, which holds exactly the folder's files."""
 
     repo: str
@@ -62,7 +69,7 @@ class Pusher:
         plan = self.plan if is_there else replace(self.plan, branch="main")  # of which it will be made
         return self._patiently(lambda: leftovers(self.api, repo, plan, remote_files(self.api, repo, plan)))
 
-    def push(self) -> Pushed:
+    def push(self) -> _Pushed:
         """Send the folder.
 
         Raises:
@@ -75,7 +82,7 @@ class Pusher:
         head = self._commit(repo)
         prefix = "datasets/" if self.plan.repo_type == "dataset" else ""
         url = f"{self.api.endpoint}/{prefix}{repo}"
-        return Pushed(repo=repo, url=url, commit=head)
+        return _Pushed(repo=repo, url=url, commit=head)
 
     def _full_name(self) -> str:
         """The repository's name with its owner. This is the first use of the token."""

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
@@ -17,13 +18,18 @@ from tinyzero.config import Config
 from tinyzero.errors import CheckpointError, ConfigError, nearest
 from tinyzero.foreign import read_json_object
 from tinyzero.games import advantages
-from tinyzero.games.absolute_zero.bonuses import BONUSES, Bonus, Proposed, bonus_terms, choose_bonuses
 from tinyzero.games.absolute_zero.briefs import Brief, draw_briefs, kinds_in_turn
 from tinyzero.games.absolute_zero.pool_metrics import pool_metrics, replay_metrics
-from tinyzero.games.absolute_zero.recheck import recheck
-from tinyzero.games.absolute_zero.scoring import Admitted, score_proposals
-from tinyzero.games.asking import Stopwatch, ask
-from tinyzero.games.attempts import Attempted, join_attempts, score_attempts
+from tinyzero.games.absolute_zero.rewards import (
+    BONUSES,
+    Admitted,
+    Bonus,
+    Proposed,
+    bonus_terms,
+    choose_bonuses,
+    score_proposals,
+)
+from tinyzero.games.attempts import Attempted, Stopwatch, ask, join_attempts, score_attempts
 from tinyzero.games.metrics import diversity_metrics, round_metrics, term_metrics
 from tinyzero.tasks.base import Kind
 from tinyzero.tasks.judging import judge_answers, verify
@@ -32,6 +38,7 @@ from tinyzero.tasks.similarity import novelty
 from tinyzero.types import (
     Answer,
     Preparation,
+    Proposal,
     Rejection,
     Role,
     Rollout,
@@ -42,7 +49,37 @@ from tinyzero.types import (
     Task,
 )
 
-Funnelled: TypeAlias = Admitted | Rejection
+_MAX_RECHECKS = 8
+"""Maximum number of tasks checked in a step."""
+
+
+def _recheck(pool: Pool, kinds: Mapping[str, Kind], runner: Runner, *, share: float, rng: Random) -> int:
+    """Send some tasks through the funnel again. Returns how many were dropped.
+
+    Args:
+        share: share of the pool to check, in [0, 1].
+    """
+    tasks = [
+        task for task in pool.any(min(_MAX_RECHECKS, ceil(share * len(pool))), rng) if task.kind in kinds
+    ]
+    outcomes = verify([_proposal_of(task) for task in tasks], kinds=kinds, runner=runner, step=0)
+    drifted = [task for task, outcome in zip(tasks, outcomes, strict=True) if _has_drifted(task, outcome)]
+    for task in drifted:
+        pool.remove(task.id)
+    return len(drifted)
+
+
+def _proposal_of(task: Task) -> Proposal:
+    return Proposal(
+        kind=task.kind, program=task.program, inputs=task.inputs, message=task.message, parents=task.parents
+    )
+
+
+def _has_drifted(task: Task, outcome: Task | Rejection) -> bool:
+    return isinstance(outcome, Rejection) or outcome.outputs != task.outputs
+
+
+_Funnelled: TypeAlias = Admitted | Rejection
 _PROGRESS = "game.json"
 SEEDING_ROUNDS = 40
 """Maximum number of seeding rounds. After them training starts, even with fewer than `pool.seed_tasks`."""
@@ -94,9 +131,9 @@ class AbsoluteZero:
         """Propose P tasks, verify them, attempt each of the T verified tasks G times, score everything."""
         watch, rewards, dropped_before = Stopwatch(), self.config.rewards, self.pool.num_dropped
         seeded = self.pool.grown() if step == 0 else []
-        share, rng = self.config.pool.recheck_share, self._rng(f"{step}/recheck")
+        share, rng = self.config.pool.recheck_share, self._rng(f"{step}/_recheck")
         with watch("verify"):
-            num_drifted = recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
+            num_drifted = _recheck(self.pool, self.kinds, self.executor, share=share, rng=rng)
         earlier_tasks = self.draw_earlier(step)  # before this step's tasks enter the pool
         with watch("propose"):
             drafts = self.propose(step, f"{step}/propose")  # [P]
@@ -153,7 +190,7 @@ class AbsoluteZero:
         )
         return [Draft(brief=brief, answer=answer) for brief, (answer,) in zip(briefs, groups, strict=True)]
 
-    def verify(self, drafts: Sequence[Draft], step: int) -> list[Funnelled]:
+    def verify(self, drafts: Sequence[Draft], step: int) -> list[_Funnelled]:
         """Send proposals through the funnel and add the resulting tasks to the pool."""
         max_chars = self.config.pool.max_program_chars
         proposals = [draft.brief.read(draft.answer.text, max_chars) for draft in drafts]
@@ -163,7 +200,7 @@ class AbsoluteZero:
             for outcome, draft in zip(outcomes, drafts, strict=True)
         ]
 
-    def _admit(self, verified: Task, draft: Draft) -> Funnelled:
+    def _admit(self, verified: Task, draft: Draft) -> _Funnelled:
         task = replace(verified, author=draft.answer.completion.policy)
         if not self._can_be_shown(task):
             return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
@@ -236,7 +273,7 @@ class AbsoluteZero:
                     self.pool.add(task)
 
 
-def repeated_shapes(outcomes: Sequence[Funnelled]) -> list[str]:
+def repeated_shapes(outcomes: Sequence[_Funnelled]) -> list[str]:
     """Shapes of valid programs that were rejected because the pool already holds a task like them."""
     return [outcome.shape for outcome in outcomes if isinstance(outcome, Rejection) and outcome.shape]
 

@@ -13,13 +13,17 @@ from pathlib import Path
 
 from tinyzero.config import Config
 from tinyzero.games import advantages
-from tinyzero.games.asking import Stopwatch, ask
-from tinyzero.games.attempts import join_attempts
+from tinyzero.games.attempts import Stopwatch, ask, join_attempts
 from tinyzero.games.metrics import length_metrics, solver_metrics, term_metrics
-from tinyzero.games.r_zero.metrics import challenge_metrics, set_metrics
 from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.games.r_zero.question_set import QuestionSet, labelled
-from tinyzero.games.r_zero.scoring import repetition, score_answers, score_questions
+from tinyzero.games.r_zero.scoring import (
+    challenge_metrics,
+    repetition,
+    score_answers,
+    score_questions,
+    set_metrics,
+)
 from tinyzero.games.r_zero.survey import Survey, against_labels, survey, survey_metrics
 from tinyzero.types import (
     Answer,

@@ -13,10 +13,10 @@ from tinyzero.games.r_zero.equivalence.comparer import same_by_form
 from tinyzero.games.r_zero.equivalence.forms import normal_form
 from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.base import Style, TaskSource
-from tinyzero.tasks.boxes import boxed, has_box
 from tinyzero.tasks.funnel import is_unreadable, malformed
 from tinyzero.tasks.programs import digest
 from tinyzero.tasks.thoughts import CLOSED, OPENED
+from tinyzero.tasks.wording import boxed, has_box
 from tinyzero.types import (
     Prompt,
     Proposal,

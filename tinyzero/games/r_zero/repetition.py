@@ -38,7 +38,7 @@ def repetition_penalties(questions: Sequence[str], *, distance: float = 0.5) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class CountedWords:
+class _CountedWords:
     """The n-grams of a question, counted once and used for all comparisons.
 
     Attributes:
@@ -53,12 +53,12 @@ class CountedWords:
     log_totals: float
 
 
-def count_ngrams(questions: Sequence[Words]) -> list[CountedWords]:
+def count_ngrams(questions: Sequence[Words]) -> list[_CountedWords]:
     """One entry per question. The numbering is shared, so compare only entries of the same call."""
     numbers: dict[tuple[Words, int], int] = {}
     orders = range(1, _MAX_ORDER + 1)
     return [
-        CountedWords(
+        _CountedWords(
             num_words=len(words),
             ngrams=tuple(
                 frozenset(numbers.setdefault(ngram, len(numbers)) for ngram in _occurrences(words, order))
@@ -78,7 +78,7 @@ def _occurrences(words: Words, order: int) -> Iterator[tuple[Words, int]]:
         seen[ngram] += 1
 
 
-def bleu_distance(first: CountedWords, second: CountedWords) -> float:
+def bleu_distance(first: _CountedWords, second: _CountedWords) -> float:
     """1 - BLEU, averaged over both directions, in [0, 1].
 
     BLEU of a hypothesis against one reference is `exp(min(0, 1 - reference words / hypothesis words)) *
@@ -100,7 +100,7 @@ def bleu_distance(first: CountedWords, second: CountedWords) -> float:
     return max(0.0, 1.0 - (forwards + backwards) / 2)
 
 
-def _cluster_sizes(items: Sequence[CountedWords], weights: Sequence[int], distance: float) -> list[int]:
+def _cluster_sizes(items: Sequence[_CountedWords], weights: Sequence[int], distance: float) -> list[int]:
     """For each item, the summed weights of its cluster.
 
     Args:
@@ -138,7 +138,7 @@ def _cluster_sizes(items: Sequence[CountedWords], weights: Sequence[int], distan
     return sizes
 
 
-def _distances(items: Sequence[CountedWords], weights: Sequence[int]) -> list[dict[int, float]]:
+def _distances(items: Sequence[_CountedWords], weights: Sequence[int]) -> list[dict[int, float]]:
     """Symmetric: item -> other item -> distance times the number of pairs it represents."""
     sums: list[dict[int, float]] = [{} for _ in items]
     for a, b in combinations(range(len(items)), 2):

@@ -5,10 +5,20 @@ from dataclasses import replace
 
 from tinyzero.config import RewardsConfig
 from tinyzero.games.attempts import Attempted, score_attempts
+from tinyzero.games.metrics import length_metrics, mean_reward
+from tinyzero.games.r_zero.question_set import QuestionSet
 from tinyzero.games.r_zero.repetition import repetition_penalties
-from tinyzero.games.r_zero.survey import Survey
-from tinyzero.games.r_zero.uncertainty import challenger_reward
-from tinyzero.types import Answer, AttemptRollout, ProposalRollout, Rejection, RewardBreakdown, Task
+from tinyzero.games.r_zero.survey import Survey, challenger_reward
+from tinyzero.types import (
+    Answer,
+    AttemptRollout,
+    ProposalRollout,
+    Rejection,
+    RewardBreakdown,
+    Role,
+    Stage,
+    Task,
+)
 
 
 def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
@@ -72,3 +82,46 @@ def score_answers(
 
 def _with_term(rollout: AttemptRollout, name: str, value: float) -> AttemptRollout:
     return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))
+
+
+def challenge_metrics(
+    proposed: Sequence[ProposalRollout], outcomes: Sequence[Task | Rejection], penalties: Sequence[float]
+) -> dict[str, float]:
+    """How many questions were written, how many are usable, and how similar they are.
+
+    Args:
+        penalties: for each proposal, the share of its cluster in all proposals; 0 if it is no question.
+    """
+    questions = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+    parsed = [
+        outcome for outcome in outcomes if isinstance(outcome, Task) or outcome.stage is not Stage.PARSED
+    ]
+    return {
+        "proposer/question/proposed": float(len(outcomes)),
+        "proposer/question/parsed": float(len(parsed)),
+        "proposer/question/allowed": float(len(questions)),
+        "proposer/question/reward": mean_reward(proposed),
+        "proposer/reward": mean_reward(proposed),
+        "proposer/valid_share": len(questions) / len(outcomes),
+        **_variety(questions, [penalty * len(outcomes) for penalty in penalties if penalty]),
+        **length_metrics(Role.PROPOSER, proposed),
+    }
+
+
+def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[str, float]:
+    """Share of exact duplicates, and number of clusters of similar questions per question."""
+    if not questions:
+        return {}
+    return {
+        "proposer/duplicate_share": 1 - len({task.id for task in questions}) / len(questions),
+        "proposer/distinct_shapes": sum(1 / size for size in cluster_sizes) / len(questions),
+    }
+
+
+def set_metrics(questions: QuestionSet) -> dict[str, float]:
+    """Counts for the questions of the turn: written, kept, and the share kept."""
+    return {
+        "questions/written": float(questions.num_written),
+        "questions/kept": float(len(questions.kept)),
+        "questions/kept_share": len(questions.kept) / questions.num_written,
+    }

@@ -1,16 +1,67 @@
 """Compares many answers to a question: the majority, its share, and its confidence."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from tinyzero.games.attempts import uncertainty
 from tinyzero.games.r_zero.equivalence.comparer import cluster, majority
 from tinyzero.games.r_zero.equivalence.forms import normal_form
 from tinyzero.games.r_zero.equivalence.units import split_unit
 from tinyzero.games.r_zero.question import read_answer
-from tinyzero.games.r_zero.uncertainty import confidence, consistency
-from tinyzero.types import Answer, Comparer, Role, Task, Verdict, VerdictStatus
+from tinyzero.types import Answer, Comparer, RewardBreakdown, Role, Task, Verdict, VerdictStatus
+
+
+def challenger_reward(
+    share: float | None, repetition: float, *, repetition_weight: float = 1.0
+) -> RewardBreakdown:
+    """`max(0, uncertainty - repetition_weight * repetition)`, as two terms with this sum.
+
+    Never negative: the penalty is at most the uncertainty. R-Zero's published code has no such floor and
+    gives -1 to an unreadable question; the paper gives 0.
+
+    Args:
+        share: share of the majority's answer; None for a question that is unreadable or has no answer.
+        repetition: the question's share of the batch (`repetition_penalties`), in [0, 1].
+
+    Source: R-Zero (arXiv:2508.05004), with lambda = 1.
+    """
+    earned = 0.0 if share is None else uncertainty(share)
+    deduction = min(earned, repetition_weight * repetition)
+    return RewardBreakdown(terms={"uncertainty": earned, "repetition": 0.0 - deduction})
+
+
+def confidence(logprobs: Sequence[float]) -> float:
+    """`exp(mean logprob)` of the answer's tokens, in [0, 1]; 0 for no tokens.
+
+    Danger: short, stereotyped answers score high without effort, so it rewards saying less.
+
+    Args:
+        logprobs: logprobs of the sampled tokens, nats.
+    """
+    if not logprobs:
+        return 0.0
+    return math.exp(min(0.0, math.fsum(logprobs) / len(logprobs)))
+
+
+def consistency(cluster_sizes: Sequence[int]) -> float:
+    """`1 - entropy / log(answers)` over clusters of equal answers, in [0, 1].
+
+    1 if all answers agree or there is only one, 0 if all differ or there is none. Danger: answers
+    may agree on a mistake, and a solver that is rewarded for agreement loses its other ways to
+    solve a task; with R-Zero, the share of right pseudo-labels fell from round to round.
+
+    Args:
+        cluster_sizes: number of answers in each cluster. An unreadable answer agrees with no other: it is
+            a cluster of size 1.
+    """
+    num_answers = sum(cluster_sizes)
+    if num_answers <= 1:
+        return float(num_answers)
+    agreement = math.fsum(size * math.log(size) for size in cluster_sizes if size)  # n log n - n * entropy
+    return min(1.0, agreement / (num_answers * math.log(num_answers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

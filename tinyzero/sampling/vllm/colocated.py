@@ -33,7 +33,7 @@ _SWITCHES = {
 }
 
 
-class ColocatedEngine:
+class _ColocatedEngine:
     """A `vllm.LLM` of the same base, with LoRA and sleep mode."""
 
     def __init__(self, llm: Any, *, context_tokens: int, before_waking: Callable[[], None]) -> None:  # noqa: ANN401
@@ -104,7 +104,7 @@ class ColocatedEngine:
             yield
 
 
-def open_colocated(config: Settled, policy: "Policy") -> ColocatedEngine:
+def open_colocated(config: Settled, policy: "Policy") -> _ColocatedEngine:
     """Load the base a second time, into vLLM, which takes a minute or more.
 
     Raises:
@@ -132,7 +132,7 @@ def open_colocated(config: Settled, policy: "Policy") -> ColocatedEngine:
         from vllm import LLM
 
         llm = LLM(**arguments)
-    return ColocatedEngine(llm, context_tokens=arguments["max_model_len"], before_waking=release_memory)
+    return _ColocatedEngine(llm, context_tokens=arguments["max_model_len"], before_waking=release_memory)
 
 
 def llm_arguments(

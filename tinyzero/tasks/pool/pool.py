@@ -12,8 +12,7 @@ from tinyzero.config import PoolConfig
 from tinyzero.errors import CheckpointError
 from tinyzero.foreign import parse_json, read_text
 from tinyzero.tasks.error_prediction import ErrorPrediction
-from tinyzero.tasks.pool.choice import choose
-from tinyzero.tasks.pool.entries import Entry, StepAttempts, entry_from_record, entry_to_record
+from tinyzero.tasks.pool.entries import Entry, StepAttempts, choose, entry_from_record, entry_to_record
 from tinyzero.tasks.records import to_record
 from tinyzero.tasks.similarity import novelty
 from tinyzero.types import Task

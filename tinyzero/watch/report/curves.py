@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
 from tinyzero.watch.text import as_html
 
-WIDTH, HEIGHT = 460, 210
+_WIDTH, _HEIGHT = 460, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 24
 _MOST_POINTS = 400
 Point = tuple[float, float]
@@ -28,7 +28,7 @@ def chart_svg(chart: Chart) -> str:
         line = _line(mean, (first, last), (low, high), f"c{index % 6}")
         parts.append(f"<g><title>{name}: {series.last:.3g} at step {series.points[-1][0]}</title>{line}</g>")
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{as_html(chart.title)}">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{as_html(chart.title)}">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -60,8 +60,8 @@ def _line(points: Sequence[Point], steps: Point, values: Point, classes: str) ->
 
 
 def _place(point: Point, steps: Point, values: Point) -> Point:
-    x = _LEFT + (point[0] - steps[0]) / (steps[1] - steps[0]) * (WIDTH - _LEFT - _RIGHT)
-    y = HEIGHT - _BOTTOM - (point[1] - values[0]) / (values[1] - values[0]) * (HEIGHT - _TOP - _BOTTOM)
+    x = _LEFT + (point[0] - steps[0]) / (steps[1] - steps[0]) * (_WIDTH - _LEFT - _RIGHT)
+    y = _HEIGHT - _BOTTOM - (point[1] - values[0]) / (values[1] - values[0]) * (_HEIGHT - _TOP - _BOTTOM)
     return x, y
 
 
@@ -70,19 +70,19 @@ def _grid(low: float, high: float) -> str:
     for value in ticks(low, high):
         _, y = _place((0.0, value), (0.0, 1.0), (low, high))
         lines.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>'
         )
     return "".join(lines)
 
 
 def _x_labels(first: float, last: float) -> str:
-    y = HEIGHT - 6
+    y = _HEIGHT - 6
     middle = (first + last) / 2
     return (
         f'<text x="{_LEFT}" y="{y}">{first:.0f}</text>'
-        f'<text x="{(WIDTH + _LEFT - _RIGHT) / 2}" y="{y}" text-anchor="middle">step {middle:.0f}</text>'
-        f'<text x="{WIDTH - _RIGHT}" y="{y}" text-anchor="end">{last:.0f}</text>'
+        f'<text x="{(_WIDTH + _LEFT - _RIGHT) / 2}" y="{y}" text-anchor="middle">step {middle:.0f}</text>'
+        f'<text x="{_WIDTH - _RIGHT}" y="{y}" text-anchor="end">{last:.0f}</text>'
     )
 
 

@@ -1,18 +1,37 @@
 """The report's page: one file without scripts or network access; its content policy forbids both."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.lines import Sample, TaskRecord
 from tinyzero.watch import figures
 from tinyzero.watch.figures import Chart, Spell
-from tinyzero.watch.highlights import best_tasks, odd_tasks
 from tinyzero.watch.report.curves import chart_svg, compared, legend_html
 from tinyzero.watch.report.style import STYLE
 from tinyzero.watch.state import RunState
 from tinyzero.watch.text import as_html, clipped
 from tinyzero.watch.view import duration
+
+
+def best_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:
+    """Tasks that are solved, but seldom, since they earn most. Ties: longer programs first. One per shape."""
+    solved = [task for task in tasks if task.solve_rate and task.solve_rate < 1]
+    ranked = sorted(solved, key=lambda task: (task.solve_rate or 0.0, -len(task.subject), task.id))
+    return _of_different_shapes(ranked, count)
+
+
+def odd_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:
+    """Programs of the rarest shapes. Ties: programs with more different characters first."""
+    shapes = Counter(task.shape for task in tasks)
+    ranked = sorted(tasks, key=lambda task: (shapes[task.shape], -len(set(task.subject)), task.id))
+    return _of_different_shapes(ranked, count)
+
+
+def _of_different_shapes(ranked: list[TaskRecord], count: int) -> list[TaskRecord]:
+    return list({task.shape or task.subject: task for task in reversed(ranked)}.values())[::-1][:count]
+
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TASKS, _SAMPLES, _SHOWN_CHARS = 6, 8, 3000

@@ -20,7 +20,7 @@ SAME, DIFFERENT, FAILED = b"same", b"different", b"failed"
 """Answers of a child. The last is followed by the name of an exception or of a missing module."""
 
 
-class Absent:
+class _Absent:
     """Replaces the file system in a child, and remembers which module could not be imported."""
 
     missed = ""
@@ -56,8 +56,8 @@ def _verdict(grader: ModuleType, first: str, second: str) -> bytes:
         is_same = grader.same(first, second)
     except BaseException as error:  # noqa: BLE001 - hostile text can raise anything
         return FAILED + b" " + type(error).__name__.encode()[:80]
-    if Absent.missed:
-        return FAILED + f" to import {Absent.missed[:80]}".encode()
+    if _Absent.missed:
+        return FAILED + f" to import {_Absent.missed[:80]}".encode()
     return SAME if is_same is True else DIFFERENT
 
 
@@ -78,7 +78,7 @@ def main() -> Callable[[], NoReturn]:
             os.environ.pop(name, None)
         sys.path.clear()
         sys.path_importer_cache.clear()
-        sys.meta_path[:] = [Absent]
+        sys.meta_path[:] = [_Absent]
         report = zygote.isolate(settings, control, sandbox, child.MAX_FDS)
         one_pair = SimpleNamespace(
             run=judging(grader, child),
