@@ -13,11 +13,14 @@ from tinyzero import trainer as trainer_module
 from tinyzero.config import Config
 from tinyzero.errors import FolderLost, NotFinite
 from tinyzero.evaluation.comparison import Comparison
+from tinyzero.run import checkpoints
 from tinyzero.run.alarms import RULES
 from tinyzero.run.control import Request, ask, take
 from tinyzero.run.events import Checkpointed, Paused, Preparing
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import StopReason
+from tinyzero.run.recorder import Recorder
+from tinyzero.run.trained import choose_snapshot
 from tinyzero.trainer import Trainer
 from tinyzero.types import Preparation, Round
 
@@ -625,3 +628,34 @@ def test_a_pause_leaves_the_device_and_tells_what_that_gave_back(make_trainer, l
     listener.on_step = lambda report: ask(trainer.run, Request.PAUSE) if report.step == 1 else None
     trainer.train()
     assert calls == ["left", Paused(step=1, freed_gib=4.25), "back"]
+
+
+class RatedProbe(CountingProbe):
+    """Is best at step 3, and at its worst at the end."""
+
+    def measure(self, step, *, is_end):
+        super().measure(step, is_end=is_end)
+        return {"heldout/mean/sampled": {0: 0.1, 1: 0.2, 2: 0.2, 3: 0.5}.get(step, 0.3)}
+
+
+def test_the_best_checkpoint_is_saved_when_it_is_measured_and_kept_whatever_comes(make_trainer):
+    trainer = make_trainer(probe=RatedProbe(), probe_every=1, max_steps=9, checkpoint_every_steps=4)
+    trainer.observers = (Recorder(trainer.run, preset="test"),)
+    trainer.train()
+    assert [folder.name for folder in checkpoints.listing(trainer.run)] == [
+        "step-000003",
+        "step-000008",
+        "step-000009",
+    ]
+    assert choose_snapshot(trainer.run, "best").step == 3
+
+
+def test_a_resumed_run_knows_its_best_checkpoint(make_trainer):
+    killed = make_trainer(probe=RatedProbe(), probe_every=1, max_steps=5, checkpoint_every_steps=4)
+    killed.observers = (Recorder(killed.run, preset="test"),)
+    killed.train()
+    resumed = make_trainer(probe=RatedProbe(), probe_every=1, max_steps=12, checkpoint_every_steps=2)
+    resumed.observers = (Recorder(resumed.run, preset="test"),)
+    resumed.restore()
+    resumed.train()
+    assert [checkpoints.step_of(folder) for folder in checkpoints.listing(resumed.run)] == [3, 10, 12]

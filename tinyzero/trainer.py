@@ -135,10 +135,11 @@ class Trainer:
             started += paused_s
             if (reason := self._reason_to_stop(started)) is not None:
                 return self._finish(reason, self.clock() - started)
-            self.step(prepare_s)
+            report = self.step(prepare_s)
             self._keeper.check_folder()
             is_due = self.steps_done % self.config.run.checkpoint_every_steps == 0
-            if self._is_asked_to_save() or is_due:
+            is_best = self._keeper.is_best(report.step, report.metrics)
+            if self._is_asked_to_save() or is_due or is_best:
                 self.checkpoint()
             started += self._pause_while_asked()
 
@@ -212,10 +213,12 @@ class Trainer:
         """Go on from the run's newest checkpoint; from the beginning where there is none."""
         self.steps_done, logged = restore(self.run, self._parts())
         self._watch.catch_up(logged)
+        for step in logged:
+            self._keeper.is_best(step.number, step.metrics)
 
     def move_to(self, run: RunFolder) -> None:
         """Go on in another folder, where all is saved at once; the folder before is left as it is."""
-        self.run, self._keeper = run, Keeper(run, self.clock)
+        self.run, self._keeper = run, Keeper(run, self.clock, best=self._keeper.best)
         self.checkpoint()
 
     def _parts(self) -> dict[str, Stateful]:

@@ -43,7 +43,7 @@ class RunConfig(Section):
     checkpoint_every_minutes: float | None = Field(default=None, gt=0)
     """Minutes after which a checkpoint is due as well, at the end of a step; none = by steps only."""
     keep_checkpoints: int = Field(default=2, ge=1)
-    """Number of newest checkpoints kept on disk."""
+    """Number of newest checkpoints kept on disk, besides the best by held-out accuracy."""
     samples_per_step: int = Field(default=6, ge=0)
     """Prompts and answers written to samples.jsonl each step."""
     keep_samples: int | None = Field(default=None, ge=1)

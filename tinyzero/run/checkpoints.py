@@ -162,11 +162,11 @@ def listing(run_folder: RunFolder) -> list[Path]:
     return sorted((path for path in names if _NAME.fullmatch(path.name)), key=step_of)
 
 
-def prune(run_folder: RunFolder, keep: int) -> None:
-    """Delete all but the `keep` newest checkpoints."""
+def prune(run_folder: RunFolder, keep: int, *, best: int | None = None) -> None:
+    """Delete all but the `keep` newest checkpoints, and that of the step `best`."""
     with explaining_failures(run_folder.checkpoints):
         for folder in listing(run_folder)[:-keep]:
-            if folder.is_dir():
+            if folder.is_dir() and step_of(folder) != best:
                 shutil.rmtree(folder)
 
 

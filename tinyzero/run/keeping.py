@@ -21,6 +21,8 @@ from tinyzero.run.records import read
 if TYPE_CHECKING:
     from tinyzero.config import Settled
 
+HELDOUT_METRIC = "heldout/mean/sampled"
+"""What makes a checkpoint the best: the solve rate of held-out tasks, kinds alike."""
 _SETTINGS = ("config.json", "environment.json")
 _KEPT = (*_SETTINGS, "lock")  # what a run that starts over begins with
 _MOST_BYTES = 2**25  # of a log whose lines are counted: views of long runs stay quick
@@ -34,12 +36,14 @@ class Keeper:
     Attributes:
         has_changed: whether the newest checkpoint is out of date.
         saved_at: by the clock, when the newest checkpoint was written; the start before the first.
+        best: (accuracy, step) of the best measurement on held-out tasks; its checkpoint is never deleted.
     """
 
     run: RunFolder
     clock: Callable[[], float]
     has_changed: bool = False
     saved_at: float = 0.0
+    best: tuple[float, int] | None = None
     _newest: Path | None = None
     _folder: tuple[int, int] | None = field(init=False)
     _settings: dict[str, bytes] = field(default_factory=dict, init=False)
@@ -53,10 +57,18 @@ class Keeper:
         if identity(self.run.path) != self._folder:
             raise FolderLost(f"{self.run.path} was deleted, moved or replaced while the run trained")
 
+    def is_best(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Whether a step was measured, and no earlier one was better."""
+        accuracy = metrics.get(HELDOUT_METRIC)
+        if accuracy is None or (self.best is not None and accuracy < self.best[0]):
+            return False
+        self.best = accuracy, step
+        return True
+
     def save(
         self, step: int, parts: Mapping[str, Stateful], *, keep: int, tell: Callable[[Checkpointed], None]
     ) -> Path:
-        """Write a checkpoint unless the newest is still right, and delete all but the `keep` newest.
+        """Write a checkpoint unless the newest is still right, and delete all but the `keep` newest and the best.
 
         Raises:
             FolderLost: the run's folder is gone, and nothing is written.
@@ -73,7 +85,7 @@ class Keeper:
             self.check_folder()
             raise
         self.has_changed, self.saved_at = False, self.clock()
-        checkpoints.prune(self.run, keep)
+        checkpoints.prune(self.run, keep, best=self.best and self.best[1])
         tell(Checkpointed(step=step, path=str(self._newest), seconds=self.saved_at - began))
         return self._newest
 

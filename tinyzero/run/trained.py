@@ -9,6 +9,7 @@ from tinyzero.config import Settled
 from tinyzero.errors import CheckpointError
 from tinyzero.run import checkpoints
 from tinyzero.run.folder import RunFolder
+from tinyzero.run.keeping import HELDOUT_METRIC
 from tinyzero.run.lines import steps_of
 from tinyzero.run.records import read
 from tinyzero.types import Role
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
 
 _logger = logging.getLogger(__name__)
-_HELDOUT_METRIC = "heldout/mean/sampled"
 """By which checkpoints are compared; on the lines of metrics.jsonl at whose steps it was measured."""
 
 
@@ -125,18 +125,18 @@ def _best(run: RunFolder) -> Snapshot:
     measured = _measured(run)
     scores = {step: measured[step] for step in saved & measured.keys()}
     if not scores:
-        why = f"the last checkpoint ({_HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
+        why = f"the last checkpoint ({HELDOUT_METRIC} was measured at none that is kept, so best is unknown)"
         return _last(run, why)
     best = max(scores, key=lambda step: (scores[step], step))
-    return _snapshot(run, best, f"the best of {len(scores)} by {_HELDOUT_METRIC}, {scores[best]:.3f}")
+    return _snapshot(run, best, f"the best of {len(scores)} by {HELDOUT_METRIC}, {scores[best]:.3f}")
 
 
 def _measured(run: RunFolder) -> dict[int, float]:
     """Step -> held-out solve rate, where metrics.jsonl has one."""
     return {
-        step.number: step.metrics[_HELDOUT_METRIC]
+        step.number: step.metrics[HELDOUT_METRIC]
         for step in steps_of(read(run.metrics))
-        if _HELDOUT_METRIC in step.metrics
+        if HELDOUT_METRIC in step.metrics
     }
 
 
