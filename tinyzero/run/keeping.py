@@ -68,7 +68,7 @@ class Keeper:
     def save(
         self, step: int, parts: Mapping[str, Stateful], *, keep: int, tell: Callable[[Checkpointed], None]
     ) -> Path:
-        """Write a checkpoint unless the newest is still right, and delete all but the `keep` newest and the best.
+        """Write a checkpoint unless the newest is still right; keep the `keep` newest and the best.
 
         Raises:
             FolderLost: the run's folder is gone, and nothing is written.
