@@ -5,8 +5,10 @@ from pathlib import Path
 
 from tinyzero.config import Config
 from tinyzero.evaluation.comparison import Comparison, Row
-from tinyzero.run.events import AlarmBegan, AlarmOver, Checkpointed, Paused
+from tinyzero.run.events import AlarmBegan, AlarmOver, Checkpointed, Measured, Paused
+from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import RunStart, RunSummary, StopReason
+from tinyzero.run.records import append_event
 from tinyzero.types import Round, StepReport
 from tinyzero.watch.comparison import comparison_lines
 from tinyzero.watch.plain import PlainObserver
@@ -149,3 +151,40 @@ def test_the_end_says_where_everything_is_under_the_table():
     assert lines == ["run runs/x, adapter runs/x/adapter"]
     observer.on_end(replace(end, comparison=comparison))
     assert lines[1:] == ["", *comparison_lines(comparison), "run runs/x, adapter runs/x/adapter"]
+
+
+def measured(step, sampled, greedy, gain_low=None):
+    metrics = {
+        "heldout/mean/sampled": sampled,
+        "heldout/mean/greedy": greedy,
+        "heldout/deduction/sampled": 0.9,
+    }
+    return Measured(
+        step=step, metrics=metrics if gain_low is None else metrics | {"heldout/mean/gain_low": gain_low}
+    )
+
+
+def test_held_out_accuracy_is_a_line_as_it_is_measured_beside_what_it_was_first():
+    lines = []
+    observer = PlainObserver(lines.append)
+    observer.on_event(measured(0, 0.15, 0.24))
+    observer.on_event(measured(10, 0.1625, 0.2, gain_low=-0.01))
+    observer.on_event(measured(20, 0.31, 0.35, gain_low=0.08))
+    observer.on_event(Measured(step=30, metrics={}))
+    assert lines == [
+        "held-out accuracy after 0 steps: sampled 0.150, greedy 0.240",
+        "held-out accuracy after 10 steps: sampled 0.163 (+0.013), greedy 0.200 (-0.040)",
+        "held-out accuracy after 20 steps: sampled 0.310 (+0.160), greedy 0.350 (+0.110), above noise",
+    ]
+
+
+def test_a_resumed_run_compares_held_out_accuracy_with_that_of_its_beginning(tmp_path):
+    run = RunFolder.create(tmp_path, "x", Config())
+    append_event(run.events, measured(0, 0.15, 0.24))
+    append_event(run.events, measured(10, 0.2, 0.3))
+    lines = []
+    observer = PlainObserver(lines.append)
+    start = RunStart(name="x", path=run.path, config=Config(), step=10, device="cpu", sandbox_tier="strong")
+    observer.on_start(start)
+    observer.on_event(measured(20, 0.25, 0.34))
+    assert lines == ["held-out accuracy after 20 steps: sampled 0.250 (+0.100), greedy 0.340 (+0.100)"]

@@ -1,6 +1,6 @@
 """One aligned line per step, for terminals and log files, without colour or cursor movement."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -23,7 +23,7 @@ from tinyzero.watch.comparison import comparison_lines, example_lines
 
 _STEPS_BETWEEN_HEADERS = 20
 # Routine events that are not printed:
-_QUIET_EVENTS = (Checkpointed, Measuring, Measured, Answered, Preparing, Prepared)
+_QUIET_EVENTS = (Checkpointed, Measuring, Answered, Preparing, Prepared)
 _FULL_WIDTH = 102  # of the table with three kinds; narrower terminals omit the phase columns
 
 Metrics = Mapping[str, float]
@@ -56,6 +56,7 @@ class PlainObserver:
         self._max_steps = 0
         self._step_width = 0
         self._rows = 0
+        self._first: Mapping[str, float] = {}
 
     def on_start(self, start: RunStart) -> None:
         self._run = RunFolder(start.path)
@@ -64,6 +65,7 @@ class PlainObserver:
         self._max_steps = start.config.run.max_steps
         self._step_width = max(len("step"), 2 * len(str(self._max_steps)) + len("/"))
         self._rows = 0
+        self._first = next(_measurements(self._run), {}) if start.step else {}
 
     def on_step(self, report: StepReport) -> None:
         if self._rows % _STEPS_BETWEEN_HEADERS == 0:
@@ -81,9 +83,23 @@ class PlainObserver:
             )
 
     def on_event(self, event: Event) -> None:
-        if not isinstance(event, _QUIET_EVENTS):
+        if isinstance(event, Measured):
+            if line := self._measured(event):
+                self._write_line(line)
+        elif not isinstance(event, _QUIET_EVENTS):
             details = ", ".join(f"{key} {value}" for key, value in details_of(event).items())
             self._write_line(f"{event.name}: {details}")
+
+    def _measured(self, event: Measured) -> str:
+        """Held-out accuracy as of now, beside what it was first; empty where nothing was measured."""
+        known = _accuracies(event)
+        self._first = self._first or known
+        parts = [
+            f"{decoding} {value:.3f}" + _change(value, self._first.get(decoding), event.step)
+            for decoding, value in known.items()
+        ]
+        noise = ", above noise" if event.metrics.get("heldout/mean/gain_low", 0.0) > 0 else ""
+        return f"held-out accuracy after {event.step} steps: {', '.join(parts)}{noise}" if parts else ""
 
     def on_end(self, summary: RunSummary) -> None:
         if summary.comparison is not None:
@@ -97,6 +113,22 @@ class PlainObserver:
 
     def close(self) -> None:
         """Does nothing; every view can be closed."""
+
+
+def _measurements(run: RunFolder) -> Iterator[Mapping[str, float]]:
+    """What an earlier process measured, first to last."""
+    events = events_of(read(run.events))
+    return (known for event in events if isinstance(event, Measured) and (known := _accuracies(event)))
+
+
+def _accuracies(event: Measured) -> Mapping[str, float]:
+    """Decoding -> accuracy on held-out tasks, kinds alike."""
+    names = {decoding: f"heldout/mean/{decoding}" for decoding in ("sampled", "greedy")}
+    return {decoding: event.metrics[name] for decoding, name in names.items() if name in event.metrics}
+
+
+def _change(now: float, first: float | None, step: int) -> str:
+    return f" ({now - first:+.3f})" if first is not None and step else ""
 
 
 def _table_columns(kinds: Sequence[str]) -> list[_Column]:
