@@ -14,8 +14,10 @@ from tiny_models import make_model_folder
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# A background job of a shell ignores SIGINT, and so would every process that a test starts.
+# A background job of a shell ignores SIGINT, one under nohup SIGHUP, and so would every process that a
+# test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
