@@ -86,7 +86,8 @@ def make_model(setup: Setup) -> Path:
     )
     nano = Path(resolve_base("nano"))
     vocabulary = json.loads((nano / "config.json").read_text(encoding="utf-8"))["vocab_size"]
-    chosen = {**_TOY, "vocab_size": vocabulary} if setup.is_small else shape[SHAPE]
+    # Qwen2's tokenizer adds an end token of its own to nano's.
+    chosen = {**_TOY, "vocab_size": vocabulary + 1} if setup.is_small else shape[SHAPE]
     options = {name: value for name, value in chosen.items() if name != "model_type"}
     config = AutoConfig.for_model(
         chosen["model_type"],

@@ -441,7 +441,7 @@ def test_a_pushed_model_comes_back_through_from_pretrained_and_the_token_shows_n
     before, _, after = result.stdout.partition("DRY\n")
     assert "dry run: nothing was sent" in before
     assert "/me/nano-first (private, commit " in after
-    assert "taking " in result.stderr  # the export of the dry run is taken as it is
+    assert "using the earlier export" in result.stderr  # the export of the dry run is taken as it is
     assert "SAME True\n" in result.stdout
     record = json.loads((nano_run.path / "from-hub" / "tinyzero.json").read_text())
     head = hub.repositories["me/nano-first"].commits[-1]
