@@ -66,6 +66,10 @@ def test_the_reader_agrees_with_python_on_what_python_can_write(value: Any) -> N
     assert same(parse_literal(text), expected)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:invalid"
+)  # Python's own, about escapes and numbers that it reads all the same
+@example("'\\8'")
 @given(st.text(alphabet="[](){},:'\"\\+-.0123456789eEjJxobrn_ \nTrueNonsetfla#\u00e9"))
 def test_any_text_is_read_as_python_reads_it_or_refused(text: str) -> None:
     try:

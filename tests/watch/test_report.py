@@ -7,7 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made import made_state, metrics, sample, task
 
@@ -116,6 +116,7 @@ def test_runs_of_every_length_can_be_reported(steps):
 
 @settings(max_examples=15, deadline=None)
 @given(values=st.lists(st.floats() | st.integers(), min_size=1, max_size=6), step=st.integers())
+@example(values=[4.2e-303, -4978], step=0)
 def test_whatever_the_figures_are_they_are_reported(values, step):
     lines = [dict.fromkeys(metrics(1), value) | {"step": step + at} for at, value in enumerate(values)]
     html = report([fold(RunState(name="x"), News(metrics=lines))], made_at="now")

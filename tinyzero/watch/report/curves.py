@@ -61,7 +61,8 @@ def _line(points: Sequence[Point], steps: Point, values: Point, classes: str) ->
 
 def _place(point: Point, steps: Point, values: Point) -> Point:
     x = _LEFT + (point[0] - steps[0]) / (steps[1] - steps[0]) * (_WIDTH - _LEFT - _RIGHT)
-    y = _HEIGHT - _BOTTOM - (point[1] - values[0]) / (values[1] - values[0]) * (_HEIGHT - _TOP - _BOTTOM)
+    share = (point[1] - values[0]) / (values[1] - values[0])
+    y = _HEIGHT - _BOTTOM - min(max(share, -1.0), 2.0) * (_HEIGHT - _TOP - _BOTTOM)  # far outside: cut off
     return x, y
 
 
