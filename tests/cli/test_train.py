@@ -407,9 +407,14 @@ def _read_all(descriptor):
 def test_what_is_measured_and_watched_may_change_on_resume(train, resume, tmp_path):
     train("--max-steps", "2", "--name", "x")
     changes = ("--set", "evaluation.heldout=none", "--set", 'watch.silent=["trivial"]')
-    assert resume("x", "--max-steps", "3", *changes)[0] == 0
+    code, _, err = resume("x", "--max-steps", "3", *changes)
+    assert code == 0
+    assert (
+        "warning: evaluation.heldout changed: later held-out figures do not compare with earlier ones" in err
+    )
+    assert "do not compare" not in resume("x", "--max-steps", "4", "--set", "evaluation.every_steps=1")[2]
     config = RunFolder(tmp_path / "runs" / "x").config()
-    assert (config.evaluation.heldout, config.evaluation.every_steps) == (None, 10)
+    assert (config.evaluation.heldout, config.evaluation.every_steps) == (None, 1)
     assert config.watch.silent == ("trivial",)
 
 

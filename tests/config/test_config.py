@@ -403,6 +403,8 @@ def test_what_cannot_be_extended_is_one_line(preset, tmp_path):
     assert complaint(preset("extends = 3\n")).startswith("extends is 3 in ")
     with pytest.raises(PresetNotFound, match="did you mean nano-cpu"):
         load_config(preset('extends = "nano-cpuu"\n'))
+    with pytest.raises(PresetNotFound, match=r"mine.toml extends 'xxx.*: File name too long"):
+        load_config(preset(f'extends = "{"x" * 300}"\n'))
     path = preset('extends = "other.toml"\n')
     (tmp_path / "other.toml").write_text('extends = "mine.toml"\n')
     assert complaint(path).endswith("extends mine.toml, which extends other.toml; leave out one of the two")

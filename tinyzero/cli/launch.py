@@ -155,8 +155,19 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
         config=config,
         resumed=folder,
         starts_over=start_over,
-        remarks=_hand_edits(folder),
+        remarks=(*_hand_edits(folder), *_incomparable(parse_overrides(overrides))),
     )
+
+
+def _incomparable(changes: Mapping[str, object]) -> Sequence[str]:
+    """A line where a change makes later measurements others than the earlier ones."""
+    changed = [key for key in ("evaluation.heldout", "evaluation.sampled_tasks") if key in changes]
+    if not changed:
+        return ()
+    return [
+        f"warning: {' and '.join(changed)} changed: later held-out figures do not compare with earlier ones, "
+        "and --checkpoint best compares both; name a checkpoint by its step"
+    ]
 
 
 def _hand_edits(folder: RunFolder) -> Sequence[str]:

@@ -86,7 +86,11 @@ def _read_tree(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]
 
 def _read_extended(base: str, path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
     beside = path.parent / base
-    extended = beside if beside.is_file() else locate(base)
+    try:
+        extended = beside if beside.is_file() else locate(base)
+    except (OSError, PresetNotFound) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PresetNotFound(f"{path} extends {base[:60]!r}: {reason}") from error
     if extended.resolve() in extended_by:
         raise ConfigError(f"{path} extends {base}, which extends {path.name}; leave out one of the two")
     return _read_tree(extended, extended_by)
