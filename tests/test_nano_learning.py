@@ -11,6 +11,7 @@ from rollouts import rollout_of
 from tinyzero.config import Config, load_config
 from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask
+from tinyzero.games.controls import ChangedRewards, shuffled
 from tinyzero.run.folder import RunFolder
 from tinyzero.types import (
     Prompt,
@@ -47,8 +48,6 @@ def rewards(played, role):
 
 
 def test_shuffled_rewards_are_the_same_rewards_of_each_role_in_another_order():
-    from learning.controls import ChangedRewards, shuffled
-
     before = SameRound().play(0)
     game = ChangedRewards(SameRound(), Config(), shuffled)
     after, again, later = game.play(0), game.play(0), game.play(1)
@@ -61,8 +60,6 @@ def test_shuffled_rewards_are_the_same_rewards_of_each_role_in_another_order():
 
 
 def test_advantages_follow_the_shuffled_rewards():
-    from learning.controls import ChangedRewards, shuffled
-
     config = Config.model_validate({"advantages": {"scale": "none"}})
     played = ChangedRewards(SameRound(), config, shuffled).play(0)
     solver = [

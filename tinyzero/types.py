@@ -4,10 +4,11 @@ A task kind is named by a plain string, the key of `tinyzero.tasks.KINDS` and of
 of one's own needs no change here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 
 class Role(StrEnum):
@@ -409,3 +410,35 @@ class StepReport:
     step: int
     metrics: Mapping[str, float]
     round: Round
+
+
+_CLAIM = re.compile(r"(heldout|greedy)([+-])([0-9]{1,3}(?:\.[0-9]{1,6})?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What training is expected to do to accuracy on held-out tasks, written down before the first step.
+
+    Attributes:
+        metric: `heldout`, the sampled accuracy, or `greedy`; means over the kinds.
+        direction: `+` for a rise, `-` for a fall.
+        points: percentage points of the rise or fall, or more; 0 to 100.
+    """
+
+    metric: str
+    direction: str
+    points: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a claim such as `heldout+3`. Raises ValueError."""
+        match = _CLAIM.fullmatch(text.replace(" ", ""))
+        if match is None or float(match[3]) > 100:
+            raise ValueError(
+                f"{text[:60]!r} is no claim; write heldout+3 (sampled accuracy rises by 3 points or more), "
+                "heldout-2 (it falls) or greedy+3 (greedy accuracy), with at most 100 points"
+            )
+        return cls(metric=match[1], direction=match[2], points=float(match[3]))
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.direction}{self.points:g}"

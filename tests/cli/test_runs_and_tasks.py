@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from random import Random
 
 import pytest
-from made import KINDS, PROGRAM, metrics, sample, task, write_run
+from made import CONFIG, KINDS, PROGRAM, metrics, sample, task, write_run
 
 from tinyzero.cli import run
 from tinyzero.config import load_config
@@ -68,6 +68,19 @@ def test_the_list_of_runs_for_programs_and_an_empty_one(command, made):
         "",
         "no runs in nowhere; start one: tinyzero train\n",
     )
+
+
+def test_the_list_of_runs_names_controls_and_says_whether_claims_held(command, tmp_path):
+    folder = write_run(tmp_path / "runs" / "x", 4, events=[{"event": "end", "time": 1.0, "step": 4}])
+    config = {**CONFIG, "rewards": {"control": "shuffled"}, "run": {"max_steps": 4, "expect": "heldout+3"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    row = {"name": "mean", "decoding": "sampled", "tasks": 9, "before": 0.1, "after": 0.11}
+    row |= {"difference": 0.01, "low": 0.0, "high": 0.02}
+    (folder / "evaluation.json").write_text(json.dumps({"set": "x", "attempts": 8, "step": 4, "rows": [row]}))
+    assert "finished, control (shuffled rewards), heldout+3 did not hold" in command("runs")[1]
+    (record,) = json.loads(command("runs", "--json")[1])
+    assert record["control"] == "shuffled"
+    assert (record["claim"]["outcome"], record["claim"]["interval"]) == ("did not hold", [0.0, 2.0])
 
 
 def ids(out):

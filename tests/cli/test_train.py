@@ -453,3 +453,37 @@ def test_a_process_that_may_have_no_memory_says_so_in_a_line(start):
     assert process.returncode == 2
     assert "error: this process may have no more memory; raise its limit (ulimit -v)" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_a_claim_is_in_the_folder_and_the_end_says_what_became_of_it(train, tmp_path):
+    code, out, _ = train("--max-steps", "1", "--name", "x", "--expect", "heldout + 3.0")
+    assert code == 0
+    assert RunFolder(tmp_path / "runs" / "x").config().run.expect == "heldout+3"
+    assert "claim heldout+3, written before the first step: cannot be told (no measurement" in out
+
+
+def test_a_claim_and_the_rewards_cannot_change_when_a_run_goes_on(train, resume, tmp_path):
+    train("--max-steps", "1", "--name", "x", "--expect", "heldout+3")
+    before = (tmp_path / "runs" / "x" / "config.json").read_bytes()
+    for options in (["--expect", "heldout+1"], ["--set", "run.expect=none"]):
+        code, _, err = resume("x", "--max-steps", "2", *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "written before its first step and cannot change" in err
+    code, _, err = resume("x", "--max-steps", "2", "--set", "rewards.control=shuffled")
+    assert (code, err.count("\n")) == (2, 1)
+    assert (tmp_path / "runs" / "x" / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--expect", "heldout"], "write heldout+3"),
+        (["--expect", "heldout+3", "--set", "evaluation.heldout=none"], "nothing is measured"),
+        (["--set", "rewards.control=shuffle"], "'none' or 'shuffled'"),
+    ],
+)
+def test_a_claim_that_nothing_could_decide_is_a_line(train, tmp_path, options, words):
+    code, _, err = train("--max-steps", "1", *options)
+    assert (code, err.count("\n")) == (2, 1)
+    assert words in err
+    assert not (tmp_path / "runs").exists()

@@ -5,7 +5,8 @@ from statistics import NormalDist, fmean, stdev
 
 import pytest
 
-from tinyzero.evaluation.comparison import Comparison, Row, bootstrap_interval, compare
+from tinyzero.evaluation.comparison import Comparison, Row, bootstrap_interval, compare, judge_claim
+from tinyzero.types import Claim
 
 
 def rows_of(groups, before, after):
@@ -75,3 +76,38 @@ def test_noise_is_an_interval_that_holds_zero(low, high, is_beyond):
 def test_a_row_that_is_not_there_is_an_error():
     with pytest.raises(KeyError, match="abduction, greedy"):
         Comparison(set_name="x", attempts=1, step=1, rows=()).row("abduction", "greedy")
+
+
+@pytest.mark.parametrize(
+    ("claim", "low", "high", "result"),
+    [
+        ("heldout+3", 0.03, 0.08, "held"),
+        ("heldout+3", 0.02, 0.08, "cannot be told"),
+        ("heldout+3", -0.01, 0.03, "cannot be told"),
+        ("heldout+3", 0.001, 0.029, "did not hold"),  # a gain beyond noise, and not the one that was claimed
+        ("greedy-2", -0.05, -0.02, "held"),
+        ("greedy-2", -0.05, -0.01, "cannot be told"),
+        ("greedy-2", -0.019, 0.4, "did not hold"),
+        ("heldout+0", 0.0, 0.0, "held"),
+    ],
+)
+def test_a_claim_holds_where_all_of_the_interval_is_on_its_side(claim, low, high, result):
+    assert judge_claim(Claim.parse(claim), low, high) == result
+
+
+@pytest.mark.parametrize(
+    "text", ["", "heldout", "heldout3", "heldout+", "pass+3", "greedy+101", "greedy+1e2"]
+)
+def test_what_is_no_claim_is_refused_with_one_that_is(text):
+    with pytest.raises(ValueError, match=r"write heldout\+3"):
+        Claim.parse(text)
+
+
+def test_a_narrower_level_gives_a_wider_interval():
+    """Of normal means: 95 % within 1.96 standard errors, 99.5 % within 2.807 (scipy.stats.norm.ppf)."""
+    rng = Random(5)
+    values = [rng.gauss(0.1, 0.3) for _ in range(500)]
+    error = stdev(values) / 500**0.5
+    for level, quantile in ((0.95, 1.959964), (0.995, 2.807034)):
+        low, high = bootstrap_interval([values], level=level)
+        assert (high - low) / 2 == pytest.approx(quantile * error, rel=0.08)

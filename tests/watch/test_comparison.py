@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.run.lines import comparison_of, comparison_record
-from tinyzero.watch.comparison import comparison_lines, in_words, what_was_learned
+from tinyzero.watch.comparison import claim_line, claim_record, comparison_lines, in_words, what_was_learned
 
 
 def row(name, decoding="sampled", *, before=0.125, after=0.25, low=0.05, high=0.2, tasks=100):
@@ -121,3 +121,29 @@ def test_the_record_is_json_with_every_row():
         "high": 0.2,
     }
     assert len(record["rows"]) == 6
+
+
+def test_the_claim_is_told_with_the_interval_that_decides_it():
+    line = claim_line("heldout+3", COMPARISON)
+    assert line == ("claim heldout+3, written before the first step: held (+12.5 points, 95 % +5.0 to +20.0)")
+    assert "cannot be told (+12.5 points, 95 % -1.0 to +20.0)" in claim_line("greedy+3", COMPARISON)
+    assert "cannot be told (no measurement before and after)" in claim_line("heldout+3", None)
+    sampled_alone = replace(COMPARISON, rows=COMPARISON.rows[:3])
+    assert "cannot be told (no measurement before and after)" in claim_line("greedy+3", sampled_alone)
+
+
+def test_the_claim_for_programs_has_metric_direction_points_and_figures():
+    assert claim_record("heldout-2", COMPARISON) == {
+        "claim": "heldout-2",
+        "metric": "heldout",
+        "direction": "-",
+        "points": 2.0,
+        "difference": 12.5,
+        "interval": [5.0, 20.0],
+        "outcome": "did not hold",
+    }
+
+
+def test_runs_without_a_claim_and_edited_ones_have_no_line():
+    for expect in (None, "", "pigs+fly", 3, ["heldout+3"]):
+        assert claim_line(expect, COMPARISON) == ""

@@ -5,16 +5,18 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import KINDS, made_state, metrics, sample, task
+from made import CONFIG, KINDS, made_state, metrics, sample, task
 from rich.cells import cell_len
 
 from tinyzero.machine.usage import GpuUsage, Usage
 from tinyzero.run.lines import comparison_of
+from tinyzero.watch import figures
+from tinyzero.watch.curves import curves
 from tinyzero.watch.dashboard import render
 from tinyzero.watch.keys import press
 from tinyzero.watch.painter import Painter
 from tinyzero.watch.state import News, RunState, fold
-from tinyzero.watch.view import View, bar, duration
+from tinyzero.watch.view import SERIES_COLORS, View, bar, duration
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 PLAIN = Painter(is_plain=True)
@@ -281,3 +283,22 @@ def test_answers_that_could_not_be_compared_are_among_the_key_figures():
     undecided = fold(made_state(1), News(metrics=[{**metrics(2), "questions/undecided": 3.0}]))
     assert re.search(r"undecided answers 3(\.00)? ", shown(undecided, size=(80, 24)))
     assert "undecided" not in shown(made_state(2), size=(80, 24))
+
+
+def test_a_control_is_named_and_drawn_in_grey():
+    config = {**CONFIG, "rewards": {"control": "shuffled"}}
+    assert "control: shuffled rewards" in shown(made_state(30, config=config))
+
+    def colors_in(state):
+        chart = next(iter(figures.charts(state)))
+        drawn = curves(chart, 60, 10, is_ascii=False, has_color=True)
+        return {span.style.color.get_truecolor().hex for span in drawn.spans if span.style.color}
+
+    assert set(SERIES_COLORS[:3]) <= colors_in(made_state(30))
+    greys = colors_in(made_state(30, config=config))
+    assert len(greys) >= 3
+    assert all(max(parts) - min(parts) <= 20 for parts in map(rgb, greys))
+
+
+def rgb(color):
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]

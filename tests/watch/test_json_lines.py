@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from tinyzero.config import Config
-from tinyzero.evaluation.comparison import Comparison
+from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.run.events import Checkpointed
 from tinyzero.run.observer import RunStart, RunSummary, StopReason
 from tinyzero.types import Round, StepReport
@@ -61,3 +61,22 @@ def test_a_run_with_held_out_tasks_ends_with_its_table():
         "run": "runs/x",
         "adapter": "runs/x/adapter",
     }
+
+
+def test_the_table_of_a_run_with_a_claim_has_what_became_of_it():
+    lines = []
+    observer = JsonObserver(lines.append)
+    config = Config.model_validate({"run": {"expect": "greedy+10"}})
+    observer.on_start(
+        RunStart(name="x", path=Path("x"), config=config, step=0, device="cpu", sandbox_tier="strong")
+    )
+    row = Row(
+        name="mean", decoding="greedy", tasks=9, before=0.1, after=0.3, difference=0.2, low=0.1, high=0.3
+    )
+    comparison = Comparison(set_name="mine", attempts=8, step=5, rows=(row,))
+    observer.on_end(
+        RunSummary(step=5, reason=StopReason.MAX_STEPS, seconds=1.5, checkpoint=None, comparison=comparison)
+    )
+    claim = json.loads(lines[-1])["claim"]
+    assert (claim["metric"], claim["direction"], claim["points"]) == ("greedy", "+", 10)
+    assert (claim["difference"], claim["interval"], claim["outcome"]) == (20.0, [10.0, 30.0], "held")

@@ -4,12 +4,13 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made import made_state, metrics, sample, task
+from made import CONFIG, made_state, metrics, sample, task
 
 from tinyzero.errors import ConfigError
 from tinyzero.run.lines import comparison_of
@@ -176,3 +177,28 @@ def test_curves_become_a_png(tmp_path):
     assert len(content) > 10_000
     with pytest.raises(ConfigError, match="no step"):
         write_png([], tmp_path / "none.png")
+
+
+def control_state(name="other"):
+    return made_state(3, config={**CONFIG, "rewards": {"control": "shuffled"}}, name=name)
+
+
+def test_a_control_is_named_and_its_curves_are_grey_beside_those_of_a_run():
+    html = report([full_state(), control_state()], made_at="now")
+    page = Page(html)
+    assert "other (control: shuffled rewards)" in page.text
+    assert "first (control" not in page.text
+    side_by_side = html[html.index("Side by side") : html.index("<article>")]
+    assert 'class="dot c0"></span>first' in side_by_side
+    assert 'class="dot g1"></span>other (control: shuffled rewards)' in side_by_side
+    assert 'class="dot g0"></span>other' not in side_by_side
+    own = html[html.rindex("<article>") :]
+    assert "g0" in own
+    assert '"c0' not in own
+
+
+def test_the_report_says_what_became_of_the_claim():
+    config = {**CONFIG, "run": {**CONFIG["run"], "expect": "greedy+3"}}
+    page = Page(report([replace(full_state(), config=config)], made_at="now"))
+    assert "claim greedy+3, written before the first step: held (+7.1 points, 95 % +4.0" in page.text
+    assert "claim" not in Page(report([full_state()], made_at="now")).text

@@ -122,6 +122,11 @@ def new_launch(preset: str | None, name: str | None, overrides: Sequence[str], m
         choose_kinds(config.selfplay.kinds, KINDS)
     choose_bonuses(config.rewards.bonuses, BONUSES)
     settled = settle(config, machine)
+    if settled.run.expect is not None and settled.evaluation.heldout is None:
+        raise ConfigError(
+            f"run.expect is {settled.run.expect}, but nothing is measured; set evaluation.heldout "
+            "(tinyzero config evaluation.heldout says to what)"
+        )
     remarks = (
         "" if preset else _why_this_preset(source, machine),
         describe_numbers(config, settled, machine),
@@ -138,6 +143,11 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
     folder = find_run(run, output)
     for key in parse_overrides(overrides):
+        if key == "run.expect":
+            raise ConfigError(
+                "the claim of a run is written before its first step and cannot change; start another run to "
+                "claim something else"
+            )
         if not any(fnmatchcase(key, pattern) for pattern in _RESUMABLE):
             raise ConfigError(
                 f"{key} cannot change when a run goes on; --resume can change {', '.join(_RESUMABLE)}"

@@ -49,12 +49,13 @@ class LiveView:
         self._drawer: Drawer | None = None
         self._threads: list[threading.Thread] = []
         self._run: RunFolder | None = None
+        self._has_claim = False
         self._is_asking = False
         self._closing = threading.Lock()
 
     def on_start(self, start: RunStart) -> None:
         self._plain.on_start(start)
-        self._run = RunFolder(start.path)
+        self._run, self._has_claim = RunFolder(start.path), start.config.run.expect is not None
         colors = color_system(os.environ)
         view = View(keys=_keys(None, "auto"), is_ascii=self._is_ascii, has_color=colors is not None)
         drawer = Drawer(
@@ -92,7 +93,7 @@ class LiveView:
 
     def on_end(self, summary: RunSummary) -> None:
         self.close()
-        if summary.comparison is not None:
+        if summary.comparison is not None or self._has_claim:
             self._plain.on_end(summary)
 
     def close(self, *, has_died: bool = False) -> None:

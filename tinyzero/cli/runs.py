@@ -37,6 +37,7 @@ def runs(
 
 def _row(run: "RunFolder") -> dict[str, Any]:
     from tinyzero.watch import figures
+    from tinyzero.watch.comparison import claim_record
     from tinyzero.watch.follow import Follower, age_s
 
     state = Follower(run, logs=("metrics", "events")).look()
@@ -49,6 +50,8 @@ def _row(run: "RunFolder") -> dict[str, Any]:
         "max_steps": state.max_steps,
         "accuracy": figures.of_late(state, "solver/accuracy"),
         "best_heldout": figures.best_heldout(state),
+        "control": state.control,
+        "claim": claim_record(state.knob("run", "expect"), state.comparison),
         "alarms": [event.name for event in figures.alarms(state)],
         "state": figures.phase_of_life(state),
         "age_s": round(age_s(run.path, time.time()), 1),
@@ -68,7 +71,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     from tinyzero.watch.text import one_line
     from tinyzero.watch.view import duration
 
-    alarms = f", {len(row['alarms'])} alarm(s)" if row["alarms"] else ""
+    remarks = f", {len(row['alarms'])} alarm(s)" if row["alarms"] else ""
+    remarks += f", control ({row['control']} rewards)" if row["control"] else ""
+    remarks += f", {row['claim']['claim']} {row['claim']['outcome']}" if row["claim"] else ""
     texts = (
         row["name"],
         row["preset"] or "-",
@@ -76,7 +81,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['step']}/{row['max_steps']}",
         _share(row["accuracy"]),
         _share(row["best_heldout"]),
-        row["state"] + alarms,
+        row["state"] + remarks,
         duration(row["age_s"]),
     )
     return tuple(one_line(text) for text in texts)

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from tinyzero.machine.hardware import Machine
 
 
+Expect = Annotated[
+    str | None,
+    typer.Option(
+        help="A claim, such as heldout+3 (points of held-out accuracy) or greedy+3. It is written down "
+        "before the first step, and the end says whether it held.",
+        metavar="CLAIM",
+    ),
+]
+
+
 def train(
     preset_name: PresetArgument = None,
     preset: Annotated[
@@ -54,6 +64,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="The run's name. Default: preset, date and number.")
     ] = None,
+    expect: Expect = None,
     ui: Annotated[
         Literal["auto", "live", "plain", "json"],
         typer.Option(
@@ -82,6 +93,7 @@ def train(
             "run.seed": seed,
             "run.max_steps": max_steps,
             "run.max_minutes": max_minutes,
+            "run.expect": expect,
             "execution.allow_weak_sandbox": allow_weak_sandbox or None,
         }
     )

@@ -130,6 +130,9 @@ class RewardsConfig(Section):
     bonuses: dict[str, BonusConfig] = Field(default_factory=dict)
     """Optional terms for proposals with a learnability above 0, by name: novelty, complexity, edit_distance,
     answer_diversity, or one of your own. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
+    control: Literal["none", "shuffled"] = "none"
+    """shuffled: a control run, in which the rewards of a step are dealt out at random among the rollouts of a
+    role. What such a run gains does not come from the rewards."""
 
 
 class AdvantagesConfig(Section):

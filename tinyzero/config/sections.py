@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tinyzero.config.game import (
     AdvantagesConfig,
@@ -15,6 +15,7 @@ from tinyzero.config.game import (
 )
 from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
 from tinyzero.config.section import Section
+from tinyzero.types import Claim
 
 Device = Literal["cpu", "cuda"]
 Loader = Literal["transformers", "unsloth"]
@@ -48,6 +49,14 @@ class RunConfig(Section):
     """Prompts and answers written to samples.jsonl each step."""
     keep_samples: int | None = Field(default=None, ge=1)
     """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
+    expect: str | None = None
+    """A claim that the end of the run is held against: heldout+3 says that sampled held-out accuracy rises
+    by 3 points or more, heldout-2 that it falls, greedy+3 is about greedy accuracy. It cannot change later."""
+
+    @field_validator("expect")
+    @classmethod
+    def _read_claim(cls, text: str | None) -> str | None:
+        return None if text is None else str(Claim.parse(text))
 
 
 class HardwareConfig(Section):

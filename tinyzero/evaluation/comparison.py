@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import fmean
 
+from tinyzero.types import Claim
+
 _NUM_RESAMPLES = 10_000
-_LEVEL = 0.95
+LEVEL = 0.95
 MEAN = "mean"
 """Name of the row over all kinds."""
 
@@ -79,6 +82,26 @@ class Comparison:
         return next((row for row in rows if row.name == MEAN), rows[0])
 
 
+class ClaimResult(StrEnum):
+    """What an interval says of a claim."""
+
+    HELD = "held"
+    DID_NOT_HOLD = "did not hold"
+    OPEN = "cannot be told"
+
+
+def judge_claim(claim: Claim, low: float, high: float) -> ClaimResult:
+    """Whether a claim held: all of the interval has to be on its side.
+
+    Args:
+        low, high: interval of the difference in accuracy, as shares.
+    """
+    least, most = (low, high) if claim.direction == "+" else (-high, -low)
+    if least >= claim.points / 100:
+        return ClaimResult.HELD
+    return ClaimResult.DID_NOT_HOLD if most < claim.points / 100 else ClaimResult.OPEN
+
+
 def compare(groups: Mapping[str, Sequence[str]], before: Rates, after: Rates, decoding: str) -> Iterator[Row]:
     """One row per group of task ids, then the unweighted mean over the groups.
 
@@ -113,11 +136,14 @@ def _row(
     )
 
 
-def bootstrap_interval(groups: Sequence[Sequence[float]], *, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    groups: Sequence[Sequence[float]], *, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
     """Percentile interval of the mean over the groups' means.
 
     Args:
         groups: each has at least one value; values are resampled within their group.
+        level: share of intervals that hold the true mean.
     """
     import numpy as np  # takes 0.1 s, which reading a comparison does not need
 
@@ -126,6 +152,6 @@ def bootstrap_interval(groups: Sequence[Sequence[float]], *, seed: int = 0) -> t
     for values in map(np.asarray, groups):
         drawn = rng.integers(len(values), size=(_NUM_RESAMPLES, len(values)))
         totals += values[drawn].mean(axis=1)
-    tail = (1 - _LEVEL) / 2
+    tail = (1 - level) / 2
     low, high = np.quantile(totals / len(groups), (tail, 1 - tail))
     return float(low), float(high)

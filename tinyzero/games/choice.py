@@ -2,6 +2,7 @@
 
 from tinyzero.config import Config
 from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.games.controls import ChangedRewards, shuffled
 from tinyzero.games.r_zero.game import RZero
 from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.tasks import KINDS
@@ -14,8 +15,11 @@ ALL_KINDS: dict[str, Kind] = {**KINDS, QUESTION.name: QUESTION}
 
 def choose_game(
     config: Config, *, sampler: Sampler, executor: Runner, comparer: Comparer
-) -> AbsoluteZero | RZero:
-    """The game of `selfplay.game`. Raises ConfigError for an unknown kind or bonus."""
+) -> AbsoluteZero | RZero | ChangedRewards:
+    """The game of `selfplay.game`, or its control. Raises ConfigError for an unknown kind or bonus."""
+    game: AbsoluteZero | RZero
     if config.selfplay.game == "r-zero":
-        return RZero(config, sampler=sampler, comparer=comparer)
-    return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
+        game = RZero(config, sampler=sampler, comparer=comparer)
+    else:
+        game = AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
+    return ChangedRewards(game, config, shuffled) if config.rewards.control == "shuffled" else game

@@ -1,12 +1,14 @@
 """The before/after table in plain text, 80 columns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from tinyzero.evaluation.comparison import Comparison, Row
+from tinyzero.evaluation.comparison import ClaimResult, Comparison, Row, judge_claim
 from tinyzero.run.events import Answered, Event
 from tinyzero.run.lines import Record, whole
 from tinyzero.tasks.answers import reasoning
+from tinyzero.types import Claim
 from tinyzero.watch.text import clipped, inert
 
 _NAME_WIDTH = 15
@@ -72,6 +74,44 @@ def _thinking(row: Row | None) -> str:
     if row is None or not row.is_beyond_noise:
         return ""
     return f"; {row.after:.0%} of the answers reason, {row.before:.0%} before"
+
+
+def claim_record(expect: object, comparison: Comparison | None) -> dict[str, Any] | None:
+    """What became of the claim in `run.expect`; None for a run without a claim.
+
+    `difference` and `interval` are in points, and missing where there is no table before and after.
+    """
+    try:
+        claim = Claim.parse(expect) if isinstance(expect, str) else None
+    except ValueError:
+        return None
+    if claim is None:
+        return None
+    row = _row_of(claim, comparison) if comparison else None
+    record = {"claim": str(claim), **asdict(claim)}
+    if row is None:
+        return {**record, "outcome": ClaimResult.OPEN}
+    ends = [round(100 * end, 4) for end in (row.low, row.high)]
+    found = {"difference": round(100 * row.difference, 4), "interval": ends}
+    return {**record, **found, "outcome": judge_claim(claim, row.low, row.high)}
+
+
+def _row_of(claim: Claim, comparison: Comparison) -> Row | None:
+    decoding = "sampled" if claim.metric == "heldout" else claim.metric
+    measured = {row.decoding for row in comparison.rows}
+    return comparison.overall(decoding) if decoding in measured else None
+
+
+def claim_line(expect: object, comparison: Comparison | None) -> str:
+    """The claim of a run and what became of it; empty for a run without a claim."""
+    record = claim_record(expect, comparison)
+    if record is None:
+        return ""
+    why = "no measurement before and after"
+    if "interval" in record:
+        low, high = record["interval"]
+        why = f"{record['difference']:+.1f} points, 95 % {low:+.1f} to {high:+.1f}"
+    return f"claim {record['claim']}, written before the first step: {record['outcome']} ({why})"
 
 
 def in_words(row: Row) -> str:

@@ -1,13 +1,14 @@
 """Draws curves in a terminal with plotext: in braille dots, or in letters without colour."""
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
+from tinyzero.watch.figures import Chart, smoothed, trailing_means
 from tinyzero.watch.text import one_line
 from tinyzero.watch.view import View, panel, series_color
 
@@ -35,8 +36,8 @@ def _steadied(chart: Chart, most: int) -> tuple[Chart, int]:
     window = max(1, longest // _WINDOWS)
     shrink = max(1.0, longest / most)
     series = tuple(
-        Series(
-            name=curve.name,
+        replace(
+            curve,
             points=tuple(trailing_means(smoothed(curve.points, most), max(1, round(window / shrink)))),
         )
         for curve in chart.series
@@ -51,7 +52,7 @@ def legend(chart: Chart, view: View, width: int) -> Text:
     for index, series in enumerate(chart.series):
         name = one_line(series.name, is_ascii=view.is_ascii)
         mark = view.glyph("●", "*") if view.has_color else letter(chart, index)
-        text.append(f"{mark} ", style=series_color(index))
+        text.append(f"{mark} ", style=series_color(index, is_control=series.is_control))
         text.append(f"{name[: max(3, room)]} {number(series.last)}  ")
     text.truncate(width)
     return text
@@ -109,7 +110,7 @@ def _draw(
             [step for step, _ in points],
             [min(max(value, values[0]), values[1]) for _, value in points],  # points outside cost time, too
             marker=letter(chart, index) if in_letters else "braille",
-            color=_rgb(series_color(index)),
+            color=_rgb(series_color(index, is_control=series.is_control)),
         )
     plotext.ylim(*values)
     plotext.xlim(steps[0], max(steps[1], steps[0] + 1))

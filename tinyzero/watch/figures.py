@@ -35,10 +35,15 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One curve: (step, value) in step order. A mean of several steps is placed between them."""
+    """One curve: (step, value) in step order. A mean of several steps is placed between them.
+
+    Attributes:
+        is_control: whether it is of a control run, and drawn in grey.
+    """
 
     name: str
     points: tuple[Point, ...]
+    is_control: bool = False
 
     @property
     def last(self) -> float:
@@ -108,7 +113,10 @@ _SHARES = {
 def _chart(
     state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
 ) -> Chart:
-    series = (Series(name=name, points=_points(state, metric)) for name, metric in metrics.items())
+    series = (
+        Series(name=name, points=_points(state, metric), is_control=bool(state.control))
+        for name, metric in metrics.items()
+    )
     return Chart(
         key=key,
         title=title,

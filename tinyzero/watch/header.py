@@ -64,7 +64,8 @@ def who(state: RunState, view: View, width: int) -> Text:
 def _facts(state: RunState) -> Iterator[str]:
     model, preset = str(state.knob("model", "base", "")), str(state.environment.get("preset", ""))
     game = str(state.knob("selfplay", "game", ""))
-    yield from (fact for fact in (_GAMES.get(game, game), model, preset) if fact)
+    control = f"control: {state.control} rewards" if state.control else ""
+    yield from (fact for fact in (control, _GAMES.get(game, game), model, preset) if fact)
     device, tier = state.environment.get("device"), state.environment.get("sandbox_tier")
     if device:
         yield str(device)

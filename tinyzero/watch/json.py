@@ -9,6 +9,7 @@ from tinyzero.run.lines import comparison_record
 from tinyzero.run.observer import RunStart, RunSummary
 from tinyzero.run.records import to_json
 from tinyzero.types import StepReport
+from tinyzero.watch.comparison import claim_record
 
 
 class JsonObserver:
@@ -20,9 +21,10 @@ class JsonObserver:
     def __init__(self, write_line: Callable[[str], None]) -> None:
         self._write_line = write_line
         self._run: RunFolder | None = None
+        self._expect: str | None = None
 
     def on_start(self, start: RunStart) -> None:
-        self._run = RunFolder(start.path)
+        self._run, self._expect = RunFolder(start.path), start.config.run.expect
         self._write(
             "start",
             {
@@ -54,7 +56,9 @@ class JsonObserver:
         )
         if summary.comparison is not None and self._run is not None:
             paths = {"run": str(self._run.path), "adapter": str(self._run.adapter)}
-            self._write("evaluation", {**comparison_record(summary.comparison), **paths})
+            claim = claim_record(self._expect, summary.comparison)
+            claimed = {} if claim is None else {"claim": claim}
+            self._write("evaluation", {**comparison_record(summary.comparison), **claimed, **paths})
 
     def close(self) -> None:
         """Does nothing; every view can be closed."""

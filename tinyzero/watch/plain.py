@@ -19,7 +19,7 @@ from tinyzero.run.folder import RunFolder
 from tinyzero.run.observer import RunStart, RunSummary
 from tinyzero.run.records import read
 from tinyzero.types import StepReport
-from tinyzero.watch.comparison import comparison_lines, example_lines
+from tinyzero.watch.comparison import claim_line, comparison_lines, example_lines
 
 _STEPS_BETWEEN_HEADERS = 20
 # Routine events that are not printed:
@@ -57,9 +57,10 @@ class PlainObserver:
         self._step_width = 0
         self._rows = 0
         self._first: Mapping[str, float] = {}
+        self._expect: str | None = None
 
     def on_start(self, start: RunStart) -> None:
-        self._run = RunFolder(start.path)
+        self._run, self._expect = RunFolder(start.path), start.config.run.expect
         columns = _table_columns(start.config.selfplay.kinds_played)
         self._columns = columns if self._width >= _FULL_WIDTH else _without_phases(columns)
         self._max_steps = start.config.run.max_steps
@@ -106,6 +107,8 @@ class PlainObserver:
             self._write_line("")
             for line in comparison_lines(summary.comparison):
                 self._write_line(line)
+        if claim := claim_line(self._expect, summary.comparison):
+            self._write_line(claim)
         if self._run is not None:
             for line in example_lines(events_of(read(self._run.events))):
                 self._write_line(line)

@@ -85,6 +85,12 @@ class RunState:
         return tuple(dict.fromkeys([*configured, *played]))
 
     @property
+    def control(self) -> str:
+        """The kind of control that the run is; empty for a run with its own rewards."""
+        kind = self.knob("rewards", "control", "none")
+        return kind if isinstance(kind, str) and kind != "none" else ""
+
+    @property
     def max_steps(self) -> int:
         return whole(self.knob("run", "max_steps", 0))
 

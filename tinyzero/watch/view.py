@@ -15,6 +15,8 @@ LAYOUTS: Final[tuple[Layout, ...]] = ("auto", "compact", "full")
 
 # Calm colours of medium brightness, readable on dark and on light terminals.
 SERIES_COLORS: Final = ("#5b8def", "#d08a2e", "#4fa45a", "#b065c8", "#2f9ea5", "#d9534f")
+_CONTROL_COLORS: Final = ("#8b919c", "#6f7580", "#a7adb7", "#7d838e", "#999fa9", "#616772")
+"""Greys, of curves of control runs."""
 GOOD: Final = "#4fa45a"
 BAD: Final = "#d9534f"
 WARN: Final = "#d08a2e"
@@ -84,5 +86,6 @@ def duration(seconds: float) -> str:
     return f"{total // 86400} d {total % 86400 // 3600} h"
 
 
-def series_color(index: int) -> str:
-    return SERIES_COLORS[index % len(SERIES_COLORS)]
+def series_color(index: int, *, is_control: bool = False) -> str:
+    colors = _CONTROL_COLORS if is_control else SERIES_COLORS
+    return colors[index % len(colors)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,12 +9,12 @@ class Arm:
     """One setting.
 
     Attributes:
-        rewards: true ones; `shuffled`, dealt out at random among a round's rollouts of a role; or `majority`:
-            a solver earns 1 where it says what most attempts at the task say, right or wrong.
+        is_own_majority: whether a solver earns 1 where it says what most attempts at the task say, right or
+            wrong.
     """
 
     settings: tuple[str, ...] = ()
-    rewards: Literal["true", "shuffled", "majority"] = "true"
+    is_own_majority: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +30,8 @@ TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
     "trained": Arm(),
-    "shuffled": Arm(rewards="shuffled"),
-    "own majority": Arm(rewards="majority"),
+    "shuffled": Arm(settings=("rewards.control=shuffled",)),
+    "own majority": Arm(is_own_majority=True),
     "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
     "task-relative": Arm(settings=(TASK_RELATIVE,)),
     # One answer to a task leaves no siblings to compare with, so what it is compared with is task-relative as

@@ -1,68 +1,12 @@
-"""Games whose rewards are not what was earned: the controls of the question whether self-play works."""
+"""Rewards that no run of the product pays: agreement of a solver with itself."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from random import Random
+from collections.abc import Mapping, Sequence
 
-from tinyzero.config import Config
-from tinyzero.games import advantages
-from tinyzero.trainer import Game
-from tinyzero.types import (
-    AttemptRollout,
-    Preparation,
-    RewardBreakdown,
-    Role,
-    Rollout,
-    Round,
-    VerdictStatus,
-)
-
-Change = Callable[[Sequence[Rollout], str], list[RewardBreakdown]]
-"""From a round's rollouts and the name of its random numbers to their rewards, aligned."""
+from tinyzero.types import AttemptRollout, RewardBreakdown, Rollout, VerdictStatus
 
 
-class ChangedRewards:
-    """A game that is played as it is and pays something else."""
-
-    def __init__(self, game: Game, config: Config, change: Change) -> None:
-        self._game = game
-        self._config = config
-        self._change = change
-
-    def prepare(self, step: int) -> Iterator[Preparation]:
-        return self._game.prepare(step)
-
-    def play(self, step: int) -> Round:
-        played = self._game.play(step)
-        rewards = self._change(played.rollouts, f"{self._config.run.seed}/{step}")
-        rollouts = [
-            replace(rollout, reward=reward) for rollout, reward in zip(played.rollouts, rewards, strict=True)
-        ]
-        estimated = advantages.estimate(rollouts, self._config.advantages)
-        return replace(played, rollouts=rollouts, advantages=estimated)
-
-    def save(self, folder: Path) -> None:
-        self._game.save(folder)
-
-    def load(self, folder: Path) -> None:
-        self._game.load(folder)
-
-
-def shuffled(rollouts: Sequence[Rollout], stream: str) -> list[RewardBreakdown]:
-    """The rewards of each role, dealt out at random among its rollouts: self-play without its signal."""
-    rewards = [rollout.reward for rollout in rollouts]
-    for role in Role:
-        places = [index for index, rollout in enumerate(rollouts) if rollout.role is role]
-        dealt = [rewards[index] for index in places]
-        Random(f"{stream}/shuffle/{role}").shuffle(dealt)
-        for index, reward in zip(places, dealt, strict=True):
-            rewards[index] = reward
-    return rewards
-
-
-def majority(rollouts: Sequence[Rollout], stream: str) -> list[RewardBreakdown]:
+def majority(rollouts: Sequence[Rollout], _stream: str) -> list[RewardBreakdown]:
     """1 for an attempt that says what most attempts at its task say, else 0; proposers keep their rewards.
 
     What a policy can gain without any check of its answers: it agrees with itself more.
@@ -87,6 +31,3 @@ def _answer(attempt: AttemptRollout) -> str | None:
     """The answer that was read, None where none could be read."""
     verdict = attempt.verdict
     return None if verdict.status is VerdictStatus.MALFORMED else verdict.answer
-
-
-CHANGES: Mapping[str, Change] = {"shuffled": shuffled, "majority": majority}

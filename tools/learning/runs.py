@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learning.arms import ARMS
-from learning.controls import CHANGES, ChangedRewards
+from learning.controls import majority
 from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
-from tinyzero.config import load_config
+from tinyzero.config import load_config, override
+from tinyzero.games.controls import ChangedRewards
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
 from tinyzero.run.folder import RunFolder, is_run
@@ -77,9 +78,9 @@ def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
     settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings]
     config = settle(load_config("nano-cpu", settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
-    with run.exclusive(), assemble(run.config(), run) as trainer:
-        if (rewards := ARMS[arm].rewards) != "true":
-            trainer.game = ChangedRewards(trainer.game, config, CHANGES[rewards])
+    with run.exclusive(), assemble(override(run.config(), ARMS[arm].settings), run) as trainer:
+        if ARMS[arm].is_own_majority:
+            trainer.game = ChangedRewards(trainer.game, config, majority)
         yield trainer
 
 

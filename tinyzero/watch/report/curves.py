@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tinyzero.watch.figures import Chart, Series, smoothed, trailing_means
 from tinyzero.watch.text import as_html
@@ -24,8 +25,8 @@ def chart_svg(chart: Chart) -> str:
         mean = smoothed(trailing_means(series.points, window), _MOST_POINTS)
         name = as_html(series.name)
         if window > 1:
-            parts.append(_line(raw, (first, last), (low, high), f"c{index % 6} raw"))
-        line = _line(mean, (first, last), (low, high), f"c{index % 6}")
+            parts.append(_line(raw, (first, last), (low, high), f"{_color(index, series)} raw"))
+        line = _line(mean, (first, last), (low, high), _color(index, series))
         parts.append(f"<g><title>{name}: {series.last:.3g} at step {series.points[-1][0]}</title>{line}</g>")
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{as_html(chart.title)}">'
@@ -35,10 +36,16 @@ def chart_svg(chart: Chart) -> str:
 
 def legend_html(chart: Chart) -> str:
     items = (
-        f'<li><span class="dot c{index % 6}"></span>{as_html(series.name)} <b>{series.last:.3g}</b></li>'
+        f'<li><span class="dot {_color(index, series)}"></span>{as_html(series.name)} '
+        f"<b>{series.last:.3g}</b></li>"
         for index, series in enumerate(chart.series)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _color(index: int, series: Series) -> str:
+    """The class of a curve in the style sheet."""
+    return f"{'g' if series.is_control else 'c'}{index % 6}"
 
 
 def limits(chart: Chart) -> Point:
@@ -99,7 +106,7 @@ def ticks(low: float, high: float) -> list[float]:
 def compared(charts: Sequence[tuple[str, Chart]]) -> Chart | None:
     """One chart with the curves of the same chart of several runs, named by run; None without curves."""
     series = tuple(
-        Series(name=run if len(chart.series) == 1 else f"{run} {curve.name}", points=curve.points)
+        replace(curve, name=run if len(chart.series) == 1 else f"{run} {curve.name}")
         for run, chart in charts
         for curve in chart.series
     )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.lines import Sample, TaskRecord
 from tinyzero.watch import figures
+from tinyzero.watch.comparison import claim_line
 from tinyzero.watch.figures import Chart, Spell
 from tinyzero.watch.report.curves import chart_svg, compared, legend_html
 from tinyzero.watch.report.style import STYLE
@@ -60,7 +61,7 @@ def _overview(states: Sequence[RunState]) -> str:
     head = ("run", "model", "preset", "steps", "accuracy", "best held-out", "valid", "time", "state")
     rows = [
         (
-            state.name,
+            _titled(state),
             state.knob("model", "base", ""),
             state.environment.get("preset", ""),
             f"{state.step}/{state.max_steps}",
@@ -79,7 +80,7 @@ def _comparison_of_runs(states: Sequence[RunState]) -> Iterator[str]:
     """Charts with the curves of all runs; empty for a single run."""
     if len(states) < 2:
         return
-    of_runs = [(state.name, chart) for state in states for chart in _overall(state)]
+    of_runs = [(_titled(state), chart) for state in states for chart in _overall(state)]
     keys = dict.fromkeys(chart.key for _, chart in of_runs)
     charts = [compared([(name, chart) for name, chart in of_runs if chart.key == key]) for key in keys]
     yield _section("Side by side", _charts([chart for chart in charts if chart is not None]))
@@ -97,9 +98,8 @@ def _overall(state: RunState) -> Iterator[Chart]:
     ):
         points = figures.points_of(state.steps, metric)
         if points:
-            yield Chart(
-                key=metric, title=title, series=(figures.Series(name="", points=points),), bounds=bounds
-            )
+            curve = figures.Series(name="", points=points, is_control=bool(state.control))
+            yield Chart(key=metric, title=title, series=(curve,), bounds=bounds)
 
 
 def _run(state: RunState) -> str:
@@ -108,6 +108,7 @@ def _run(state: RunState) -> str:
     parts = [
         _alarms(state),
         _before_and_after(state.comparison),
+        _claim(state),
         _section("Curves", _charts(figures.charts(state))),
         f'<div class="two">{_funnel(state)}{_phases(state)}</div>',
         _section("Best tasks", _tasks(best_tasks(tasks, _TASKS)), f"solved, but seldom{which}"),
@@ -118,7 +119,12 @@ def _run(state: RunState) -> str:
         _details("Configuration", state.config),
         _details("Environment", state.environment),
     ]
-    return f"<article><h2>{words(state.name)}</h2>{''.join(parts)}</article>"
+    return f"<article><h2>{words(_titled(state))}</h2>{''.join(parts)}</article>"
+
+
+def _titled(state: RunState) -> str:
+    """The run's name, and that it is a control."""
+    return f"{state.name} (control: {state.control} rewards)" if state.control else state.name
 
 
 def _section(title: str, content: str, remark: str = "") -> str:
@@ -171,6 +177,11 @@ def _before_and_after(comparison: Comparison | None) -> str:
     ]
     remark = f"{comparison.set_name}, {comparison.attempts} attempts, step {comparison.step}"
     return _section("Before and after", _table(head, rows), remark)
+
+
+def _claim(state: RunState) -> str:
+    line = claim_line(state.knob("run", "expect"), state.comparison)
+    return _section("Claim", f"<p>{words(line)}</p>") if line else ""
 
 
 def _funnel(state: RunState) -> str:

@@ -42,10 +42,9 @@ def _draw(axes: Any, chart: Chart) -> None:  # noqa: ANN401  matplotlib's axes
         window = max(1, len(series.points) // 15)
         steps = [step for step, _ in series.points]
         mean = [value for _, value in trailing_means(series.points, window)]
-        axes.plot(steps, [value for _, value in series.points], color=series_color(index), alpha=0.25, lw=0.8)
-        axes.plot(
-            steps, mean, color=series_color(index), lw=1.6, label=inert(series.name).replace("$", r"\$")
-        )
+        color = series_color(index, is_control=series.is_control)
+        axes.plot(steps, [value for _, value in series.points], color=color, alpha=0.25, lw=0.8)
+        axes.plot(steps, mean, color=color, lw=1.6, label=inert(series.name).replace("$", r"\$"))
     axes.set_title(chart.title, fontsize=10, loc="left")
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)

@@ -1,10 +1,14 @@
 """The report's style sheet: the terminal's colours; dark if the reader's system is dark."""
 
-from tinyzero.watch.view import ACCENT, SERIES_COLORS, WARN
+from tinyzero.watch.view import ACCENT, SERIES_COLORS, WARN, series_color
 
 _SERIES = "".join(
-    f"svg .c{index}{{stroke:{color}}} svg circle.c{index},.dot.c{index}{{background:{color};fill:{color}}}"
-    for index, color in enumerate(SERIES_COLORS)
+    f"svg .{name}{{stroke:{color}}} svg circle.{name},.dot.{name}{{background:{color};fill:{color}}}"
+    for index in range(len(SERIES_COLORS))
+    for name, color in (
+        (f"c{index}", series_color(index)),
+        (f"g{index}", series_color(index, is_control=True)),
+    )
 )
 
 STYLE = (
