@@ -1,20 +1,28 @@
 """The real command line, trainer and run folder over a scripted game, as a program.
 
 The environment directs it. LOAD_S: seconds that loading takes. STEP_S: seconds of each step, the last one for
-all that follow: "0.1,5". FAIL: "start" for a user's error while loading, "memory" for more memory than
-there may be, "bug" for an error of our own in step 2.
+all that follow: "0.1,5". GAIN: what training adds to accuracy on held-out tasks, which are measured then.
+FAIL: "start" for a user's error while loading, "memory" for more memory than there may be, "bug" for an error
+of our own in step 2.
 """
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import tinyzero.assembly
+import tinyzero.cli.seeds
 import tinyzero.export.exportable
 import tinyzero.trainer
 from tinyzero.cli import main
+from tinyzero.config import resolve_base
 from tinyzero.errors import ModelLoadError
+from tinyzero.evaluation.heldout import find_set, read_set
+from tinyzero.evaluation.probe import HeldOutProbe
+from tinyzero.evaluation.table import GREEDY, SAMPLED
+from tinyzero.tasks import KINDS
 from tinyzero.types import Round
 
 
@@ -52,6 +60,27 @@ class Learner(Notebook):
         return {"learner/shared/entropy": float(self.total)}
 
 
+class Probe(HeldOutProbe):
+    """Accuracy that grows by GAIN a step and a little with the seed; in a control it does not."""
+
+    def __post_init__(self):
+        self._few = self.held_out.tasks
+
+    def _all_rates(self):
+        seed = self.config.run.seed / 100
+        gain = 0.0 if self.config.rewards.control == "shuffled" else float(os.environ["GAIN"])
+        grown = 0.0 if self.first is None else gain + seed
+        rates = {item.task.id: 0.25 + grown for item in self.held_out.tasks}
+        return {SAMPLED: rates, GREEDY: rates}
+
+    _few_rates = _all_rates
+
+
+def probe_of(config):
+    held_out = read_set(find_set(config.evaluation.heldout, resolve_base("nano")), KINDS)
+    return Probe(held_out=held_out, sampler=None, runner=None, kinds=KINDS, config=config)
+
+
 @contextmanager
 def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=None):
     progress("loading a script")
@@ -69,6 +98,7 @@ def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=No
         device="cpu",
         sandbox_tier="scripted",
         observers=observers,
+        probe=probe_of(config) if "GAIN" in os.environ else None,
     )
     trainer.restore()
     yield trainer
@@ -78,6 +108,7 @@ def take_over(set_attribute=setattr):
     """From now on every run is the script, which has no adapters to export."""
     set_attribute(tinyzero.assembly, "assemble", assemble)
     set_attribute(tinyzero.export.exportable, "check_exportable", lambda config, save: None)
+    set_attribute(tinyzero.cli.seeds, "_PROGRAM", (sys.executable, __file__))
 
 
 if __name__ == "__main__":

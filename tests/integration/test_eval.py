@@ -59,3 +59,58 @@ def test_a_target_that_is_nothing_is_one_line(evaluate):
     code, err = evaluate("nowhere")
     assert (code, err.count("\n")) == (2, 1)
     assert "name a run, the folder of an adapter, or a model" in err
+
+
+@pytest.fixture
+def seeds(nano_run):
+    """Two runs that differ only in their seed, and one with another setting."""
+    import shutil
+
+    from tinyzero.run.folder import RunFolder
+
+    runs = [nano_run]
+    for name, changes in (("second", {"run": {"seed": 1}}), ("other", {"learner": {"lr": 1e-3}})):
+        path = Path(shutil.copytree(nano_run.path, nano_run.path.with_name(name)))
+        tree = json.loads((path / "config.json").read_text())
+        for section, values in changes.items():
+            tree[section] |= values
+        (path / "config.json").write_text(json.dumps(tree))
+        runs.append(RunFolder(path))
+    return [str(run.path) for run in runs]
+
+
+def test_several_runs_are_one_table_with_seeds_taken_together(evaluate, seeds):
+    code, measured = evaluate(*seeds, str(Path(seeds[0]) / "checkpoints" / "step-000002"), "--limit", "2")
+    (result,) = measured["results"]
+    assert code == 0
+    team, other, earlier = result["teams"]
+    assert [member["seed"] for member in team["members"]] == [0, 1]
+    assert (other["name"], earlier["name"].rpartition("/")[2]) == (seeds[2], "step-000002")
+    pairs = [(each["name"], each["against"]) for each in result["comparisons"]]
+    assert pairs == [
+        (team["name"], "base"), (seeds[2], "base"), (earlier["name"], "base"),
+        (seeds[2], team["name"]), (earlier["name"], team["name"]),
+    ]  # fmt: skip
+    assert result["num_comparisons"] == 5
+    assert result["level"] == pytest.approx(0.99)
+    first, second = team["members"]
+    assert first["accuracy"] == second["accuracy"]  # they have the same adapters, and the same random numbers
+    assert result["comparisons"][0]["interval_over_seeds"] is not None
+    assert list(Path(seeds[0]).joinpath("benchmarks").glob("*-base-*.jsonl"))
+    assert not list(Path(seeds[1]).joinpath("benchmarks").glob("*-base-*.jsonl"))  # measured once
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ((0, 0), "are the same model; name each once"),
+        ((0, "runs/first-run/checkpoints/step-000004"), "are the same model"),
+        ((0, "nowhere"), "no run nowhere"),
+        ((0, "runs/first-run/checkpoints/step-000003"), "3"),
+    ],
+)
+def test_a_wrong_name_among_several_is_a_line_before_anything_is_measured(evaluate, seeds, targets, words):
+    code, err = evaluate(*(seeds[target] if isinstance(target, int) else target for target in targets))
+    assert (code, err.count("\n")) == (2, 1)
+    assert words in err
+    assert not (Path(seeds[0]) / "benchmarks").exists()

@@ -22,6 +22,7 @@ from tinyzero.cli.push import push
 from tinyzero.cli.report import report
 from tinyzero.cli.runs import runs
 from tinyzero.cli.screen import complain, show
+from tinyzero.cli.seeds import seeds
 from tinyzero.cli.signals import handle_unless_ignored
 from tinyzero.cli.solve import solve
 from tinyzero.cli.tasks import tasks
@@ -47,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train)
+app.command()(seeds)
 app.command()(presets)
 app.command()(config)
 app.command()(plan)

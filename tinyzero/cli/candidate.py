@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinyzero.config import Settled
     from tinyzero.policy.policy import Policy
+    from tinyzero.run.folder import RunFolder
+    from tinyzero.run.trained import Snapshot
     from tinyzero.types import Sampler
 
 _ADAPTER_CONFIG, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -24,6 +26,7 @@ class Candidate:
     Attributes:
         label: of the trained model, in file names and tables; empty where nothing is trained.
         folder: for the answers.
+        family: equal for runs that differ only in their seed; empty for what is no run.
     """
 
     name: str
@@ -31,22 +34,42 @@ class Candidate:
     folder: Path
     config: "Settled"
     sampler: "Sampler"
+    family: str = ""
+    run_seed: int | None = None
 
 
-def open_candidate(
-    target: str, checkpoint: str, seed: int, progress: Callable[[str], None], held: ExitStack
-) -> Candidate:
-    """Load a run by its folder or name, an adapter's folder, or a base model as `model.base` names it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a candidate is: a run's checkpoint, the folder of an adapter, or the name of a base model."""
+
+    run: "RunFolder | None" = None
+    snapshot: "Snapshot | None" = None
+    adapter: Path | None = None
+    base: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Equal for two ways to write the same place."""
+        if self.run is not None and self.snapshot is not None:
+            return f"{self.run.path.resolve()} {self.snapshot.step}"
+        return self.base or str(self.adapter and self.adapter.resolve())
+
+
+def find_candidate(target: str, checkpoint: str) -> Place:
+    """Find a run by its folder or name, a checkpoint's folder in a run, an adapter's folder, or a base model.
 
     Raises:
-        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
+        CheckpointError: there is none.
     """
     from tinyzero.errors import CheckpointError
-    from tinyzero.run.folder import find_run
+    from tinyzero.run.folder import find_run, is_run
+    from tinyzero.run.trained import choose_snapshot
 
     path = Path(target).expanduser()
     if (path / _ADAPTER_CONFIG).is_file():
-        return _of_adapter(path, seed, progress, held)
+        return Place(adapter=path)
+    if path.parent.name == "checkpoints" and path.name.startswith("step-") and is_run(path.parents[1]):
+        target, checkpoint = str(path.parents[1]), path.name.removeprefix("step-")
     try:
         run = find_run(target, Path("runs"))
     except CheckpointError as error:
@@ -56,10 +79,26 @@ def open_candidate(
             raise CheckpointError(
                 f"{error}; name a run, the folder of an adapter, or a model: its folder, its Hub id, or nano"
             ) from error
-        return _of_base(target, seed, progress, held)
-    from tinyzero.run.trained import choose_snapshot, load_trained, opened_here
+        return Place(base=target)
+    return Place(run=run, snapshot=choose_snapshot(run, checkpoint))
 
-    snapshot = choose_snapshot(run, checkpoint)
+
+def open_candidate(
+    target: str, checkpoint: str, seed: int, progress: Callable[[str], None], held: ExitStack
+) -> Candidate:
+    """Load what `find_candidate` finds.
+
+    Raises:
+        ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
+    """
+    from tinyzero.run.trained import load_trained, opened_here
+
+    place = find_candidate(target, checkpoint)
+    run, snapshot = place.run, place.snapshot
+    if place.adapter is not None:
+        return _of_adapter(place.adapter, seed, progress, held)
+    if run is None or snapshot is None:
+        return _of_base(place.base, seed, progress, held)
     progress(f"loading {run.config().model.base} and the adapter of step {snapshot.step}")
     policy = load_trained(run, snapshot)
     config = opened_here(run.config())
@@ -69,7 +108,15 @@ def open_candidate(
         folder=run.path / "benchmarks",
         config=config,
         sampler=_sampler(policy, config, seed, held),
+        family=f"{_family(run.config())} {'' if checkpoint == 'best' else snapshot.step}",
+        run_seed=config.run.seed,
     )
+
+
+def _family(config: "Settled") -> str:
+    """The configuration without its seed and where the run is kept."""
+    without = {"run": config.run.model_copy(update={"seed": 0, "output": ""})}
+    return config.model_copy(update=without).model_dump_json()
 
 
 def _of_base(base: str, seed: int, progress: Callable[[str], None], held: ExitStack) -> Candidate:

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from tinyzero.evaluation.benchmarks.base import Benchmark, Item
     from tinyzero.evaluation.benchmarks.scoring import GradedAnswer
 
-BASE, _TRAINED = "base", "trained"
+BASE, TRAINED = "base", "trained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What was asked for on the command line; None is the benchmark's own value."""
 
-    target: str
     benches: Sequence[str]
     data: Path | None
     limit: int | None
@@ -35,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
+class Opened:
     """A benchmark with the tasks that are asked, and their file."""
 
     benchmark: "Benchmark"
@@ -43,7 +42,7 @@ class _Opened:
     path: Path
 
 
-def measure(request: Request, screen: "Screen", *, as_json: bool) -> dict[str, Any]:
+def measure(target: str, request: Request, screen: "Screen", *, as_json: bool) -> dict[str, Any]:
     """Measure a model on all benchmarks; prints a table after each unless `as_json`.
 
     Raises:
@@ -52,9 +51,9 @@ def measure(request: Request, screen: "Screen", *, as_json: bool) -> dict[str, A
     from tinyzero.cli.candidate import open_candidate
     from tinyzero.errors import ConfigError
 
-    opened = [_open(name, request) for name in request.benches]  # a wrong name is told before loading
+    opened = [open_asked(name, request) for name in request.benches]  # a wrong name is told before loading
     with ExitStack() as held:
-        candidate = open_candidate(request.target, request.checkpoint, request.seed, screen.wait, held)
+        candidate = open_candidate(target, request.checkpoint, request.seed, screen.wait, held)
         screen.close_wait()
         if not candidate.label and not request.with_base:
             raise ConfigError(f"{candidate.name} is a base model, and --no-base leaves nothing; leave it out")
@@ -62,7 +61,7 @@ def measure(request: Request, screen: "Screen", *, as_json: bool) -> dict[str, A
     return {"model": candidate.name, "trained": candidate.label, "seed": request.seed, "results": results}
 
 
-def _open(name: str, request: Request) -> _Opened:
+def open_asked(name: str, request: Request) -> Opened:
     from tinyzero.evaluation.benchmarks.answering import check_size
     from tinyzero.evaluation.benchmarks.choice import open_benchmark
     from tinyzero.games.choice import ALL_KINDS
@@ -73,21 +72,21 @@ def _open(name: str, request: Request) -> _Opened:
         places = sorted(Random("eval").sample(range(len(items)), request.limit))
         items = [items[place] for place in places]
     check_size(len(items), request.samples or benchmark.traits.samples)
-    return _Opened(benchmark=benchmark, items=items, path=path)
+    return Opened(benchmark=benchmark, items=items, path=path)
 
 
 def _measure_on(
-    opened: _Opened, candidate: "Candidate", request: Request, screen: "Screen", *, as_json: bool
+    opened: Opened, candidate: "Candidate", request: Request, screen: "Screen", *, as_json: bool
 ) -> dict[str, Any]:
     """All models on one benchmark."""
     from tinyzero.evaluation.benchmarks.answering import questions_of
 
     started = time.monotonic()
-    protocol = _protocol(opened.benchmark, candidate, request)
+    protocol = protocol_of(opened.benchmark, candidate, request)
     questions = questions_of(opened.benchmark, opened.items, candidate.sampler, protocol)
-    models = [BASE] * request.with_base + [_TRAINED] * bool(candidate.label)
+    models = [BASE] * request.with_base + [TRAINED] * bool(candidate.label)
     graded = {
-        model: _answers_of(model, opened, questions, candidate, protocol, request, screen) for model in models
+        model: answers_of(model, opened, questions, candidate, protocol, request, screen) for model in models
     }
     screen.close_wait()
     figures = _figures(opened.benchmark, graded)
@@ -106,7 +105,7 @@ def _measure_on(
     return figures
 
 
-def _protocol(benchmark: "Benchmark", candidate: "Candidate", request: Request) -> "Protocol":
+def protocol_of(benchmark: "Benchmark", candidate: "Candidate", request: Request) -> "Protocol":
     """The benchmark's own sampling, unless the command line says otherwise; the budget of the training."""
     from tinyzero.errors import ConfigError
     from tinyzero.evaluation.benchmarks.answering import Protocol
@@ -128,9 +127,9 @@ def _protocol(benchmark: "Benchmark", candidate: "Candidate", request: Request) 
     )
 
 
-def _answers_of(
+def answers_of(
     model: str,
-    opened: _Opened,
+    opened: Opened,
     questions: "Questions",
     candidate: "Candidate",
     protocol: "Protocol",
@@ -144,7 +143,7 @@ def _answers_of(
     from tinyzero.types import Role
 
     benchmark, total = opened.benchmark, len(questions.items)
-    label = candidate.label if model == _TRAINED else BASE
+    label = candidate.label if model == TRAINED else BASE
     path = candidate.folder / file_name(benchmark, label, protocol, opened.path, questions)
     screen.note(f"{benchmark.name}, {model}: {total} tasks, {protocol.samples} answers each, kept in {path}")
 
@@ -154,7 +153,7 @@ def _answers_of(
     def graded(done: int) -> None:
         screen.wait_on_terminal(f"{benchmark.name}, {model}: {done} answers graded")
 
-    role = Role.SOLVER if model == _TRAINED else None
+    role = Role.SOLVER if model == TRAINED else None
     answers = answer(benchmark, questions, candidate.sampler, role, protocol, path, answered)
     with ExitStack() as held:
         tools = open_tools(benchmark, held, allow_weak_sandbox=request.allow_weak_sandbox)
@@ -171,11 +170,11 @@ def _figures(benchmark: "Benchmark", graded: dict[str, list["GradedAnswer"]]) ->
     }
     if len(reports) == 1:
         return next(iter(reports.values())) | {"model": next(iter(reports))}
-    rows = differences(benchmark, graded[BASE], graded[_TRAINED])
+    rows = differences(benchmark, graded[BASE], graded[TRAINED])
     return {
         "bench": benchmark.name,
         "tasks": reports[BASE]["tasks"],
-        "accuracy": reports[_TRAINED]["accuracy"],
+        "accuracy": reports[TRAINED]["accuracy"],
         **reports,
         "differences": {row.name: row.as_json() for row in rows},
     }
@@ -196,5 +195,5 @@ def _lines(
     if len(graded) == 1:
         yield from table_lines(figures)
     else:
-        rows = differences(benchmark, graded[BASE], graded[_TRAINED])
-        yield from difference_lines(rows, graded[BASE], graded[_TRAINED])
+        rows = differences(benchmark, graded[BASE], graded[TRAINED])
+        yield from difference_lines(rows, graded[BASE], graded[TRAINED])

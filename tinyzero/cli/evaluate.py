@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    target: Annotated[
-        str | None,
+    targets: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="A run, the folder of an adapter, or a base model (a folder, a Hub id, or nano).",
-            metavar="RUN|ADAPTER|MODEL",
+            help="A run, the folder of a checkpoint or an adapter, or a base model (a folder, a Hub id, or "
+            "nano). Several are compared with the first, and seeds of a run taken together.",
+            metavar="RUN|ADAPTER|MODEL...",
         ),
     ] = None,
     score: Annotated[
@@ -60,9 +61,10 @@ def evaluate(
     """Measure a model on benchmarks, trained against base, or score answers from elsewhere (--score)."""
     from tinyzero.cli.comparing import Request, measure
     from tinyzero.cli.screen import Screen
+    from tinyzero.cli.several import measure_several
     from tinyzero.errors import ConfigError
 
-    if (target is None) == (score is None):
+    if bool(targets) == bool(score):
         raise ConfigError(
             "name what to measure: a run, an adapter or a model, or --score FILE.jsonl; not both"
         )
@@ -76,7 +78,6 @@ def evaluate(
             _print(figures, screen, as_json=json)
             return
         request = Request(
-            target=str(target),
             benches=tuple(bench.split(",")),
             data=data,
             limit=limit,
@@ -87,7 +88,10 @@ def evaluate(
             seed=seed,
             allow_weak_sandbox=allow_weak_sandbox,
         )
-        measured = measure(request, screen, as_json=json)
+        if len(targets or ()) > 1:
+            measured = measure_several(targets or (), request, screen, as_json=json)
+        else:
+            measured = measure("".join(targets or ()), request, screen, as_json=json)
         if json:
             screen.line(json_module.dumps(measured))
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ class RunConfig(Section):
     """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
     expect: str | None = None
     """A claim that the end of the run is held against: heldout+3 says that sampled held-out accuracy rises
-    by 3 points or more, heldout-2 that it falls, greedy+3 is about greedy accuracy. It cannot change later."""
+    by 3 points or more, heldout-2 that it falls, greedy+3 is about greedy answers. It cannot change later."""
 
     @field_validator("expect")
     @classmethod

@@ -172,13 +172,7 @@ class HeldOutProbe:
 
     def load(self, folder: Path) -> None:
         """Take over saved measurements. Raises CheckpointError."""
-        try:
-            content = read_json(folder / _FILE)
-            self.first, self.last = (
-                content[name] and Measurement(**content[name]) for name in ("first", "last")
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"cannot read the held-out scores in {folder}: {error}") from error
+        self.first, self.last = read_measurements(folder)
         if self.first is not None and not self._has_tasks_of(self.first):
             _logger.warning(
                 "the held-out set %s shares no task with the one that this run was measured on before; "
@@ -190,6 +184,16 @@ class HeldOutProbe:
     def _has_tasks_of(self, measured: Measurement) -> bool:
         ids = {item.task.id for item in self._few}
         return all(ids & measured.rates.get(decoding, {}).keys() for decoding in (SAMPLED, GREEDY))
+
+
+def read_measurements(folder: Path) -> tuple[Measurement | None, Measurement | None]:
+    """The first and the last measurement that a probe saved. Raises CheckpointError."""
+    try:
+        content = read_json(folder / _FILE)
+        first, last = (content[name] and Measurement(**content[name]) for name in ("first", "last"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read the held-out scores in {folder}: {error}") from error
+    return first, last
 
 
 def _tasks(items: Sequence[HeldOutTask]) -> list[Task]:

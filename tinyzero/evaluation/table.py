@@ -132,7 +132,7 @@ def comparison_of(
     Args:
         name: name of the set. attempts: sampled answers per task.
     """
-    of_kinds = _rows_of_kinds(tasks)
+    strata = strata_of(tasks)
     in_both = [measure for measure in first.rates if measure in last.rates]
     return Comparison(
         set_name=name,
@@ -140,12 +140,10 @@ def comparison_of(
         step=last.step,
         rows=tuple(row for decoding in (SAMPLED, GREEDY) for row in _rows(tasks, first, last, decoding)),
         others=tuple(
-            overall(of_kinds or _rows_apart(tasks), first, last, measure)
-            for measure in in_both
-            if measure not in (SAMPLED, GREEDY)
+            overall(strata, first, last, measure) for measure in in_both if measure not in (SAMPLED, GREEDY)
         ),
         untrained=tuple(
-            overall(of_kinds or _rows_apart(tasks), first, last, SAMPLED, untrained=measure)
+            overall(strata, first, last, SAMPLED, untrained=measure)
             for measure in map(colder, LOWER_TEMPERATURES)
             if measure in first.rates
         ),
@@ -184,6 +182,11 @@ def overall(
 def _in_both(groups: Mapping[str, Sequence[str]], before: Rates, after: Rates) -> dict[str, list[str]]:
     kept = {name: [task for task in ids if task in before and task in after] for name, ids in groups.items()}
     return {name: ids for name, ids in kept.items() if ids}
+
+
+def strata_of(tasks: Sequence[HeldOutTask]) -> Mapping[str, Sequence[str]]:
+    """What the row over all kinds is the mean of: name -> task ids."""
+    return _rows_of_kinds(tasks) or _rows_apart(tasks)
 
 
 def _rows_of_kinds(tasks: Sequence[HeldOutTask]) -> dict[str, list[str]]:
