@@ -84,7 +84,7 @@ def test_one_seed_says_nothing_about_others(ablation, output):
     make_run(output, "with it", 0, {"a": 1.0, "b": 1.0, "c": 1.0})
     make_run(output, "without", 0, {"a": 1.0, "b": 1.0, "c": 0.5})
     assert ask(output) is None
-    with pytest.raises(ValueError, match="1 seeds"):
+    with pytest.raises(ValueError, match="1 values"):
         ablation.t_interval([3.0])
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tinyzero.assembly
-import tinyzero.cli.seeds
 import tinyzero.export.exportable
 import tinyzero.trainer
 from tinyzero.cli import main
@@ -108,7 +107,7 @@ def take_over(set_attribute=setattr):
     """From now on every run is the script, which has no adapters to export."""
     set_attribute(tinyzero.assembly, "assemble", assemble)
     set_attribute(tinyzero.export.exportable, "check_exportable", lambda config, save: None)
-    set_attribute(tinyzero.cli.seeds, "_PROGRAM", (sys.executable, __file__))
+    set_attribute(sys.modules["tinyzero.cli.seeds"], "_PROGRAM", (sys.executable, __file__))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def test_the_options_of_train_are_frozen():
         "--max-minutes",
         "--output",
         "--name",
+        "--expect",
         "--ui",
         "--ascii",
         "--allow-weak-sandbox",

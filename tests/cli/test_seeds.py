@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from tinyzero.cli import run
+from tinyzero.config import resolve_base
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.records import read
 
 SCRIPT = Path(__file__).with_name("scripted.py")
-ONE_STEP = ("nano-cpu", "--set", "run.max_steps=1")
+ONE_STEP = ("nano-cpu", "--set", "run.max_steps=1", "--set", "evaluation.heldout=few.jsonl")
 
 
 @pytest.fixture
@@ -25,6 +26,8 @@ def command(tmp_path, monkeypatch, capfd):
     runpy.run_path(str(SCRIPT))["take_over"](monkeypatch.setattr)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GAIN", "0.2")
+    every = (Path(resolve_base("nano")) / "heldout.jsonl").read_text("utf-8").splitlines()
+    (tmp_path / "few.jsonl").write_text("\n".join(every[::40]) + "\n")
 
     def run_to_end(*arguments):
         code = run(arguments)
@@ -37,6 +40,7 @@ def starts(folder):
     return [event["event"] for event in read(folder / "events.jsonl")].count("start")
 
 
+@pytest.mark.slow
 def test_seeds_and_their_controls_end_with_a_table_and_are_not_run_again(command, tmp_path):
     arguments = ("seeds", "2", *ONE_STEP, "--control", "shuffled", "--expect", "heldout+3", "--ui", "json")
     code, out, _ = command(*arguments)
@@ -67,12 +71,14 @@ def test_seeds_and_their_controls_end_with_a_table_and_are_not_run_again(command
     assert [starts(runs / name) for name in names] == [1, 1, 1, 1]
     code, plain, _ = command(*arguments[:-2])
     assert code == 0
-    assert "held-out accuracy, sampled, before and after training (1020 tasks)" in plain
+    assert "held-out accuracy, sampled, before and after training (" in plain
     assert "claim heldout+3, written before the first step: held (+20.5 points over 2 seeds" in plain
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_ends_the_command_and_the_same_command_goes_on(command, tmp_path, monkeypatch):
-    arguments = ("seeds", "1", "nano-cpu", "--set", "run.max_steps=2", "--name", "x", "--ui", "plain")
+    settings = ("--set", "run.max_steps=2", "--set", "evaluation.heldout=few.jsonl")
+    arguments = ("seeds", "1", "nano-cpu", *settings, "--name", "x", "--ui", "plain")
     monkeypatch.setenv("FAIL", "bug")
     code, _, err = command(*arguments)
     assert code == 1
@@ -84,6 +90,7 @@ def test_a_run_that_breaks_ends_the_command_and_the_same_command_goes_on(command
     assert "x-seed-0" in out.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_is_for_the_process_that_trains(tmp_path):
     arguments = ("seeds", "3", "nano-cpu", "--set", "run.max_steps=5000", "--name", "x")
     process = subprocess.Popen(
@@ -99,6 +106,7 @@ def test_a_request_to_stop_is_for_the_process_that_trains(tmp_path):
     deadline = time.monotonic() + 300
     while not list(read(folder / "metrics.jsonl")):
         assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=300)
@@ -122,8 +130,8 @@ def test_a_folder_with_another_run_is_a_line_before_anything_is_trained(command,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["0", "nano-cpu"], "0 is not in the range"),
-        (["two", "nano-cpu"], "'two' is not a valid"),
+        (["0", "nano-cpu"], "greater than or equal to 1"),
+        (["two", "nano-cpu"], "a valid integer"),
         (["2", "nano-cp"], "no preset nano-cp"),
         (["2", "nano-cpu", "--set", "run.seed=3"], "run.seed is what the runs differ in"),
         (["2", "nano-cpu", "--expect", "more"], "write heldout+3"),
@@ -141,6 +149,7 @@ def test_bad_input_is_a_line(command, tmp_path, arguments, words):
 
 def test_runs_that_measure_nothing_end_without_a_table(command, monkeypatch):
     monkeypatch.delenv("GAIN")
-    code, out, _ = command("seeds", "1", *ONE_STEP, "--set", "evaluation.heldout=none", "--ui", "plain")
+    settings = ("--set", "run.max_steps=1", "--set", "evaluation.heldout=none")
+    code, out, _ = command("seeds", "1", "nano-cpu", *settings, "--ui", "plain")
     assert code == 0
     assert out.splitlines()[-1] == "nothing was measured on held-out tasks: evaluation.heldout is none"

@@ -164,6 +164,11 @@ def test_a_card_names_its_game_and_says_that_nobody_verified_answers_to_question
     assert "absolute-zero" not in tags
 
 
+def test_the_card_of_a_control_says_that_its_rewards_were_dealt_out_at_random(facts):
+    assert "**This is a control:**" in write_card(facts(config=defaults(rewards={"control": "shuffled"})))
+    assert "control" not in write_card(facts())
+
+
 def test_a_run_cannot_put_headings_or_markup_into_its_card(facts):
     lines = write_card(facts()).splitlines()
     assert [line for line in lines if line.startswith("# ")] == ["# myrunx"]

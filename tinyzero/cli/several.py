@@ -47,7 +47,7 @@ def measure_several(
     from tinyzero.cli.candidate import open_candidate
 
     opened = [open_asked(name, request) for name in request.benches]
-    _check(targets, request.checkpoint)
+    _check_targets(targets, request.checkpoint)
     work = _Work(request=request, screen=screen)
     measured: list[list[_Measured]] = [[] for _ in opened]
     for target in targets:
@@ -65,7 +65,7 @@ def measure_several(
     return {"models": list(targets), "seed": request.seed, "results": results}
 
 
-def _check(targets: Sequence[str], checkpoint: str) -> None:
+def _check_targets(targets: Sequence[str], checkpoint: str) -> None:
     from tinyzero.cli.candidate import find_candidate
     from tinyzero.errors import ConfigError
 

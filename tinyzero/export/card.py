@@ -118,6 +118,7 @@ def _how_trained(facts: Facts) -> str:
     lines = [
         "## Training",
         _METHOD[config.selfplay.game],
+        *([_CONTROL] if config.rewards.control == "shuffled" else []),
         f"- {facts.snapshot.step} steps {_one_step(config)}; "
         f"{sum(1 for _ in read(facts.run.tasks))} tasks and {seconds / 3600:.1f} hours in the whole run\n"
         f"- LoRA of rank {facts.adapter.rank} (alpha {facts.adapter.alpha:g}) on all linear layers of the "
@@ -275,6 +276,11 @@ _METHOD = {
         "([R-Zero](https://arxiv.org/abs/2508.05004)). Nobody verified these answers."
     ),
 }
+
+_CONTROL = (
+    "**This is a control:** the rewards of each step were dealt out at random among the rollouts of a role, "
+    "so that nothing could be learned from them."
+)
 
 _LIMITS = """\
 ## Limits

@@ -7,13 +7,13 @@ from statistics import fmean
 from typing import Any
 
 from learning.arms import Question
-from learning.intervals import t_interval
 from learning.lengths import measured_ends
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
 from tinyzero.config import resolve_base
 from tinyzero.evaluation.comparison import bootstrap_interval
 from tinyzero.evaluation.heldout import read_set
+from tinyzero.evaluation.several import t_interval
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
 from tinyzero.tasks import KINDS

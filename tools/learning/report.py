@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from learning.intervals import t_interval
 from learning.lengths import read_ladder
 from learning.pictures import draw_coevolution, draw_learning
+from tinyzero.evaluation.several import t_interval
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
 
