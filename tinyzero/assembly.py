@@ -71,6 +71,7 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            longest_sequence=config.longest_sequence,
             today=day_of(recorded),
             progress=progress,
         )
