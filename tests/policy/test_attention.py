@@ -32,7 +32,8 @@ def inputs(tokens, slots, dtype=torch.float32):
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(ROWS, tokens, HEADS, SIZE, generator=generator).transpose(1, 2).to(dtype)
     key, value = (
-        torch.randn(ROWS, KEY_HEADS, slots, SIZE, generator=generator).to(dtype).requires_grad_() for _ in "kv"
+        torch.randn(ROWS, KEY_HEADS, slots, SIZE, generator=generator).to(dtype).requires_grad_()
+        for _ in "kv"
     )
     return query.requires_grad_(), key, value
 
@@ -46,7 +47,13 @@ def mask_of(tokens, slots):
 @pytest.mark.parametrize("scaling", [None, 0.3])
 @pytest.mark.parametrize(
     ("tokens", "slots", "is_masked", "has_flash"),
-    [(1, SLOTS, True, True), (1, SLOTS, True, False), (7, 7, False, False), (7, 7, False, True), (7, 9, True, False)],
+    [
+        (1, SLOTS, True, True),
+        (1, SLOTS, True, False),
+        (7, 7, False, False),
+        (7, 7, False, True),
+        (7, 9, True, False),
+    ],
 )
 def test_the_mixture_is_that_of_transformers(monkeypatch, tokens, slots, is_masked, has_flash, scaling):
     monkeypatch.setattr(attention, "_has_flash", lambda query: has_flash)

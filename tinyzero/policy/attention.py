@@ -1,8 +1,8 @@
-"""Attention on a card: where queries share keys and values, these are read as they are, and repeated only if they must.
+"""Attention on a card: keys and values that several queries share are read as they are where possible.
 
-A sampled token reads all keys and values before it. Releases of transformers before 5.23 first repeat them, once for
-every query of a group: six times the bytes with Qwen2.5 1.5B. And all of them ask torch for grouped heads where
-no mask is; on a card without flash attention torch then computes every score in float32.
+A sampled token reads all keys and values before it. Releases of transformers before 5.23 first repeat them,
+once for every query of a group: six times the bytes with Qwen2.5 1.5B. And all of them ask torch for grouped
+heads where there is no mask; without flash attention torch then computes every score in float32.
 """
 
 from typing import Any
@@ -60,12 +60,10 @@ def attend(
 
 def _is_one_token(query: Tensor, mask: Tensor | None) -> bool:
     """Whether one token of each row attends, with a mask that all its heads share."""
-    return query.shape[2] == 1 and mask is not None and mask.dim() == 4 and mask.shape[1] == 1  # noqa: PLR2004
+    return query.shape[2] == 1 and mask is not None and mask.dim() == 4 and mask.shape[1] == 1
 
 
-def _lacks_kernel(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, has_flash: bool
-) -> bool:
+def _lacks_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, has_flash: bool) -> bool:
     """Whether torch would compute grouped heads with all scores in memory."""
     is_flash = has_flash and key.shape[-1] == value.shape[-1] <= _FLASH_HEAD_SIZE
     return mask is None and query.shape[2] == key.shape[2] and not is_flash
@@ -82,7 +80,12 @@ def _attend_folded(
     """The queries of a group take the places of tokens: [B, Q, 1, D] becomes [B, H, Q / H, D]."""
     folded = query.reshape(query.shape[0], key.shape[1], -1, query.shape[-1])
     mixed = torch.nn.functional.scaled_dot_product_attention(
-        folded, key, value, attn_mask=mask, dropout_p=options.get("dropout", 0.0), scale=options.get("scaling")
+        folded,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=options.get("dropout", 0.0),
+        scale=options.get("scaling"),
     )
     return mixed.flatten(1, 2)[:, None]
 

@@ -1,6 +1,6 @@
-"""TRL's fused LM head on this device: its Triton kernels, or torch's own operators where they cannot be launched.
+"""TRL's fused LM head on this device: its Triton kernels, or torch's operators where they cannot start.
 
-Triton compiles a launcher with a C compiler and Python's headers, which many machines lack, at the first launch.
+At its first launch Triton compiles a launcher with a C compiler and Python's headers, which may not be there.
 """
 
 import subprocess
@@ -32,7 +32,9 @@ def check_fused_head(device: torch.device, trl_version: str) -> None:
 
 
 def prepare_fused_head(
-    device: torch.device, dtype: torch.dtype, launch: Callable[[torch.device, torch.dtype], float] | None = None
+    device: torch.device,
+    dtype: torch.dtype,
+    launch: Callable[[torch.device, torch.dtype], float] | None = None,
 ) -> str:
     """Launch the head's kernels once, forward and backward; where that fails, have trl do without Triton.
 
@@ -55,9 +57,10 @@ def prepare_fused_head(
         return ""
     if not hasattr(kernels, "_TRITON_AVAILABLE"):
         raise HardwareError(
-            f"the Triton kernels of trl cannot be used here ({problem}); {_REMEDY}, or pip install 'trl>=1.16'"
+            f"the Triton kernels of trl cannot be used here ({problem}); {_REMEDY}, "
+            "or pip install 'trl>=1.16'"
         )
-    kernels._TRITON_AVAILABLE = False  # noqa: SLF001
+    kernels._TRITON_AVAILABLE = False
     return (
         f"the Triton kernels of trl cannot be used here ({problem}), so answers are scored by torch's own "
         f"operators, which take up to 1.2 GiB more; {_REMEDY}"
@@ -92,7 +95,7 @@ def _launch(device: torch.device, dtype: torch.dtype) -> float:
     weight = torch.linspace(-2, 2, _VOCABULARY * _HIDDEN).sin().view(_VOCABULARY, _HIDDEN).to(device, dtype)
     targets = torch.arange(_TOKENS, device=device)
     with torch.enable_grad():
-        logprobs, *_ = ChunkedLogProbFunction.apply(
+        logprobs, *_ = ChunkedLogProbFunction.apply(  # type: ignore[no-untyped-call]
             hidden, weight, None, targets, 1.0, _VOCABULARY, None, 1.0, ("log_probs", "entropy")
         )
         logprobs.sum().backward()

@@ -79,9 +79,7 @@ def load_policy(
     in_4_bit = ", and quantising them to 4 bit" if model.is_4_bit else ""
     progress(f"reading the weights of {model.base}{in_4_bit}")
     with no_progress_bars(), quiet():
-        base, tokenizer, context_tokens = _load_base(
-            model, device, dtype, loader, progress, longest_sequence
-        )
+        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader, progress, longest_sequence)
     stop_ids = _stop_ids(base, tokenizer)
     frame = Frame(unframed(tokenizer, model), today)
     # Before the peft wrap, which would hide the causal model's own forward.
