@@ -61,6 +61,7 @@ def assemble(
         from tinyzero.policy.frame import day_of
         from tinyzero.policy.loading import load_policy
         from tinyzero.policy.vacating import vacated
+        from tinyzero.sampling.builtin import BuiltinSampler
         from tinyzero.sampling.canary import check_policy
 
         recorded = run.base()
@@ -71,6 +72,7 @@ def assemble(
             temperature=config.sampling.temperature,
             seed=config.run.seed,
             frozen_roles=() if config.selfplay.train_proposer else (Role.PROPOSER,),
+            longest_sequence=config.longest_sequence,
             today=day_of(recorded),
             progress=progress,
         )
@@ -116,6 +118,7 @@ def assemble(
             sandbox_tier=str(executor.tier),
             observers=observers,
             release_memory=make_room,
+            sampler_metrics=sampler.metrics if isinstance(sampler, BuiltinSampler) else dict,
             vacated=partial(vacated, policy, learner, device=policy.device, sleep=sleep),
         )
         progress("reading the newest checkpoint")

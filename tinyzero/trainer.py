@@ -85,6 +85,7 @@ class Trainer:
         probe: None where there is nothing to measure on.
         device, sandbox_tier: of this machine; told to the observers.
         release_memory: gives what it can back to the device before learning.
+        sampler_metrics: what the sampler says of itself after a round.
         vacated: is entered for a pause; leaves the device, and tells the GiB that this gave back.
         steps_done: since the run's beginning, over all its resumes.
     """
@@ -100,6 +101,7 @@ class Trainer:
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
     release_memory: Callable[[], None] = lambda: None
+    sampler_metrics: Callable[[], Mapping[str, float]] = dict
     vacated: Callable[[], AbstractContextManager[float]] = lambda: nullcontext(0.0)
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
@@ -189,7 +191,8 @@ class Trainer:
         is_last = self.steps_done == self.config.run.max_steps
         measured = self._measure(is_end=is_last) if is_last or self._is_probe_due() else {}
         times = {f"time/{name}_s": value for name, value in seconds.items()}
-        metrics = {**played.metrics, **advantage_metrics(played.advantages), **learned, **measured, **times}
+        metrics = {**played.metrics, **self.sampler_metrics(), **advantage_metrics(played.advantages)}
+        metrics |= {**learned, **measured, **times}
         alarms = self._watch.look(metrics)
         metrics |= self._watch.metrics()
         report = StepReport(step=self.steps_done, metrics=metrics, round=played)

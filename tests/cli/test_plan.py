@@ -10,7 +10,7 @@ import pytest
 from tinyzero.cli import run
 from tinyzero.cli.plan_table import as_table
 from tinyzero.config import find_presets, load_config
-from tinyzero.machine.cards import Card
+from tinyzero.machine.cards import Card, find_card
 from tinyzero.machine.forecast import Target, forecast
 from tinyzero.machine.hardware import machine_of_card
 
@@ -55,10 +55,12 @@ def test_every_term_stands_in_a_table_that_adds_up(printed):
         "prefill",
         "sampler",
         "dequantised layer",
+        "graphs",
         "gradients",
         "activations",
         "attention mask",
         "logits",
+        "repeated keys",
         "fragmentation",
         "runtime",
         "total",
@@ -66,7 +68,10 @@ def test_every_term_stands_in_a_table_that_adds_up(printed):
     both = ("weights", "adapters", "optimizer", "dequantised layer", "fragmentation", "runtime")
     total = [float(cell) for cell in table.pop("total")]
     for column, alone in enumerate(
-        [("KV cache", "prefill", "sampler"), ("gradients", "activations", "attention mask", "logits")]
+        [
+            ("KV cache", "prefill", "sampler", "graphs"),
+            ("gradients", "activations", "attention mask", "logits", "repeated keys"),
+        ]
     ):
         parts = [float(table[name][column]) for name in both] + [float(table[name][0]) for name in alone]
         assert sum(parts) == pytest.approx(total[column], abs=0.06)
@@ -74,7 +79,7 @@ def test_every_term_stands_in_a_table_that_adds_up(printed):
 
 def test_the_last_line_says_that_it_fits_and_with_what_margin(printed):
     last = printed("--preset", "qwen1.5b-24gb", "--gpu", "3090").splitlines()[-1]
-    assert last == "fits: 14.2 (+-15 %) of 23.5 GiB at the peak, 39 % to spare"
+    assert last == "fits: 15.4 (+-15 %) of 23.5 GiB at the peak, 35 % to spare"
 
 
 def test_the_last_line_says_which_knob_helps_where_it_does_not_fit(printed):
@@ -85,11 +90,16 @@ def test_the_last_line_says_which_knob_helps_where_it_does_not_fit(printed):
     )
     turned = printed("--preset", "qwen7b-24gb", "--gpu", "3060", "--set", "sampling.batch_rows=auto")
     assert "8 rows of 2816 tokens (auto)" in turned
-    assert turned.splitlines()[-1].startswith("fits, barely: 10.9 (+-15 %) of 11.8 GiB at the peak, ")
+    assert turned.splitlines()[-1] == (
+        "fits, barely: 11.8 (+-15 %) of 11.8 GiB at the peak, so CUDA graphs give way"
+    )
 
 
 def test_a_margin_too_small_to_trust_is_called_so(printed):
     last = printed("--preset", "qwen1.5b-24gb", "--gpu", "t4").splitlines()[-1]
+    assert last == "fits, barely: 15.4 (+-15 %) of 14.7 GiB at the peak, so CUDA graphs give way"
+    eager = ("--set", "sampling.cuda_graphs=false")
+    last = printed("--preset", "qwen1.5b-24gb", "--gpu", "t4", *eager).splitlines()[-1]
     assert last.startswith("fits, barely: 14.2 (+-15 %) of 14.7 GiB at the peak, 3 % to spare; better lower ")
 
 
@@ -139,7 +149,7 @@ def test_two_adapters_and_a_reference_show(printed):
         "--preset", "qwen1.5b-24gb", "--set", "policy.adapters=per-role", "--set", "learner.kl_coef=0.1"
     )
     assert "2, one per role, of rank 32, float32        0.28      0.28" in text
-    assert "completion tokens, and the reference" in text
+    assert " tokens, and the reference " in text
 
 
 @pytest.mark.parametrize(
@@ -163,6 +173,44 @@ def test_two_adapters_and_a_reference_show(printed):
 )
 def test_what_cannot_be_planned_is_one_line(complaint, arguments, message):
     assert complaint(*arguments) == message
+
+
+def test_time_is_told_with_graphs_and_without_and_as_a_range(printed):
+    arguments = ("--preset", "qwen1.5b-24gb", "--gpu", "4090")
+    text, made = printed(*arguments), json.loads(printed(*arguments, "--json"))
+    assert "no graphs    graphs\n" in text
+    eager, replayed = made["step_s"], made["step_s_otherwise"]
+    (total,) = [
+        line.split()[-2:] for line in text.splitlines() if line.startswith("  total ") and "hours" in line
+    ]
+    assert total == [f"{eager['total_s']:.0f}", f"{replayed['total_s']:.0f}"]
+    assert replayed["solve_s"] < eager["solve_s"]
+    assert replayed["learn_s"] == eager["learn_s"]
+    best, worst = made["step_s_range"]
+    assert best < replayed["total_s"] < eager["total_s"] < worst
+    assert made["cuda_graphs"] is False
+    words = " ".join(text.split())
+    assert "Hours count on no CUDA graphs, which no report has seen at work." in words
+    assert f"a step may take {best:.0f} to {worst:.0f} s" in words
+    off = printed(*arguments, "--set", "sampling.cuda_graphs=false")
+    (total,) = [line.split("hours")[1].split() for line in off.splitlines() if "hours" in line]
+    assert total == [f"{eager['total_s']:.0f}"]
+
+
+def test_a_report_of_this_card_ends_the_range_and_brings_graphs_in(monkeypatch):
+    report = {"card": "NVIDIA GeForce RTX 4090", "ran": ["sampling", "plan"]}
+    monkeypatch.setattr("tinyzero.machine.evidence.read_reports", lambda: [report])
+    card = find_card("4090")
+    target = Target(machine=machine_of_card(card), card=card)
+    made = forecast("x", load_config("qwen1.5b-24gb"), target)
+    assert made.has_graphs
+    assert made.range_s is None
+    assert made.time.total_s < made.other_time.total_s
+    words = " ".join(as_table(made).split())
+    assert "Hours count on CUDA graphs. A report has measured this card." in words
+    other = find_card("3090")
+    target = Target(machine=machine_of_card(other), card=other)
+    assert forecast("x", load_config("qwen1.5b-24gb"), target).range_s is not None
 
 
 def test_a_card_of_unknown_speed_is_planned_without_a_time():

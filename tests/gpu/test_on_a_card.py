@@ -95,12 +95,12 @@ def test_graphs_follow_an_update_of_the_adapter(make_cuda_policy, few_shapes):
     assert drawn != [[one.token_ids for one in samples] for samples in before]
 
 
-def test_a_finished_request_leaves_the_card(make_cuda_policy, few_shapes):
+def test_a_sampler_that_sleeps_leaves_the_card(make_cuda_policy, few_shapes):
     policy = make_cuda_policy(**PLAIN)
-    sample(policy, "graphs")
+    sample(policy, "graphs")[0].sleep()
     gc.collect()
     held = torch.cuda.memory_allocated()
-    sample(policy, "graphs", request(samples=8, tokens=64))
+    sample(policy, "graphs", request(samples=8, tokens=64))[0].sleep()
     assert torch.cuda.memory_allocated() - held < 1 << 20
 
 

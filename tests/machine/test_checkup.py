@@ -94,6 +94,12 @@ def test_an_lm_head_that_needs_another_trl_says_which():
     check = checkup.check_head("trl 1.15 needs CUDA, and this run is on cpu; pip install 'trl>=1.16'")
     assert (check.status, check.remedy) == (Status.BROKEN, "pip install 'trl>=1.16'")
     assert checkup.check_head("").status is Status.OK
+    check = checkup.check_head("", "the kernels cannot be used here; install gcc")
+    assert (check.status, check.found, check.remedy) == (
+        Status.NOTE,
+        "the kernels cannot be used here",
+        "install gcc",
+    )
 
 
 def test_unsloth_and_vllm_are_found_or_not_and_why():

@@ -37,7 +37,7 @@ def test_the_largest_that_fits_is_chosen_and_the_next_would_not(gib):
 
 
 def test_more_memory_means_more_rows():
-    assert chosen(7.8) == (32, 12288)
+    assert chosen(7.8) == (24, 8192)
     assert chosen(23.5) == (192, 16384)
 
 

@@ -92,11 +92,27 @@ def test_four_bit_shrinks_the_linear_maps_only_and_saves_inputs_twice():
             "prefill": 140 * (32 * 2 + 48 * 12),
             "sampler": 5 * 100 * (2 + 12),
             "dequantised_layer": 16 * 32 * 2,
+            # 24 shapes of 2 layers x 119 kernels, and what a step computes once more
+            "graphs": 24 * 2 * 119 * 10_000 + 5 * 100 * 14 + 16 * 32 * 2,
         }
     )
+    # a bool, and twice 16 bit: a card's kernels copy the mask
+    assert in_bytes(made.learning)["attention_mask"] == pytest.approx(1000 * 150 * 5)
+    # keys and values for 4 heads of 4, and their gradients
+    assert in_bytes(made.learning)["repeated_keys"] == pytest.approx(1000 * 2 * 2 * 16 * 2)
     # 16 bit: 4 x 16 + 3 x 32 numbers; float32: 7 x 16 + 16 + 32 numbers, and 2 x 32 under way
     assert in_bytes(made.learning)["activations"] == pytest.approx(1000 * (2 * (160 * 2 + 160 * 4) + 64 * 4))
     assert in_bytes(made.learning)["logits"] == pytest.approx(1000 * 100 * 2)
+
+
+def test_graphs_that_are_off_take_nothing_and_a_prompt_in_float16_repeats_its_keys():
+    made = plan(tiny_config(CARD, sampling={"cuda_graphs": False}), TINY)
+    assert "graphs" not in made.sampling
+    without_flash = plan(tiny_config(CARD, model={"dtype": "float16"}), TINY)
+    more = (without_flash.sampling["prefill"] - made.sampling["prefill"]) * GIB
+    assert more == pytest.approx(140 * 2 * 16 * 2)
+    ungrouped = plan(tiny_config(CARD), replace(TINY, kv_heads=4))
+    assert ungrouped.learning["repeated_keys"] == 0
 
 
 def test_the_peak_is_the_worse_phase_with_fragmentation_and_the_runtime():

@@ -5,7 +5,7 @@ from settled import CARD, defaults, settled
 
 from tinyzero.machine.cards import Card, find_card
 from tinyzero.machine.shapes import ModelShape, shape_of
-from tinyzero.machine.timing import learning_operations, step_time, token_step_s
+from tinyzero.machine.timing import learning_operations, step_range_s, step_time, token_step_s
 from tinyzero.machine.workload import Counts, workload
 
 # 10 layers of 10^6 linear weights, and a head of 10^6.
@@ -92,14 +92,16 @@ def test_slow_maths_multiplies_every_weight_for_every_row_at_half_its_speed():
 
 def test_the_fastest_card_waits_for_kernels_to_start():
     seconds = token_step_s(config().model, SHAPE, SLOW_NOTHING, rows=8, context=9)
-    assert seconds == pytest.approx(10 * 96 * 8e-6)
+    assert seconds == pytest.approx(10 * 119 * 12e-6)
+    replayed = token_step_s(config().model, SHAPE, SLOW_NOTHING, rows=8, context=9, has_graphs=True)
+    assert replayed == pytest.approx(10 * 119 * 3e-6)
 
 
 def test_sampling_takes_its_tokens_over_its_rows_or_its_longest_answer():
     time = step_time(config(), SHAPE, SLOW_NOTHING)
     # 10 proposals of 20 tokens in 8 rows are 25 steps, but one may take 40; 20 answers of 10 are 25, over 20
-    assert time.propose_s == pytest.approx(40 * 10 * 96 * 8e-6, rel=1e-3)
-    assert time.solve_s == pytest.approx(25 * 10 * 96 * 8e-6, rel=1e-3)
+    assert time.propose_s == pytest.approx(40 * 10 * 119 * 12e-6, rel=1e-3)
+    assert time.solve_s == pytest.approx(25 * 10 * 119 * 12e-6, rel=1e-3)
     assert time.total_s == time.propose_s + time.solve_s + time.learn_s
 
 
@@ -129,6 +131,21 @@ def test_a_separate_solver_batch_is_all_that_the_solver_learns_from():
 
 def test_a_card_of_unknown_speed_has_no_time():
     assert step_time(config(), SHAPE, Card(name="?", memory_gib=8)) is None
+
+
+def test_the_range_is_from_graphs_and_good_shares_to_neither():
+    best, worst = step_range_s(config(), SHAPE, SLOW_NOTHING)
+    # 65 token steps of 10 x 119 kernels; learning takes no time
+    assert best == pytest.approx(65 * 1190 * 2e-6, rel=1e-2)
+    assert worst == pytest.approx(65 * 1190 * 16e-6, rel=1e-2)
+    planned = config(sampling={"cuda_graphs": False})
+    assert step_range_s(planned, SHAPE, SLOW_NOTHING)[0] == pytest.approx(65 * 1190 * 8e-6, rel=1e-2)
+    best, worst = step_range_s(config(), SHAPE, SLOW_MATHS)
+    operations = 2 * 2 * 1e7 * 850 + 3 * 2 * 1e6 * 400
+    assert worst > operations / (0.2 * 1e9) > operations / (0.45 * 1e9)
+    assert step_range_s(config(), SHAPE, Card(name="?", memory_gib=8)) is None
+    likely = [step_time(config(), SHAPE, SLOW_MATHS, has_graphs=has).total_s for has in (True, False)]
+    assert best < min(likely) <= max(likely) < worst
 
 
 def test_a_faster_card_takes_less_time():

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from tinyzero.config import PolicyConfig
 from tinyzero.errors import CheckpointError, HardwareError, ModelLoadError, NotFinite
-from tinyzero.policy.loading import check_fused_head, load_policy
+from tinyzero.policy.fused_head import check_fused_head
+from tinyzero.policy.loading import load_policy
 from tinyzero.types import Prompt, Role
 
 IDS = torch.tensor([[5, 9, 33, 40, 7, 21]])

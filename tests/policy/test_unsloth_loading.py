@@ -110,6 +110,7 @@ def test_unsloth_is_asked_for_this_very_model(use_unsloth, tiny_model_folder):
     assert FastModel.asked == {
         "revision": "main",
         "max_seq_length": 512,
+        "offload_embedding": False,
         "load_in_4bit": True,
         "load_in_16bit": False,
         "device_map": {"": "cpu"},
@@ -118,3 +119,18 @@ def test_unsloth_is_asked_for_this_very_model(use_unsloth, tiny_model_folder):
         "use_gradient_checkpointing": False,
         "checkpointing_of_adapters": False,
     }
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+@pytest.mark.parametrize(("longest", "told"), [(300, 300), (131072, 512)])
+def test_unsloth_plans_memory_with_the_longest_row_of_the_run(use_unsloth, tiny_model_folder, longest, told):
+    """With the model's context it would move the embeddings of a model like Llama 3.1 to main memory."""
+    use_unsloth()
+    loading.load_policy(
+        model_section(base=str(tiny_model_folder), loader="unsloth"),
+        PolicyConfig(rank=4),
+        device="cpu",
+        temperature=1.0,
+        longest_sequence=longest,
+    )
+    assert FastModel.asked["max_seq_length"] == told

@@ -81,7 +81,7 @@ def make_trainer(run, config, alarm):
         config=config,
         run=run,
         policy=Nothing(),
-        game=ScriptedGame(FIGURES[alarm][0], SCRIPTS[alarm]),
+        game=ScriptedGame(FIGURES.get(alarm, ("x",))[0], SCRIPTS.get(alarm, [0.0] * len(SCRIPT))),
         learner=NoLearner(),
         device="cpu",
         sandbox_tier="full",
@@ -176,3 +176,13 @@ class KilledRecorder(Recorder):
             for writer in self._writers.values():
                 writer.close()
             raise Killed
+
+
+def test_decoding_without_graphs_is_an_alarm_at_once_and_as_long_as_it_lasts(make_run):
+    run, trainer = make_run("run", "without_graphs")
+    trainer.game = ScriptedGame("proposer/trivial_share", [0.0] * len(SCRIPT))
+    figures_told = iter([0.0, 1.0, 1.0, *[0.0] * 6])
+    trainer.sampler_metrics = lambda: {"sampling/without_graphs": next(figures_told)}
+    trainer.train()
+    assert [line["watch/without_graphs"] for line in metric_lines(run)] == [0, 1, 1, *[0] * 6]
+    assert told(run, "without_graphs", "alarm_over") == [("without_graphs", 2), ("alarm_over", 4)]

@@ -245,3 +245,10 @@ def test_the_engine_is_chosen_by_name(monkeypatch):
 def test_a_rank_of_ours_has_one_of_theirs():
     assert [lora_rank_for(rank) for rank in (1, 2, 8, 16, 17, 300, 512)] == [1, 8, 8, 16, 32, 320, 512]
     assert tuple(sorted(VLLM_RANKS)) == VLLM_RANKS
+
+
+def test_a_4_bit_base_in_float16_is_refused_since_vllm_would_compute_another():
+    with pytest.raises(ConfigError, match=r"bfloat16 whatever the type; set model\.quantization to none"):
+        check_colocated(config_of(model={"dtype": "float16", "quantization": "nf4"}), ALL_THERE)
+    check_colocated(config_of(model={"dtype": "float16", "quantization": "none"}), ALL_THERE)
+    check_colocated(config_of(model={"dtype": "bfloat16", "quantization": "nf4"}), ALL_THERE)

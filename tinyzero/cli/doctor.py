@@ -157,10 +157,12 @@ def _checks() -> "list[Check]":
     shape = shape_of(config.model.base)
     disk = disk_plan(config, shape) if shape else None
     own_gib = plan(config, shape).peak_gib if shape and not gpu else 0.0
+    head_fault, head_doubt = _head_faults(cuda)
     return check_all(
         seen,
         kernel_faults=_kernel_faults(cuda),
-        head_fault=_head_fault(cuda),
+        head_fault=head_fault,
+        head_doubt=head_doubt,
         programs=program_memory(config, free_memory_gib(), own_gib),
         preset=preset,
         run_gib=disk.checkpoints + disk.logs if disk else 0.0,
@@ -185,23 +187,30 @@ def _kernel_faults(cuda: "Cuda") -> list[str]:
         return [(str(error).strip() or type(error).__name__).splitlines()[0]]
 
 
-def _head_fault(cuda: "Cuda") -> str:
-    """Why trl's fused LM head does not work here; "" if it works, or if torch or trl is missing."""
+def _head_faults(cuda: "Cuda") -> tuple[str, str]:
+    """Why trl's fused LM head does not work here, and why it is slower than it could be; "" where it is well.
+
+    It may fail in any way; the result is always a report. Both are "" if torch or trl is missing.
+    """
     from tinyzero.errors import HardwareError
     from tinyzero.machine.inspection import installed_version
 
     version = installed_version("trl")
     if cuda.torch is None or version is None:
-        return ""
+        return "", ""
     import torch
 
-    from tinyzero.policy.loading import check_fused_head
+    from tinyzero.policy.fused_head import check_fused_head, prepare_fused_head
 
+    device = torch.device("cuda" if cuda.card else "cpu")
     try:
-        check_fused_head(torch.device("cuda" if cuda.card else "cpu"), version)
+        check_fused_head(device, version)
+        return "", prepare_fused_head(device, torch.bfloat16 if cuda.has_bf16 else torch.float16)
     except HardwareError as error:
-        return str(error)
-    return ""
+        return str(error), ""
+    except Exception as error:  # noqa: BLE001
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f"trl's fused head fails here ({reason}); pip install --force-reinstall trl", ""
 
 
 def _report(checks: "Sequence[Check]", unproven: Mapping[str, str], width: int) -> str:

@@ -47,7 +47,10 @@ def as_json(planned: Forecast) -> dict[str, Any]:
             "peak": memory.peak_gib,
         },
         "round": {**asdict(load.counts), **_tokens(load)},
-        "step_s": planned.time and {**asdict(planned.time), "total_s": planned.time.total_s},
+        "step_s": _seconds(planned.time),
+        "cuda_graphs": planned.has_graphs,
+        "step_s_otherwise": _seconds(planned.other_time),
+        "step_s_range": planned.range_s,
         "measuring": {"tasks": planned.heldout_tasks, "seconds": planned.measuring_s},
         "programs": {
             **asdict(planned.programs),
@@ -60,6 +63,10 @@ def as_json(planned: Forecast) -> dict[str, Any]:
         "margin": planned.margin,
         "verdict": planned.verdict,
     }
+
+
+def _seconds(time: timing.StepTime | None) -> dict[str, float] | None:
+    return None if time is None else {**asdict(time), "total_s": time.total_s}
 
 
 def _disk_gib(planned: Forecast) -> dict[str, float]:
@@ -140,6 +147,8 @@ def _what(planned: Forecast) -> dict[str, str]:
         "prefill": "prompts read at once",
         "sampler": "logits and probabilities",
         "dequantised_layer": f"the largest matrix, {size}",
+        "graphs": "CUDA graphs, and memory of their own",
+        "repeated_keys": "once for each query, in masked rows",
         "vllm_process": "CUDA context of its own",
         "vllm_weights": "the base once more" + (", NF4" if is_4_bit else f", {size}"),
         "vllm_cache": f"the rest of vllm_gib = {config.sampling.vllm_gib:g}",
@@ -160,16 +169,43 @@ def _time(planned: Forecast) -> Iterator[str]:
         yield f"time: no estimate, for the speed of {planned.target.place} is not in the table of cards"
         return
     load, time, steps = workload(planned.config), planned.time, planned.config.run.max_steps
-    yield "time, seconds a step"
-    yield _line(
-        "propose", f"{load.counts.proposals} proposals of {load.proposal_tokens} tokens", time.propose_s
-    )
-    yield _line("solve", f"{load.counts.answers} answers of {load.answer_tokens} tokens", time.solve_s)
-    reference = ", and the reference" if planned.config.learner.kl_coef else ""
-    yield _line("learn", f"{load.trained_tokens} completion tokens{reference}", time.learn_s)
-    yield _line("total", f"{steps} steps in {time.total_s * steps / 3600:.1f} hours", time.total_s)
+    yield f"{'time, seconds a step':<61}no graphs    graphs"
+    learned = "tokens, and the reference" if planned.config.learner.kl_coef else "completion tokens"
+    notes = {
+        "propose": f"{load.counts.proposals} proposals of {load.proposal_tokens} tokens",
+        "solve": f"{load.counts.answers} answers of {load.answer_tokens} tokens",
+        "learn": f"{load.trained_tokens} {learned}",
+        "total": f"{steps} steps in {time.total_s * steps / 3600:.1f} hours",
+    }
+    for name, note in notes.items():
+        cells = (f"{seconds:.0f}" for seconds in _both(planned, f"{name}_s"))
+        yield f"  {name:<19} {note:<38}{''.join(f'{cell:>10}' for cell in cells)}"
     yield _measuring(planned, time.total_s * steps)
-    yield from textwrap.wrap(_assumed(planned), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    for text in (_which(planned), _assumed(planned)):
+        yield from textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def _both(planned: Forecast, name: str) -> list[float]:
+    """A time without CUDA graphs, and with them where the configuration has them."""
+    times = [planned.time, planned.other_time]
+    if planned.has_graphs:
+        times.reverse()
+    has_both = planned.config.sampling.cuda_graphs
+    return [getattr(time, name) for time in times[: 2 if has_both else 1]]
+
+
+def _which(planned: Forecast) -> str:
+    """Which of the two is counted on, and how far off it may be."""
+    if planned.has_graphs:
+        text = "Hours count on CUDA graphs."
+    elif planned.config.sampling.cuda_graphs:
+        text = "Hours count on no CUDA graphs, which no report has seen at work."
+    else:
+        text = "sampling.cuda_graphs is false."
+    if planned.range_s is None:
+        return f"{text} A report has measured this card."
+    best, worst = planned.range_s
+    return f"{text} Until a report measures this card, a step may take {best:.0f} to {worst:.0f} s."
 
 
 def _measuring(planned: Forecast, training_s: float) -> str:
@@ -183,20 +219,15 @@ def _measuring(planned: Forecast, training_s: float) -> str:
 
 
 def _assumed(planned: Forecast) -> str:
-    shares = (VALID_SHARE, FILLED_SHARE, timing.BANDWIDTH_SHARE, timing.LEARNING_SHARE)
+    shares = (VALID_SHARE, FILLED_SHARE, timing.LIKELY.bandwidth, timing.LIKELY.learning)
     valid, filled, bandwidth, learning = (f"{100 * share:.0f} %" for share in shares)
     engine = planned.config.sampling.engine
     sampler = "" if engine == "builtin" else f" {engine} is taken to be as fast as the built-in sampler."
     return (
         f"Taken for granted: {valid} of the proposals become tasks, prompts and completions fill {filled} of "
         f"their budgets, decoding reaches {bandwidth} of the bandwidth, learning {learning} of the "
-        f"operations. Programs run on the CPU and are not counted.{sampler} No figure was measured on a GPU "
-        "yet."
+        f"operations. Programs run on the CPU and are not counted.{sampler}"
     )
-
-
-def _line(name: str, note: str, seconds: float) -> str:
-    return f"  {name:<19} {note:<38}{seconds:>10.0f}"
 
 
 def _disk(planned: Forecast) -> Iterator[str]:

@@ -125,6 +125,7 @@ def _rows() -> list[dict[str, Any]]:
 
 def _planned(config: "Config") -> dict[str, float | None]:
     """A preset's memory peak, and its step time on the preset's card; None if unknown."""
+    from tinyzero.machine.evidence import counts_on_graphs
     from tinyzero.machine.hardware import Machine, machine_of_card, memory_here_gib
     from tinyzero.machine.memory import plan
     from tinyzero.machine.settling import settle
@@ -136,7 +137,7 @@ def _planned(config: "Config") -> dict[str, float | None]:
     if shape is None:
         return {"peak_gib": None, "step_s": None}
     settled = settle(config, machine_of_card(card) if card else Machine(memory_gib=memory_here_gib()))
-    time = step_time(settled, shape, card) if card else None
+    time = step_time(settled, shape, card, has_graphs=counts_on_graphs(settled)) if card else None
     return {"peak_gib": plan(settled, shape).peak_gib, "step_s": time.total_s if time else None}
 
 

@@ -150,6 +150,7 @@ AlarmName = Literal[
     "skipped_updates",
     "huge_numbers",
     "unreadable",
+    "without_graphs",
     "nothing_to_learn",
     "duplicates",
     "few_shapes",
@@ -170,13 +171,13 @@ AlarmName = Literal[
 class WatchConfig(Section):
     """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
 
-    Figures are means over `window_steps`, except those of the first three alarms. The thresholds are far
+    Figures are means over `window_steps`, except those of the first four alarms. The thresholds are far
     from the figures of healthy nano runs.
     """
 
     window_steps: int = Field(default=10, ge=1)
     """Number of newest steps in a mean, and of first steps that it is compared with. With fewer steps, alarms
-    come earlier but are less reliable. No other alarm than the first three is
+    come earlier but are less reliable. No other alarm than the first four is
     raised before this many steps."""
     silent: tuple[AlarmName, ...] = ()
     """Alarms that are not raised; docs/watching.md lists all, with their thresholds."""

@@ -144,11 +144,16 @@ def check_kernels(version: str | None, faults: list[str], cuda: Cuda) -> Check:
     )
 
 
-def check_head(fault: str) -> Check:
-    """The fused LM head of trl. Not every version supports every device."""
-    if fault:
-        what, _, remedy = fault.partition("; ")
-        return Check(name="lm head", found=what, status=Status.BROKEN, remedy=remedy)
+def check_head(fault: str, doubt: str = "") -> Check:
+    """The fused LM head of trl. Not every version supports every device, and its kernels need a C compiler.
+
+    Args:
+        fault: why it cannot be used. doubt: why it is slower than it could be; both end with the remedy.
+    """
+    if fault or doubt:
+        what, _, remedy = (fault or doubt).partition("; ")
+        status = Status.BROKEN if fault else Status.NOTE
+        return Check(name="lm head", found=what, status=status, remedy=remedy)
     return Check(name="lm head", found="trl scores on this device without whole logits")
 
 
@@ -232,6 +237,7 @@ def check_all(
     *,
     kernel_faults: list[str],
     head_fault: str,
+    head_doubt: str = "",
     programs: ProgramMemory,
     preset: str,
     run_gib: float,
@@ -251,7 +257,7 @@ def check_all(
         check_card(seen.cuda),
         check_dtype(seen.cuda),
         check_kernels(versions.get("bitsandbytes"), kernel_faults, seen.cuda),
-        check_head(head_fault),
+        check_head(head_fault, head_doubt),
         check_unsloth(seen.extras["unsloth"], seen.cuda),
         check_vllm(seen.extras["vllm"], seen.extras.get("vllm-bnb-plugin"), seen.cuda),
         check_sandbox(seen.sandbox),

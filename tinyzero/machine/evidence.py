@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tinyzero.config import find_presets, load_config
+from tinyzero.config import Config, find_presets, load_config
 from tinyzero.foreign import read_json_object
 
 _PACKAGE = Path(__file__).parents[1]
@@ -37,6 +37,17 @@ def claims() -> dict[str, str]:
     """Everything that should run on a GPU: the parts, and a complete run of every GPU preset."""
     presets = [name for name in find_presets() if load_config(name).hardware.device == "cuda"]
     return CLAIMS | {f"preset:{name}": f"a whole run of {name}" for name in presets}
+
+
+def counts_on_graphs(config: Config, reports: Iterable[dict[str, Any]] | None = None) -> bool:
+    """Whether estimates count on CUDA graphs: the configuration has them, and a report saw the sampler."""
+    return config.sampling.cuda_graphs and "sampling" not in never_run(reports)
+
+
+def is_calibrated(card: str, reports: Iterable[dict[str, Any]] | None = None) -> bool:
+    """Whether a report has measured memory and time of the plan on this very card."""
+    seen = read_reports() if reports is None else reports
+    return any(card in report["card"] and "plan" in report["ran"] for report in seen)
 
 
 def read_reports(package: Path = _PACKAGE) -> list[dict[str, Any]]:

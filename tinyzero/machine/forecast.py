@@ -8,13 +8,14 @@ from tinyzero.config import Config, Device, PoolConfig, Settled, local_folder
 from tinyzero.config.sections import SAMPLES_STRIDE
 from tinyzero.errors import ConfigError
 from tinyzero.machine.cards import Card
+from tinyzero.machine.evidence import counts_on_graphs, is_calibrated
 from tinyzero.machine.hardware import Machine
 from tinyzero.machine.memory import MemoryPlan, adapter_gib, plan
 from tinyzero.machine.programs import ProgramMemory, program_memory
 from tinyzero.machine.settling import decisions, settle
 from tinyzero.machine.shapes import ModelShape, shape_of
 from tinyzero.machine.suitability import why_too_large
-from tinyzero.machine.timing import StepTime, measuring_s, step_time
+from tinyzero.machine.timing import StepTime, measuring_s, step_range_s, step_time
 from tinyzero.machine.workload import VALID_SHARE, workload
 
 _GIB = 2**30
@@ -127,7 +128,11 @@ class Forecast:
 
     Attributes:
         decided: dotted key -> value, for the knobs set to auto.
+        has_graphs: whether `time` counts on CUDA graphs.
         time: None if the target's speed is unknown.
+        other_time: the same, with graphs where `time` is without, and the other way round.
+        range_s: seconds of a step at best and at worst; None where a report has measured this card, or its
+            speed is unknown.
         heldout_tasks: number of tasks that the run is measured on; 0 if on none.
         measuring_s: seconds of all measurements; None if the target's speed is unknown.
     """
@@ -140,6 +145,9 @@ class Forecast:
     memory: MemoryPlan
     disk: _DiskPlan
     time: StepTime | None
+    other_time: StepTime | None = None
+    range_s: tuple[float, float] | None = None
+    has_graphs: bool = False
     heldout_tasks: int = 0
     measuring_s: float | None = None
 
@@ -161,7 +169,12 @@ class Forecast:
 
     @property
     def fits(self) -> bool:
-        return self.margin >= 0 and not self.lacks_bf16 and not self.memory.starves_vllm
+        return not self.lacks_bf16 and self._why_too_large is None
+
+    @property
+    def _why_too_large(self) -> str | None:
+        target = self.target
+        return why_too_large(self.preset, self.config, self.memory, target.available_gib, target.place)
 
     @property
     def verdict(self) -> str:
@@ -169,10 +182,13 @@ class Forecast:
         if self.lacks_bf16:
             return f"does not run: {self.target.place} has no bfloat16; set model.dtype to float16"
         target, peak = self.target, f"{self.memory.peak_gib:.1f} (+-15 %)"
-        reason = why_too_large(self.preset, self.config, self.memory, target.available_gib, target.place)
-        if reason is not None:
-            return f"does not fit: {reason}"
+        if self._why_too_large is not None:
+            return f"does not fit: {self._why_too_large}"
         room = f"{peak} of {target.available_gib:.1f} GiB at the peak, {100 * self.margin:.0f} % to spare"
+        if self.margin < 0:
+            return (
+                f"fits, barely: {peak} of {target.available_gib:.1f} GiB at the peak, so CUDA graphs give way"
+            )
         if self.margin < _TIGHT:
             return f"fits, barely: {room}; better lower {self.memory.knob}"
         return f"fits: {room}"
@@ -196,7 +212,8 @@ def forecast(
             "config.json; download it, and --set model.base=FOLDER"
         )
     settled = settle(config, target.machine)
-    num_tasks = count_tasks(settled.evaluation.heldout)
+    num_tasks, card = count_tasks(settled.evaluation.heldout), target.card
+    has_graphs = counts_on_graphs(settled)
     return Forecast(
         preset=preset,
         config=settled,
@@ -205,7 +222,10 @@ def forecast(
         target=target,
         memory=plan(settled, shape),
         disk=disk_plan(settled, shape),
-        time=step_time(settled, shape, target.card) if target.card else None,
+        time=step_time(settled, shape, card, has_graphs=has_graphs) if card else None,
+        other_time=step_time(settled, shape, card, has_graphs=not has_graphs) if card else None,
+        range_s=step_range_s(settled, shape, card) if card and not is_calibrated(card.name) else None,
+        has_graphs=has_graphs,
         heldout_tasks=num_tasks,
-        measuring_s=measuring_s(settled, shape, target.card, num_tasks) if target.card else None,
+        measuring_s=measuring_s(settled, shape, card, num_tasks, has_graphs=has_graphs) if card else None,
     )

@@ -23,6 +23,11 @@ _8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
 # one tile of the compute type on CUDA, where its kernels work in place, about three float32 ones elsewhere.
 _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
 _KEPT_BYTES = 2 * 2**20
+KERNELS_PER_LAYER = 119
+"""Kernels of a decoding step for a layer with 4-bit weights and LoRA, as tools/pretend_gpu.py counts them."""
+# A node of a CUDA graph takes about 10 KB (NVIDIA/cccl#3768, not measured here). A step of a run comes to
+# some 24 shapes of rows and slots.
+_NODE_BYTES, _GRAPH_SHAPES = 10_000, 24
 _PREFILL_TOKENS = 8192  # as in tinyzero.sampling.builtin
 FRAGMENTATION = 1.08
 _RUNTIME_GIB: dict[Device, float] = {
@@ -56,6 +61,12 @@ class MemoryPlan:
     @property
     def peak_gib(self) -> float:
         return max(self.sampling_gib, self.learning_gib)
+
+    @property
+    def least_gib(self) -> float:
+        """The peak without CUDA graphs, which give way where memory is short."""
+        graphs = FRAGMENTATION * self.sampling.get("graphs", 0.0)
+        return max(self.sampling_gib - graphs, self.learning_gib)
 
     @property
     def floor_gib(self) -> float:
@@ -161,27 +172,40 @@ def _builtin(config: Settled, shape: ModelShape) -> dict[str, float]:
     prefilled = max(min(_PREFILL_TOKENS, config.selfplay.proposals_per_step * longest_prompt), longest_prompt)
     # Keys and values of the prompts, and the live values of one layer: the MLP's inner values in both types.
     per_token = shape.kv_numbers_per_token * size + (shape.intermediate + shape.hidden) * (2 * size + 8)
-    return _in_gib(
-        kv_cache=rows * config.longest_sequence * shape.kv_numbers_per_token * size,
-        prefill=prefilled * per_token,
-        # Logits, and three float32 copies: over the temperature, shifted, exponentiated.
-        sampler=rows * shape.vocabulary * (size + 3 * 4),
-        dequantised_layer=_dequantised_bytes(config, shape),
-    )
+    has_flash = config.model.dtype == "bfloat16"
+    if config.hardware.device == "cuda" and not has_flash:
+        per_token += _repeated_bytes(config, shape)
+    # Logits, and three float32 copies: over the temperature, shifted, exponentiated.
+    sampler, unpacked = rows * shape.vocabulary * (size + 3 * 4), _dequantised_bytes(config, shape)
+    terms = {
+        "kv_cache": rows * config.longest_sequence * shape.kv_numbers_per_token * size,
+        "prefill": prefilled * per_token,
+        "sampler": sampler,
+        "dequantised_layer": unpacked,
+    }
+    if config.hardware.device == "cuda" and config.sampling.cuda_graphs:
+        nodes = shape.layers * KERNELS_PER_LAYER * _GRAPH_SHAPES
+        terms["graphs"] = nodes * _NODE_BYTES + sampler + unpacked  # they compute in memory of their own
+    return _in_gib(**terms)
 
 
 def _learning(config: Settled, shape: ModelShape) -> dict[str, float]:
     size = number_bytes(config.model)
     micro_batch = max(config.learner.micro_batch_tokens, config.longest_sequence)
     tile = min(micro_batch, _TILE_TOKENS) * min(shape.vocabulary, _TILE_VOCABULARY)
+    is_cuda = config.hardware.device == "cuda"
+    copies = 2 if is_cuda else 1
+    repeats = {"repeated_keys": micro_batch * 2 * _repeated_bytes(config, shape)} if is_cuda else {}
     return _in_gib(
         gradients=shape.lora_weights(config.policy.rank) * _ADAPTER_BYTES,
         activations=micro_batch
         * activation_bytes_per_token(shape, size, is_recomputed=config.model.gradient_checkpointing),
-        # The attempts at a task share rows; a mask, as bools and as numbers, separates them.
-        attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + size),
+        # The attempts at a task share rows; a mask, as bools and as numbers, separates them. A card's kernels
+        # copy it to where its rows begin at multiples of 16 bytes.
+        attention_mask=micro_batch * min(micro_batch, _longest_row(config)) * (1 + copies * size),
         dequantised_layer=_dequantised_bytes(config, shape),
-        logits=tile * (size if config.hardware.device == "cuda" else _TORCH_TILE_BYTES),
+        logits=tile * (size if is_cuda else _TORCH_TILE_BYTES),
+        **repeats,
     )
 
 
@@ -202,6 +226,11 @@ def activation_bytes_per_token(shape: ModelShape, size: int, *, is_recomputed: b
         saved = size * (4 * queries + 3 * inner) + _ADAPTER_BYTES * (7 * hidden + queries + inner)
     passing = 2 * _ADAPTER_BYTES * inner  # live in the backward pass of one MLP
     return passing + (shape.layers * hidden * size + saved if is_recomputed else shape.layers * saved)
+
+
+def _repeated_bytes(config: Settled, shape: ModelShape) -> int:
+    """Bytes a token of one layer's keys and values, repeated for each query that shares them."""
+    return 2 * shape.queries * number_bytes(config.model) if shape.kv_heads < shape.heads else 0
 
 
 def _dequantised_bytes(config: Settled, shape: ModelShape) -> int:

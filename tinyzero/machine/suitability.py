@@ -63,7 +63,7 @@ def why_too_large(
             f"{name} gives vLLM {budget:g} GiB, and its weights alone take {weights:.1f}; raise "
             "sampling.vllm_gib"
         )
-    if memory.peak_gib <= available_gib:
+    if memory.least_gib <= available_gib:
         return None
     if memory.floor_gib > available_gib:
         return (
@@ -73,7 +73,7 @@ def why_too_large(
     section, key = memory.knob.split(".")
     value = getattr(getattr(config, section), key)
     return (
-        f"{name} needs about {memory.peak_gib:.1f} GiB, but {place} has {available_gib:.1f} GiB; "
+        f"{name} needs about {memory.least_gib:.1f} GiB, but {place} has {available_gib:.1f} GiB; "
         f"lower {memory.knob} (now {value})"
     )
 
@@ -112,5 +112,5 @@ def _suits(name: str, config: Settled, machine: Machine) -> bool:
     """Whether a preset fits with a margin, and uses bfloat16 if the card has it."""
     is_makeshift = config.model.dtype == "float16" and machine.gpu is not None and machine.gpu.has_bf16
     memory, (_, available_gib) = plan_for(config), machine.memory_for(config.hardware.device)
-    has_room = memory is not None and memory.peak_gib <= (1 - MARGIN) * available_gib
+    has_room = memory is not None and memory.least_gib <= (1 - MARGIN) * available_gib
     return has_room and not is_makeshift and why_not(name, config, machine) is None

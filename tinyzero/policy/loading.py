@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tinyzero.config import Loader, ModelConfig, PolicyConfig, SettledModel, resolve_base
-from tinyzero.errors import HardwareError, ModelLoadError
+from tinyzero.errors import ModelLoadError
 from tinyzero.policy import base_files, unsloth_loading
 from tinyzero.policy.adapters import add_adapters
+from tinyzero.policy.attention import use_grouped_attention
 from tinyzero.policy.downloads import announce_download
 from tinyzero.policy.frame import TODAY, Frame, end_of_turn
+from tinyzero.policy.fused_head import check_fused_head, prepare_fused_head
 from tinyzero.policy.imports import import_stack, quiet
 from tinyzero.policy.policy import Policy
 from tinyzero.policy.soundness import check_sound, drop_noise, silence, widen
@@ -37,6 +40,7 @@ def load_policy(
     temperature: float,
     seed: int = 0,
     frozen_roles: Collection[Role] = (),
+    longest_sequence: int | None = None,
     today: date = TODAY,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Policy:
@@ -48,6 +52,8 @@ def load_policy(
         temperature: divides the logits in every score of the fused LM head; that of the training samples.
         seed: names the adapters' initial weights. The global generators are left as they were.
         frozen_roles: play at the base model, with the adapter off.
+        longest_sequence: tokens of a prompt and its answer, for loaders that plan with it; None for the
+            model's context.
         today: the day that the chat template is told.
         progress: is told what is being waited for.
 
@@ -59,18 +65,21 @@ def load_policy(
     adapters = {role: "shared" if policy.adapters == "shared" else role.value for role in Role}
     names = list(dict.fromkeys(adapters.values()))
     loader = model.loader
-    doubt = import_stack(loader, has_cuda=device.type == "cuda", num_adapters=len(names))
-    if doubt:
-        _logger.warning(doubt)
-        progress(doubt)
+    dtype = _DTYPES[model.dtype]
+    doubts = [import_stack(loader, has_cuda=device.type == "cuda", num_adapters=len(names))]
     from trl.trainer.utils import add_fused_lm_head
 
     check_fused_head(device, version("trl"))
-    dtype = _DTYPES[model.dtype]
+    doubts.append(prepare_fused_head(device, dtype))
+    for doubt in filter(None, doubts):
+        _logger.warning(doubt)
+        progress(doubt)
+    if loader == "transformers":
+        use_grouped_attention(device)
     in_4_bit = ", and quantising them to 4 bit" if model.is_4_bit else ""
     progress(f"reading the weights of {model.base}{in_4_bit}")
     with no_progress_bars(), quiet():
-        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader, progress)
+        base, tokenizer, context_tokens = _load_base(model, device, dtype, loader, progress, longest_sequence)
     stop_ids = _stop_ids(base, tokenizer)
     frame = Frame(unframed(tokenizer, model), today)
     # Before the peft wrap, which would hide the causal model's own forward.
@@ -104,19 +113,6 @@ def unframed(tokenizer: "PreTrainedTokenizerBase", model: ModelConfig) -> "PreTr
     return tokenizer
 
 
-def check_fused_head(device: torch.device, trl_version: str) -> None:
-    """Before 1.16 the fused LM head of trl exists as a Triton kernel only.
-
-    Raises:
-        HardwareError: this device needs a newer trl.
-    """
-    major, minor = map(int, trl_version.split(".")[:2])
-    if device.type != "cuda" and (major, minor) < (1, 16):
-        raise HardwareError(
-            f"trl {trl_version} needs CUDA, and this run is on {device}; pip install 'trl>=1.16'"
-        )
-
-
 def local_frame(model: ModelConfig) -> Frame | None:
     """The frame of a model whose tokenizer is on this machine; None where it would have to be fetched.
 
@@ -145,6 +141,7 @@ def _load_base(
     dtype: torch.dtype,
     loader: Loader,
     progress: Callable[[str], None],
+    longest_sequence: int | None,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", int]:
     """The frozen causal model, its tokenizer, and its context in tokens."""
     from huggingface_hub.errors import StrictDataclassError
@@ -156,7 +153,7 @@ def _load_base(
     announce_download(source, model.revision, progress)
     # False rather than nothing, which would ask a person at the keyboard.
     options: dict[str, Any] = {"revision": model.revision or "main", "trust_remote_code": False}
-    read = _read_through_unsloth if loader == "unsloth" else _read
+    read = partial(_read_through_unsloth, longest_sequence) if loader == "unsloth" else _read
     try:
         config = AutoConfig.from_pretrained(source, **options)
         context_tokens = widen(config, model.base)
@@ -215,6 +212,7 @@ def _keep_differentiable(base: "PreTrainedModel") -> None:
 
 
 def _read_through_unsloth(
+    longest_sequence: int | None,
     source: str,
     config: "PretrainedConfig",
     options: dict[str, Any],
@@ -230,6 +228,7 @@ def _read_through_unsloth(
         device=device,
         is_4_bit=model.is_4_bit,
         gradient_checkpointing=model.gradient_checkpointing,
+        longest_sequence=longest_sequence,
     )
     return base, ()
 

@@ -22,19 +22,27 @@ def load_base(
     device: torch.device,
     is_4_bit: bool,
     gradient_checkpointing: bool,
+    longest_sequence: int | None = None,
 ) -> "PreTrainedModel":
     """The causal model, in NF4 with double quantisation where `is_4_bit`.
 
     FastModel, and not FastLanguageModel: the forward pass of the latter ignores masks while it trains, and
     takes no cache but its own. Completions that share a prompt, and our sampler, need both.
+
+    Args:
+        longest_sequence: tokens of the longest row; None for the model's context. Unsloth estimates from it
+            whether memory is tight, and would move the embeddings of a model with a long context to main
+            memory: a wait for each token, and no CUDA graphs.
     """
     from unsloth import FastModel
 
+    context_tokens = config.get_text_config().max_position_embeddings
     model, _ = FastModel.from_pretrained(
         model_name=source,
         config=config,
         revision=revision,
-        max_seq_length=config.get_text_config().max_position_embeddings,
+        max_seq_length=min(longest_sequence or context_tokens, context_tokens),
+        offload_embedding=False,
         dtype=dtype,
         load_in_4bit=is_4_bit,
         load_in_16bit=not is_4_bit,

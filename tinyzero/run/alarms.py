@@ -156,6 +156,14 @@ RULES: Final = (
         steps=3,
     ),
     _Rule(
+        name="without_graphs",
+        figure=mean_of("sampling/without_graphs"),
+        threshold=0.0,
+        is_beyond=gt,
+        advice="no CUDA graphs (run.log says why), so sampling is slow; lower sampling.batch_rows",
+        steps=1,
+    ),
+    _Rule(
         name="nothing_to_learn",
         figure=mean_of("advantages/nonzero_share"),
         threshold=0.01,

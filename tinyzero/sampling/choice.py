@@ -83,6 +83,11 @@ def check_colocated(config: Settled, support: VllmSupport) -> None:
             "the base model is in 4 bit, which vLLM reads with vllm-bnb-plugin, and that is not installed; "
             f"{_INSTALL}, {_OTHERWISE}"
         )
+    if config.model.is_4_bit and config.model.dtype == "float16":
+        raise ConfigError(
+            "model.dtype is float16, and vllm-bnb-plugin computes a base in 4 bit in bfloat16 whatever the "
+            f"type; set model.quantization to none, {_OTHERWISE}"
+        )
 
 
 def _look() -> VllmSupport:

@@ -5,9 +5,9 @@ Each prompt is prefilled once and shared by its samples. A row that finishes mak
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,8 +20,8 @@ from tinyzero.policy.policy import Policy
 from tinyzero.policy.soundness import why_not_finite
 from tinyzero.sampling.attention import blocks, by_blocks
 from tinyzero.sampling.draw import draw, uniforms
-from tinyzero.sampling.graphs import Graphs, on_cuda
-from tinyzero.sampling.rows import KeyValues, RowStore, Shapes
+from tinyzero.sampling.rows import KeyValues, Shapes
+from tinyzero.sampling.workspace import Size, Workspace
 from tinyzero.types import Completion, SamplingRequest
 
 Mode = Literal["exact", "static", "graphs"]
@@ -42,54 +42,10 @@ class _Siblings:
     samples: range
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Progress:
-    """How far each of R rows has come. T tokens of budget.
-
-    Attributes:
-        inputs: [R], the token that the row reads next.
-        counts, budgets: [R], tokens sampled so far, and at most.
-        uniforms: [R, T] float64, random numbers of the row's sample.
-        tokens, logprobs: [R, T], what was sampled.
-    """
-
-    inputs: Tensor
-    counts: Tensor
-    budgets: Tensor
-    uniforms: Tensor
-    tokens: Tensor
-    logprobs: Tensor
-
-    @classmethod
-    def allocate(cls, num_rows: int, budget: int, device: torch.device) -> "_Progress":
-        def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
-
-        return cls(
-            inputs=zeros(num_rows),
-            counts=zeros(num_rows),
-            budgets=zeros(num_rows),
-            uniforms=zeros(num_rows, budget, dtype=torch.float64),
-            tokens=zeros(num_rows, budget),
-            logprobs=zeros(num_rows, budget, dtype=torch.float32),
-        )
-
-    def move(self, sources: list[int], targets: list[int]) -> None:
-        for field in fields(self):
-            tensor: Tensor = getattr(self, field.name)
-            tensor[targets] = tensor[sources]
-
-    def ids(self, row: int) -> list[int]:
-        """Tokens of a row so far."""
-        ids: list[int] = self.tokens[row, : int(self.counts[row])].tolist()
-        return ids
-
-
 class Decoding:
     """One request in progress. R rows, T tokens of budget.
 
-    What a step reads and writes lies in tensors that are made once per request and never replaced: a CUDA
-    graph knows their addresses.
+    What a step reads and writes lies in a workspace, whose tensors are never replaced.
     """
 
     def __init__(
@@ -101,12 +57,12 @@ class Decoding:
         prompt_ids: list[tuple[int, ...]],
         *,
         mode: Mode = "exact",
-        on_graph_failure: Callable[[], None] = lambda: None,
+        workspace: Workspace | None = None,
     ) -> None:
         """A request that has not begun.
 
         Args:
-            on_graph_failure: is called where the mode is graphs and the card cannot record them.
+            workspace: at least of `size_of` the request, and in no use; None for one of its own.
         """
         self._policy, self._seed, self._request, self._prompt_ids = policy, seed, request, prompt_ids
         self._model = policy.model.get_base_model()
@@ -114,17 +70,17 @@ class Decoding:
         self._queue = deque(_in_turn(prompt_ids, request.num_samples, config.batch_rows))
         self._completions: list[dict[int, Completion]] = [{} for _ in prompt_ids]
         self._rows: list[tuple[int, int]] = []  # (prompt, sample) of each active row
-        device, budget = policy.device, request.max_tokens
-        self._max_rows = min(config.batch_rows, len(prompt_ids) * request.num_samples)
-        capacity = max(map(len, prompt_ids)) + budget
-        self._store = RowStore(num_rows=self._max_rows, capacity=capacity, device=device)
-        self._shapes = Shapes(self._max_rows, capacity) if mode != "exact" else None
-        self._is_stop = _marked(policy.stop_ids, self._model.config.get_text_config().vocab_size, device)
-        self._progress = _Progress.allocate(self._max_rows, budget, device)
-        self._is_finished = torch.zeros(self._max_rows, dtype=torch.bool, device=device)
+        size = size_of(request, prompt_ids, config)
+        self._max_rows = size.rows
+        self._workspace = workspace or Workspace(policy, size)
+        self._store, self._progress = self._workspace.store, self._workspace.progress
+        self._store.clear()
+        self._progress.counts.zero_()
+        self._is_finished, self._is_stop = self._workspace.is_finished, self._workspace.is_stop
+        own = self._workspace.size
+        self._shapes = Shapes(own.rows, own.slots) if mode != "exact" else None
         is_known = self._model.config.get_text_config()._attn_implementation == "sdpa"
-        self._by_blocks = mode == "exact" and device.type == "cpu" and is_known
-        self._graphs = Graphs(on_cuda(device), on_graph_failure) if mode == "graphs" else None
+        self._by_blocks = mode == "exact" and policy.device.type == "cpu" and is_known
 
     def run(self) -> list[list[Completion]]:
         while self.is_going_on:
@@ -182,7 +138,7 @@ class Decoding:
         progress.inputs[rows] = self._tensor([row[-1] for row in ids])
         progress.counts[rows] = 0
         progress.budgets[rows] = self._tensor([min(budget, context - len(row)) for row in ids])
-        progress.uniforms[rows] = self._tensor(self._uniforms(self._rows[start:]))
+        progress.uniforms[rows, :budget] = self._tensor(self._uniforms(self._rows[start:]))
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> KeyValues:
         """Keys and values of each prompt but its last token; a lone token is kept, and written again."""
@@ -200,8 +156,9 @@ class Decoding:
         rows, window = store.active, store.window
         if self._shapes is not None:
             rows, window = self._shapes.rows(rows), self._shapes.window(window)
-        if self._graphs is not None:
-            self._graphs.run(self._compute_token, rows, window)
+        graphs = self._workspace.graphs(self._adapter, self._request.temperature)
+        if graphs is not None:
+            graphs.run(self._compute_token, rows, window)
         else:
             self._compute_token(rows, window)
         store.window += 1
@@ -289,6 +246,15 @@ class Decoding:
         return torch.as_tensor(values, device=self._policy.device)
 
 
+def size_of(request: SamplingRequest, prompt_ids: Sequence[Sequence[int]], config: SettledSampling) -> Size:
+    """The workspace that a request needs."""
+    return Size(
+        rows=min(config.batch_rows, len(prompt_ids) * request.num_samples),
+        slots=max(map(len, prompt_ids)) + request.max_tokens,
+        budget=request.max_tokens,
+    )
+
+
 def _in_turn(prompt_ids: Sequence[Sequence[int]], num_samples: int, batch_rows: int) -> list[_Siblings]:
     """All samples of a prompt together where they fit; long prompts first, and like lengths side by side."""
     by_length = sorted(range(len(prompt_ids)), key=lambda index: -len(prompt_ids[index]))
@@ -297,10 +263,3 @@ def _in_turn(prompt_ids: Sequence[Sequence[int]], num_samples: int, batch_rows: 
         for index in by_length
         for first in range(0, num_samples, batch_rows)
     ]
-
-
-def _marked(ids: Collection[int], size: int, device: torch.device) -> Tensor:
-    """[size], True at these ids."""
-    marks = torch.zeros(size, dtype=torch.bool)
-    marks[sorted(id_ for id_ in ids if id_ < size)] = True
-    return marks.to(device)

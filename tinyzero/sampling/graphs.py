@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import torch
 
+from tinyzero.policy.device import release_memory
+
 Step = Callable[[int, int], None]
 """Does one token, given the rows and the window; reads and writes tensors that stay where they are."""
 Record = Callable[[Callable[[], None]], Callable[[], object]]
@@ -21,19 +23,22 @@ class Graphs:
     """Records a step when it comes to a shape for the second time.
 
     The first time it runs as it is: what kernels choose, compile and allocate for a shape is then behind it,
-    and no recording could hold that. Where recording fails, it goes on as it is.
+    and no recording could hold that.
+
+    Attributes:
+        has_failed: a recording failed, by lack of memory or otherwise, and all steps run as they are.
     """
 
-    def __init__(self, record: Record, on_failure: Callable[[], None]) -> None:
-        self._record, self._on_failure = record, on_failure
-        self._can_record = True
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.has_failed = False
         self._met: set[tuple[int, int]] = set()
         self._replays: dict[tuple[int, int], Callable[[], object]] = {}
 
     def run(self, step: Step, rows: int, window: int) -> None:
         """Do the step, which must be the same one every time."""
         shape = rows, window
-        if self._can_record and shape in self._met and shape not in self._replays:
+        if not self.has_failed and shape in self._met and shape not in self._replays:
             self._record_at(shape, step)
         self._met.add(shape)
         if replay := self._replays.get(shape):
@@ -44,17 +49,17 @@ class Graphs:
     def _record_at(self, shape: tuple[int, int], step: Step) -> None:
         try:
             self._replays[shape] = self._record(lambda: step(*shape))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # a kernel that waits for the card, or starts on a stream of its own
-            self._can_record = False
+        except RuntimeError as error:  # no memory, a kernel that waits, or that starts on a stream of its own
+            self.has_failed = True
             reason = str(error).strip().splitlines()[0]
             _logger.warning("decoding without CUDA graphs, which is slower: recording failed (%s)", reason)
-            self._on_failure()
+        if self.has_failed:  # outside of the handler, which keeps what the step has allocated
+            self._replays.clear()
+            release_memory()
 
 
 def on_cuda(device: torch.device) -> Record:
-    """Recording on a card; all graphs of a request share their working memory, since one runs at a time."""
+    """Recording on a card; all graphs of a workspace share their working memory, since one runs at a time."""
     pool = torch.cuda.graph_pool_handle()
 
     def record(step: Callable[[], None]) -> Callable[[], object]:

@@ -34,6 +34,11 @@ class RowStore:
         self._written = self._rows[:0]  # place of each row's next token among all (row, head, slot)
         self._num_written = self._seen = 0
 
+    def clear(self) -> None:
+        """Forget all rows; their memory is kept for others."""
+        self.positions.zero_()
+        self._set_active(0)
+
     def append(self, prefixes: KeyValues, sources: Tensor, lengths: Tensor) -> None:
         """Start rows behind the active ones: row i continues `prefixes[sources[i]]` at slot `lengths[i]`."""
         rows = slice(self.active, self.active + len(sources))

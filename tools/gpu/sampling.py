@@ -13,6 +13,8 @@ from bench.sampling import generate
 from gpu.setup import Failed, Setup, load, num_tokens, of_another_lap, randomize, request, synchronize
 from tinyzero.errors import ConfigError
 from tinyzero.learning.scoring import score_completions
+from tinyzero.machine.shapes import shape_of
+from tinyzero.machine.timing import bytes_read
 from tinyzero.policy.policy import Policy
 from tinyzero.sampling.builtin import BuiltinSampler
 from tinyzero.sampling.canary import check_sampler, measure_gap
@@ -145,17 +147,15 @@ def _rate(setup: Setup, work: Callable[[int], int]) -> float:
 
 
 def _roofline(setup: Setup, policy: Policy, asked: SamplingRequest, rows: int) -> dict[str, float]:
-    """What memory bandwidth allows: a token of all rows reads the weights, and the keys and values."""
-    shape = policy.model.get_base_model().config
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in policy.model.parameters())
-    head_dim = shape.hidden_size // shape.num_attention_heads
-    per_slot = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_dim * policy.dtype.itemsize
-    slots = len(policy.encode(asked.prompts[0])) + asked.max_tokens / 2
-    bandwidth = _bandwidth(setup)
+    """What memory bandwidth allows, by the bytes of a token step that the plan counts."""
+    shape = shape_of(str(setup.model_folder))
+    assert shape is not None  # noqa: S101  the folder has a config.json
+    slots = len(policy.encode(asked.prompts[0])) + asked.max_tokens // 2
+    moved, bandwidth = bytes_read(setup.config().model, shape, rows, slots), _bandwidth(setup)
     return {
         "bandwidth_gb_per_s": bandwidth / 1e9,
-        "weights_gb": weights / 1e9,
-        "roofline_tokens_per_s": rows * bandwidth / (weights + rows * slots * per_slot),
+        "moved_gb": moved / 1e9,
+        "roofline_tokens_per_s": rows * bandwidth / moved,
     }
 
 
