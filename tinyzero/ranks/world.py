@@ -105,7 +105,7 @@ class World:
             own, *others = received.view(self.size, -1)
             for other in others:
                 own += other
-            dist.all_gather_into_tensor(parts, own.contiguous(), group=self._sums)
+            dist.all_gather(list(parts.view(self.size, -1)), own, group=self._sums)
         totals = torch.split(parts[: len(flat)], [tensor.numel() for tensor in tensors])
         for tensor, total in zip(tensors, totals, strict=True):
             tensor.copy_(total.view_as(tensor))
