@@ -30,8 +30,9 @@ PLACEHOLDERS = {
     "<row>": "|".join([*ALL_KINDS, "mean", "longer_programs"]),
     "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
     "<decoding>": "sampled|greedy",
+    "<rank>": "0|1",
 }
-NOT_HERE: set[str] = set()
+NOT_HERE = {"ranks/count", "ranks/<rank>/wait_s"}
 """Rows whose metrics the steps of the runs below do not emit."""
 SETTINGS = [
     "run.max_steps=2",

@@ -4,11 +4,12 @@ Not included: the programs, which run on the CPU, and compilation in the first s
 measured on a card yet, so use them to compare settings, and for the order of magnitude.
 """
 
+import math
 from dataclasses import dataclass
 
 from tinyzero.config import Config, Settled, SettledModel
 from tinyzero.machine.cards import Card
-from tinyzero.machine.memory import NF4_BYTES, number_bytes
+from tinyzero.machine.memory import NF4_BYTES, adapter_gib, number_bytes
 from tinyzero.machine.shapes import ModelShape
 from tinyzero.machine.workload import measured_answers, workload
 
@@ -16,6 +17,9 @@ from tinyzero.machine.workload import measured_answers, workload
 BANDWIDTH_SHARE = 0.7
 _DECODING_SHARE = 0.5  # of its operations, in large batches of single tokens
 LEARNING_SHARE = 0.35
+
+LINK_GB_S = 8.0
+"""Assumed between cards, each way: PCIe 3.0 with 16 lanes, at half of its nominal figure. Not measured."""
 
 # 82 operations of a Llama layer with LoRA start a kernel (counted by torch's dispatcher), and about two
 # more for each of seven 4-bit maps. Each takes 8 microseconds without CUDA graphs, which are unverified.
@@ -38,19 +42,33 @@ class StepTime:
         return self.propose_s + self.solve_s + self.learn_s
 
 
-def step_time(config: Settled, shape: ModelShape, card: Card) -> StepTime | None:
-    """The seconds of a step on a card; None for one of unknown speed."""
+def step_time(config: Settled, shape: ModelShape, card: Card, *, ranks: int = 1) -> StepTime | None:
+    """The seconds of a step on a card; None for one of unknown speed.
+
+    Args:
+        ranks: cards of this kind that play the step together; a card takes one of as many equal shares.
+    """
     if card.bandwidth_gb_s is None or card.tflops is None:
         return None
     load, selfplay = workload(config), config.selfplay
     counts = load.counts
+    proposals, answers = (math.ceil(count / ranks) for count in (counts.proposals, counts.answers))
     return StepTime(
-        propose_s=_prefill_s(shape, card, counts.proposer_prompts * load.prompt_tokens)
-        + _decode_s(config, shape, card, counts.proposals, load.proposal_tokens, selfplay.proposal_tokens),
-        solve_s=_prefill_s(shape, card, counts.tasks * load.prompt_tokens)
-        + _decode_s(config, shape, card, counts.answers, load.answer_tokens, selfplay.answer_tokens),
-        learn_s=learning_operations(config, shape) / (LEARNING_SHARE * _flops(card)),
+        propose_s=_prefill_s(shape, card, counts.proposer_prompts * load.prompt_tokens / ranks)
+        + _decode_s(config, shape, card, proposals, load.proposal_tokens, selfplay.proposal_tokens),
+        solve_s=_prefill_s(shape, card, counts.tasks * load.prompt_tokens / ranks)
+        + _decode_s(config, shape, card, answers, load.answer_tokens, selfplay.answer_tokens),
+        learn_s=learning_operations(config, shape) / ranks / (LEARNING_SHARE * _flops(card)),
     )
+
+
+def exchange_s(config: Settled, shape: ModelShape, ranks: int) -> float:
+    """Seconds of a step in which the gradients of all adapters go between `ranks` cards and are summed.
+
+    Each card sends and receives all but its own part of them twice: to be added, and to be handed out.
+    """
+    gradients = adapter_gib(config, shape)["adapters"] * 2**30 * config.learner.updates_per_round
+    return 2 * (ranks - 1) / ranks * gradients / (LINK_GB_S * 1e9)
 
 
 def measuring_s(config: Settled, shape: ModelShape, card: Card, num_tasks: int) -> float | None:
@@ -97,7 +115,7 @@ def learning_operations(config: Config, shape: ModelShape) -> float:
     return config.learner.updates_per_round * (layers + head)
 
 
-def _prefill_s(shape: ModelShape, card: Card, tokens: int) -> float:
+def _prefill_s(shape: ModelShape, card: Card, tokens: float) -> float:
     return 2 * shape.linear_weights * tokens / (LEARNING_SHARE * _flops(card))
 
 
