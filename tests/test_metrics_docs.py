@@ -30,8 +30,9 @@ PLACEHOLDERS = {
     "<row>": "|".join([*ALL_KINDS, "mean", "longer_programs"]),
     "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
     "<decoding>": "sampled|greedy",
+    "<rank>": "0|1",
 }
-NOT_HERE = {"sampling/without_graphs"}  # on a card only
+NOT_HERE = {"sampling/without_graphs", "ranks/count", "ranks/<rank>/wait_s"}  # on a card, on several
 """Rows whose metrics the steps of the runs below do not emit."""
 SETTINGS = [
     "run.max_steps=2",

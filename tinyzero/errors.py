@@ -10,6 +10,8 @@
     ├── ExecutorBroken       the sandbox itself, never the program in it
     ├── ComparerBroken       the process that compares answers, never the answers in it
     ├── NotFinite            a reward, a loss, a gradient or a weight is NaN, infinite or absurd
+    ├── RankLost             another process of the run has ended
+    ├── RanksDiffer          processes of the run do not compute the same
     ├── CheckpointError      a run folder or checkpoint that cannot be read or written
     │   └── FolderLost       the run's folder was deleted, moved or replaced while it trained
     ├── ExportError          what a run learned cannot be made into files that others open
@@ -61,6 +63,14 @@ class ComparerBroken(TinyZeroError):
 
 class NotFinite(TinyZeroError):
     """A reward, a loss, a gradient or a weight is NaN, infinite or absurdly large."""
+
+
+class RankLost(TinyZeroError):
+    """Another process of the run has ended, or cannot be reached."""
+
+
+class RanksDiffer(TinyZeroError):
+    """The processes of a run no longer hold the same state."""
 
 
 class CheckpointError(TinyZeroError):

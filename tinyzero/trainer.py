@@ -60,7 +60,7 @@ class Learner(Protocol):
     def load(self, folder: Path) -> None: ...
 
 
-class _Probe(Protocol):
+class Probe(Protocol):
     """Measures the policy on tasks that it never trains on."""
 
     @property
@@ -97,7 +97,7 @@ class Trainer:
     learner: Learner
     device: str
     sandbox_tier: str
-    probe: _Probe | None = None
+    probe: Probe | None = None
     observers: Sequence[Observer] = ()
     clock: Callable[[], float] = time.monotonic
     release_memory: Callable[[], None] = lambda: None

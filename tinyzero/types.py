@@ -164,6 +164,7 @@ class SamplingRequest:
         temperature: 0 is greedy.
         stream: names the random numbers, `f"{step}/{purpose}"`. Sample (i, j) of a stream draws the same
             uniforms whatever else is in the request.
+        origins: of a part of a larger request, the (i, j) that each prompt's first sample has there.
     """
 
     role: Role | None
@@ -172,6 +173,11 @@ class SamplingRequest:
     max_tokens: int
     stream: str
     temperature: float = 1.0
+    origins: tuple[tuple[int, int], ...] = ()
+
+    def origin(self, prompt: int) -> tuple[int, int]:
+        """The numbers (i, j) in the stream of the first sample of the prompt at this place."""
+        return self.origins[prompt] if self.origins else (prompt, 0)
 
 
 class Sampler(Protocol):

@@ -273,3 +273,28 @@ def test_the_memory_of_all_programs_at_once_is_held_against_what_is_free(printed
         "programs"
     ]
     assert (planned["workers"], planned["memory_mib"], planned["at_most_gib"]) == (2, 512, 1.0)
+
+
+def test_several_cards_divide_the_work_but_not_the_longest_answer(printed):
+    plan = ("--preset", "qwen1.5b-24gb", "--gpu", "4090", "--gpus", "4,1,2,4")
+    text = printed(*plan)
+    assert max(map(len, text.splitlines())) <= 80
+    together = json.loads(printed(*plan, "--json"))["together"]
+    alone = json.loads(printed(*plan, "--json"))["step_s"]
+    assert list(together) == ["1", "2", "4"]
+    assert together["1"] == {**alone, "exchange_s": 0.0}
+    for ranks in (2, 4):
+        own = together[str(ranks)]
+        assert own["learn_s"] == pytest.approx(alone["learn_s"] / ranks)
+        assert alone["solve_s"] / ranks < own["solve_s"] <= alone["solve_s"]
+    # LoRA weights in float32, over 8 GB/s: each card passes on half of them twice, with four three quarters.
+    assert together["4"]["exchange_s"] == pytest.approx(1.5 * together["2"]["exchange_s"])
+    assert f"  {together['2']['total_s']:.1f}" in text
+    assert "together" not in rows(printed("--preset", "qwen1.5b-24gb", "--gpu", "4090"))
+
+
+def test_numbers_of_cards_that_cannot_be_planned_are_refused(complaint):
+    assert complaint("--gpu", "4090", "--gpus", "2,many") == (
+        "--gpus is '2,many'; give numbers of cards, as in --gpus 1,2,4,8"
+    )
+    assert complaint("nano-cpu", "--gpus", "2").startswith("--gpus plans for cards, and there is none")

@@ -1,5 +1,6 @@
 """What `doctor` makes of machines that these tests do not run on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,11 @@ def test_a_card_that_others_use_is_worth_a_note():
     check = checkup.check_card(ADA)
     assert (check.status, check.found) == (Status.NOTE, "RTX 4090, 9.0 of 23.5 GiB free")
     assert checkup.check_card(T4).status is Status.OK
+
+
+def test_several_cards_are_told_with_the_command_that_uses_them():
+    check = checkup.check_card(replace(T4, count=4))
+    assert check.found.endswith("; the first of 4: torchrun --nproc_per_node 4 uses all of them")
 
 
 def test_the_compute_type_is_told_with_its_reason():

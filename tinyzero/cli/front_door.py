@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from tinyzero.cli.launch import check_fits, play, prepare, refuse_beside
+from tinyzero.cli.meeting import find_place, follow
 from tinyzero.cli.screen import Screen
 from tinyzero.cli.terminal import can_be_live, is_terminal
 from tinyzero.errors import ConfigError
@@ -40,6 +41,7 @@ def train(
     """Train as `tinyzero train` does, to the last step or to the first Ctrl-C; a second one leaves at once.
 
     Signals are handled in the main thread only; in another one the caller's handlers stay.
+    In the processes of torchrun, all play one run; `observers` are told in the first one alone.
 
     Args:
         preset: a name from `tinyzero presets`, or a TOML file; None for one that fits this machine.
@@ -66,6 +68,9 @@ def train(
         raise ConfigError(f"settings is a string; give a list of them: [{settings!r}]")
     if resume is not None:
         refuse_beside("resume", {"preset": preset, "name": name})
+    place = find_place()
+    if place is not None and place.rank:
+        return follow(place, make_sampler)
     with closing(Screen(sys.stdout, sys.stderr)) as screen:
         launch, machine = prepare(
             screen,
@@ -77,8 +82,10 @@ def train(
             start_over=start_over,
         )
         check_fits(launch, machine)
-        with closing(_open_view(ui, screen, is_ascii=ascii_only)) as view:
-            return play(launch, screen, [view, *observers], make_sampler)
+        # The processes of torchrun have no terminal of their own, from which a dashboard could read keys.
+        own_ui = "plain" if place is not None and ui == "auto" else ui
+        with closing(_open_view(own_ui, screen, is_ascii=ascii_only)) as view:
+            return play(launch, screen, [view, *observers], make_sampler, place)
 
 
 def _open_view(ui: _Ui, screen: Screen, *, is_ascii: bool) -> "PlainObserver | JsonObserver | LiveView":

@@ -4,13 +4,14 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyzero.cli.meeting import meeting
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Settled, load_config, locate, override, parse_overrides
@@ -20,6 +21,7 @@ from tinyzero.games.absolute_zero.rewards import BONUSES, choose_bonuses
 from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
+from tinyzero.ranks.place import Place
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
@@ -213,9 +215,17 @@ def check_fits(launch: Launch, machine: Machine) -> None:
 
 
 def play(
-    launch: Launch, screen: Screen, observers: Sequence[Observer], make_sampler: MakeSampler | None = None
+    launch: Launch,
+    screen: Screen,
+    observers: Sequence[Observer],
+    make_sampler: MakeSampler | None = None,
+    place: Place | None = None,
 ) -> RunFolder:
-    """Train to the end of the launch, watched by `observers` and written down in the run's folder."""
+    """Train to the end of the launch, watched by `observers` and written down in the run's folder.
+
+    Args:
+        place: of rank 0 where several processes play the run.
+    """
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
@@ -225,15 +235,20 @@ def play(
         _open_folder(launch) as run,
         _logging_to(run, screen),
         closing(Recorder(run, preset=launch.preset)) as recorder,
+        nullcontext() if place is None else meeting(place) as world,
     ):
         screen.note(f"run {run.path}")
+        if world is not None:
+            world.run = str(run.path)
+            world.share(lambda: (launch.config, str(run.path)))
+            screen.note(f"{world.size} processes play it together")
         watching: list[Observer] = [
             recorder,
             *trackers(launch.config.trackers),
             *observers,
             _StepClock(screen),
         ]
-        with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
+        with assemble(launch.config, run, watching, screen.wait, make_sampler, world) as trainer:
             check_exportable(launch.config, trainer.policy.save)
             if trainer.steps_done:
                 screen.note(f"going on after step {trainer.steps_done}")

@@ -25,6 +25,13 @@ def plan(
         str | None,
         typer.Option(help="A card, as in 4090, 3060, t4. Default: this machine's, or else the preset's."),
     ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of such cards that play the run together (torchrun), as in 1,2,4,8.",
+            metavar="N,N",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
@@ -35,12 +42,28 @@ def plan(
     from tinyzero.cli.plan_table import as_json, as_table
     from tinyzero.cli.screen import show, show_json
     from tinyzero.config import load_config, locate
+    from tinyzero.errors import ConfigError
     from tinyzero.machine.forecast import forecast
 
     chosen = choose(preset_name, preset) or _preset_for(gpu)
     config = load_config(chosen, settings or [])
-    planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu), _count_heldout)
+    target, numbers = _target(chosen, config, gpu), _numbers(gpus)
+    if numbers and target.card is None:
+        raise ConfigError(
+            "--gpus plans for cards, and there is none; name one: --gpu 4090, or leave --gpus out"
+        )
+    planned = forecast(locate(chosen).stem, config, target, _count_heldout, numbers)
     show_json(as_json(planned)) if json else show(as_table(planned))
+
+
+def _numbers(gpus: str | None) -> list[int]:
+    """Numbers of cards, as typed."""
+    from tinyzero.errors import ConfigError
+
+    words = [] if gpus is None else gpus.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise ConfigError(f"--gpus is {gpus!r}; give numbers of cards, as in --gpus 1,2,4,8")
+    return sorted({int(word) for word in words})
 
 
 def _count_heldout(heldout: str | None) -> int:

@@ -20,6 +20,7 @@ _WIDTH = 80
 def as_table(planned: Forecast) -> str:
     """The needs, term by term. The last line says whether the run fits."""
     blocks = [_head(planned), _memory(planned), _time(planned), _disk(planned), _programs(planned)]
+    blocks += [_several_cards(planned)] if planned.together else []
     return "\n\n".join("\n".join(block) for block in blocks) + f"\n\n{planned.verdict}"
 
 
@@ -51,6 +52,10 @@ def as_json(planned: Forecast) -> dict[str, Any]:
         "cuda_graphs": planned.has_graphs,
         "step_s_otherwise": _seconds(planned.other_time),
         "step_s_range": planned.range_s,
+        "together": {
+            str(ranks): {**asdict(time), "exchange_s": exchange_s, "total_s": time.total_s + exchange_s}
+            for ranks, (time, exchange_s) in planned.together.items()
+        },
         "measuring": {"tasks": planned.heldout_tasks, "seconds": planned.measuring_s},
         "programs": {
             **asdict(planned.programs),
@@ -228,6 +233,29 @@ def _assumed(planned: Forecast) -> str:
         f"their budgets, decoding reaches {bandwidth} of the bandwidth, learning {learning} of the "
         f"operations. Programs run on the CPU and are not counted.{sampler}"
     )
+
+
+def _several_cards(planned: Forecast) -> Iterator[str]:
+    """A simulation: each card takes an equal share of the sampling and of the learning."""
+    yield f"{'cards together, seconds a step':<33}sampling  learning  exchange     total  times"
+    alone_s = planned.time.total_s if planned.time else 0.0
+    for ranks, (time, exchange_s) in planned.together.items():
+        total_s = time.total_s + exchange_s
+        parts = (time.propose_s + time.solve_s, time.learn_s, exchange_s, total_s)
+        cells = "".join(f"{seconds:>10.1f}" for seconds in parts)
+        yield f"  {ranks:<29}{cells}{alone_s / total_s:>7.1f}"
+    assumed = (
+        "torchrun --nproc_per_node N -m tinyzero train. Taken for granted beside the above: equal shares; no "
+        "card gets below the token steps of its longest "
+        f"answer; gradients in float32 over {timing.LINK_GB_S:g} GB/s each way; nothing overlaps. Every card "
+        "needs the memory above, and the machine's programs share its cores. No figure was measured on "
+        "several GPUs yet."
+    )
+    yield from textwrap.wrap(assumed, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def _line(name: str, note: str, seconds: float) -> str:
+    return f"  {name:<19} {note:<38}{seconds:>10.0f}"
 
 
 def _disk(planned: Forecast) -> Iterator[str]:

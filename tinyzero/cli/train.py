@@ -83,6 +83,7 @@ def train(
     """Let a model improve itself: propose tasks, verify them by running programs, solve them, learn."""
     from tinyzero.cli import front_door
     from tinyzero.cli.launch import prepare, refuse_beside
+    from tinyzero.cli.meeting import find_place
     from tinyzero.cli.screen import Screen
 
     preset = choose(preset_name, preset)
@@ -106,6 +107,9 @@ def train(
     }
     if not dry_run:
         front_door.train(preset, **source, ui=ui, ascii_only=ascii_only)
+        return
+    place = find_place()
+    if place is not None and place.rank:
         return
     with closing(Screen(sys.stdout, sys.stderr)) as screen:
         screen.line(_describe(*prepare(screen, preset, **source)))

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -39,6 +39,7 @@ class LoraLearner:
         *,
         completion_budgets: Mapping[Role, int] | None = None,
         total_rounds: int | None = None,
+        spread: Callable[[LossEngine], LossEngine] = lambda engine: engine,
     ) -> None:
         """Create a learner at the start of a run.
 
@@ -46,6 +47,7 @@ class LoraLearner:
             temperature: temperature of the rollouts; the policy's fused LM head must score at the same one.
             completion_budgets: maximum tokens of a completion, by role; for normalization = "fixed".
             total_rounds: rounds of the complete run; for schedule = "linear".
+            spread: puts an engine over several processes in the engine's place.
         """
         if temperature != policy.temperature:
             raise ConfigError(
@@ -63,7 +65,7 @@ class LoraLearner:
         self._skips = Skips()
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
-        self._engine = _make_engine(policy, config)
+        self._engine = spread(_make_engine(policy, config))
         self._optimizers = {
             adapter: make_optimizer(config.optimizer, policy.trainable_parameters(adapter), lr=config.lr)
             for adapter in policy.adapters

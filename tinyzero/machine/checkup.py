@@ -103,6 +103,8 @@ def check_card(cuda: Cuda) -> Check:
     if cuda.card is None:
         return Check(name="gpu", found="none; training runs on the CPU, with small models")
     finding = f"{cuda.card}, {cuda.free_gib:.1f} of {cuda.total_gib:.1f} GiB free"
+    if cuda.count > 1:
+        finding += f"; the first of {cuda.count}: torchrun --nproc_per_node {cuda.count} uses all of them"
     if cuda.free_gib < _BUSY_SHARE * cuda.total_gib:
         return Check(
             name="gpu",

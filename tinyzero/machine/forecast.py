@@ -1,7 +1,7 @@
 """The plan of one run on one target: memory, time and disk, for a table or for JSON."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinyzero.config import Config, Device, PoolConfig, Settled, local_folder
@@ -15,7 +15,7 @@ from tinyzero.machine.programs import ProgramMemory, program_memory
 from tinyzero.machine.settling import decisions, settle
 from tinyzero.machine.shapes import ModelShape, shape_of
 from tinyzero.machine.suitability import why_too_large
-from tinyzero.machine.timing import StepTime, measuring_s, step_range_s, step_time
+from tinyzero.machine.timing import StepTime, exchange_s, measuring_s, step_range_s, step_time
 from tinyzero.machine.workload import VALID_SHARE, workload
 
 _GIB = 2**30
@@ -133,6 +133,8 @@ class Forecast:
         other_time: the same, with graphs where `time` is without, and the other way round.
         range_s: seconds of a step at best and at worst; None where a report has measured this card, or its
             speed is unknown.
+        together: number of cards -> the time of a step that they play together, and of this the seconds in
+            which gradients go between them.
         heldout_tasks: number of tasks that the run is measured on; 0 if on none.
         measuring_s: seconds of all measurements; None if the target's speed is unknown.
     """
@@ -150,6 +152,7 @@ class Forecast:
     has_graphs: bool = False
     heldout_tasks: int = 0
     measuring_s: float | None = None
+    together: Mapping[int, tuple[StepTime, float]] = field(default_factory=dict)
 
     @property
     def programs(self) -> ProgramMemory:
@@ -195,11 +198,16 @@ class Forecast:
 
 
 def forecast(
-    preset: str, config: Config, target: Target, count_tasks: Callable[[str | None], int] = lambda _: 0
+    preset: str,
+    config: Config,
+    target: Target,
+    count_tasks: Callable[[str | None], int] = lambda _: 0,
+    numbers_of_cards: Sequence[int] = (),
 ) -> Forecast:
     """Plan memory, time and disk of `config` on `target`.
 
     Args:
+        numbers_of_cards: how many cards of this kind may play the run together; each is planned.
         count_tasks: number of tasks in the held-out set of a name.
 
     Raises:
@@ -228,4 +236,22 @@ def forecast(
         has_graphs=has_graphs,
         heldout_tasks=num_tasks,
         measuring_s=measuring_s(settled, shape, card, num_tasks, has_graphs=has_graphs) if card else None,
+        together=_together(settled, shape, card, numbers_of_cards, has_graphs=has_graphs),
     )
+
+
+def _together(
+    config: Settled,
+    shape: ModelShape,
+    card: Card | None,
+    numbers_of_cards: Sequence[int],
+    *,
+    has_graphs: bool,
+) -> dict[int, tuple[StepTime, float]]:
+    times = {
+        ranks: step_time(config, shape, card, ranks=ranks, has_graphs=has_graphs) if card else None
+        for ranks in numbers_of_cards
+    }
+    return {
+        ranks: (time, exchange_s(config, shape, ranks)) for ranks, time in times.items() if time is not None
+    }

@@ -35,6 +35,7 @@ class Cuda:
         built_for: `CUDA 13.0` or ROCm; None for a torch for CPUs. error: why torch does not import.
         driver: its version; None if nvidia-smi does not report it. has_driver: whether its files exist.
         visible: CUDA_VISIBLE_DEVICES; None if not set.
+        count: number of GPUs that torch sees.
         capability: such as (7, 5) for a T4. card: its name; None if torch sees no GPU.
     """
 
@@ -49,6 +50,7 @@ class Cuda:
     total_gib: float = 0.0
     free_gib: float = 0.0
     has_bf16: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def _ask_cuda() -> Cuda:
         total_gib=total / _GIB,
         free_gib=free / _GIB,
         has_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
+        count=torch.cuda.device_count(),
     )
 
 

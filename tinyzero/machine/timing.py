@@ -4,11 +4,12 @@ Not included: the programs, which run on the CPU, and compilation in the first s
 measured on a card yet: each is computed with and without CUDA graphs, and between two sets of assumptions.
 """
 
+import math
 from dataclasses import dataclass
 
 from tinyzero.config import Config, Settled, SettledModel
 from tinyzero.machine.cards import Card
-from tinyzero.machine.memory import KERNELS_PER_LAYER, NF4_BYTES, number_bytes
+from tinyzero.machine.memory import KERNELS_PER_LAYER, NF4_BYTES, adapter_gib, number_bytes
 from tinyzero.machine.shapes import ModelShape
 from tinyzero.machine.workload import measured_answers, workload
 
@@ -34,6 +35,10 @@ class Assumptions:
 LIKELY = Assumptions(bandwidth=0.7, decoding=0.5, learning=0.35, launch_s=12e-6, kernel_s=3e-6)
 BEST = Assumptions(bandwidth=0.85, decoding=0.65, learning=0.45, launch_s=8e-6, kernel_s=2e-6)
 WORST = Assumptions(bandwidth=0.5, decoding=0.3, learning=0.2, launch_s=16e-6, kernel_s=5e-6)
+
+LINK_GB_S = 8.0
+"""Assumed between cards, each way: PCIe 3.0 with 16 lanes, at half of its nominal figure. Not measured."""
+
 # Above about 64 rows, bitsandbytes unpacks 4-bit weights and multiplies as usual: it reads them, writes and
 # reads the result (thresholds by card: bitsandbytes.backends.cuda.ops).
 _FUSED_ROWS = 64
@@ -58,24 +63,36 @@ def step_time(
     card: Card,
     assumed: Assumptions = LIKELY,
     *,
+    ranks: int = 1,
     has_graphs: bool = False,
 ) -> StepTime | None:
     """The seconds of a step on a card; None for one of unknown speed.
 
     Args:
+        ranks: cards of this kind that play the step together; a card takes one of as many equal shares.
         has_graphs: decoding steps are replayed as CUDA graphs.
     """
     if card.bandwidth_gb_s is None or card.tflops is None:
         return None
     load, selfplay = workload(config), config.selfplay
     counts, speed = load.counts, _Speed(card=card, assumed=assumed, has_graphs=has_graphs)
+    proposals, answers = (math.ceil(count / ranks) for count in (counts.proposals, counts.answers))
     return StepTime(
-        propose_s=_prefill_s(shape, speed, counts.proposer_prompts * load.prompt_tokens)
-        + _decode_s(config, shape, speed, counts.proposals, load.proposal_tokens, selfplay.proposal_tokens),
-        solve_s=_prefill_s(shape, speed, counts.tasks * load.prompt_tokens)
-        + _decode_s(config, shape, speed, counts.answers, load.answer_tokens, selfplay.answer_tokens),
-        learn_s=learning_operations(config, shape) / speed.learning_flops,
+        propose_s=_prefill_s(shape, speed, counts.proposer_prompts * load.prompt_tokens / ranks)
+        + _decode_s(config, shape, speed, proposals, load.proposal_tokens, selfplay.proposal_tokens),
+        solve_s=_prefill_s(shape, speed, counts.tasks * load.prompt_tokens / ranks)
+        + _decode_s(config, shape, speed, answers, load.answer_tokens, selfplay.answer_tokens),
+        learn_s=learning_operations(config, shape) / ranks / speed.learning_flops,
     )
+
+
+def exchange_s(config: Settled, shape: ModelShape, ranks: int) -> float:
+    """Seconds of a step in which the gradients of all adapters go between `ranks` cards and are summed.
+
+    Each card sends and receives all but its own part of them twice: to be added, and to be handed out.
+    """
+    gradients = adapter_gib(config, shape)["adapters"] * 2**30 * config.learner.updates_per_round
+    return 2 * (ranks - 1) / ranks * gradients / (LINK_GB_S * 1e9)
 
 
 def step_range_s(config: Settled, shape: ModelShape, card: Card) -> tuple[float, float] | None:
@@ -177,7 +194,7 @@ class _Speed:
         return self.card.tflops * 1e12
 
 
-def _prefill_s(shape: ModelShape, speed: _Speed, tokens: int) -> float:
+def _prefill_s(shape: ModelShape, speed: _Speed, tokens: float) -> float:
     return 2 * shape.linear_weights * tokens / speed.learning_flops
 
 

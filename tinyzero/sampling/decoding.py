@@ -234,13 +234,12 @@ class Decoding:
         )
 
     def _uniforms(self, rows: Sequence[tuple[int, int]]) -> np.ndarray:
+        return np.stack([self._uniforms_of(prompt, sample) for prompt, sample in rows])
+
+    def _uniforms_of(self, prompt: int, sample: int) -> np.ndarray:
+        number, first = self._request.origin(prompt)
         stream, count = self._request.stream, self._request.max_tokens
-        return np.stack(
-            [
-                uniforms(self._seed, stream, prompt=prompt, sample=sample, count=count)
-                for prompt, sample in rows
-            ]
-        )
+        return uniforms(self._seed, stream, prompt=number, sample=first + sample, count=count)
 
     def _tensor(self, values: Sequence[int] | np.ndarray) -> Tensor:
         return torch.as_tensor(values, device=self._policy.device)

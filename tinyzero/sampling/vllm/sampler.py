@@ -160,9 +160,10 @@ class VllmSampler:
     def _spec(
         self, request: SamplingRequest, prompt_ids: tuple[int, ...], *, prompt: int, sample: int
     ) -> SampleSpec:
+        number, first = request.origin(prompt)
         return SampleSpec(
             prompt_ids=prompt_ids,
-            seed=sample_seed(self._seed, request.stream, prompt=prompt, sample=sample),
+            seed=sample_seed(self._seed, request.stream, prompt=number, sample=first + sample),
             max_tokens=min(request.max_tokens, self._context_tokens - len(prompt_ids)),
         )
 

@@ -1,0 +1,169 @@
+"""`torchrun -m tinyzero train`: two processes play the run of one, and a run survives any of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from forced import ForcedSampler, r_zero_config, script
+from rounds import relative_distance, weights
+from thread_world import together
+
+from tinyzero.assembly import assemble, follow
+from tinyzero.run.folder import RunFolder
+from tinyzero.run.recorder import Recorder
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = [
+    "run.max_steps=3",
+    "run.checkpoint_every_steps=1",
+    "run.samples_per_step=100",
+    "selfplay.proposals_per_step=12",
+    "selfplay.attempts=4",
+    "selfplay.proposal_tokens=64",
+    "selfplay.answer_tokens=32",
+    'evaluation.heldout="none"',
+]
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+
+
+def start(*arguments, ranks=1):
+    """`tinyzero` in one process, or in two of torchrun."""
+    launcher = TORCHRUN if ranks > 1 else []
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "tinyzero", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def tinyzero(*arguments, ranks=1):
+    process = start(*arguments, ranks=ranks)
+    printed, _ = process.communicate(timeout=1500)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def new(folder, name, *more):
+    settings = [part for setting in [*SETTINGS, *more] for part in ("--set", setting)]
+    return ["train", "--preset", "nano-cpu", "--output", str(folder), "--name", name, *settings]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Three steps of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    tinyzero(*new(folder, "alone"))
+    return RunFolder(folder / "alone")
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_same_run(run, alone):
+    """The same proposals, tasks, verdicts, completions; figures and adapters up to the order of sums."""
+    for log in ("samples", "tasks"):
+        assert lines(run.path / f"{log}.jsonl") == lines(alone.path / f"{log}.jsonl")
+    assert len(lines(run.metrics)) == len(lines(alone.metrics)) == 3
+    for own, other in zip(lines(run.metrics), lines(alone.metrics), strict=True):
+        for name, value in other.items():
+            if not name.startswith("time/"):
+                assert own[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    for role in ("proposer", "solver"):
+        assert relative_distance(adapter_of(run, role), adapter_of(alone, role)) < 0.05
+
+
+def adapter_of(run, role):
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(run.adapter / role / "adapter_model.safetensors")
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors) if "lora_B" in name])
+
+
+def test_two_processes_play_the_run_of_one(tmp_path, alone):
+    printed = tinyzero(*new(tmp_path, "two"), ranks=2)
+    assert printed.count("2 processes play it together") == 1
+    assert printed.count(" 3/3 ") == 1  # the other rank prints no line
+    run = RunFolder(tmp_path / "two")
+    assert_same_run(run, alone)
+    assert all(line["ranks/count"] == 2 for line in lines(run.metrics))
+    assert [folder.name for folder in tmp_path.iterdir()] == ["two"]
+
+
+def test_a_run_goes_on_with_any_number_of_processes(tmp_path, alone):
+    run = RunFolder(tmp_path / "mixed")
+    tinyzero(*new(tmp_path, "mixed", "run.max_steps=1", "learner.schedule=constant"))
+    tinyzero("train", "--resume", str(run.path), "--max-steps", "2", ranks=2)
+    tinyzero("train", "--resume", str(run.path), "--max-steps", "3")
+    steady = RunFolder(tmp_path / "steady")
+    tinyzero(*new(tmp_path, "steady", "learner.schedule=constant"))
+    assert_same_run(run, steady)
+    assert ["ranks/count" in line for line in lines(run.metrics)] == [False, True, False]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_ends_the_other_and_loses_nothing(tmp_path, alone, rank):
+    process = start(*new(tmp_path, "broken"), ranks=2)
+    run = RunFolder(tmp_path / "broken")
+    deadline = time.monotonic() + 1200
+    while not (run.metrics.exists() and run.metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process_of(process.pid, rank), signal.SIGKILL)
+    printed, _ = process.communicate(timeout=1200)
+    assert process.returncode != 0
+    told = [line for line in printed.splitlines() if line.startswith("error:")]
+    assert len(told) == 1, printed
+    assert "has lost another one" in told[0]
+    assert f"tinyzero train --resume {run.path}" in told[0]
+    tinyzero("train", "--resume", str(run.path))
+    assert_same_run(run, alone)
+
+
+def process_of(launcher, rank):
+    """The process id of a rank that this torchrun has started."""
+    for folder in Path("/proc").iterdir():
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            names = (folder / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == launcher and f"RANK={rank}".encode() in names:
+            return int(folder.name)
+    raise AssertionError(f"torchrun has no rank {rank}")
+
+
+def test_two_ranks_play_r_zero_as_one_process_does(tmp_path):
+    config = r_zero_config('evaluation.heldout="none"', "run.max_steps=3")
+    make_sampler = partial(ForcedSampler, script=script)
+    alone, run = (RunFolder.create(tmp_path, name, config) for name in ("alone", "two"))
+
+    def play(world):
+        if world is not None and world.rank:
+            follow(world, make_sampler)
+            return None
+        own = alone if world is None else run
+        if world is not None:
+            world.share(lambda: (config, str(run.path)))
+        with assemble(
+            config, own, [Recorder(own, preset="test")], make_sampler=make_sampler, world=world
+        ) as t:
+            t.train()
+            policy = t.policy if world is None else t.policy._part
+            return [weights(policy, role) for role in policy.adapters]
+
+    expected = play(None)
+    got, _ = together(play)
+    assert lines(run.path / "tasks.jsonl") == lines(alone.path / "tasks.jsonl")
+    assert lines(run.path / "samples.jsonl") == lines(alone.path / "samples.jsonl")
+    for own, other in zip(got, expected, strict=True):
+        assert relative_distance(own, other) < 1e-2
