@@ -1,7 +1,7 @@
 """What is compared: every arm is the preset `nano-cpu` with as little changed as can be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -12,10 +12,14 @@ class Arm:
     Attributes:
         rewards: true ones; `shuffled`, dealt out at random among a round's rollouts of a role; or `majority`:
             a solver earns 1 where it says what most attempts at the task say, right or wrong.
+        attempts: kind -> attempts at a task of it, in place of `selfplay.attempts`.
+        average: whether the average of the adapters over the last third of the run is measured too.
     """
 
     settings: tuple[str, ...] = ()
     rewards: Literal["true", "shuffled", "majority"] = "true"
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    average: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class Question:
 TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
-    "trained": Arm(),
+    "trained": Arm(average=True),
     "shuffled": Arm(rewards="shuffled"),
     "own majority": Arm(rewards="majority"),
     "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
@@ -49,6 +53,8 @@ ARMS: Mapping[str, Arm] = {
     "divided by the deviation": Arm(settings=("advantages.scale=std",)),
     "replays": Arm(settings=("selfplay.replays_per_step=8",)),
     "two updates": Arm(settings=("learner.updates_per_round=2",)),
+    "attempts at induction": Arm(attempts={"induction": 24}),
+    "half the rate": Arm(settings=("learner.lr=1e-3",)),
     "twice the steps": Arm(settings=("run.max_steps=60",)),
 }
 LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
@@ -71,5 +77,7 @@ ABLATIONS = (
     ),
     Question(title="eight replays a step, not none", arm="replays", control="trained"),
     Question(title="two updates a round, not one", arm="two updates", control="trained"),
+    Question(title="24 attempts at induction, not 8", arm="attempts at induction", control="trained"),
+    Question(title="half the learning rate", arm="half the rate", control="trained"),
     Question(title="sixty steps, not thirty", arm="twice the steps", control="trained"),
 )

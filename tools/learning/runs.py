@@ -10,12 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learning.arms import ARMS
-from learning.controls import CHANGES, ChangedRewards
+from learning.averaging import AveragingObserver
+from learning.controls import CHANGES, ChangedRewards, UnevenAttempts
 from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config
+from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
+from tinyzero.policy.policy import Policy
 from tinyzero.run.folder import RunFolder, is_run
 from tinyzero.run.recorder import Recorder
 from tinyzero.trainer import Trainer
@@ -63,6 +66,8 @@ def train(output: Path, arm: str, seed: int) -> None:
             trainer.probe.load(base)
         recorder = Recorder(trainer.run, preset="nano-cpu")
         trainer.observers = (recorder, PlainObserver(print), *ladder_observers(trainer))
+        if ARMS[arm].average and isinstance(trainer.policy, Policy):
+            trainer.observers = (*trainer.observers, AveragingObserver(trainer, trainer.policy))
         trainer.train()
 
 
@@ -78,6 +83,8 @@ def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
     config = settle(load_config("nano-cpu", settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     with run.exclusive(), assemble(run.config(), run) as trainer:
+        if ARMS[arm].attempts and isinstance(trainer.game, AbsoluteZero):
+            trainer.game = UnevenAttempts(trainer.game, ARMS[arm].attempts)
         if (rewards := ARMS[arm].rewards) != "true":
             trainer.game = ChangedRewards(trainer.game, config, CHANGES[rewards])
         yield trainer
