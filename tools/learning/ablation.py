@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from learning.arms import Question
+from learning.arms import ARMS, Question
+from learning.averaging import read_averaged
 from learning.intervals import t_interval
 from learning.lengths import measured_ends
 from learning.report import DECODINGS, DOCS
@@ -24,6 +25,7 @@ Rates = Mapping[str, float]
 def write_report(output: Path, questions: Sequence[Question]) -> str:
     """Write docs/measurements/ablations.json; return the table in Markdown."""
     answers = [answer for question in questions if (answer := ask(output, question))]
+    answers += [answer for arm in ARMS if ARMS[arm].average and (answer := ask_average(output, arm))]
     (DOCS / "measurements").mkdir(exist_ok=True)
     path = DOCS / "measurements" / "ablations.json"
     path.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
@@ -44,7 +46,36 @@ def ask(output: Path, question: Question) -> dict[str, Any] | None:
         "seeds": seeds,
         "tokens": [fmean(map(tokens, runs)) for runs in (arms, controls)],
         "minutes": [round(fmean(map(minutes, runs)), 2) for runs in (arms, controls)],
-        **{decoding: compare(arms, controls, decoding) for decoding in DECODINGS},
+        **{
+            decoding: compare(
+                [final_rates(arm, decoding) for arm in arms],
+                [final_rates(control, decoding) for control in controls],
+            )
+            for decoding in DECODINGS
+        },
+    }
+
+
+def ask_average(output: Path, arm: str) -> dict[str, Any] | None:
+    """Adapters averaged over the last third of the arm's runs, against its adapters as they ended."""
+    runs = [RunFolder(run_path(output, arm, seed)) for seed in sorted(seeds_of(output, arm))]
+    pairs = [(run, rates) for run in runs if (rates := read_averaged(run))]
+    if len(pairs) < 2:
+        return None
+    spent = fmean(tokens(run) for run, _ in pairs)
+    return {
+        "question": "adapters averaged over the last third, not the last",
+        "arm": f"{arm}, averaged",
+        "control": arm,
+        "seeds": [int(run.name.rpartition("-")[2]) for run, _ in pairs],
+        "tokens": [spent, spent],
+        "minutes": [round(fmean(minutes(run) for run, _ in pairs), 2)] * 2,
+        **{
+            decoding: compare(
+                [rates[decoding] for _, rates in pairs], [final_rates(run, decoding) for run, _ in pairs]
+            )
+            for decoding in DECODINGS
+        },
     }
 
 
@@ -57,12 +88,13 @@ def seeds_of(output: Path, arm: str) -> set[int]:
     }
 
 
-def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: str) -> dict[str, Any]:
-    """Differences in points, with two intervals: over seeds (t), and over tasks (bootstrap of seed means)."""
-    pairs = [
-        (final_rates(arm, decoding), final_rates(control, decoding))
-        for arm, control in zip(arms, controls, strict=True)
-    ]
+def compare(arms: Sequence[Rates], controls: Sequence[Rates]) -> dict[str, Any]:
+    """Differences in points, with two intervals: over seeds (t), and over tasks (bootstrap of seed means).
+
+    Args:
+        arms, controls: task id -> solve rate, one mapping a seed, aligned.
+    """
+    pairs = list(zip(arms, controls, strict=True))
     kinds = [[task for task in ids if task in pairs[0][0]] for ids in held_out_ids().values()]
     by_task = {
         task: fmean(100 * (arm[task] - control[task]) for arm, control in pairs) for task in pairs[0][0]

@@ -45,13 +45,18 @@ class AveragingObserver:
             self._sums[name] = self._sums[name] + now if name in self._sums else now
 
     def on_end(self, summary: RunSummary) -> None:
-        if summary.reason is not StopReason.MAX_STEPS or self._count != self._steps:
-            return
+        if summary.reason is StopReason.MAX_STEPS and self.take_average():
+            write_json(self._trainer.run.path / _FILE, self._rates())
+
+    def take_average(self) -> bool:
+        """Give the policy the average of its weights. False, and nothing done, where steps are missing."""
+        if self._count != self._steps:
+            return False
         with torch.no_grad():
             for name, weight in self._weights().items():
                 weight.copy_(self._sums[name] / self._count)
         self._policy.loads += 1  # other weights under the same versions
-        write_json(self._trainer.run.path / _FILE, self._rates())
+        return True
 
     def _weights(self) -> dict[str, Tensor]:
         return {
