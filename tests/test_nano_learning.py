@@ -160,6 +160,12 @@ def one_run(tmp_path, monkeypatch):
             "untrained": [ended("temperature 0.7", 0.125, 0.2), ended("temperature 0.3", 0.15, 0.2)],
         }
     )
+    monkeypatch.setattr(report, "held_out_ids", lambda: {"deduction": ["a", "b"], "abduction": ["c", "d"]})
+    (tmp_path / "runs" / "base-2" / "24-answers").mkdir(parents=True)
+    voted = {"a": 1.0, "b": 0.0, "c": 0.25}  # d is not among the tasks that are sampled
+    (tmp_path / "runs" / "base-2" / "24-answers" / "heldout.json").write_text(
+        json.dumps({"last": {"rates": {"majority": voted}}})
+    )
     return tmp_path
 
 
@@ -168,7 +174,12 @@ def test_the_report_has_a_line_an_arm_and_a_run_and_what_was_played(one_run):
 
     tables = report.write_report(one_run / "runs", ["trained", "frozen proposer"]).split("\n\n")
     assert [table.splitlines()[2:] for table in tables] == [
-        ["| frozen proposer | 1 | +25.0 | - | +10.0 | - | +5.0 | - | +0.0 | +10.0 |"],
+        [
+            "| frozen proposer | 1 | +25.0 | - | +10.0 | - | +5.0 | - | +0.0 | +10.0 |",
+            "| untrained, temperature 0.7 | 1 | - | - | +2.5 | - | - | - | - | - |",
+            "| untrained, temperature 0.3 | 1 | - | - | +5.0 | - | - | - | - | - |",
+            "| untrained, majority of 24 | 1 | - | - | +27.5 | - | - | - | - | - |",
+        ],
         [
             "| frozen proposer | 2 | 0.250 to 0.500 | +0.050 +0.150 | 0.100 to 0.200 | +0.050 +0.150 "
             "| 0.50 to 0.50 | 0.20 to 0.30 | 0.20 to 0.90 | 12 to 45 |"

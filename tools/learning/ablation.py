@@ -9,15 +9,12 @@ from typing import Any
 from learning.arms import ARMS, Question
 from learning.averaging import read_averaged
 from learning.intervals import t_interval
-from learning.lengths import measured_ends
+from learning.lengths import held_out_ids, measured_ends
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
-from tinyzero.config import resolve_base
 from tinyzero.evaluation.comparison import bootstrap_interval
-from tinyzero.evaluation.heldout import read_set
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
-from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]
 
@@ -110,15 +107,6 @@ def compare(arms: Sequence[Rates], controls: Sequence[Rates]) -> dict[str, Any]:
             round(fmean(mean_over_kinds(pair[side], kinds) for pair in pairs), 1) for side in (0, 1)
         ],
     }
-
-
-def held_out_ids() -> dict[str, list[str]]:
-    """Kind -> ids of nano's held-out tasks, without the longer programs, which are a row apart."""
-    ids: dict[str, list[str]] = {}
-    for item in read_set(Path(resolve_base("nano")) / "heldout.jsonl", KINDS).tasks:
-        if not item.stratum:
-            ids.setdefault(item.task.kind, []).append(item.task.id)
-    return ids
 
 
 def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:

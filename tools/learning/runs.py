@@ -26,6 +26,8 @@ from tinyzero.watch.plain import PlainObserver
 
 RUNS = Path("runs/nano-learning")
 SEEDS = (0, 1, 2, 3, 4)
+MANY = "24-answers"
+"""Folder in that of an untrained model: the same with 24 answers to each task, for their majority."""
 _ONE_RUN = Path(__file__).parents[1] / "nano_learning.py"
 
 
@@ -46,9 +48,14 @@ def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) 
 def measure_base(output: Path, seed: int) -> None:
     """The untrained model's scores, which all arms of a seed share; measured once."""
     folder = base_path(output, seed)
-    if (folder / "heldout.json").is_file():
-        return
-    with TemporaryDirectory() as aside, open_trainer(Path(aside), "trained", seed) as trainer:
+    if not (folder / "heldout.json").is_file():
+        _measure_untrained(folder, seed)
+    if not (folder / MANY).is_dir():
+        _measure_untrained(folder / MANY, seed, ("evaluation.attempts=24", "evaluation.curve=false"))
+
+
+def _measure_untrained(folder: Path, seed: int, settings: Sequence[str] = ()) -> None:
+    with TemporaryDirectory() as aside, open_trainer(Path(aside), "trained", seed, settings) as trainer:
         assert trainer.probe is not None, "nano has held-out tasks"  # noqa: S101
         trainer.probe.measure(0, is_end=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,9 +84,9 @@ def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
 
 
 @contextmanager
-def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
+def open_trainer(output: Path, arm: str, seed: int, others: Sequence[str] = ()) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
-    settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings]
+    settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings, *others]
     config = settle(load_config("nano-cpu", settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     with run.exclusive(), assemble(run.config(), run) as trainer:
