@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from learning.arms import ARMS
+from learning.arms import ARMS, LEARNING
 from learning.averaging import AveragingObserver
 from learning.controls import CHANGES, ChangedRewards, UnevenAttempts
 from learning.lengths import LadderObserver, find_ladder
@@ -63,8 +63,9 @@ def _measure_untrained(folder: Path, seed: int, settings: Sequence[str] = ()) ->
 
 
 def train(output: Path, arm: str, seed: int) -> None:
-    """One run, or the rest of it."""
-    with open_trainer(output, arm, seed) as trainer:
+    """One run, or the rest of it. Only the arms whose curves are drawn are measured on the way."""
+    others = () if arm in LEARNING else ("evaluation.every_steps=none",)
+    with open_trainer(output, arm, seed, others) as trainer:
         if trainer.run.read_evaluation() is not None:
             print(f"{trainer.run.path} is finished")
             return
@@ -79,7 +80,8 @@ def train(output: Path, arm: str, seed: int) -> None:
 
 
 def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
-    ladder = find_ladder(trainer.config.model.base)
+    has_curve = trainer.config.evaluation.every_steps is not None
+    ladder = find_ladder(trainer.config.model.base) if has_curve else None
     return [] if ladder is None else [LadderObserver(trainer, ladder)]
 
 
