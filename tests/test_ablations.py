@@ -88,6 +88,22 @@ def test_one_seed_says_nothing_about_others(ablation, output):
         ablation.t_interval([3.0])
 
 
+def test_the_average_of_a_run_is_compared_with_its_end(ablation, output):
+    for seed, rate in ((0, 0.5), (1, 0.25)):
+        make_run(output, "trained", seed, dict.fromkeys("abc", rate))
+        averaged = dict.fromkeys(("sampled", "greedy"), dict.fromkeys("abc", 0.75))
+        (output / f"trained-{seed}" / "averaged.json").write_text(json.dumps(averaged))
+    make_run(output, "trained", 2, dict.fromkeys("abc", 0.0))  # resumed at its end: without an average
+    answer = ablation.ask_average(output, "trained")
+    assert answer["seeds"] == [0, 1]
+    assert answer["sampled"]["by_seed"] == [25.0, 50.0]
+
+
+def test_without_averages_there_is_nothing_to_compare(ablation, output):
+    make_run(output, "trained", 0, dict.fromkeys("abc", 0.5))
+    assert ablation.ask_average(output, "trained") is None
+
+
 @pytest.mark.parametrize(
     ("seeds", "tasks", "words"),
     [

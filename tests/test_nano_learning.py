@@ -4,15 +4,20 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from rollouts import rollout_of
+from torch.nn import Parameter
 
 from tinyzero.config import Config, load_config
 from tinyzero.evaluation.comparison import Comparison, Row
 from tinyzero.evaluation.heldout import HeldOutSet, HeldOutTask
+from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.games.controls import ChangedRewards, shuffled
 from tinyzero.run.folder import RunFolder
+from tinyzero.tasks import KINDS
 from tinyzero.types import (
     Prompt,
     Role,
@@ -152,6 +157,12 @@ def one_run(tmp_path, monkeypatch):
             "untrained": [ended("temperature 0.7", 0.125, 0.2), ended("temperature 0.3", 0.15, 0.2)],
         }
     )
+    monkeypatch.setattr(report, "held_out_ids", lambda: {"deduction": ["a", "b"], "abduction": ["c", "d"]})
+    (tmp_path / "runs" / "base-2" / "24-answers").mkdir(parents=True)
+    voted = {"a": 1.0, "b": 0.0, "c": 0.25}  # d is not among the tasks that are sampled
+    (tmp_path / "runs" / "base-2" / "24-answers" / "heldout.json").write_text(
+        json.dumps({"last": {"rates": {"majority": voted}}})
+    )
     return tmp_path
 
 
@@ -160,7 +171,12 @@ def test_the_report_has_a_line_an_arm_and_a_run_and_what_was_played(one_run):
 
     tables = report.write_report(one_run / "runs", ["trained", "frozen proposer"]).split("\n\n")
     assert [table.splitlines()[2:] for table in tables] == [
-        ["| frozen proposer | 1 | +25.0 | - | +10.0 | - | +5.0 | - | +0.0 | +10.0 |"],
+        [
+            "| frozen proposer | 1 | +25.0 | - | +10.0 | - | +5.0 | - | +0.0 | +10.0 |",
+            "| untrained, temperature 0.7 | 1 | - | - | +2.5 | - | - | - | - | - |",
+            "| untrained, temperature 0.3 | 1 | - | - | +5.0 | - | - | - | - | - |",
+            "| untrained, majority of 24 | 1 | - | - | +27.5 | - | - | - | - | - |",
+        ],
         [
             "| frozen proposer | 2 | 0.250 to 0.500 | +0.050 +0.150 | 0.100 to 0.200 | +0.050 +0.150 "
             "| 0.50 to 0.50 | 0.20 to 0.30 | 0.20 to 0.90 | 12 to 45 |"
@@ -218,3 +234,79 @@ def measured(step, rate):
 
 def write(path, records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+class CountingSampler:
+    """Answers each prompt as often as requested."""
+
+    def __init__(self):
+        self.requests = []
+
+    def fits(self, prompt):
+        return True
+
+    def sample(self, request):
+        self.requests.append(request)
+        return [["answer"] * request.num_samples for _ in request.prompts]
+
+
+def test_some_kinds_are_attempted_more_often():
+    from learning.controls import UnevenAttempts
+
+    sampler = CountingSampler()
+    game = AbsoluteZero(Config(), sampler=sampler, executor=None, kinds=KINDS)
+    kinds = ("induction", "deduction", "induction")
+    tasks = [
+        next(iter(game.pool.tasks(kind)), None) or next(iter(KINDS[kind].seeds()))  # any of the kind
+        for kind in kinds
+    ]
+    tasks = [replace(task, id=str(number)) for number, task in enumerate(tasks)]
+    answers = UnevenAttempts(game, {"induction": 3}).solve(tasks, 2, "1/solve")
+    assert [len(group) for group in answers] == [3, 2, 3]
+    assert {(request.num_samples, request.stream) for request in sampler.requests} == {
+        (2, "1/solve"),  # as without it
+        (3, "1/solve/3"),
+    }
+
+
+class TwoWeights:
+    """A policy of one adapter with two weights."""
+
+    adapters = ("shared",)
+
+    def __init__(self):
+        self.loads = 0
+        self.weights = {"a": Parameter(torch.zeros(2)), "b": Parameter(torch.zeros(1))}
+
+    def named_weights(self, adapter):
+        return self.weights
+
+    def become(self, value):
+        with torch.no_grad():
+            for weight in self.weights.values():
+                weight.fill_(value)
+
+
+def test_the_average_is_of_the_last_third():
+    from learning.averaging import AveragingObserver
+
+    config = Config.model_validate({"run": {"max_steps": 6}})
+    policy, trainer = TwoWeights(), SimpleNamespace(config=config)
+    observer = AveragingObserver(trainer, policy)
+    for step in range(1, 7):
+        policy.become(float(step * step))
+        observer.on_step(SimpleNamespace(step=step))
+    assert observer.take_average()
+    assert [weight.tolist() for weight in policy.weights.values()] == [[30.5, 30.5], [30.5]]  # of 25 and 36
+    assert policy.loads == 1
+
+
+def test_a_run_resumed_in_its_last_third_has_no_average():
+    from learning.averaging import AveragingObserver
+
+    config = Config.model_validate({"run": {"max_steps": 6}})
+    policy = TwoWeights()
+    observer = AveragingObserver(SimpleNamespace(config=config), policy)
+    observer.on_step(SimpleNamespace(step=6))
+    assert not observer.take_average()
+    assert policy.loads == 0

@@ -6,17 +6,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from learning.arms import Question
-from learning.lengths import measured_ends
+from learning.arms import ARMS, Question
+from learning.averaging import read_averaged
+from learning.lengths import held_out_ids, measured_ends
 from learning.report import DECODINGS, DOCS
 from learning.runs import run_path
-from tinyzero.config import resolve_base
 from tinyzero.evaluation.comparison import bootstrap_interval
-from tinyzero.evaluation.heldout import read_set
 from tinyzero.evaluation.several import t_interval
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
-from tinyzero.tasks import KINDS
 
 Rates = Mapping[str, float]
 
@@ -24,6 +22,7 @@ Rates = Mapping[str, float]
 def write_report(output: Path, questions: Sequence[Question]) -> str:
     """Write docs/measurements/ablations.json; return the table in Markdown."""
     answers = [answer for question in questions if (answer := ask(output, question))]
+    answers += [answer for arm in ARMS if ARMS[arm].average and (answer := ask_average(output, arm))]
     (DOCS / "measurements").mkdir(exist_ok=True)
     path = DOCS / "measurements" / "ablations.json"
     path.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
@@ -44,7 +43,36 @@ def ask(output: Path, question: Question) -> dict[str, Any] | None:
         "seeds": seeds,
         "tokens": [fmean(map(tokens, runs)) for runs in (arms, controls)],
         "minutes": [round(fmean(map(minutes, runs)), 2) for runs in (arms, controls)],
-        **{decoding: compare(arms, controls, decoding) for decoding in DECODINGS},
+        **{
+            decoding: compare(
+                [final_rates(arm, decoding) for arm in arms],
+                [final_rates(control, decoding) for control in controls],
+            )
+            for decoding in DECODINGS
+        },
+    }
+
+
+def ask_average(output: Path, arm: str) -> dict[str, Any] | None:
+    """Adapters averaged over the last third of the arm's runs, against its adapters as they ended."""
+    runs = [RunFolder(run_path(output, arm, seed)) for seed in sorted(seeds_of(output, arm))]
+    pairs = [(run, rates) for run in runs if (rates := read_averaged(run))]
+    if len(pairs) < 2:
+        return None
+    spent = fmean(tokens(run) for run, _ in pairs)
+    return {
+        "question": "adapters averaged over the last third, not the last",
+        "arm": f"{arm}, averaged",
+        "control": arm,
+        "seeds": [int(run.name.rpartition("-")[2]) for run, _ in pairs],
+        "tokens": [spent, spent],
+        "minutes": [round(fmean(minutes(run) for run, _ in pairs), 2)] * 2,
+        **{
+            decoding: compare(
+                [rates[decoding] for _, rates in pairs], [final_rates(run, decoding) for run, _ in pairs]
+            )
+            for decoding in DECODINGS
+        },
     }
 
 
@@ -57,12 +85,13 @@ def seeds_of(output: Path, arm: str) -> set[int]:
     }
 
 
-def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: str) -> dict[str, Any]:
-    """Differences in points, with two intervals: over seeds (t), and over tasks (bootstrap of seed means)."""
-    pairs = [
-        (final_rates(arm, decoding), final_rates(control, decoding))
-        for arm, control in zip(arms, controls, strict=True)
-    ]
+def compare(arms: Sequence[Rates], controls: Sequence[Rates]) -> dict[str, Any]:
+    """Differences in points, with two intervals: over seeds (t), and over tasks (bootstrap of seed means).
+
+    Args:
+        arms, controls: task id -> solve rate, one mapping a seed, aligned.
+    """
+    pairs = list(zip(arms, controls, strict=True))
     kinds = [[task for task in ids if task in pairs[0][0]] for ids in held_out_ids().values()]
     by_task = {
         task: fmean(100 * (arm[task] - control[task]) for arm, control in pairs) for task in pairs[0][0]
@@ -78,15 +107,6 @@ def compare(arms: Sequence[RunFolder], controls: Sequence[RunFolder], decoding: 
             round(fmean(mean_over_kinds(pair[side], kinds) for pair in pairs), 1) for side in (0, 1)
         ],
     }
-
-
-def held_out_ids() -> dict[str, list[str]]:
-    """Kind -> ids of nano's held-out tasks, without the longer programs, which are a row apart."""
-    ids: dict[str, list[str]] = {}
-    for item in read_set(Path(resolve_base("nano")) / "heldout.jsonl", KINDS).tasks:
-        if not item.stratum:
-            ids.setdefault(item.task.kind, []).append(item.task.id)
-    return ids
 
 
 def mean_over_kinds(rates: Rates, kinds: Sequence[Sequence[str]]) -> float:

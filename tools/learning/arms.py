@@ -1,7 +1,7 @@
 """What is compared: every arm is the preset `nano-cpu` with as little changed as can be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,10 +11,14 @@ class Arm:
     Attributes:
         is_own_majority: whether a solver earns 1 where it says what most attempts at the task say, right or
             wrong.
+        attempts: kind -> attempts at a task of it, in place of `selfplay.attempts`.
+        average: whether the average of the adapters over the last third of the run is measured too.
     """
 
     settings: tuple[str, ...] = ()
     is_own_majority: bool = False
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    average: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class Question:
 TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
-    "trained": Arm(),
+    "trained": Arm(average=True),
     "shuffled": Arm(settings=("rewards.control=shuffled",)),
     "own majority": Arm(is_own_majority=True),
     "frozen proposer": Arm(settings=("selfplay.train_proposer=false",)),
@@ -48,6 +52,8 @@ ARMS: Mapping[str, Arm] = {
     "divided by the deviation": Arm(settings=("advantages.scale=std",)),
     "replays": Arm(settings=("selfplay.replays_per_step=8",)),
     "two updates": Arm(settings=("learner.updates_per_round=2",)),
+    "attempts at induction": Arm(attempts={"induction": 24}),
+    "half the rate": Arm(settings=("learner.lr=1e-3",)),
     "twice the steps": Arm(settings=("run.max_steps=60",)),
 }
 LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
@@ -70,5 +76,7 @@ ABLATIONS = (
     ),
     Question(title="eight replays a step, not none", arm="replays", control="trained"),
     Question(title="two updates a round, not one", arm="two updates", control="trained"),
+    Question(title="24 attempts at induction, not 8", arm="attempts at induction", control="trained"),
+    Question(title="half the learning rate", arm="half the rate", control="trained"),
     Question(title="sixty steps, not thirty", arm="twice the steps", control="trained"),
 )

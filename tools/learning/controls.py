@@ -1,9 +1,10 @@
-"""Rewards that no run of the product pays: agreement of a solver with itself."""
+"""Games that pay agreement in place of truth, or attempt some tasks more often."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from tinyzero.types import AttemptRollout, RewardBreakdown, Rollout, VerdictStatus
+from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.types import Answer, AttemptRollout, RewardBreakdown, Rollout, Task, VerdictStatus
 
 
 def majority(rollouts: Sequence[Rollout], _stream: str) -> list[RewardBreakdown]:
@@ -31,3 +32,20 @@ def _answer(attempt: AttemptRollout) -> str | None:
     """The answer that was read, None where none could be read."""
     verdict = attempt.verdict
     return None if verdict.status is VerdictStatus.MALFORMED else verdict.answer
+
+
+class UnevenAttempts(AbsoluteZero):
+    """Absolute Zero with another number of attempts at the tasks of some kinds."""
+
+    def __init__(self, game: AbsoluteZero, attempts: Mapping[str, int]) -> None:
+        super().__init__(game.config, sampler=game.sampler, executor=game.executor, kinds=game.kinds)
+        self.pool, self.rounds_prepared = game.pool, game.rounds_prepared
+        self._attempts = attempts
+
+    def solve(self, tasks: Sequence[Task], attempts: int, stream: str) -> list[list[Answer]]:
+        answers: dict[str, list[Answer]] = {}
+        for count in sorted({self._attempts.get(task.kind, attempts) for task in tasks}):
+            some = [task for task in tasks if self._attempts.get(task.kind, attempts) == count]
+            groups = super().solve(some, count, stream if count == attempts else f"{stream}/{count}")
+            answers |= {task.id: group for task, group in zip(some, groups, strict=True)}
+        return [answers[task.id] for task in tasks]

@@ -79,3 +79,12 @@ def measured_ends(run: RunFolder) -> tuple[Mapping[str, Mapping[str, Mapping[str
     assert folder is not None, f"{run.path} is finished and has no checkpoint"  # noqa: S101
     saved = json.loads((folder / "probe" / "heldout.json").read_text(encoding="utf-8"))
     return saved["first"], saved["last"]
+
+
+def held_out_ids() -> dict[str, list[str]]:
+    """Kind -> ids of nano's held-out tasks, without the longer programs, which are a row apart."""
+    ids: dict[str, list[str]] = {}
+    for item in read_set(Path(resolve_base("nano")) / "heldout.jsonl", KINDS).tasks:
+        if not item.stratum:
+            ids.setdefault(item.task.kind, []).append(item.task.id)
+    return ids

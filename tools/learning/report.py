@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from learning.lengths import read_ladder
+from learning.lengths import held_out_ids, read_ladder
 from learning.pictures import draw_coevolution, draw_learning
+from learning.runs import MANY, base_path
 from tinyzero.evaluation.several import t_interval
 from tinyzero.run.folder import RunFolder, runs_in
 from tinyzero.run.records import read
@@ -40,8 +41,9 @@ def write_report(output: Path, arms: Sequence[str]) -> str:
     (DOCS / "measurements" / "nano-learning.json").write_text(text + "\n", encoding="utf-8")
     draw_learning(results, DOCS / "nano-learning.svg")
     draw_coevolution(results, DOCS / "nano-coevolution.svg")
-    tables = (arm_table, run_table, coevolution_table, ladder_table)
-    return "\n\n".join(table(results) for table in tables)
+    tables = (run_table, coevolution_table, ladder_table)
+    untrained = untrained_lines(results, output)
+    return "\n\n".join([arm_table(results, untrained), *(table(results) for table in tables)])
 
 
 def describe(run: RunFolder) -> dict[str, Any]:
@@ -83,8 +85,12 @@ def curve(run: RunFolder, lines: Sequence[Mapping[str, float]]) -> list[dict[str
     ]
 
 
-def arm_table(results: Sequence[Result]) -> str:
-    """A line per arm: means over the seeds, in points, with the interval over the seeds."""
+def arm_table(results: Sequence[Result], untrained: Sequence[Sequence[str]]) -> str:
+    """A line per arm: means over the seeds, in points, with the interval over the seeds.
+
+    Args:
+        untrained: further lines, of the untrained model.
+    """
     head = ["arm", "seeds", "greedy", "over seeds", "sampled", "over seeds"]
     head += ["above the best temperature", "over seeds", "pass@8", "majority"]
     lines = []
@@ -99,7 +105,33 @@ def arm_table(results: Sequence[Result]) -> str:
             cells += [f"{fmean(gains):+.1f}", interval(gains)]
         cells += [f"{fmean(gain(group, other)):+.1f}" for other in ("pass@8", "majority")]
         lines.append(cells)
-    return markdown(head, lines)
+    return markdown(head, [*lines, *untrained])
+
+
+def untrained_lines(results: Sequence[Result], output: Path) -> list[list[str]]:
+    """What the untrained model gains in sampled accuracy by a lower temperature, and by a vote."""
+    group = next(iter(by_arm(results).values()), [])
+    named: dict[str, list[float]] = {}
+    for result in group:
+        sampled = overall(result, "sampled")["before"]
+        for row in of(result, "untrained"):
+            gained = 100 * (row["before"] - sampled)
+            named.setdefault(f"untrained, {row['decoding']}", []).append(gained)
+        if (voted := majority_of_many(base_path(output, result["seed"]) / MANY)) is not None:
+            named.setdefault("untrained, majority of 24", []).append(100 * (voted - sampled))
+    return [
+        [name, str(len(gains)), "-", "-", f"{fmean(gains):+.1f}", interval(gains), *"----"]
+        for name, gains in named.items()
+    ]
+
+
+def majority_of_many(folder: Path) -> float | None:
+    """Share of tasks of which the majority of 24 answers is right, kinds alike; None if not measured."""
+    if not folder.is_dir():
+        return None
+    rates = json.loads((folder / "heldout.json").read_text(encoding="utf-8"))["last"]["rates"]["majority"]
+    kinds = [[rates[task] for task in ids if task in rates] for ids in held_out_ids().values()]
+    return fmean(fmean(kind) for kind in kinds)
 
 
 def run_table(results: Sequence[Result]) -> str:

@@ -9,14 +9,17 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from learning.arms import ARMS
-from learning.controls import majority
+from learning.arms import ARMS, LEARNING
+from learning.averaging import AveragingObserver
+from learning.controls import UnevenAttempts, majority
 from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config, override
+from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.games.controls import ChangedRewards
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
+from tinyzero.policy.policy import Policy
 from tinyzero.run.folder import RunFolder, is_run
 from tinyzero.run.recorder import Recorder
 from tinyzero.trainer import Trainer
@@ -24,6 +27,8 @@ from tinyzero.watch.plain import PlainObserver
 
 RUNS = Path("runs/nano-learning")
 SEEDS = (0, 1, 2, 3, 4)
+MANY = "24-answers"
+"""Folder in that of an untrained model: the same with 24 answers to each task, for their majority."""
 _ONE_RUN = Path(__file__).parents[1] / "nano_learning.py"
 
 
@@ -44,9 +49,14 @@ def run_all(output: Path, arms: Sequence[str], seeds: Sequence[int], jobs: int) 
 def measure_base(output: Path, seed: int) -> None:
     """The untrained model's scores, which all arms of a seed share; measured once."""
     folder = base_path(output, seed)
-    if (folder / "heldout.json").is_file():
-        return
-    with TemporaryDirectory() as aside, open_trainer(Path(aside), "trained", seed) as trainer:
+    if not (folder / "heldout.json").is_file():
+        _measure_untrained(folder, seed)
+    if not (folder / MANY).is_dir():
+        _measure_untrained(folder / MANY, seed, ("evaluation.attempts=24", "evaluation.curve=false"))
+
+
+def _measure_untrained(folder: Path, seed: int, settings: Sequence[str] = ()) -> None:
+    with TemporaryDirectory() as aside, open_trainer(Path(aside), "trained", seed, settings) as trainer:
         assert trainer.probe is not None, "nano has held-out tasks"  # noqa: S101
         trainer.probe.measure(0, is_end=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,8 +64,9 @@ def measure_base(output: Path, seed: int) -> None:
 
 
 def train(output: Path, arm: str, seed: int) -> None:
-    """One run, or the rest of it."""
-    with open_trainer(output, arm, seed) as trainer:
+    """One run, or the rest of it. Only the arms whose curves are drawn are measured on the way."""
+    others = () if arm in LEARNING else ("evaluation.every_steps=none",)
+    with open_trainer(output, arm, seed, others) as trainer:
         if trainer.run.read_evaluation() is not None:
             print(f"{trainer.run.path} is finished")
             return
@@ -64,21 +75,26 @@ def train(output: Path, arm: str, seed: int) -> None:
             trainer.probe.load(base)
         recorder = Recorder(trainer.run, preset="nano-cpu")
         trainer.observers = (recorder, PlainObserver(print), *ladder_observers(trainer))
+        if ARMS[arm].average and isinstance(trainer.policy, Policy):
+            trainer.observers = (*trainer.observers, AveragingObserver(trainer, trainer.policy))
         trainer.train()
 
 
 def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
-    ladder = find_ladder(trainer.config.model.base)
+    has_curve = trainer.config.evaluation.every_steps is not None
+    ladder = find_ladder(trainer.config.model.base) if has_curve else None
     return [] if ladder is None else [LadderObserver(trainer, ladder)]
 
 
 @contextmanager
-def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
+def open_trainer(output: Path, arm: str, seed: int, others: Sequence[str] = ()) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
-    settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings]
+    settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings, *others]
     config = settle(load_config("nano-cpu", settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     with run.exclusive(), assemble(override(run.config(), ARMS[arm].settings), run) as trainer:
+        if ARMS[arm].attempts and isinstance(trainer.game, AbsoluteZero):
+            trainer.game = UnevenAttempts(trainer.game, ARMS[arm].attempts)
         if ARMS[arm].is_own_majority:
             trainer.game = ChangedRewards(trainer.game, config, majority)
         yield trainer
