@@ -68,6 +68,7 @@ def test_a_target_that_is_nothing_is_one_line(evaluate):
     assert "name a run, the folder of an adapter, or a model" in err
 
 
+@pytest.mark.slow
 def test_a_profile_has_every_measure_for_both_models_and_is_resumed(evaluate, adapter):
     options = ("--profile", "--price-per-hour", "2")
     code, measured = evaluate(str(adapter), *options)
@@ -99,6 +100,7 @@ def test_a_profile_has_every_measure_for_both_models_and_is_resumed(evaluate, ad
     assert again["results"][0]["profile"] == profile  # seconds are kept with the answers
 
 
+@pytest.mark.slow
 def test_without_a_benchmark_the_held_out_tasks_are_profiled(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(["eval", "nano", "--profile", "--limit", "6", "--samples", "16"]) == 0
