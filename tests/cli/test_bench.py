@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from tinyzero.cli.bench import bench
+from tinyzero.cli.scoring_speed import scoring_speed
 from tinyzero.cli.speed import as_table, executor_speed, sampling_speed, workload
 from tinyzero.errors import ConfigError
 from tinyzero.execution import Executor
@@ -57,6 +58,13 @@ def test_the_executor_is_measured_by_its_own_count_of_runs() -> None:
         assert executor.num_runs - before == 2 * 20  # in a batch, and one by one
     assert 0 < speed["latency_ms_p50"] <= speed["latency_ms_p99"]
     assert min(speed["runs_per_s"], speed["child_cpu_ms"]) > 0
+
+
+def test_scoring_is_raced_against_a_process_for_each_answer() -> None:
+    measured = scoring_speed(num_answers=6, repeats=2)
+    assert (measured["answers"], measured["load_before"] >= 0) == (6, True)
+    assert 0 < measured["speedup_min"] <= measured["speedup"] <= measured["speedup_max"]
+    assert min(measured["answers_per_s"], measured["process_each_per_s"]) > 0
 
 
 def test_the_table_has_a_line_for_each_row() -> None:

@@ -1,11 +1,20 @@
 """Before against after: differences and intervals worked out by hand or by another road."""
 
+from math import isnan
 from random import Random
 from statistics import NormalDist, fmean, stdev
 
 import pytest
 
-from tinyzero.evaluation.comparison import Comparison, Row, bootstrap_interval, compare, judge_claim
+from tinyzero.evaluation.comparison import (
+    Comparison,
+    Row,
+    bootstrap_interval,
+    compare,
+    judge_claim,
+    mean_ratio,
+    ratio_interval,
+)
 from tinyzero.types import Claim
 
 
@@ -63,6 +72,50 @@ def test_95_of_100_intervals_hold_the_truth():
         low, high = bootstrap_interval([[rng.gauss(0.0, 1.0) for _ in range(60)]], seed=seed)
         hits += low <= 0.0 <= high
     assert 0.91 <= hits / 400 <= 0.98  # 0.945 for the percentile interval at 60 values, standard error 0.011
+
+
+def pairs(rng, num_tasks):
+    """One ratio of about 2 per task, whose parts go together."""
+    bottoms = [rng.uniform(1.0, 3.0) for _ in range(num_tasks)]
+    return [[(2 * bottom + rng.gauss(0.0, 0.5), bottom)] for bottom in bottoms]
+
+
+def test_the_interval_of_a_ratio_of_sums_is_that_of_the_delta_method():
+    """Linearised: the standard error of sum a / sum b is that of the mean of (a - ratio b) / mean b."""
+    sums = pairs(Random(3), 500)
+    ratio, bottom = mean_ratio(sums), fmean(pair[1] for [pair] in sums)
+    assert ratio == pytest.approx(sum(a for [(a, _)] in sums) / sum(b for [(_, b)] in sums))
+    error = stdev((a - ratio * b) / bottom for [(a, b)] in sums) / len(sums) ** 0.5
+    half = NormalDist().inv_cdf(0.975) * error
+    low, high = ratio_interval([sums])
+    assert (low, high) == (
+        pytest.approx(ratio - half, abs=0.1 * half),
+        pytest.approx(ratio + half, abs=0.1 * half),
+    )
+
+
+def test_ratios_of_two_models_are_paired_by_task():
+    sums = pairs(Random(4), 200)
+    better = [[(top + bottom, bottom)] for [(top, bottom)] in sums]  # a ratio that is larger by 1
+    assert ratio_interval([sums, better]) == pytest.approx((1.0, 1.0))
+    assert ratio_interval([sums, sums]) == (0.0, 0.0)
+
+
+def test_a_ratio_with_a_denominator_of_one_has_the_interval_of_a_mean():
+    values = [Random(5).random() for _ in range(100)]
+    assert ratio_interval([[[(value, 1.0)] for value in values]]) == pytest.approx(
+        bootstrap_interval([values])
+    )
+
+
+def test_several_ratios_count_alike():
+    assert mean_ratio([[(1, 2), (1, 1)], [(1, 2), (0, 1)]]) == pytest.approx((2 / 4 + 1 / 2) / 2)
+
+
+def test_too_few_tasks_that_count_give_no_interval():
+    low, high = ratio_interval([[[(1.0, 1.0)], [(1.0, 0.0)], [(1.0, 0.0)]]])
+    assert isnan(low)
+    assert isnan(high)
 
 
 @pytest.mark.parametrize(

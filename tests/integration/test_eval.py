@@ -36,16 +36,23 @@ def test_a_base_model_is_measured_and_its_answers_are_kept(evaluate, tmp_path):
     assert (second["results"], kept.read_bytes()) == ([figures], before)
 
 
-def test_a_fresh_adapter_differs_in_nothing(evaluate, tmp_path):
-    """Adapter and base draw the same random numbers, so models that agree give equal answers."""
-    from tinyzero.config import Config, load_config, resolve_base
+@pytest.fixture
+def adapter(tmp_path):
+    """A fresh adapter of nano, which changes nothing."""
+    from tinyzero.config import Config, load_config
     from tinyzero.machine.hardware import look
     from tinyzero.machine.settling import settle
     from tinyzero.policy.loading import load_policy
 
     config = settle(Config.model_validate(load_config("nano-cpu").model_dump()), look())
     policy = load_policy(config.model, config.policy, device="cpu", temperature=1.0)
-    adapter = policy.save_adapter(policy.adapters[0], tmp_path / "saved")
+    return policy.save_adapter(policy.adapters[0], tmp_path / "saved")
+
+
+def test_a_fresh_adapter_differs_in_nothing(evaluate, adapter):
+    """Adapter and base draw the same random numbers, so models that agree give equal answers."""
+    from tinyzero.config import resolve_base
+
     assert str(resolve_base("nano")) in (adapter / "adapter_config.json").read_text()
     code, measured = evaluate(str(adapter))
     (figures,) = measured["results"]
@@ -114,3 +121,50 @@ def test_a_wrong_name_among_several_is_a_line_before_anything_is_measured(evalua
     assert (code, err.count("\n")) == (2, 1)
     assert words in err
     assert not (Path(seeds[0]) / "benchmarks").exists()
+
+
+@pytest.mark.slow
+def test_a_profile_has_every_measure_for_both_models_and_is_resumed(evaluate, adapter):
+    options = ("--profile", "--price-per-hour", "2")
+    code, measured = evaluate(str(adapter), *options)
+    assert code == 0
+    (figures,) = measured["results"]
+    profile = figures["profile"]
+    assert list(profile["f1"]) == [
+        "F1@16-selective",
+        "F1@16-selective-area",
+        "F1@16-verifier",
+        "F1@16-output",
+    ]
+    rewrites = ("renamed", "reordered", "dead code", "constants")
+    assert {"greedy accuracy", "accuracy, renamed", "retention, constants"} <= profile["robustness"].keys()
+    assert profile["dropped_rewrites"] == dict.fromkeys(rewrites, 0)
+    assert {"tokens / solved task", "seconds / solved task", "dollars / solved task"} <= profile[
+        "economy"
+    ].keys()
+    assert profile["greedy_answers"] == {"forgotten": 0, "learned": 0}
+    same = [
+        *profile["f1"].values(),
+        *profile["robustness"].values(),
+        profile["economy"]["tokens / solved task"],
+    ]
+    assert {row["verdict"] for row in same} == {"not distinguishable from noise"}
+    assert all(row["base"] == row["trained"] for row in same)
+    assert measured["transfer"]["domains"]["code reasoning"]["interval"] == [0.0, 0.0]
+    _, again = evaluate(str(adapter), *options)
+    assert again["results"][0]["profile"] == profile  # seconds are kept with the answers
+
+
+@pytest.mark.slow
+def test_without_a_benchmark_the_held_out_tasks_are_profiled(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["eval", "nano", "--profile", "--limit", "6", "--samples", "16"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].startswith("heldout: 6 tasks, 16 answers each")
+    assert [line.split()[0] for line in lines if line.endswith("95 % interval")] == [
+        "f1",
+        "robustness",
+        "economy",
+    ]
+    assert "forgotten" not in out

@@ -1,14 +1,15 @@
 """`tinyzero bench`: measures the speed of a part on this machine."""
 
 import os
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tinyzero.cli.presets import complete_preset
 from tinyzero.cli.screen import show, show_json
 
-Part = Literal["executor", "sampling", "learning"]
+Part = Literal["executor", "scoring", "sampling", "learning"]
 """The part to measure."""
 
 
@@ -16,7 +17,8 @@ def bench(
     what: Annotated[
         Part,
         typer.Argument(
-            help="executor: programs per second. sampling and learning: tokens per second of a model."
+            help="executor: programs per second. scoring: benchmark answers per second, beside a process for "
+            "each answer. sampling and learning: tokens per second of a model."
         ),
     ] = "executor",
     preset: Annotated[
@@ -43,6 +45,11 @@ def bench(
     if what == "executor":
         _measure_executor(json=json)
         return
+    if what == "scoring":
+        from tinyzero.cli.scoring_speed import scoring_speed
+
+        _print(scoring_speed(repeats=repeats), json=json)
+        return
     from tinyzero.cli import speed
 
     work = speed.workload(
@@ -60,6 +67,10 @@ def _measure_executor(*, json: bool) -> None:
     with Executor() as executor:
         machine = {"tier": executor.tier, "cores": os.cpu_count() or 1, "load_before": load_before}
         results = machine | executor_speed(executor)
+    _print(results, json=json)
+
+
+def _print(results: Mapping[str, Any], *, json: bool) -> None:
     if json:
         show_json(results)
         return

@@ -1,5 +1,6 @@
 """What `tinyzero eval` measures: a run's model, an exported adapter, or a base model alone."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,6 +37,13 @@ class Candidate:
     sampler: "Sampler"
     family: str = ""
     run_seed: int | None = None
+
+    @property
+    def gpu(self) -> str | None:
+        """Index or UUID of the card that samples; None on a CPU, or where another machine samples."""
+        if self.config.hardware.device != "cuda" or self.config.sampling.server_url:
+            return None
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0] or "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyzero.cli.candidate import Candidate
+    from tinyzero.cli.profiling import Profiler
     from tinyzero.cli.screen import Screen
     from tinyzero.evaluation.benchmarks.answering import Protocol, Questions
     from tinyzero.evaluation.benchmarks.base import Benchmark, Item
@@ -31,6 +32,8 @@ class Request:
     checkpoint: str
     seed: int
     allow_weak_sandbox: bool
+    is_profile: bool = False
+    price_per_hour: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,39 @@ def measure(target: str, request: Request, screen: "Screen", *, as_json: bool) -
         screen.close_wait()
         if not candidate.label and not request.with_base:
             raise ConfigError(f"{candidate.name} is a base model, and --no-base leaves nothing; leave it out")
-        results = [_measure_on(each, candidate, request, screen, as_json=as_json) for each in opened]
-    return {"model": candidate.name, "trained": candidate.label, "seed": request.seed, "results": results}
+        profiler = _profiler(candidate, request)
+        if profiler is not None and not opened:
+            opened = [open_asked(str(profiler.heldout()), request)]
+        results = [
+            _measure_on(each, candidate, request, screen, profiler, as_json=as_json) for each in opened
+        ]
+    measured = {"model": candidate.name, "trained": candidate.label, "seed": request.seed, "results": results}
+    return measured if profiler is None else measured | _transfer(profiler, screen, as_json=as_json)
+
+
+def _profiler(candidate: "Candidate", request: Request) -> "Profiler | None":
+    from tinyzero.cli.profiling import Profiler
+
+    if not request.is_profile:
+        return None
+    return Profiler(
+        candidate=candidate,
+        price_per_hour=request.price_per_hour,
+        allow_weak_sandbox=request.allow_weak_sandbox,
+    )
+
+
+def _transfer(profiler: "Profiler", screen: "Screen", *, as_json: bool) -> dict[str, Any]:
+    """Gains by domain, over all benchmarks."""
+    from tinyzero.cli.profiling import transfer_lines
+
+    transfer = profiler.transfer()
+    if transfer is None:
+        return {}
+    if not as_json:
+        for line in transfer_lines(transfer):
+            screen.line(line)
+    return {"transfer": transfer.as_json()}
 
 
 def open_asked(name: str, request: Request) -> Opened:
@@ -76,7 +110,13 @@ def open_asked(name: str, request: Request) -> Opened:
 
 
 def _measure_on(
-    opened: Opened, candidate: "Candidate", request: Request, screen: "Screen", *, as_json: bool
+    opened: Opened,
+    candidate: "Candidate",
+    request: Request,
+    screen: "Screen",
+    profiler: "Profiler | None",
+    *,
+    as_json: bool,
 ) -> dict[str, Any]:
     """All models on one benchmark."""
     from tinyzero.evaluation.benchmarks.answering import questions_of
@@ -85,9 +125,12 @@ def _measure_on(
     protocol = protocol_of(opened.benchmark, candidate, request)
     questions = questions_of(opened.benchmark, opened.items, candidate.sampler, protocol)
     models = [BASE] * request.with_base + [TRAINED] * bool(candidate.label)
-    graded = {
-        model: answers_of(model, opened, questions, candidate, protocol, request, screen) for model in models
-    }
+
+    def ask(model: str, questions: "Questions", protocol: "Protocol") -> list["GradedAnswer"]:
+        return answers_of(model, opened, questions, candidate, protocol, request, screen)
+
+    graded = {model: ask(model, questions, protocol) for model in models}
+    profile = profiler and profiler.profile(opened.benchmark, questions, protocol, graded, ask)
     screen.close_wait()
     figures = _figures(opened.benchmark, graded)
     figures |= {
@@ -100,9 +143,9 @@ def _measure_on(
         "seconds": round(time.monotonic() - started, 3),
     }
     if not as_json:
-        for line in _lines(opened.benchmark, figures, graded):
+        for line in [*_lines(opened.benchmark, figures, graded), *(profile.lines() if profile else ())]:
             screen.line(line)
-    return figures
+    return figures | ({"profile": profile.as_json()} if profile else {})
 
 
 def protocol_of(benchmark: "Benchmark", candidate: "Candidate", request: Request) -> "Protocol":
@@ -140,6 +183,7 @@ def answers_of(
     from tinyzero.cli.evaluate import open_tools
     from tinyzero.evaluation.benchmarks.answering import answer, file_name
     from tinyzero.evaluation.benchmarks.scoring import grade
+    from tinyzero.machine.usage import CardMeter
     from tinyzero.types import Role
 
     benchmark, total = opened.benchmark, len(questions.items)
@@ -154,7 +198,8 @@ def answers_of(
         screen.wait_on_terminal(f"{benchmark.name}, {model}: {done} answers graded")
 
     role = Role.SOLVER if model == TRAINED else None
-    answers = answer(benchmark, questions, candidate.sampler, role, protocol, path, answered)
+    joules = CardMeter(candidate.gpu).joules
+    answers = answer(benchmark, questions, candidate.sampler, role, protocol, path, answered, joules)
     with ExitStack() as held:
         tools = open_tools(benchmark, held, allow_weak_sandbox=request.allow_weak_sandbox)
         return grade(benchmark, answers, tools, graded)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
     from tinyzero.evaluation.benchmarks.base import Benchmark, Tools
 
+_BENCHES = "cruxeval-o,cruxeval-i"
+
 
 def evaluate(
     targets: Annotated[
@@ -30,13 +32,14 @@ def evaluate(
         typer.Option(help="Score the answers of this JSONL file, without a model.", metavar="FILE.jsonl"),
     ] = None,
     bench: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="cruxeval-o, cruxeval-i, humaneval+, mbpp+, gsm8k, math500, or a JSONL file of tasks; "
-            "several for a model, with commas.",
+            "several for a model, with commas. Default: cruxeval-o,cruxeval-i; for --profile without --data "
+            "the model's held-out set.",
             metavar="NAME|FILE.jsonl",
         ),
-    ] = "cruxeval-o,cruxeval-i",
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="The folder with the benchmark's published file, or the file.", metavar="DIR"),
@@ -52,6 +55,13 @@ def evaluate(
     base: Annotated[bool, typer.Option("--base/--no-base", help="Measure the untrained model too.")] = True,
     checkpoint: Checkpoint = "last",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Measure F1@K, robustness, economy and transfer beside accuracy."),
+    ] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(min=0.0, help="For --profile: dollars that an hour of this machine costs.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     allow_weak_sandbox: Annotated[
         bool,
@@ -68,17 +78,22 @@ def evaluate(
         raise ConfigError(
             "name what to measure: a run, an adapter or a model, or --score FILE.jsonl; not both"
         )
-    if score is not None and "," in bench:
+    if profile and score is not None:
+        raise ConfigError("--profile asks a model; name one in place of --score")
+    if price_per_hour is not None and not profile:
+        raise ConfigError("--price-per-hour is for --profile; add it")
+    benches = (bench or _BENCHES).split(",") if bench or data or not profile else []
+    if score is not None and len(benches) > 1:
         raise ConfigError("--score takes answers to a single benchmark; name it with --bench")
     screen = Screen(sys.stdout, sys.stderr)
     try:
         if score is not None:
-            figures = _score(score, bench, data, screen, allow_weak_sandbox=allow_weak_sandbox)
+            figures = _score(score, benches[0], data, screen, allow_weak_sandbox=allow_weak_sandbox)
             screen.close_wait()
             _print(figures, screen, as_json=json)
             return
         request = Request(
-            benches=tuple(bench.split(",")),
+            benches=tuple(benches),
             data=data,
             limit=limit,
             samples=samples,
@@ -87,7 +102,11 @@ def evaluate(
             checkpoint=checkpoint,
             seed=seed,
             allow_weak_sandbox=allow_weak_sandbox,
+            is_profile=profile,
+            price_per_hour=price_per_hour,
         )
+        if profile and len(targets or ()) > 1:
+            raise ConfigError("--profile takes one run, adapter or model; profile each by itself")
         if len(targets or ()) > 1:
             measured = measure_several(targets or (), request, screen, as_json=json)
         else:

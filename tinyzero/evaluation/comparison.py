@@ -3,17 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import nan
 from statistics import fmean
 
 from tinyzero.types import Claim
 
 _NUM_RESAMPLES = 10_000
+_NUM_PORTIONS = 10
+"""In which resamples of ratios are drawn, so that they need little memory."""
 LEVEL = 0.95
 MEAN = "mean"
 """Name of the row over all kinds."""
 
 Rates = Mapping[str, float]
 """Task id -> share of correct attempts."""
+Pair = tuple[float, float]
+"""A numerator and a denominator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,3 +160,45 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(totals / len(groups), (tail, 1 - tail))
     return float(low), float(high)
+
+
+def ratio_interval(sums: Sequence[Sequence[Sequence[Pair]]], *, seed: int = 0) -> tuple[float, float]:
+    """Percentile interval of `mean_ratio`, or of that of the second model less that of the first.
+
+    Args:
+        sums: [models][tasks][ratios] pairs of a numerator and a denominator, one model or two; the same
+            tasks are drawn for both.
+
+    Returns:
+        nan where a resample has a denominator of zero: there are too few tasks that count.
+
+    Source: bootstrap of a ratio of sums (Efron and Tibshirani 1993, chapters 10 and 13).
+    """
+    import numpy as np
+
+    arrays = [np.asarray(of_model, dtype=float) for of_model in sums]  # [tasks, ratios, 2] each
+    rng, size = np.random.default_rng(seed), len(arrays[0])
+    values = []
+    for _ in range(_NUM_PORTIONS):
+        rows = _NUM_RESAMPLES // _NUM_PORTIONS
+        drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
+        means = []
+        for array in arrays:
+            totals = np.tensordot(counts, array, axes=1)  # [resamples, ratios, 2]
+            denominators = np.where(totals[..., 1] > 0, totals[..., 1], np.nan)
+            means.append((totals[..., 0] / denominators).mean(axis=1))
+        values.append(means[-1] - means[0] if len(means) > 1 else means[0])
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(np.concatenate(values), (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def mean_ratio(sums: Sequence[Sequence[Pair]]) -> float:
+    """Mean over the ratios of the sum of numerators over the sum of denominators; nan where that is zero.
+
+    Args:
+        sums: [tasks][ratios] pairs.
+    """
+    totals = [tuple(map(sum, zip(*pairs, strict=True))) for pairs in zip(*sums, strict=True)]
+    return fmean(top / bottom if bottom else nan for top, bottom in totals)

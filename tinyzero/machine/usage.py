@@ -1,11 +1,13 @@
 """The load of this machine, for the views. Missing values are not an error."""
 
+import ctypes
 import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -129,3 +131,49 @@ def _number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+_NVML = "libnvidia-ml.so.1"
+
+
+class CardMeter:
+    """Reads NVML's counter of one card's energy, which Volta and newer cards have."""
+
+    def __init__(self, gpu: str | None, library: Any = None) -> None:  # noqa: ANN401  ctypes or its double
+        """Raises nothing: where NVML does not answer, there is no reading.
+
+        Args:
+            gpu: index or UUID of the card; None where none is used.
+            library: NVML; the driver's own if None.
+        """
+        self._library, self._card = library, ctypes.c_void_p()
+        self._is_open = gpu is not None and self._open(gpu)
+
+    def joules(self) -> float | None:
+        """Energy since the driver was loaded, with what the card draws idle; None without a counter."""
+        millijoules = ctypes.c_ulonglong()
+        if not self._is_open:
+            return None
+        code = self._library.nvmlDeviceGetTotalEnergyConsumption(self._card, ctypes.byref(millijoules))
+        return millijoules.value / 1000 if code == 0 else None
+
+    def idle_watts(self, seconds: float = 1.0) -> float | None:
+        """What the card draws while nothing is asked of it, measured for some seconds."""
+        before, began = self.joules(), time.monotonic()
+        if before is None:
+            return None
+        time.sleep(seconds)
+        after = self.joules()
+        return None if after is None else (after - before) / (time.monotonic() - began)
+
+    def _open(self, gpu: str) -> bool:
+        try:
+            self._library = self._library or ctypes.CDLL(_NVML)
+        except OSError:
+            return False
+        card = ctypes.byref(self._card)
+        if self._library.nvmlInit_v2() != 0:
+            return False
+        if gpu.isdigit():
+            return bool(self._library.nvmlDeviceGetHandleByIndex_v2(int(gpu), card) == 0)
+        return bool(self._library.nvmlDeviceGetHandleByUUID(gpu.encode(), card) == 0)

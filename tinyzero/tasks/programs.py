@@ -5,6 +5,7 @@ The rules for what a proposal may contain are in `tinyzero.tasks.allowed`.
 
 import ast
 import warnings
+from collections.abc import Set
 from hashlib import blake2b
 
 from tinyzero.tasks.stripping import strip
@@ -77,6 +78,11 @@ def with_definitions(source: str) -> str:
 def canonical(program: str) -> str:
     """Normal form with names replaced and constants kept: equal for programs that differ only in names."""
     return ast.dump(_Renamer(constants=False).visit(ast.parse(tidy(program))))
+
+
+def renamed(tree: ast.Module) -> None:
+    """Replace every name that a program binds, but that of the entry, by `v0`, `v1`, ..., in place."""
+    _Renamer(constants=False, kept={ENTRY}).visit(tree)
 
 
 def shape(program: str) -> str:
@@ -208,13 +214,14 @@ class _Renamer(ast.NodeTransformer):
     Builtin names and attributes stay, since they define what the program does.
     """
 
-    def __init__(self, *, constants: bool) -> None:
+    def __init__(self, *, constants: bool, kept: Set[str] = frozenset()) -> None:
         self._constants = constants
+        self._kept = kept
         self._names: dict[str, str] = {}
         self._own: set[str] = set()
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        self._own = bound_names(node)
+        self._own = bound_names(node) - self._kept
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:

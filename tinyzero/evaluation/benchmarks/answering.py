@@ -1,6 +1,7 @@
 """Lets a model answer a benchmark, and keeps the answers: an interrupted evaluation goes on where it was."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -85,6 +86,7 @@ def answer(
     protocol: Protocol,
     path: Path,
     progress: Callable[[int], None] = lambda _: None,
+    joules: Callable[[], float | None] = lambda: None,
 ) -> list[WrittenAnswer]:
     """The answers of a model to all questions, in the order of the tasks.
 
@@ -92,6 +94,7 @@ def answer(
         role: whose adapter answers; None for the base model.
         path: file to which answers are added as they come; those that it has already are taken from it.
         progress: is told how many tasks are answered.
+        joules: what the card has used so far; None where nothing counts it.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -110,7 +113,12 @@ def answer(
                 temperature=protocol.temperature,
                 stream=f"eval/{benchmark.name}/{items[0].id}",
             )
+            began, used = time.monotonic(), joules()
             rows = list(_sampled(items, request, sampler))
+            spent = {"seconds": (time.monotonic() - began) / len(rows)}
+            if used is not None and (now := joules()) is not None:
+                spent["joules"] = (now - used) / len(rows)
+            rows = [row | spent for row in rows]
             _append(path, rows)
         by_id = {item.id: item for item in items}
         answers += [_written(by_id[row["id"]], row) for row in rows]
@@ -147,6 +155,8 @@ def _written(item: Item, row: dict[str, Any]) -> WrittenAnswer:
         text=row["completion"],
         is_truncated=row["finish_reason"] == "length",
         num_tokens=row["num_tokens"],
+        seconds=row.get("seconds"),
+        joules=row.get("joules"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinyzero.errors import ConfigError
@@ -21,12 +21,15 @@ class WrittenAnswer:
         text: from the beginning of the answer, with what was put into the model's mouth.
         is_truncated: whether the token budget cut it off.
         num_tokens: sampled tokens, where they are known.
+        seconds, joules: its share of what sampling it with others took, where that was measured.
     """
 
     item: Item
     text: str
     is_truncated: bool = False
     num_tokens: int | None = None
+    seconds: float | None = field(default=None, compare=False)
+    joules: float | None = field(default=None, compare=False)
 
 
 def read_answers(path: Path, benchmark: Benchmark, items: Sequence[Item]) -> list[WrittenAnswer]:

@@ -9,7 +9,7 @@ from tinyzero.evaluation.benchmarks.base import Benchmark
 from tinyzero.evaluation.benchmarks.scoring import GradedAnswer, by_task, counts_of, measures
 from tinyzero.evaluation.comparison import bootstrap_interval
 
-_NOISE = "not distinguishable from noise"
+NOISE = "not distinguishable from noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Difference:
             "trained": self.trained,
             "difference": self.trained - self.base,
             "interval": [self.low, self.high],
-            "verdict": "beyond noise" if self.is_beyond_noise else _NOISE,
+            "verdict": "beyond noise" if self.is_beyond_noise else NOISE,
         }
 
 
@@ -68,7 +68,7 @@ def difference_lines(
     yield f"{'':<22}{'base':>8}{'trained':>9}{'difference':>12}  95 % interval"
     for row in rows:
         interval = f"{row.low:+.3f} to {row.high:+.3f}"
-        words = "" if row.is_beyond_noise else f"  {_NOISE}"
+        words = "" if row.is_beyond_noise else f"  {NOISE}"
         difference = row.trained - row.base
         yield f"{row.name:<22}{row.base:>8.3f}{row.trained:>9.3f}{difference:>+12.3f}  {interval}{words}"
     of_base, of_trained = counts_of(base), counts_of(trained)
