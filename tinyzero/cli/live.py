@@ -186,7 +186,7 @@ def _try(drawer: Drawer, run: RunFolder, request: Request, words: str) -> None:
 
 
 def _keys(kind: str | None, layout: str) -> str:
-    return f"p pause  s save now  n next sample  k kind: {kind or 'all'}  l layout: {layout}  h help  q quit"
+    return f"q quit  h help  p pause  s save now  n next sample  k kind: {kind or 'all'}  l layout: {layout}"
 
 
 def _cost(drawer: Drawer) -> str:

@@ -163,7 +163,7 @@ class _Watch:
         return (*(_REPLAY_HELP if self._replay else ()), *COMMON_HELP, leave, "", *LEGEND_HELP)
 
     def _with_keys(self, view: "View") -> "View":
-        keys = f"n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}  h help  q leave"
+        keys = f"q leave  h help  n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}"
         if self._replay is not None:
             word = "go on" if self._replay.is_paused else "hold"
             arrows = view.glyph("← →", "arrows")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from tinyzero.machine.usage import UsageProbe
-from tinyzero.watch.dashboard import HEADER_LINES, render
-from tinyzero.watch.header import header
+from tinyzero.watch.dashboard import render
+from tinyzero.watch.header import HEADER_LINES, header
 from tinyzero.watch.painter import Painter, update
 from tinyzero.watch.samples import highlighted
 from tinyzero.watch.state import RunState

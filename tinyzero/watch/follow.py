@@ -144,7 +144,9 @@ class Follower:
         """The current state of the run; the same object if nothing has changed."""
         looks = {name: tail.read() for name, tail in self._tails.items()}
         if any(is_void for _, is_void in looks.values()):
-            self._state = replace(self._state, steps=(), samples=(), tasks={}, events=(), started_at=None)
+            self._state = replace(
+                self._state, steps=(), samples=(), tasks={}, events=(), started_at=None, measured_s=()
+            )
             self._tails = self._open()
             looks = {name: tail.read() for name, tail in self._tails.items()}
         news = News(**{name: records for name, (records, _) in looks.items()})
