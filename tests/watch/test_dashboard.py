@@ -240,7 +240,8 @@ def test_held_out_before_now_difference_and_noise_lead_in_every_layout_from_fort
 
 def test_a_sentence_says_why_accuracy_on_own_tasks_may_fall():
     assert (
-        "Learning: better at tasks it never saw, above noise. Its own tasks get harder, so accuracy on them falls."
+        "Learning: better at tasks it never saw, above noise. "
+        "Its own tasks get harder, so accuracy on them falls."
     ) in shown(measured_state())
 
 

@@ -66,8 +66,8 @@ def test_a_run_without_intervals_says_so():
 def test_the_verdict_has_the_figures():
     known = Gain(before=0.15, now=0.25, step=30, low=0.04, high=0.16)
     assert verdict(known) == (
-        "Learned: better at tasks that it never saw, above noise: held-out accuracy 0.150 before, 0.250 after "
-        "30 steps (+0.100, 95 % +0.040 to +0.160)."
+        "Learned: better at tasks that it never saw, above noise: held-out accuracy 0.150 before, "
+        "0.250 after 30 steps (+0.100, 95 % +0.040 to +0.160)."
     )
     assert verdict(None).startswith("Not measured on held-out tasks")
     assert verdict(gain(state_with(measured(0, 0.15)))).startswith("Not measured on held-out tasks")

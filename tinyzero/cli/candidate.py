@@ -41,14 +41,14 @@ def open_candidate(
     Raises:
         ModelLoadError: the base model cannot be loaded. CheckpointError: the adapters cannot.
     """
+    from tinyzero.cli.choices import open_run
     from tinyzero.errors import CheckpointError
-    from tinyzero.run.folder import find_run
 
     path = Path(target).expanduser()
     if (path / _ADAPTER_CONFIG).is_file():
         return _of_adapter(path, seed, progress, held)
     try:
-        run = find_run(target, Path("runs"))
+        run = open_run(target)
     except CheckpointError as error:
         from tinyzero.config import local_folder
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.choices import Checkpoint
+from tinyzero.cli.choices import Checkpoint, complete_run
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -22,6 +22,7 @@ def evaluate(
         typer.Argument(
             help="A run, the folder of an adapter, or a base model (a folder, a Hub id, or nano).",
             metavar="RUN|ADAPTER|MODEL",
+            autocompletion=complete_run,
         ),
     ] = None,
     score: Annotated[

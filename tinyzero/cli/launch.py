@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyzero.cli.choices import open_run
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
 from tinyzero.config import Settled, load_config, locate, override, parse_overrides
@@ -23,7 +24,7 @@ from tinyzero.machine.suitability import choose_preset, describe_numbers, why_no
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
-from tinyzero.run.folder import RunFolder, find_run
+from tinyzero.run.folder import RunFolder
 from tinyzero.run.keeping import folder_beside, has_results, has_work, start_over
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.run.recorder import Recorder, differences
@@ -136,7 +137,7 @@ def _why_this_preset(preset: str, machine: Machine) -> str:
 
 def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_over: bool) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
-    folder = find_run(run, output)
+    folder = open_run(run, output)
     for key in parse_overrides(overrides):
         if not any(fnmatchcase(key, pattern) for pattern in _RESUMABLE):
             raise ConfigError(
@@ -148,7 +149,7 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
             f"{folder.path} has finished its {steps} steps; to train longer: "
-            f"tinyzero train --resume {run} --max-steps {2 * steps}"
+            f"tinyzero train --resume {folder.path} --max-steps {2 * steps}"
         )
     return Launch(
         preset=folder.environment().get("preset", folder.name),

@@ -92,8 +92,7 @@ class LiveView:
 
     def on_end(self, summary: RunSummary) -> None:
         self.close()
-        if summary.comparison is not None:
-            self._plain.on_end(summary)
+        self._plain.on_end(summary)
 
     def close(self, *, has_died: bool = False) -> None:
         """Restore the terminal, and leave the last frame on it."""

@@ -138,7 +138,7 @@ def _charts(charts: list[figures.Chart], view: View, width: int, height: int) ->
 
 def _hides_times(state: RunState, width: int) -> bool:
     """Whether the before/after table leaves no room for the box with the times of a step."""
-    return state.comparison is not None and _FUNNEL_WIDTH + _PHASES_WIDTH + _COMPARISON_WIDTH > width
+    return state.comparison is not None and width < _FUNNEL_WIDTH + _PHASES_WIDTH + _COMPARISON_WIDTH
 
 
 def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> TileRow:

@@ -141,11 +141,11 @@ def _spacing(steps: Sequence[Step]) -> int:
 
 
 def points_of_run(state: RunState, metric: str) -> tuple[Point, ...]:
-    """A metric over a run. What was measured before the first step or after the last is only in the events."""
+    """A metric over a run. Measurements before its first step and after its last are only in the events."""
     points = points_of(state.steps, metric)
     if not is_rare([metric]):
         return points
-    measured = {
+    measured: dict[float, float] = {
         event.step: event.metrics[metric]
         for event in that_held(state.events)
         if isinstance(event, Measured) and metric in event.metrics

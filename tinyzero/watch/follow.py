@@ -219,10 +219,9 @@ def state_to_report(run: RunFolder) -> RunState:
 
 
 def age_s(path: Path, now: float) -> float:
-    """Seconds since the newest file of a run was written."""
-    try:
-        with os.scandir(path) as entries:
-            times = [entry.stat().st_mtime for entry in entries if entry.is_file()]
-    except OSError:
-        return 0.0
+    """Seconds since a run wrote to its logs; a report or an export in its folder makes it no newer."""
+    run, times = RunFolder(path), list[float]()
+    for file in (path / "config.json", *run.logs):
+        with suppress(OSError):
+            times.append(file.stat().st_mtime)
     return max(0.0, now - max(times, default=now))

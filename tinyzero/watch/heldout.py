@@ -1,4 +1,4 @@
-"""Held-out accuracy before and now, whether the difference is above noise, and one sentence about it. Pure."""
+"""Held-out accuracy before and now, whether the difference is above noise, and a sentence about it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Gain:
 
 def gain(state: RunState) -> Gain | None:
     """The newest measurement beside the first; None where nothing was measured."""
-    measured = _measurements(state)
+    measured = measurements(state)
     table = gain_of(state.comparison)
     if table is not None and table.step >= max(measured, default=0):
         return table
@@ -77,7 +77,7 @@ def gain_of(comparison: Comparison | None) -> Gain | None:
     return Gain(before=row.before, now=row.after, step=comparison.step, low=row.low, high=row.high)
 
 
-def _measurements(state: RunState) -> dict[int, Mapping[str, float]]:
+def measurements(state: RunState) -> dict[int, Mapping[str, float]]:
     """Step -> metrics, in step order. Those before the first step and after the last are only events."""
     measured = {
         event.step: event.metrics
