@@ -11,10 +11,10 @@ from tinyzero.errors import ConfigError
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import TaskRecord, tasks_of
 from tinyzero.run.task_log import Search, TaskLine, encoded
+from tinyzero.watch.ancestry import ancestors
 from tinyzero.watch.text import inert, one_line
 
 Order = Literal["newest", "rate", "size", "oddness"]
-_ANCESTORS = 12
 
 
 def matcher(
@@ -114,22 +114,15 @@ def _how_solved(task: TaskRecord) -> str:
 
 
 def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
-    """The references of the task, their references, and so on; each once, as a tree."""
+    """The references of the task, their references, and so on, as a tree."""
     lines: list[str] = []
-    seen, turn = {task.id}, [(1, parent) for parent in task.parents]
-    while turn and len(lines) < _ANCESTORS:
-        depth, name = turn.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        parent = tasks.get(name)
+    for depth, name, parent in ancestors(task, tasks):
         words = (
             "a seed, or not recorded here"
             if parent is None
             else f"step {parent.step}: {one_line(parent.subject)}"
         )
         lines.append(f"{'  ' * (depth - 1)}{one_line(name)}  {words}"[:160])
-        turn[:0] = [(depth + 1, grandparent) for grandparent in parent.parents] if parent else []
     return ["shown to its proposer:", *lines] if lines else ["its proposer was shown nothing"]
 
 
