@@ -91,11 +91,14 @@ class LiveView:
             drawer.wake()
 
     def on_end(self, summary: RunSummary) -> None:
-        self.close()
-        self._plain.on_end(summary)
+        lines = self._plain.ending(summary)
+        width = max(1, self._terminal.size()[0])
+        self.close(below=2 + sum(max(1, -(-len(line) // width)) for line in lines))
+        for line in lines:
+            self._screen.line(line)
 
-    def close(self, *, has_died: bool = False) -> None:
-        """Restore the terminal, and leave the last frame on it."""
+    def close(self, *, has_died: bool = False, below: int = 2) -> None:
+        """Restore the terminal, and leave the last frame on it, above so many lines that follow."""
         with self._closing:
             drawer, self._drawer = self._drawer, None
         if drawer is None:
@@ -107,7 +110,7 @@ class LiveView:
         finally:  # a second Ctrl-C may arrive here
             self._terminal.leave()
         if not has_died:
-            self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer)))
+            self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer, below)))
         self._screen.release()
         logger.info("the live view took %.2f %% of the time", 100 * drawer.share())
 
@@ -168,9 +171,9 @@ class LiveView:
         drawer.choose(replace(view, notice="", keys=_keys(view.kind, view.layout)))
 
 
-def _last_picture(drawer: Drawer) -> list[str]:
+def _last_picture(drawer: Drawer, below: int) -> list[str]:
     try:
-        return drawer.still()
+        return drawer.still(below)
     except Exception:
         logger.exception("the last picture could not be drawn")
         return []

@@ -105,17 +105,19 @@ class PlainObserver:
         return f"held-out accuracy after {event.step} steps: {', '.join(parts)}{noise}" if parts else ""
 
     def on_end(self, summary: RunSummary) -> None:
-        self._write_line("")
-        self._write_line(verdict(gain_of(summary.comparison)))
+        for line in self.ending(summary):
+            self._write_line(line)
+
+    def ending(self, summary: RunSummary) -> list[str]:
+        """What the run came to: a sentence, the table, an example, and what to do next."""
+        lines = ["", verdict(gain_of(summary.comparison))]
         if summary.comparison is not None:
-            for line in comparison_lines(summary.comparison):
-                self._write_line(line)
+            lines += comparison_lines(summary.comparison)
         if self._run is not None:
-            for line in example_lines(events_of(read(self._run.events))):
-                self._write_line(line)
-            self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
-            for line in _next_commands(self._run, summary):
-                self._write_line(line)
+            lines += example_lines(events_of(read(self._run.events)))
+            lines.append(f"run {self._run.path}, adapter {self._run.adapter}")
+            lines += _next_commands(self._run, summary)
+        return lines
 
     def close(self) -> None:
         """Does nothing; every view can be closed."""

@@ -44,7 +44,13 @@ _DEEPEST = 4  # ancestors further away are drawn no further to the right
 def report(states: Sequence[RunState], *, made_at: str) -> str:
     """The complete page, for one run or several side by side. `made_at`: the time, in words."""
     names = ", ".join(state.name for state in states)
-    body = "".join([overview(states), *side_by_side(states), *(_run(state) for state in states)])
+    body = "".join(
+        [
+            overview(states),
+            *side_by_side(states),
+            *(_run(state, is_alone=len(states) == 1) for state in states),
+        ]
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -55,12 +61,12 @@ def report(states: Sequence[RunState], *, made_at: str) -> str:
     )
 
 
-def _run(state: RunState) -> str:
+def _run(state: RunState, *, is_alone: bool) -> str:
     tasks = state.tasks.values()
     which = "" if state.has_all_tasks else f", of the newest {len(tasks)} tasks"
     best = best_tasks(tasks, _TASKS)
     parts = [
-        f'<p class="verdict">{words(verdict(gain(state)))}</p>',
+        "" if is_alone else f'<p class="verdict">{words(verdict(gain(state)))}</p>',
         _alarms(state),
         _before_and_after(state.comparison),
         section("Curves", charts(figures.charts(state))),
