@@ -72,6 +72,7 @@ def test_a_person_watches_steers_resizes_and_ends_a_run(sit, tmp_path):
     seat.type("\x03")
     assert seat.leave() == 0
     seat.wait_for("adapter in runs/x/adapter; go on: tinyzero train --resume runs/x", "● stopped")
+    seat.wait_for("Not measured on held-out tasks", "next: tinyzero train --resume x", "tinyzero report x")
     assert seat.is_as_before()
     assert b"\x1b[?1049l" in seat.raw
     assert b"\x1b[?25h" in seat.raw

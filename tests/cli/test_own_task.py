@@ -42,7 +42,7 @@ def test_a_task_is_read_as_people_and_runs_write_it(text, kind, inputs, outputs)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not complete"),
+        ("", "there is no task: the input is empty"),
         (PROGRAM, "is not complete"),
         ("in: 1\nout: 2", "is not complete"),
         (f"{PROGRAM}\nin: open('x')", "is not a list of literals"),

@@ -1,6 +1,9 @@
 """`tinyzero runs`, `tasks`, `report` and `watch --once`, from the outside."""
 
+import csv
+import io
 import json
+import os
 import xml.etree.ElementTree as ElementTree
 from random import Random
 
@@ -8,8 +11,10 @@ import pytest
 from made import CONFIG, KINDS, PROGRAM, metrics, sample, task, write_run
 
 from tinyzero.cli import run
+from tinyzero.cli.plan import complete_card
 from tinyzero.config import load_config
 from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.machine.cards import find_card
 from tinyzero.run import checkpoints
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.records import read
@@ -44,20 +49,124 @@ def made(tmp_path):
     return write_run(tmp_path / "runs" / "x", 4, events=[end], tasks=TASKS)
 
 
-def test_the_list_of_runs_has_what_tells_them_apart(command, made, tmp_path):
+def test_the_list_of_runs_has_what_tells_them_apart(command, made, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
     lines = [{**metrics(step), "heldout/mean/sampled": 0.1 * step} for step in (1, 2)]
+    lines[1]["heldout/mean/gain_low"] = 0.04
     alarm = {"event": "bad", "advice": "look", "step": 1}
     write_run(tmp_path / "runs" / "y\x1b[2J", 2, metrics=lines, events=[alarm])
     code, out, _ = command("runs")
     assert code == 0
     header, *rows = out.splitlines()
-    assert header.split() == ["name", "preset", "model", "steps", "accuracy", "held-out", "state", "age"]
+    assert " ".join(header.split()) == "name preset model steps before held-out change own tasks state age"
     (x,) = [row for row in rows if row.startswith("x ")]
-    assert x.split()[1:7] == ["nano-cpu", "nano", "4/90", "0.113", "-", "stopped"]
+    assert x.split()[1:9] == ["nano-cpu", "nano", "4/90", "-", "-", "-", "0.113", "stopped"]
     (y,) = [row for row in rows if row.startswith("y")]
     assert y.startswith("y\\x1b[2J ")
-    assert "0.200" in y
+    assert "0.100   0.200     +0.100 above noise" in y
     assert "interrupted, 1 alarm(s)" in y
+
+
+def test_a_narrow_list_of_runs_drops_columns_and_wraps_nothing(command, made, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    header, row = command("runs")[1].splitlines()
+    assert header.split() == ["name", "steps", "before", "held-out", "change", "state"] or len(header) <= 40
+    assert "before" in header
+    assert "held-out" in header
+    assert len(row) <= 40
+
+
+def heldout_run(folder, accuracies):
+    """A run that was measured at each of its steps, and before the first one."""
+    lines = [
+        {**metrics(step), "heldout/mean/sampled": value, "heldout/mean/gain_low": value - 0.2}
+        for step, value in enumerate(accuracies, 1)
+    ]
+    base = {"event": "measured", "step": 0, "heldout/mean/sampled": 0.1}
+    return write_run(folder, len(lines), metrics=lines, events=[base])
+
+
+def test_the_newest_run_is_the_default_and_best_and_last_are_words(command, tmp_path):
+    for at, (name, accuracies) in enumerate({"a": (0.3,), "b": (0.2, 0.5), "c": (0.4,)}.items()):
+        run = heldout_run(tmp_path / "runs" / name, accuracies)
+        for file in run.iterdir():
+            os.utime(file, (1e9 + at, 1e9 + at))
+    for arguments in (["tasks"], ["tasks", "last"], ["report"], ["report", "last"], ["watch", "--once"]):
+        code, _, err = command(*arguments)
+        assert code == 0
+        assert err.splitlines()[0] == "run runs/c (the newest)"
+    code, out, err = command("report", "best", "a", "--to", "r.html")
+    assert err.splitlines()[0] == "run runs/b (the best of 3, held-out accuracy 0.500)"
+    assert (code, out) == (0, "r.html\n")
+    write_run(tmp_path / "runs" / "last", 1)
+    assert command("tasks", "last")[2] == ""  # a run of that name comes first
+
+
+def test_without_runs_the_words_for_them_say_so_in_one_line(command, made):
+    for arguments in (
+        ["watch", "--output", "none"],
+        ["tasks", "last", "--output", "none"],
+        ["report", "--output", "none"],
+    ):
+        code, out, err = command(*arguments)
+        assert (code, out, err) == (2, "", "error: no runs in none; start one: tinyzero train\n")
+    assert command("report", "best")[2] == (
+        "error: no run in runs was measured on held-out tasks; name one: tinyzero runs\n"
+    )
+
+
+def test_a_run_says_what_it_came_to_and_gives_its_metrics_as_csv(command, tmp_path):
+    heldout_run(tmp_path / "runs" / "x", (0.2, 0.5))
+    assert command("runs", "x")[1].splitlines()[-1].startswith("Learned: better at tasks that it never saw")
+    code, out, _ = command("runs", "x", "--csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert [row["step"] for row in rows] == ["0", "1", "2"]
+    assert [row["heldout/mean/sampled"] for row in rows] == ["0.1", "0.2", "0.5"]
+    assert [row["solver/mixed_share"] for row in rows] == ["", "0.5", "0.5"]
+
+
+def test_what_is_no_run_is_told_from_one_that_is_not_there(command, made, tmp_path):
+    (made / "config.json").unlink()
+    assert command("watch", "x", "--once")[2] == (
+        "error: runs/x has the logs of a run but no config.json, which opens it\n"
+    )
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "qwen3", "architectures": ["A"]}')
+    code, _, err = command("chat", "model")
+    assert (code, err) == (
+        2, "error: model is the folder of a model, and no run; tinyzero eval takes it\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("tinyzero watch ", {"x", "last", "best"}),
+        ("tinyzero watch --output other ", {"last", "best"}),
+        ("tinyzero report x la", {"last"}),
+        ("tinyzero train --resume x", {"x"}),
+        ("tinyzero chat b", {"best"}),
+        ("tinyzero train --preset nano", {"nano-cpu"}),
+        ("tinyzero train --set evaluation.att", {"evaluation.attempts=", "evaluation.attempts_between="}),
+        ("tinyzero config evaluation.ev", {"evaluation.every_steps"}),
+        ("tinyzero plan --gpu 4090", {"4090"}),
+        ("tinyzero plan --gpu a100", {"a100-40gb", "a100-80gb"}),
+    ],
+)
+def test_a_shell_completes_runs_presets_settings_and_cards(capsys, made, monkeypatch, line, expected):
+    monkeypatch.chdir(made.parents[1])
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    monkeypatch.setenv("_TINYZERO_COMPLETE", "complete_bash")
+    with pytest.raises(SystemExit):
+        run([])
+    assert set(capsys.readouterr().out.split()) == expected
+
+
+def test_every_completed_card_is_one_that_plan_knows():
+    for name in complete_card(""):
+        assert find_card(name).name.casefold().replace("rtx ", "").replace(" ", "-") == name
 
 
 def test_the_list_of_runs_for_programs_and_an_empty_one(command, made):
@@ -111,10 +220,47 @@ def test_tasks_are_listed_by_what_one_asks_for(command, made, options, expected)
     assert "\x1b" not in out
 
 
-def test_a_range_that_is_none_is_one_line(command, made):
-    assert command("tasks", "x", "--rate", "half") == (
-        2, "", "error: --rate is 'half'; it must be a range such as 1:5\n",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("newest", ["ccc4", "bbb3", "aaa2", "aaa1"]),
+        ("rate", ["aaa1", "aaa2", "bbb3", "ccc4"]),
+        ("size", ["aaa1", "bbb3", "aaa2", "ccc4"]),
+        ("oddness", ["aaa1", "bbb3", "aaa2", "ccc4"]),
+    ],
+)
+def test_tasks_are_sorted_by_solve_rate_size_and_oddness(command, made, order, expected):
+    """Here every shape is there once: the more different characters, the odder."""
+    assert ids(command("tasks", "x", "--sort", order)[1]) == expected
+    assert ids(command("tasks", "x", "--sort", order, "--limit", "1")[1]) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--rate", "half", "it must be LOW:HIGH, from 0 to 1, such as 0.2:0.8"),
+        ("--rate", "2:3", "it must be LOW:HIGH, from 0 to 1, such as 0.2:0.8"),
+        ("--rate", "-1:0.5", "it must be LOW:HIGH, from 0 to 1, such as 0.2:0.8"),
+        ("--rate", "0.8:0.2", "it must be LOW:HIGH, from 0 to 1, such as 0.2:0.8"),
+        ("--rate", "nan:1", "it must be LOW:HIGH, from 0 to 1, such as 0.2:0.8"),
+        ("--steps", "3:1", "it must be LOW:HIGH, from 0 on, such as 10:20"),
+        ("--steps", "1.5", "it must be LOW:HIGH, from 0 on, such as 10:20"),
+        ("--steps", "9:", "runs/x has tasks of the steps 1 to 4"),
+        ("--kind", "foo", "runs/x has deduction, abduction, induction, \\x1b[2J[red]x\\x07"),
+    ],
+)
+def test_what_no_task_can_have_is_one_line_with_what_it_can(command, made, option, value, said):
+    assert command("tasks", "x", option, value) == (2, "", f"error: {option} is {value!r}; {said}\n")
+
+
+def test_a_kind_of_the_run_that_no_task_has_yet_is_an_empty_list(command, made):
+    code, out, _ = command("tasks", "x", "--kind", "induction")
+    assert (code, out.splitlines()[-1]) == (0, "0 of 0 that fit, of 4 tasks")
+
+
+def test_a_view_of_an_unknown_kind_is_one_line(command, made):
+    code, _, err = command("watch", "x", "--once", "--kind", "foo")
+    assert (code, err) == (2, "error: --kind is 'foo'; runs/x has deduction, abduction, induction\n")
 
 
 def test_one_task_is_shown_with_its_ancestry(command, made):

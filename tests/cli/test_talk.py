@@ -84,6 +84,13 @@ def test_a_message_may_span_lines(screen):
     assert list(read_messages(typed, screen)) == ["one\n", "def f(x):\n    return x\n"]
 
 
+def test_a_conversation_has_help_and_ends_by_the_usual_words(screen):
+    for word in ("/quit", "/exit", "exit", "quit"):
+        typed = io.StringIO(f"one\n/help\n{word}\nnever\n")
+        assert list(read_messages(typed, screen)) == ["one\n"]
+    assert screen.err.getvalue().count("/help says this again") == 8
+
+
 def test_all_of_a_piped_input_is_one_message(command, nano_run):
     code, out, err = command(
         "chat", str(nano_run.path), "--base", "--max-tokens", "8", typed=f"solve deduction\n{TASK}"
@@ -92,6 +99,7 @@ def test_all_of_a_piped_input_is_one_message(command, nano_run):
     assert out.startswith("[base model] ")
     assert "\n[step 4] " in out
     assert "first-run, solver, step 4 (the last checkpoint), on cpu" in err
+    assert "nano reads and writes small Python programs, and knows no language" in err
     again = command(
         "chat", str(nano_run.path), "--base", "--max-tokens", "8", typed=f"solve deduction\n{TASK}"
     )
@@ -122,10 +130,12 @@ def test_attempts_of_both_models_are_counted_for_programs(command, nano_run):
     ("arguments", "said"),
     [
         (["chat", "no-such-run"], "no run no-such-run"),
-        (["solve", "no-such-run", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+        (["solve", "RUN", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
         (["chat", "RUN", "--checkpoint", "7"], "has no checkpoint of step 7; there are 2, 4"),
         (["chat", "RUN", "--temperature", "-1"], "--temperature is -1; it must be 0 (greedy) or more"),
-        (["solve", "RUN"], "the induction task is not complete"),
+        (["solve", "no-such-run"], "no run no-such-run"),
+        (["solve", "RUN"], "there is no task: the input is empty; a program and `in: 3` asks for the output"),
+        (["solve", "RUN", "def f(x)..."], "; a task itself goes to standard input, or into a file"),
         (
             ["export", "RUN", "--what", "adapter", "--dtype", "fp16"],
             "--dtype has no meaning for --what adapter",

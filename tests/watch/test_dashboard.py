@@ -13,7 +13,7 @@ from tinyzero.run.lines import comparison_of
 from tinyzero.watch import figures
 from tinyzero.watch.curves import curves
 from tinyzero.watch.dashboard import render
-from tinyzero.watch.keys import press
+from tinyzero.watch.keys import LEGEND_HELP, press
 from tinyzero.watch.painter import Painter
 from tinyzero.watch.state import News, RunState, fold
 from tinyzero.watch.view import SERIES_COLORS, View, bar, duration
@@ -160,8 +160,22 @@ def test_a_run_without_a_step_says_what_it_waits_for():
 def test_a_run_that_is_measured_says_so():
     events = ({"event": "start", "step": 0}, {"event": "measuring", "step": 0, "tasks": 375})
     screen = shown(made_state(0, events=events, is_running=True))
-    assert "measuring on held-out tasks, as of step 0" in screen
+    assert "measuring on 375 held-out tasks, as of step 0" in screen
     assert "waiting for the first step" not in screen
+
+
+def test_a_measurement_says_how_long_it_takes_beside_how_long_the_last_one_took():
+    events = (
+        {"event": "measuring", "step": 0, "tasks": 375, "time": 1000.0},
+        {"event": "measured", "step": 0, "time": 1085.0, "heldout/mean/sampled": 0.15},
+        {"event": "measuring", "step": 10, "tasks": 375, "time": 1200.0},
+    )
+    state, view = made_state(10, events=events, is_running=True), View(now=1235.0)
+    assert "measuring on 375 held-out tasks, as of step 10, for 35 s (the last took 1 min 25 s)" in shown(
+        state, view
+    )
+    assert "elapsed 3 min 40 s" in shown(state, view)  # ten steps of 10 s, 85 s and 35 s
+    assert "measuring for 35 s (last: 1 min 25 s)" in shown(state, view, (40, 20))
 
 
 def test_without_colour_letters_tell_the_curves_apart():
@@ -199,6 +213,96 @@ def test_held_out_accuracy_gets_a_chart_beside_the_solvers():
     state = fold(made_state(3), News(metrics=[{**metrics(4), "heldout/mean/sampled": 0.31}]))
     assert "held-out accuracy" in shown(state)
     assert "held-out 0.31" in shown(state)
+
+
+def measured_state(steps=30, gain_low=0.1, now=0.34, **fields):
+    """A run that was measured before its first step and at its last; accuracy on its own tasks falls."""
+    own = {step: 0.5 - 0.01 * step for step in range(1, steps + 1)}
+    lines = [{**metrics(step), "solver/accuracy": value} for step, value in own.items()]
+    kinds = {f"heldout/{kind}/sampled": 0.2 for kind in KINDS}
+    heldout = {"heldout/mean/sampled": now, "heldout/mean/greedy": 0.4, "heldout/mean/gain_low": gain_low}
+    lines[-1] |= {**kinds, **heldout}
+    before = {**kinds, "heldout/mean/sampled": 0.15, "heldout/mean/greedy": 0.24}
+    events = [{"event": "measured", "step": 0, **before}]
+    state = made_state(0, samples=[sample(steps)], tasks=[task(steps)], events=events, **fields)
+    return fold(state, News(metrics=lines))
+
+
+@pytest.mark.parametrize("size", [(40, 12), (40, 20), (60, 16), (80, 24), (100, 34), (120, 40)], ids=str)
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_held_out_before_now_difference_and_noise_lead_in_every_layout_from_forty_columns(size, is_ascii):
+    lines = shown(measured_state(), View(is_ascii=is_ascii), size).splitlines()
+    arrow = ">" if is_ascii else "→"
+    assert lines[2].startswith(f" held-out 0.15 {arrow} 0.34 +0.19 above noise")
+    assert lines[3].startswith(" Learning: better at ")
+    for gain_low, now, words in ((-0.02, 0.16, "+0.01 within noise"), (-0.12, 0.05, "-0.10 below noise")):
+        worse = shown(measured_state(gain_low=gain_low, now=now), View(is_ascii=is_ascii), size)
+        assert words in worse
+
+
+def test_a_sentence_says_why_accuracy_on_own_tasks_may_fall():
+    assert (
+        "Learning: better at tasks it never saw, above noise. "
+        "Its own tasks get harder, so accuracy on them falls."
+    ) in shown(measured_state())
+
+
+def test_only_the_held_out_difference_is_coloured():
+    state, view = measured_state(), View()
+    line = Painter().lines(render(state, view, width=120, height=40), 120, 40)[2]
+    colours = re.findall(r"38;2;[0-9;]*m([^\x1b]*)", line)
+    assert "".join(colours).strip() == "+0.19 above noise"
+    assert "accuracy 0.25 -0.20" in without_styles(line)
+
+
+@pytest.mark.parametrize(
+    "size", [(40, 20), (80, 24), (99, 33), (100, 34), (120, 40), (150, 50), (200, 60)], ids=str
+)
+def test_legends_are_complete_with_every_name_and_value(size):
+    screen = shown(measured_state(), size=size)
+    for name in (*(f"{kind} 0.20" for kind in KINDS), "● mean 0.34", "● greedy mean 0.40"):
+        assert name in screen
+
+
+@pytest.mark.parametrize("size", [(40, 12), (40, 16), (60, 14), (100, 16), (40, 20), (80, 24)], ids=str)
+def test_a_small_chart_has_a_curve_or_is_not_there(size):
+    rows = shown(measured_state(), size=size).splitlines()
+    axes = [row for row in rows if "┤" in row]
+    assert ("held-out accuracy" in "\n".join(rows)) is bool(axes)
+    assert len(axes) != 1
+    assert not axes or re.search(r"[\u2801-\u28ff]", "".join(axes))
+
+
+def test_the_parts_of_the_full_layout_survive_a_hundred_columns():
+    table = comparison_of({"set": "s", "step": 30, "rows": [ROW]})
+    for comparison in (None, table):
+        screen = shown(measured_state(comparison=comparison), size=(100, 34))
+        for words in ("held-out accuracy", "solver accuracy", "proposals a step", "learn", "newest tasks"):
+            assert words in screen
+        assert ("before and after" in screen) is (comparison is not None)
+
+
+def test_a_narrow_sample_shows_its_program():
+    assert "return a * 2 + b" in shown(measured_state(), size=(40, 20))
+
+
+def test_before_the_first_step_no_box_is_full_of_zeros():
+    screen = shown(made_state(0))
+    assert "0.00 s" not in screen
+    assert "proposals a step" not in screen
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_help_page_wraps_and_explains_the_words(width):
+    view = View(help=("p         pause", *LEGEND_HELP))
+    screen = shown(made_state(1), view, (width, 60))
+    for words in ("held-out", "entropy", "advantage", "induction", "these teach", "always says the same"):
+        assert words in " ".join(re.sub("[│╭╮╰╯─]", " ", screen).split())
+
+
+def test_a_kind_is_not_read_from_a_reward_term():
+    state = fold(made_state(1), News(metrics=[{**metrics(2), "reward/solver/accuracy": 0.5}]))
+    assert state.kinds == KINDS
 
 
 def test_more_alarms_than_lines_are_all_named():

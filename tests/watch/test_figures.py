@@ -194,7 +194,7 @@ def test_the_time_left_counts_what_later_turns_will_have_to_prepare(prepared, a_
         ({"event": "seeding", "tasks": 3, "wanted": 9, "what": "questions"}, "writing questions: 3 of 9"),
         ({"event": "seeding", "tasks": 3, "wanted": 9, "what": "tasks"}, "filling the pool: 3 of 9 tasks"),
         ({"event": "seeding", "tasks": 3, "wanted": 9}, "filling the pool: 3 of 9 tasks"),  # an older run
-        ({"event": "measuring", "step": 4, "tasks": 9}, "measuring on held-out tasks, as of step 4"),
+        ({"event": "measuring", "step": 4, "tasks": 9}, "measuring on 9 held-out tasks, as of step 4"),
         ({"event": "paused"}, ""),
     ],
 )
@@ -220,7 +220,7 @@ def test_the_time_of_steps_that_were_left_out_is_counted():
 
 
 def test_curves_have_the_same_spacing_where_steps_were_left_out_and_where_not():
-    accuracy, heldout, *_ = figures.charts(thinned_state())
+    heldout, accuracy, *_ = figures.charts(thinned_state())
     points = accuracy.series[0].points
     assert accuracy.spacing == 3  # 110 steps are 35 points
     assert points[:11] == (*((step, float(step)) for step in range(1, 11)), (14, 14.0))

@@ -11,6 +11,7 @@ from tinyzero.run.observer import RunStart, RunSummary, StopReason
 from tinyzero.run.records import append_event
 from tinyzero.types import Round, StepReport
 from tinyzero.watch.comparison import comparison_lines
+from tinyzero.watch.heldout import gain_of, verdict
 from tinyzero.watch.plain import PlainObserver
 
 METRICS = {
@@ -148,9 +149,30 @@ def test_the_end_says_where_everything_is_under_the_table():
     comparison = Comparison(set_name="mine", attempts=8, step=5, rows=(row,))
     end = RunSummary(step=5, reason=StopReason.MAX_STEPS, seconds=1.0, checkpoint=None)
     observer.on_end(end)
-    assert lines == ["run runs/x, adapter runs/x/adapter"]
+    assert lines[1].startswith("Not measured on held-out tasks before and after")
+    lines.clear()
     observer.on_end(replace(end, comparison=comparison))
-    assert lines[1:] == ["", *comparison_lines(comparison), "run runs/x, adapter runs/x/adapter"]
+    assert lines == [
+        "",
+        verdict(gain_of(comparison)),
+        *comparison_lines(comparison),
+        "run runs/x, adapter runs/x/adapter",
+        "next: tinyzero solve x     gives it a task of your own",
+        "      tinyzero report x     puts curves, tasks and answers on one page",
+    ]
+    assert lines[1].startswith("Learned: better at tasks that it never saw")
+
+
+def test_a_run_that_was_stopped_ends_with_the_command_that_goes_on():
+    lines = []
+    observer = PlainObserver(lines.append)
+    path = Path("else where/x")
+    observer.on_start(
+        RunStart(name="x", path=path, config=Config(), step=0, device="cpu", sandbox_tier="strong")
+    )
+    observer.on_end(RunSummary(step=5, reason=StopReason.REQUESTED, seconds=1.0, checkpoint=None))
+    assert lines[-2] == "next: tinyzero train --resume 'else where/x'     goes on"
+    assert "tinyzero report 'else where/x'" in lines[-1]
 
 
 def measured(step, sampled, greedy, gain_low=None):
@@ -173,7 +195,7 @@ def test_held_out_accuracy_is_a_line_as_it_is_measured_beside_what_it_was_first(
     observer.on_event(Measured(step=30, metrics={}))
     assert lines == [
         "held-out accuracy after 0 steps: sampled 0.150, greedy 0.240",
-        "held-out accuracy after 10 steps: sampled 0.163 (+0.013), greedy 0.200 (-0.040)",
+        "held-out accuracy after 10 steps: sampled 0.163 (+0.013), greedy 0.200 (-0.040), within noise",
         "held-out accuracy after 20 steps: sampled 0.310 (+0.160), greedy 0.350 (+0.110), above noise",
     ]
 

@@ -69,8 +69,9 @@ def find_candidate(target: str, checkpoint: str) -> Place:
     Raises:
         CheckpointError: there is none.
     """
+    from tinyzero.cli.choices import open_run
     from tinyzero.errors import CheckpointError
-    from tinyzero.run.folder import find_run, is_run
+    from tinyzero.run.folder import is_run
     from tinyzero.run.trained import choose_snapshot
 
     path = Path(target).expanduser()
@@ -79,7 +80,7 @@ def find_candidate(target: str, checkpoint: str) -> Place:
     if path.parent.name == "checkpoints" and path.name.startswith("step-") and is_run(path.parents[1]):
         target, checkpoint = str(path.parents[1]), path.name.removeprefix("step-")
     try:
-        run = find_run(target, Path("runs"))
+        run = open_run(target)
     except CheckpointError as error:
         from tinyzero.config import local_folder
 

@@ -13,11 +13,22 @@ if TYPE_CHECKING:
     from tinyzero.cli.talk import Speaker, Talk
 
 _FENCE = '"""'
-_HELP = 'a message a line, or several lines between """ and """; /new forgets what was said, /quit leaves'
+_HELP = (
+    'a message a line, or several lines between """ and """; /new forgets what was said, '
+    "/help says this again, /quit leaves"
+)
+_NANO = """nano reads and writes small Python programs, and knows no language. Ask it as in training:
+\"\"\"
+solve deduction
+def f(n):
+    return n * 2 + 1
+in: 3
+\"\"\""""
+_LEAVES = ("/quit", "/exit", "quit", "exit", ":q")
 
 
 def chat(
-    run: RunName,
+    run: RunName = None,
     role: Annotated[RoleName, typer.Option(help="Whose adapter answers.")] = "solver",
     base: Annotated[bool, typer.Option("--base", help="Show the untrained model's answer first.")] = False,
     checkpoint: Checkpoint = "last",
@@ -47,6 +58,8 @@ def chat(
             temperature=temperature,
             seed=seed,
         )
+        if talk.config.model.base == "nano":
+            screen.note(_NANO)
         if sys.stdin.isatty():
             converse(talk, read_messages(sys.stdin, screen), screen)
         else:
@@ -95,10 +108,13 @@ def read_messages(stream: TextIO, screen: "Screen") -> Iterator[str]:
             line = ""
         if line.strip().startswith(_FENCE):
             line = _read_block(stream, line.strip().removeprefix(_FENCE))
-        if not line or line.strip() == "/quit":
+        if not line or line.strip() in _LEAVES:
             screen.piece("\n" if not line else "")
             return
-        yield line
+        if line.strip() == "/help":
+            screen.note(_HELP)
+        else:
+            yield line
 
 
 def _read_block(stream: TextIO, first: str) -> str:

@@ -1,5 +1,6 @@
 """Options and texts shared by the commands on a finished run."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +10,30 @@ if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
     from tinyzero.types import Role
 
-RunName = Annotated[str, typer.Argument(help="The run's folder, or its name in `runs`.", metavar="RUN")]
+_NEWEST, _BEST = "last", "best"
+_OUTPUT = Path("runs")
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of runs, and the words that stand for one."""
+    from tinyzero.run.folder import runs_in
+
+    output = Path(context.params.get("output") or _OUTPUT).expanduser()
+    names = [*(run.name for run in runs_in(output)), _NEWEST, _BEST]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+RunName = Annotated[
+    str | None,
+    typer.Argument(
+        help="A run's folder, its name in the output folder, last (the newest, and the default), or best (by "
+        "held-out accuracy).",
+        metavar="[RUN]",
+        show_default=False,
+        autocompletion=complete_run,
+    ),
+]
+Output = Annotated[Path, typer.Option(help="Folder of run folders.")]
 Checkpoint = Annotated[
     str,
     typer.Option(help="best (by the held-out solve rate), last, or a step's number.", metavar="best|last|N"),
@@ -38,11 +62,48 @@ DtypeOption = Annotated[
 ]
 
 
-def open_run(name: str) -> "RunFolder":
-    """Open a run by its path, or by its name in `runs`. Raises CheckpointError."""
-    from tinyzero.run.folder import find_run
+def open_run(name: str | None, output: Path = _OUTPUT) -> "RunFolder":
+    """Open a run by its path, its name in the output folder, or a word; None is the newest.
 
-    return find_run(name, Path("runs"))
+    A run that is chosen here is named on standard error.
+
+    Raises:
+        CheckpointError: there is no such run; the message says what there is.
+    """
+    from tinyzero.cli.screen import show
+    from tinyzero.errors import CheckpointError
+    from tinyzero.run.folder import find_run, is_run, runs_in
+
+    output = output.expanduser()
+    is_word = name in (_NEWEST, _BEST) and not is_run(output / name) and not is_run(Path(name))
+    if name is not None and not is_word:
+        return find_run(name, output)
+    if not (runs := runs_in(output)):
+        raise CheckpointError(f"no runs in {output}; start one: tinyzero train")
+    run, why = _best(runs, output) if name == _BEST else (_newest(runs), "the newest")
+    show(f"run {run.path} ({why})", err=True)
+    return run
+
+
+def _newest(runs: "list[RunFolder]") -> "RunFolder":
+    from tinyzero.watch.follow import age_s
+
+    now = time.time()
+    return min(reversed(runs), key=lambda run: age_s(run.path, now))
+
+
+def _best(runs: "list[RunFolder]", output: Path) -> "tuple[RunFolder, str]":
+    """The run with the highest held-out accuracy at any of its steps."""
+    from tinyzero.errors import CheckpointError
+    from tinyzero.watch import figures
+    from tinyzero.watch.follow import Follower
+
+    states = [(run, Follower(run, logs=("metrics", "events")).look()) for run in runs]
+    measured = [(best, run) for run, state in states if (best := figures.best_heldout(state)) is not None]
+    if not measured:
+        raise CheckpointError(f"no run in {output} was measured on held-out tasks; name one: tinyzero runs")
+    accuracy, run = max(measured, key=lambda pair: pair[0])
+    return run, f"the best of {len(measured)}, held-out accuracy {accuracy:.3f}"
 
 
 def note_damage(*runs: "RunFolder") -> None:

@@ -27,6 +27,11 @@ def complete_key(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def complete_setting(incomplete: str) -> list[str]:
+    """Keys that begin so, with the sign that their value follows."""
+    return [f"{key}=" for key in _settings() if key.startswith(incomplete)]
+
+
 def config(
     key: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyzero.cli.choices import Checkpoint
+from tinyzero.cli.choices import Checkpoint, complete_run
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -25,6 +25,7 @@ def evaluate(
             help="A run, the folder of a checkpoint or an adapter, or a base model (a folder, a Hub id, or "
             "nano). Several are compared with the first, and seeds of a run taken together.",
             metavar="RUN|ADAPTER|MODEL...",
+            autocompletion=complete_run,
         ),
     ] = None,
     score: Annotated[

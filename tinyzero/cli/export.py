@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: RunName,
+    run: RunName = None,
     what: Annotated[
         What,
         typer.Option(

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinyzero.cli.choices import open_run
 from tinyzero.cli.meeting import meeting
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
@@ -25,7 +26,7 @@ from tinyzero.ranks.place import Place
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
 from tinyzero.run.events import Event, Measured, Measuring, Prepared, Preparing
-from tinyzero.run.folder import RunFolder, find_run
+from tinyzero.run.folder import RunFolder
 from tinyzero.run.keeping import folder_beside, has_results, has_work, start_over
 from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.run.recorder import Recorder, differences
@@ -143,7 +144,7 @@ def _why_this_preset(preset: str, machine: Machine) -> str:
 
 def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_over: bool) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
-    folder = find_run(run, output)
+    folder = open_run(run, output)
     for key in parse_overrides(overrides):
         if key == "run.expect":
             raise ConfigError(
@@ -160,7 +161,7 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
             f"{folder.path} has finished its {steps} steps; to train longer: "
-            f"tinyzero train --resume {run} --max-steps {2 * steps}"
+            f"tinyzero train --resume {folder.path} --max-steps {2 * steps}"
         )
     return Launch(
         preset=folder.environment().get("preset", folder.name),

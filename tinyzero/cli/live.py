@@ -49,13 +49,12 @@ class LiveView:
         self._drawer: Drawer | None = None
         self._threads: list[threading.Thread] = []
         self._run: RunFolder | None = None
-        self._has_claim = False
         self._is_asking = False
         self._closing = threading.Lock()
 
     def on_start(self, start: RunStart) -> None:
         self._plain.on_start(start)
-        self._run, self._has_claim = RunFolder(start.path), start.config.run.expect is not None
+        self._run = RunFolder(start.path)
         colors = color_system(os.environ)
         view = View(keys=_keys(None, "auto"), is_ascii=self._is_ascii, has_color=colors is not None)
         drawer = Drawer(
@@ -92,12 +91,14 @@ class LiveView:
             drawer.wake()
 
     def on_end(self, summary: RunSummary) -> None:
-        self.close()
-        if summary.comparison is not None or self._has_claim:
-            self._plain.on_end(summary)
+        lines = self._plain.ending(summary)
+        width = max(1, self._terminal.size()[0])
+        self.close(below=2 + sum(max(1, -(-len(line) // width)) for line in lines))
+        for line in lines:
+            self._screen.line(line)
 
-    def close(self, *, has_died: bool = False) -> None:
-        """Restore the terminal, and leave the last frame on it."""
+    def close(self, *, has_died: bool = False, below: int = 2) -> None:
+        """Restore the terminal, and leave the last frame on it, above so many lines that follow."""
         with self._closing:
             drawer, self._drawer = self._drawer, None
         if drawer is None:
@@ -109,7 +110,7 @@ class LiveView:
         finally:  # a second Ctrl-C may arrive here
             self._terminal.leave()
         if not has_died:
-            self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer)))
+            self._terminal.write("".join(f"{line}\r\n" for line in _last_picture(drawer, below)))
         self._screen.release()
         logger.info("the live view took %.2f %% of the time", 100 * drawer.share())
 
@@ -170,9 +171,9 @@ class LiveView:
         drawer.choose(replace(view, notice="", keys=_keys(view.kind, view.layout)))
 
 
-def _last_picture(drawer: Drawer) -> list[str]:
+def _last_picture(drawer: Drawer, below: int) -> list[str]:
     try:
-        return drawer.still()
+        return drawer.still(below)
     except Exception:
         logger.exception("the last picture could not be drawn")
         return []
@@ -187,7 +188,7 @@ def _try(drawer: Drawer, run: RunFolder, request: Request, words: str) -> None:
 
 
 def _keys(kind: str | None, layout: str) -> str:
-    return f"p pause  s save now  n next sample  k kind: {kind or 'all'}  l layout: {layout}  h help  q quit"
+    return f"q quit  h help  p pause  s save now  n next sample  k kind: {kind or 'all'}  l layout: {layout}"
 
 
 def _cost(drawer: Drawer) -> str:

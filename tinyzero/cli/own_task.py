@@ -42,6 +42,8 @@ def read_task(text: str) -> Task:
     """
     if len(text) > _MAX_CHARS:
         raise ConfigError(f"the task has {len(text)} characters; at most {_MAX_CHARS} are allowed")
+    if not text.strip():
+        raise ConfigError(f"there is no task: the input is empty; {EXAMPLES}")
     if text.lstrip().startswith(_QUESTION):
         return _question(text)
     fields = _from_json(text) if text.lstrip().startswith("{") else _from_lines(text)

@@ -4,11 +4,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinyzero.cli.config import complete_setting
 from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
     from tinyzero.config import Config
     from tinyzero.machine.forecast import Target
+
+
+def complete_card(incomplete: str) -> list[str]:
+    """Names of cards as one word, with this in them."""
+    from tinyzero.machine.cards import cards
+
+    names = (name.casefold().replace("rtx ", "").replace(" ", "-") for name in cards())
+    return [name for name in names if name.startswith(incomplete.casefold())]
 
 
 def plan(
@@ -23,7 +32,10 @@ def plan(
     ] = None,
     gpu: Annotated[
         str | None,
-        typer.Option(help="A card, as in 4090, 3060, t4. Default: this machine's, or else the preset's."),
+        typer.Option(
+            help="A card, as in 4090, 3060, t4. Default: this machine's, or else the preset's.",
+            autocompletion=complete_card,
+        ),
     ] = None,
     gpus: Annotated[
         str | None,
@@ -34,7 +46,12 @@ def plan(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Override one value; may be repeated.",
+            metavar="KEY=VALUE",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def push(
-    run: RunName,
+    run: RunName = None,
+    *,
     repo: Annotated[
         str,
         typer.Option(help="Repository on the Hub: owner/name, or name for your own account.", metavar="NAME"),

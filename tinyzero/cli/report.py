@@ -6,13 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tinyzero.cli.choices import note_damage
+from tinyzero.cli.choices import Output, complete_run, note_damage, open_run
 from tinyzero.cli.screen import show, waiting
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(help="Folders of runs, or their names in the output folder.")],
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Folders of runs, their names in the output folder, last or best. Default: the newest run.",
+            metavar="[RUN]...",
+            autocompletion=complete_run,
+        ),
+    ] = None,
+    output: Output = Path("runs"),
     to: Annotated[
         Path | None, typer.Option(help="The HTML file. Default: report.html in the (first) run's folder.")
     ] = None,
@@ -22,13 +29,12 @@ def report(
 ) -> None:
     """Write a page that needs nothing else: curves, funnel, alarms, before and after, tasks, settings."""
     from tinyzero.run.durable import explaining_failures
-    from tinyzero.run.folder import find_run
     from tinyzero.watch import figures
     from tinyzero.watch.follow import state_to_report
     from tinyzero.watch.report.page import report as page
     from tinyzero.watch.report.png import write_png
 
-    folders = [find_run(run, output.expanduser()) for run in runs]
+    folders = [open_run(run, output) for run in runs or ["last"]]
     note_damage(*folders)
     with waiting(f"reading {', '.join(str(folder.path) for folder in folders)}"):
         states = [state_to_report(folder) for folder in folders]

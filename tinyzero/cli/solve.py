@@ -9,6 +9,11 @@ import typer
 
 from tinyzero.cli.choices import Checkpoint, RunName, open_run
 
+_HOW_TO_TYPE = """reading a task from this terminal; Ctrl-D on a line of its own ends it. For example:
+def f(n):
+    return n * 2 + 1
+in: 3"""
+
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
     from tinyzero.cli.talk import Speaker, Talk
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def solve(
-    run: RunName,
+    run: RunName = None,
     task: Annotated[
         str, typer.Argument(help="A file with the task, - for standard input.", metavar="FILE|-")
     ] = "-",
@@ -46,8 +51,10 @@ def solve(
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        parsed_task = read_task(_read(task))
         folder = open_run(run)
+        if task == "-" and sys.stdin.isatty():
+            screen.note(_HOW_TO_TYPE)
+        parsed_task = read_task(_read(task))
         limits = folder.config().execution
         allowed = limits.allow_weak_sandbox or allow_weak_sandbox
         with Executor(limits.model_copy(update={"allow_weak_sandbox": allowed})) as executor:
@@ -72,11 +79,14 @@ def _read(task: str) -> str:
     """The text of a task. Raises ConfigError."""
     from tinyzero.errors import ConfigError
     from tinyzero.foreign import BadContent, read_text
+    from tinyzero.watch.text import clipped
 
     try:
         return sys.stdin.read() if task == "-" else read_text(Path(task).expanduser())
     except OSError as error:
-        raise ConfigError(f"cannot read {task}: {error.strerror}") from error
+        is_path = "/" in task or Path(task).suffix
+        hint = "" if is_path else "; a task itself goes to standard input, or into a file"
+        raise ConfigError(f"cannot read {clipped(task, 60)}: {error.strerror}{hint}") from error
     except BadContent as error:
         raise ConfigError(f"{task} cannot be read: {error}") from error
 

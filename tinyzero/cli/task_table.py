@@ -1,25 +1,28 @@
 """Tasks as text: filters them, lists one per line, or shows one on a page."""
 
+import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from tinyzero.errors import ConfigError
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import TaskRecord, tasks_of
 from tinyzero.run.task_log import Search, TaskLine, encoded
+from tinyzero.watch.ancestry import ancestors
 from tinyzero.watch.text import inert, one_line
 
-_ANCESTORS = 12
+Order = Literal["newest", "rate", "size", "oddness"]
 
 
 def matcher(
     search: str | None, kind: str | None, solved: str | None, rate: str | None, steps: str | None
 ) -> Callable[[TaskLine], bool] | None:
     """A test for the requested tasks; None if all are. Raises ConfigError for an invalid range."""
-    low, high = _range(rate, "--rate")
-    first, last = _range(steps, "--steps")
+    low, high = _range(rate, "--rate", float, highest=1.0, example="0.2:0.8")
+    first, last = _range(steps, "--steps", int, highest=math.inf, example="10:20")
     tests: list[Callable[[TaskLine], bool]] = []  # only what is asked for: a long run has many tasks
     if kind is not None:
         kind_in_file = encoded(kind)
@@ -58,7 +61,7 @@ def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRec
 
 def listing(tasks: Sequence[TaskRecord], limit: int, *, total: int) -> str:
     """A table of the first `limit` tasks."""
-    width = max(80, shutil.get_terminal_size((120, 24)).columns)
+    width = max(40, shutil.get_terminal_size((120, 24)).columns)
     visible = tasks[: limit or None]
     kinds = max([len("induction"), *(len(one_line(task.kind)) for task in visible)])
     lines = [f"{'id':<16}  step  solved  {'kind':<{kinds}}  program or question"]
@@ -111,22 +114,15 @@ def _how_solved(task: TaskRecord) -> str:
 
 
 def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
-    """The references of the task, their references, and so on; each once, as a tree."""
+    """The references of the task, their references, and so on, as a tree."""
     lines: list[str] = []
-    seen, turn = {task.id}, [(1, parent) for parent in task.parents]
-    while turn and len(lines) < _ANCESTORS:
-        depth, name = turn.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        parent = tasks.get(name)
+    for depth, name, parent in ancestors(task, tasks):
         words = (
             "a seed, or not recorded here"
             if parent is None
             else f"step {parent.step}: {one_line(parent.subject)}"
         )
         lines.append(f"{'  ' * (depth - 1)}{one_line(name)}  {words}"[:160])
-        turn[:0] = [(depth + 1, grandparent) for grandparent in parent.parents] if parent else []
     return ["shown to its proposer:", *lines] if lines else ["its proposer was shown nothing"]
 
 
@@ -146,11 +142,53 @@ def _program(program: str, *, color: bool) -> str:
     return "\n".join(item.rstrip() for item in lines).rstrip()
 
 
-def _range(text: str | None, option: str) -> tuple[float, float]:
-    """`1:5`, `1:`, `:5` or `1` as low and high."""
+def _range(
+    text: str | None, option: str, number: Callable[[str], float], *, highest: float, example: str
+) -> tuple[float, float]:
+    """`1:5`, `1:`, `:5` or `1` as low and high. Raises ConfigError for what no task can have."""
     low, colon, high = (text or ":").partition(":")
+    bounds = "from 0 on" if highest == math.inf else f"from 0 to {highest:g}"
+    wrong = ConfigError(f"{option} is {text!r}; it must be LOW:HIGH, {bounds}, such as {example}")
     try:
-        limits = (float(low or "-inf"), float(high or "inf") if colon else float(low))
-    except ValueError:
-        raise ConfigError(f"{option} is {text!r}; it must be a range such as 1:5") from None
+        limits = (number(low or "0"), (number(high) if high else highest) if colon else number(low))
+    except (ValueError, OverflowError):
+        raise wrong from None
+    if not 0 <= limits[0] <= limits[1] <= highest:
+        raise wrong
     return limits
+
+
+def sort(tasks: Sequence[TaskRecord], order: Order, known: Mapping[str, TaskRecord]) -> Sequence[TaskRecord]:
+    """The tasks in another order than newest first; those that are alike stay in that order."""
+    if order == "rate":  # seldom solved first, never tried last
+        return sorted(tasks, key=lambda task: (task.solve_rate is None, task.solve_rate or 0.0))
+    if order == "size":
+        return sorted(tasks, key=lambda task: -len(task.subject))
+    if order == "oddness":
+        shapes = Counter(task.shape for task in known.values())
+        return sorted(tasks, key=lambda task: (shapes[task.shape], -len(set(task.subject))))
+    return tasks
+
+
+def check_kind_and_steps(
+    run: RunFolder, known: Mapping[str, TaskRecord], kind: str | None, steps: str | None
+) -> None:
+    """Where no task fits: raise ConfigError for a kind or steps that the run does not have."""
+    if kind is not None:
+        check_kind(run, kind, (task.kind for task in known.values()))
+    if steps is not None and known:
+        played = [task.step for task in known.values()]
+        first, last = _range(steps, "--steps", int, highest=math.inf, example="10:20")
+        if first > max(played) or last < min(played):
+            raise ConfigError(
+                f"--steps is {steps!r}; {run.path} has tasks of the steps {min(played)} to {max(played)}"
+            )
+
+
+def check_kind(run: RunFolder, kind: str, others: Iterable[str] = ()) -> None:
+    """Raise ConfigError if the run neither plays this kind nor has it among `others`."""
+    from tinyzero.watch.follow import Follower
+
+    kinds = dict.fromkeys([*Follower(run, logs=("metrics",)).look().kinds, *others])
+    if kind not in kinds:
+        raise ConfigError(f"--kind is {kind!r}; {run.path} has {', '.join(kinds) or 'no task yet'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tinyzero.cli.choices import note_damage
+from tinyzero.cli.choices import Output, RunName, complete_run, note_damage, open_run
 from tinyzero.cli.screen import show, show_colored, show_json, waiting
 
 if TYPE_CHECKING:
@@ -19,14 +19,16 @@ _SHOWN = 40
 
 _Solved = Literal["all", "some", "none", "untried"]
 """A filter by solve rate: solved by all, some or no attempts."""
+_Order = Literal["newest", "rate", "size", "oddness"]
+"""The orders of `task_table`, which is imported when it is needed."""
 
 
 def tasks(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in the output folder.")],
+    run: RunName = None,
     task: Annotated[
         str | None, typer.Argument(help="Show all of this task; its id, or the beginning of it.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    output: Output = Path("runs"),
     search: Annotated[
         str | None,
         typer.Option(help="Only tasks that contain this text in program, inputs, outputs or hint."),
@@ -43,9 +45,14 @@ def tasks(
         str | None,
         typer.Option(help="Only tasks of these steps, such as 10:20, 10: or :20.", metavar="FIRST:LAST"),
     ] = None,
-    limit: Annotated[
-        int, typer.Option(min=0, help="How many of the newest tasks to list; 0 lists all.")
-    ] = _SHOWN,
+    sort: Annotated[
+        _Order,
+        typer.Option(
+            help="newest first; rate: seldom solved first; size: longest program first; "
+            "oddness: programs of the rarest shapes first."
+        ),
+    ] = "newest",
+    limit: Annotated[int, typer.Option(min=0, help="How many tasks to list; 0 lists all.")] = _SHOWN,
     verify: Annotated[bool, typer.Option("--verify", help="Verify these tasks again.")] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write these tasks to FILE.jsonl, or to a folder of `datasets`.")
@@ -55,6 +62,7 @@ def tasks(
         typer.Option(
             "--import",
             metavar="OTHER",
+            autocompletion=complete_run,
             help="Verify these tasks of the run OTHER and add them to the pool of RUN.",
         ),
     ] = None,
@@ -62,19 +70,23 @@ def tasks(
         bool, typer.Option("--json", help="Print one JSON object per line, for programs to read.")
     ] = False,
 ) -> None:
-    """List the tasks of a run, newest first; with a TASK, show it, its origin and its verification."""
+    """List the tasks of a run; with a TASK, show it, its origin and its verification."""
     from tinyzero.cli import task_table
-    from tinyzero.run.folder import find_run
     from tinyzero.run.records import read as read_records
     from tinyzero.run.task_log import TaskLog
 
-    folder = find_run(run, output.expanduser())
-    source = folder if import_from is None else find_run(import_from, output.expanduser())
+    folder = open_run(run, output)
+    source = folder if import_from is None else open_run(import_from, output)
     fits = task_table.matcher(search, kind, solved, rate, steps)
     note_damage(source)
     with waiting(f"reading {source.path}"):
         known = TaskLog(source.tasks, fits)
-        chosen = known.fitting if task is None else [task_table.find(known, task, source)]
+        chosen: Sequence[TaskRecord] = (
+            known.fitting if task is None else [task_table.find(known, task, source)]
+        )
+        if not chosen:
+            task_table.check_kind_and_steps(source, known, kind, steps)
+        chosen = task_table.sort(chosen, sort, known)
     if import_from is not None:
         from tinyzero.cli import task_work
 

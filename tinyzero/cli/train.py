@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tinyzero.cli.choices import complete_run
+from tinyzero.cli.config import complete_setting
 from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
@@ -37,10 +39,20 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
+        typer.Option(
+            "--set",
+            help="Override one value; may be repeated.",
+            metavar="KEY=VALUE",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Continue this run from its last checkpoint.", metavar="RUN")
+        str | None,
+        typer.Option(
+            help="Continue this run from its last checkpoint; last is the newest run.",
+            metavar="RUN",
+            autocompletion=complete_run,
+        ),
     ] = None,
     start_over: Annotated[
         bool,

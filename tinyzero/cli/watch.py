@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tinyzero.cli.choices import note_damage
+from tinyzero.cli.choices import Output, RunName, note_damage, open_run
 from tinyzero.cli.screen import show, show_colored, waiting
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ Layout = Literal["auto", "compact", "full"]
 
 
 def watch(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its name in the output folder.")],
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    run: RunName = None,
+    output: Output = Path("runs"),
     once: Annotated[
         bool, typer.Option("--once", help="Print one frame and exit; this is the default without a terminal.")
     ] = False,
@@ -48,11 +48,14 @@ def watch(
 ) -> None:
     """Look at a run as `train` shows it; changes nothing, and may be started and left at any time."""
     from tinyzero.cli.terminal import can_be_live, color_system, needs_ascii
-    from tinyzero.run.folder import find_run
     from tinyzero.watch.view import View
 
-    folder = find_run(run, output.expanduser())
+    folder = open_run(run, output)
     note_damage(folder)
+    if kind is not None:
+        from tinyzero.cli.task_table import check_kind
+
+        check_kind(folder, kind)
     colors = color_system(os.environ)
     view = View(
         layout=layout,
@@ -163,7 +166,7 @@ class _Watch:
         return (*(_REPLAY_HELP if self._replay else ()), *COMMON_HELP, leave, "", *LEGEND_HELP)
 
     def _with_keys(self, view: "View") -> "View":
-        keys = f"n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}  h help  q leave"
+        keys = f"q leave  h help  n next sample  k kind: {view.kind or 'all'}  l layout: {view.layout}"
         if self._replay is not None:
             word = "go on" if self._replay.is_paused else "hold"
             arrows = view.glyph("← →", "arrows")

@@ -118,6 +118,12 @@ class RunFolder:
         """All that grow by lines."""
         return self.metrics, self.samples, self.tasks, self.replays, self.events
 
+    def has_logs(self) -> bool:
+        try:
+            return any(path.is_file() for path in self.logs)
+        except (OSError, ValueError):  # a name too long, or one that no file can have
+            return False
+
     @property
     def log(self) -> Path:
         return self.path / "run.log"
@@ -136,6 +142,10 @@ class RunFolder:
         path = self.path / "config.json"
         try:
             tree = read_json(path)
+            if isinstance(tree, dict) and "model_type" in tree:
+                raise CheckpointError(
+                    f"{self.path} is the folder of a model, and no run; tinyzero eval takes it"
+                )
             known = without_dropped(tree, file=str(path)) if isinstance(tree, dict) else tree
             return settle_recorded(Config.model_validate(known), self.environment())
         except (OSError, ValueError) as error:
@@ -250,8 +260,12 @@ def find_run(run: str, output: Path) -> RunFolder:
     for path in (output / run, Path(run).expanduser()):
         if is_run(path):
             return RunFolder(path)
+    for path in (output / run, Path(run).expanduser()):
+        if RunFolder(path).has_logs():
+            raise CheckpointError(f"{path} has the logs of a run but no config.json, which opens it")
     names = [folder.name for folder in runs_in(output)]
-    raise CheckpointError(f"no run {run}, neither as a path nor in {output}{nearest(Path(run).name, names)}")
+    known = nearest(Path(run).name, names) or ("; tinyzero runs lists what there is" if names else "")
+    raise CheckpointError(f"no run {run}, neither as a path nor in {output}{known}")
 
 
 def _rename_if_free(folder: Path, name: Path) -> bool:

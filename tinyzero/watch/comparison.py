@@ -130,7 +130,7 @@ _MAX_LINES, _MAX_WIDTH = 16, 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _HeldOutAnswer:
+class HeldOutAnswer:
     """The greedy answer to a task after `step` steps; `answer` includes the reasoning, if any."""
 
     step: int
@@ -142,9 +142,9 @@ class _HeldOutAnswer:
     is_correct: bool
 
 
-def answers_by_task(events: Iterable[Event]) -> dict[str, list[_HeldOutAnswer]]:
+def answers_by_task(events: Iterable[Event]) -> dict[str, list[HeldOutAnswer]]:
     """Task id -> answers in step order. If a step was measured twice, the newest answer counts."""
-    by_step: dict[str, dict[int, _HeldOutAnswer]] = {}
+    by_step: dict[str, dict[int, HeldOutAnswer]] = {}
     for event in events:
         for record in event.answers if isinstance(event, Answered) else ():
             if isinstance(record.get("id"), str):
@@ -152,7 +152,7 @@ def answers_by_task(events: Iterable[Event]) -> dict[str, list[_HeldOutAnswer]]:
     return {task: [answers[step] for step in sorted(answers)] for task, answers in by_step.items()}
 
 
-def mended(answers: Mapping[str, Sequence[_HeldOutAnswer]]) -> list[tuple[_HeldOutAnswer, _HeldOutAnswer]]:
+def mended(answers: Mapping[str, Sequence[HeldOutAnswer]]) -> list[tuple[HeldOutAnswer, HeldOutAnswer]]:
     """First and last answer to each task that was answered wrong at first and right at last.
 
     Pairs come first of which the last answer reasons and the first does not, then shorter ones.
@@ -172,7 +172,7 @@ def example_lines(events: Iterable[Event]) -> Iterator[str]:
             yield from _indented(answer.answer)
 
 
-def _is_plain(pair: tuple[_HeldOutAnswer, _HeldOutAnswer]) -> tuple[bool, int]:
+def _is_plain(pair: tuple[HeldOutAnswer, HeldOutAnswer]) -> tuple[bool, int]:
     first, last = pair
     shows_thinking = bool(reasoning(last.answer)) and not reasoning(first.answer)
     return not shows_thinking, last.tokens
@@ -186,9 +186,9 @@ def _indented(text: str) -> Iterator[str]:
         yield f"    ... ({len(lines) - _MAX_LINES} more lines)"
 
 
-def _answer(step: int, record: Record) -> _HeldOutAnswer:
+def _answer(step: int, record: Record) -> HeldOutAnswer:
     kind, prompt, answer = (str(record.get(name, "")) for name in ("kind", "prompt", "answer"))
-    return _HeldOutAnswer(
+    return HeldOutAnswer(
         step=step,
         task_id=str(record["id"]),
         kind=kind,

@@ -16,18 +16,30 @@ _WINDOWS = 8  # windows of the trailing mean per run: less noise, but a turn sta
 _AXES = str.maketrans("┤│└┬─┼├┴┐┌┘", "+|++-++++++")
 
 
+_LEAST_PLOT = 4  # lines: two of data and two of the axis
+_LONGEST_NAME = 24
+
+
 def chart_panel(chart: Chart, view: View, *, width: int, height: int) -> Panel:
-    """A chart in a box, with the names and newest values of its curves above it."""
+    """A chart in a box, with the names and newest values of its curves above it.
+
+    Where no curve has room, names and values fill the box.
+    """
     smooth, window = _steadied(chart, most=4 * width)
-    body = Text.assemble(
-        legend(smooth, view, width - 4),
-        "\n",
-        curves(smooth, width - 4, height - 3, is_ascii=view.is_ascii, has_color=view.has_color),
-    )
+    entries = legend(smooth, view, width - 4)
+    room = height - 2 - len(entries)
+    lines = [*entries]
+    if room >= _LEAST_PLOT:
+        lines.append(curves(smooth, width - 4, room, is_ascii=view.is_ascii, has_color=view.has_color))
     title = Text(chart.title, style="bold")
     if window > 1:
         title.append(f", means of {window * chart.spacing} steps", style="dim")
-    return panel(body, title, view, width=width, height=height)
+    return panel(Text("\n").join(lines), title, view, width=width, height=height)
+
+
+def least_height(chart: Chart, view: View, width: int) -> int:
+    """Of a box in which the chart has a curve, lines."""
+    return 2 + len(legend(chart, view, width - 4)) + _LEAST_PLOT
 
 
 def _steadied(chart: Chart, most: int) -> tuple[Chart, int]:
@@ -45,17 +57,22 @@ def _steadied(chart: Chart, most: int) -> tuple[Chart, int]:
     return Chart(key=chart.key, title=chart.title, series=series, bounds=chart.bounds), window
 
 
-def legend(chart: Chart, view: View, width: int) -> Text:
-    """`● deduction 0.42  ● abduction 0.31`, names cut to fit the width."""
-    room = width // len(chart.series) - len("●  0.00  ")
-    text = Text(no_wrap=True, overflow="crop")
+def legend(chart: Chart, view: View, width: int) -> list[Text]:
+    """Lines of `● deduction 0.42  ● abduction 0.31`, with every curve's name and newest value."""
+    lines = [Text(no_wrap=True, overflow="crop")]
     for index, series in enumerate(chart.series):
-        name = one_line(series.name, is_ascii=view.is_ascii)
+        name = one_line(series.name, is_ascii=view.is_ascii)[:_LONGEST_NAME]
         mark = view.glyph("●", "*") if view.has_color else letter(chart, index)
-        text.append(f"{mark} ", style=series_color(index, is_control=series.is_control))
-        text.append(f"{name[: max(3, room)]} {number(series.last)}  ")
-    text.truncate(width)
-    return text
+        entry = Text.assemble(
+            (f"{mark} ", series_color(index, is_control=series.is_control)), f"{name} {number(series.last)}"
+        )
+        if lines[-1].cell_len and lines[-1].cell_len + 2 + entry.cell_len > width:
+            lines.append(Text(no_wrap=True, overflow="crop"))
+        lines[-1].append("  " if lines[-1].cell_len else "")
+        lines[-1].append_text(entry)
+    for line in lines:
+        line.truncate(max(1, width))
+    return lines
 
 
 def letter(chart: Chart, index: int) -> str:
@@ -114,7 +131,7 @@ def _draw(
         )
     plotext.ylim(*values)
     plotext.xlim(steps[0], max(steps[1], steps[0] + 1))
-    ticks = [values[0], sum(values) / 2, values[1]]
+    ticks = [*values] if height <= _LEAST_PLOT else [values[0], sum(values) / 2, values[1]]
     plotext.yticks(ticks, [f"{number(tick):>5}" for tick in ticks])
     middle = (steps[0] + steps[1]) // 2
     ends = [steps[0], middle, steps[1]] if width >= 40 else [steps[0], steps[1]]

@@ -1,10 +1,13 @@
 """The screen, as one pure function of a run's state and of the view's settings."""
 
+import re
+import textwrap
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tinyzero.watch import figures
-from tinyzero.watch.curves import chart_panel, no_curves
+from tinyzero.watch.curves import chart_panel, least_height, no_curves
 from tinyzero.watch.header import fitted, header
 from tinyzero.watch.panels import (
     Rows,
@@ -23,10 +26,11 @@ from tinyzero.watch.state import RunState
 from tinyzero.watch.text import inert
 from tinyzero.watch.view import View, panel
 
-HEADER_LINES = 4
 _FULL_FROM = (100, 34)  # minimum columns and lines for the full layout
 _CHART_WIDTH = 58
 _LEAST_CHART = 38
+_LEAST_SAMPLE = 5  # lines of the box
+_LINES_FROM = 60  # columns from which the funnel and the times of a step fit into a line
 _COMPARISON_WIDTH = 62
 _FUNNEL_WIDTH, _PHASES_WIDTH, _MIDDLE_HEIGHT = 40, 36, 9
 
@@ -39,7 +43,8 @@ def render(state: RunState, view: View, *, width: int, height: int) -> Rows:
     bottom = whole_row(_bottom_line(view, width), width, 1)
     room = height - len(top) - 1
     if room < 3:
-        return Rows([*top, bottom][:height], width, height)
+        nothing = whole_row(Text(""), width, max(0, room))
+        return Rows([*top, nothing, bottom][: height if room < 0 else None], width, height)
     body = (
         _full(state, view, width, room)
         if is_full(view, width, height)
@@ -64,14 +69,25 @@ def _full(state: RunState, view: View, width: int, height: int) -> list[TileRow]
     """Rows of the full layout: alarms; charts; funnel, times and more; samples."""
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=3)]
     room = height - len(alarms)
+    if not state.steps:
+        return [*alarms, *_before_the_first_step(state, view, width, room)]
     rows_of_table = len(state.comparison.rows) + 3 if state.comparison else 0
     middle = min(max(_MIDDLE_HEIGHT, rows_of_table), room // 3)
     top = min(max(8, (room - middle) // 2), 22)
-    on_top = max(1, width // _CHART_WIDTH)
+    on_top = max(min(2, width // _LEAST_CHART), width // _CHART_WIDTH)
     charts = figures.charts(state, most=on_top + width // _LEAST_CHART)
-    middle_row = _middle(state, view, charts[on_top:], width, middle)
-    rows = [*alarms, _charts(charts[:on_top], view, width, top), middle_row]
+    rows = [*alarms, _charts(charts[:on_top], view, width, top)]
+    if _hides_times(state, width):
+        rows.append(whole_row(phases_line(state, view, width), width, 1))
+        room -= 1
+    rows.append(_middle(state, view, charts[on_top:], width, middle))
     return [*rows, _invented(state, view, width, max(3, room - top - middle))]
+
+
+def _before_the_first_step(state: RunState, view: View, width: int, height: int) -> list[TileRow]:
+    """Boxes of figures would be empty."""
+    top = height // 2
+    return [_charts([], view, width, top), _samples(state, view, width, height - top)]
 
 
 def _invented(state: RunState, view: View, width: int, height: int) -> TileRow:
@@ -88,12 +104,23 @@ def _compact(state: RunState, view: View, width: int, height: int) -> list[TileR
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
     room = height - len(alarms)
     charts = figures.charts(state, most=max(1, width // 40))
-    top = min(9, max(4, room // 2))
-    rows = [*alarms, _charts(charts, view, width, top)]
-    if room - top >= 5:
+    least = _least_height(charts, view, width)
+    rows = [*alarms]
+    if room - least >= _LEAST_SAMPLE:
+        top = max(least, min(least + 2, room - _LEAST_SAMPLE - 3, 12))
+        rows.append(_charts(charts, view, width, top))
+        room -= top
+    if room >= _LEAST_SAMPLE + 2 and width >= _LINES_FROM:
         rows += [whole_row(line(state, view, width), width, 1) for line in (funnel_line, phases_line)]
-        top += 2
-    return [*rows, _samples(state, view, width, max(3, room - top))]
+        room -= 2
+    return [*rows, _samples(state, view, width, max(3, room))]
+
+
+def _least_height(charts: list[figures.Chart], view: View, width: int) -> int:
+    sizes = shares(width, len(charts))
+    return max(
+        (least_height(chart, view, size) for chart, size in zip(charts, sizes, strict=True)), default=4
+    )
 
 
 def _charts(charts: list[figures.Chart], view: View, width: int, height: int) -> TileRow:
@@ -109,24 +136,30 @@ def _charts(charts: list[figures.Chart], view: View, width: int, height: int) ->
     )
 
 
+def _hides_times(state: RunState, width: int) -> bool:
+    """Whether the before/after table leaves no room for the box with the times of a step."""
+    return state.comparison is not None and width < _FUNNEL_WIDTH + _PHASES_WIDTH + _COMPARISON_WIDTH
+
+
 def _middle(state: RunState, view: View, charts: list[figures.Chart], width: int, height: int) -> TileRow:
-    """Funnel, times and charts. The before/after table replaces the times if there is no room for both."""
-    draw = [funnel_panel, phases_panel]
-    sizes = [_FUNNEL_WIDTH, _PHASES_WIDTH]
+    """Funnel, times, the table before/after, and charts that fit."""
+    draw, sizes = [funnel_panel], [_FUNNEL_WIDTH]
+    if not _hides_times(state, width):
+        draw.append(phases_panel)
+        sizes.append(_PHASES_WIDTH)
     if state.comparison is not None:
         draw.append(comparison_panel)
         sizes.append(_COMPARISON_WIDTH)
-        if sum(sizes) > width:
-            del draw[1], sizes[1]
     room = width - sum(sizes)
-    count = max(0, room // _LEAST_CHART) if charts else 0
-    if count == 0:  # no chart fits: the panels share the width
+    count = max(0, room // _LEAST_CHART)
+    fitting = [chart for chart in charts if least_height(chart, view, _LEAST_CHART) <= height][:count]
+    if not fitting:  # the panels share the width
         sizes, room = _stretched(sizes, width), 0
     tiles = [
         Tile(panel(state, view, width=size, height=height), size)
         for panel, size in zip(draw, sizes, strict=True)
     ]
-    for chart, size in zip(charts, shares(room, min(count, len(charts))), strict=False):
+    for chart, size in zip(fitting, shares(room, len(fitting)), strict=True):
         tiles.append(Tile(chart_panel(chart, view, width=size, height=height), size))
     return TileRow(tiles, height)
 
@@ -159,8 +192,16 @@ def shares(width: int, count: int) -> list[int]:
     return [width * (index + 1) // count - width * index // count for index in range(count)]
 
 
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line of the help page, `word   its meaning`, of which the meaning goes on below itself."""
+    meaning = re.search(r"\S {2,}(?=\S)", line)
+    indent = meaning.end() if meaning and width >= _LINES_FROM else 2
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent) or [""]
+
+
 def _help(view: View, width: int, height: int) -> Rows:
-    body: RenderableType = Group(*(fitted(Text(line), width - 4) for line in view.help))
+    lines = (part for line in view.help for part in _wrapped(line, max(8, width - 4)))
+    body: RenderableType = Group(*(fitted(Text(line), width - 4) for line in lines))
     page = panel(body, Text("help", style="bold"), view, width=width, height=max(1, height - 1))
     return Rows(
         [whole_row(page, width, height - 1), whole_row(_bottom_line(view, width), width, 1)], width, height

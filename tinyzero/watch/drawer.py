@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from tinyzero.machine.usage import UsageProbe
-from tinyzero.watch.dashboard import HEADER_LINES, render
-from tinyzero.watch.header import header
+from tinyzero.watch.dashboard import render
+from tinyzero.watch.header import HEADER_LINES, header
 from tinyzero.watch.painter import Painter, update
 from tinyzero.watch.samples import highlighted
 from tinyzero.watch.state import RunState
@@ -18,6 +18,7 @@ _TICK_EVERY_S = 1.0
 _BESIDE_TRAINING = 0.006  # share of the time; below 1 %, because pauses are not exact
 _NOTICE_S = 8.0
 _CLEAR = "\x1b[2J"
+_LEAST_STILL = 22
 
 
 class _Canvas(Protocol):
@@ -114,13 +115,12 @@ class Drawer:
         """The share of the time since the start that drawing took."""
         return self.busy_s / max(time.monotonic() - self._began, 1e-9)
 
-    def still(self) -> list[str]:
-        """The last frame, which stays on the screen above two more lines."""
-        width, height = self._canvas.size()
+    def still(self, below: int = 2) -> list[str]:
+        """The last frame, which stays on the screen above so many more lines, if they leave room for one."""
+        width, lines = self._canvas.size()
+        height = 1 + max(min(lines - 2, _LEAST_STILL), lines - below)
         view = replace(self.view, now=self._clock(), usage=None, help=(), notice="")
-        lines = self._painter.lines(
-            render(self.state, view, width=width, height=height - 1), width, height - 1
-        )
+        lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
         return lines[:-1]
 
     def _turn(self, *, is_last: bool = False) -> None:

@@ -90,8 +90,10 @@ def charts(state: RunState, most: int | None = None) -> list[Chart]:
 
 def _all_charts(state: RunState) -> Iterator[Chart]:
     kinds = state.kinds
-    yield _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
-    yield _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
+    accuracy = _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
+    heldout = _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
+    is_curve = any(len(curve.points) > 1 for curve in heldout.series)
+    yield from (heldout, accuracy) if is_curve else (accuracy, heldout)
     yield _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None)
     yield _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None)
     yield _chart(state, "valid", "shares", _SHARES, (0, 1))
@@ -114,7 +116,7 @@ def _chart(
     state: RunState, key: str, title: str, metrics: Mapping[str, str], bounds: tuple[float, float] | None
 ) -> Chart:
     series = (
-        Series(name=name, points=_points(state, metric), is_control=bool(state.control))
+        Series(name=name, points=points_of_run(state, metric), is_control=bool(state.control))
         for name, metric in metrics.items()
     )
     return Chart(
@@ -146,14 +148,17 @@ def _spacing(steps: Sequence[Step]) -> int:
     return max(1, round(sum(kept) / len(kept)))
 
 
-def _points(state: RunState, metric: str) -> tuple[Point, ...]:
-    """A metric over the steps. A measurement before the first step is only in the events."""
-    base = [
-        (0, event.metrics[metric])
-        for event in state.events
-        if isinstance(event, Measured) and event.step == 0 and metric in event.metrics
-    ]
-    return (*base[:1], *points_of(state.steps, metric))
+def points_of_run(state: RunState, metric: str) -> tuple[Point, ...]:
+    """A metric over a run. Measurements before its first step and after its last are only in the events."""
+    points = points_of(state.steps, metric)
+    if not is_rare([metric]):
+        return points
+    measured: dict[float, float] = {
+        event.step: event.metrics[metric]
+        for event in that_held(state.events)
+        if isinstance(event, Measured) and metric in event.metrics
+    }
+    return tuple(sorted({**measured, **dict(points)}.items()))
 
 
 def _per_kind(kinds: Sequence[str], pattern: str) -> dict[str, str]:
@@ -247,7 +252,11 @@ def change(state: RunState, metric: str) -> float | None:
 
 
 def elapsed_s(state: RunState) -> float:
-    """Seconds spent on steps and their preparation, over all resumes."""
+    """Seconds spent on steps, their preparation and measurements, over all resumes."""
+    return _seconds_of_steps(state) + sum(state.measured_s)
+
+
+def _seconds_of_steps(state: RunState) -> float:
     return sum(
         step.metrics.get("time/step_s", 0.0) * step.span + step.metrics.get("time/prepare_s", 0.0)
         for step in state.steps
@@ -260,7 +269,8 @@ def left_s(state: RunState) -> float | None:
     if not recent or state.max_steps <= 0:
         return None
     takes_turns = any("time/prepare_s" in step.metrics for step in state.steps[1:])
-    a_step = elapsed_s(state) / sum(step.span for step in state.steps) if takes_turns else median(recent)
+    num_steps = sum(step.span for step in state.steps)
+    a_step = _seconds_of_steps(state) / num_steps if takes_turns else median(recent)
     step_seconds_left = max(0, state.max_steps - state.step) * a_step
     minutes = _minutes_left_s(state)
     return step_seconds_left if minutes is None else min(step_seconds_left, minutes)
@@ -294,7 +304,7 @@ def alarm_spells(state: RunState) -> list[Spell]:
     """Every alarm of the run, in order."""
     spells: list[Spell] = []
     on: dict[str, int] = {}  # alarm -> its place among the spells
-    for event in _that_held(state.events):
+    for event in that_held(state.events):
         if isinstance(event, AlarmBegan | AlarmOver) and event.alarm in on:
             place = on.pop(event.alarm)
             spells[place] = replace(spells[place], over_at=event.step)
@@ -304,7 +314,7 @@ def alarm_spells(state: RunState) -> list[Spell]:
     return spells
 
 
-def _that_held(events: Sequence[Event]) -> list[Event]:
+def that_held(events: Sequence[Event]) -> list[Event]:
     """Events without those of lost steps: steps of a killed process that were repeated after a resume."""
     held, resumed_at = list[Event](), math.inf
     for event in reversed(events):
@@ -331,7 +341,7 @@ def waiting_in_words(state: RunState) -> str:
     """What a run does between steps; empty while it plays steps or is paused."""
     last = _last_turn(state) if state.is_running else None
     if isinstance(last, Measuring):
-        return f"measuring on held-out tasks, as of step {last.step}"
+        return f"measuring on {last.tasks} held-out tasks, as of step {last.step}"
     return preparing_in_words(last) if isinstance(last, Preparing) else ""
 
 

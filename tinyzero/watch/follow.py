@@ -144,7 +144,9 @@ class Follower:
         """The current state of the run; the same object if nothing has changed."""
         looks = {name: tail.read() for name, tail in self._tails.items()}
         if any(is_void for _, is_void in looks.values()):
-            self._state = replace(self._state, steps=(), samples=(), tasks={}, events=(), started_at=None)
+            self._state = replace(
+                self._state, steps=(), samples=(), tasks={}, events=(), started_at=None, measured_s=()
+            )
             self._tails = self._open()
             looks = {name: tail.read() for name, tail in self._tails.items()}
         news = News(**{name: records for name, (records, _) in looks.items()})
@@ -217,10 +219,9 @@ def state_to_report(run: RunFolder) -> RunState:
 
 
 def age_s(path: Path, now: float) -> float:
-    """Seconds since the newest file of a run was written."""
-    try:
-        with os.scandir(path) as entries:
-            times = [entry.stat().st_mtime for entry in entries if entry.is_file()]
-    except OSError:
-        return 0.0
+    """Seconds since a run wrote to its logs; a report or an export in its folder makes it no newer."""
+    run, times = RunFolder(path), list[float]()
+    for file in (path / "config.json", *run.logs):
+        with suppress(OSError):
+            times.append(file.stat().st_mtime)
     return max(0.0, now - max(times, default=now))

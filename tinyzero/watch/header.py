@@ -1,13 +1,15 @@
-"""The top of the screen: the run's name, its progress, its key figures, and the machine's load."""
+"""The top of the screen: name, progress, held-out accuracy, what to think of it, and the machine's load."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from tinyzero.machine.usage import GpuUsage
-from tinyzero.run.events import Checkpointed
+from tinyzero.run.events import Checkpointed, Measuring
 from tinyzero.watch import figures
 from tinyzero.watch.curves import number
+from tinyzero.watch.heldout import Gain, Noise, coach, gain
 from tinyzero.watch.state import RunState
 from tinyzero.watch.text import one_line
 from tinyzero.watch.view import ACCENT, BAD, GOOD, WARN, View, duration
@@ -21,26 +23,27 @@ _LIFE_STYLES = {
     "interrupted": BAD,
     "never started": BAD,
 }
-# Key figures: name on the screen, metric, and whether more is better (None: neither).
-_HEADLINES: tuple[tuple[str, str, bool | None], ...] = (
-    ("accuracy", "solver/accuracy", True),
-    ("held-out", "heldout/mean/sampled", True),
-    ("valid", "proposer/valid_share", True),
-    ("mixed", "solver/mixed_share", None),
-    ("solver reward", "solver/reward", True),
-    ("proposer reward", "proposer/reward", True),
+_OWN: tuple[tuple[str, str], ...] = (
+    ("accuracy", "solver/accuracy"),
+    ("valid", "proposer/valid_share"),
+    ("mixed", "solver/mixed_share"),
+    ("solver reward", "solver/reward"),
+    ("proposer reward", "proposer/reward"),
 )
+"""Figures of the tasks that a run sets itself. How hard those are changes, so no direction is good or bad."""
+_NOISE_STYLES: dict[Noise, str] = {"above noise": GOOD, "below noise": BAD}
 
-
+HEADER_LINES = 5
 _LEAST_BAR = 16
 
 
 def header(state: RunState, view: View, width: int) -> list[Text]:
-    """Four lines: name, progress, key figures, load."""
+    """`HEADER_LINES` lines: name, progress, figures with held-out accuracy first, a sentence, load."""
     return [
         who(state, view, width),
         _how_far(state, view, width),
         _how_good(state, view, width),
+        _what_to_think(state, view, width),
         _how_busy(state, view, width),
     ]
 
@@ -55,8 +58,9 @@ def who(state: RunState, view: View, width: int) -> Text:
     )
     dot = view.glyph(" · ", " - ")
     for fact in _facts(state):
-        left.append(dot, style="dim")
-        left.append(one_line(fact, is_ascii=view.is_ascii), style="dim")
+        piece = dot + one_line(fact, is_ascii=view.is_ascii)
+        if left.cell_len + cell_len(piece) + right.cell_len < width:
+            left.append(piece, style="dim")
     left.truncate(max(0, width - right.cell_len - 1), overflow="crop", pad=True)
     return fitted(Text.assemble(left, " ", right), width)
 
@@ -99,13 +103,10 @@ def _times(state: RunState, view: View, width: int) -> Text:
 
 def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
     elapsed, seconds_left = figures.elapsed_s(state), figures.left_s(state)
-    if figures.phase_of_life(state) == "training" and state.last_step_at and view.now > state.last_step_at:
-        since = min(view.now - state.last_step_at, 86400.0)
-        elapsed, seconds_left = (
-            elapsed + since,
-            None if seconds_left is None else max(0.0, seconds_left - since),
-        )
-    yield "elapsed", duration(elapsed)
+    since = _seconds_since(state, view)
+    if figures.phase_of_life(state) == "training" and seconds_left is not None:
+        seconds_left = max(0.0, seconds_left - since)
+    yield "elapsed", duration(elapsed + since)
     if seconds_left is not None and figures.phase_of_life(state) in ("training", "paused"):
         yield "left", duration(seconds_left)
     if state.steps:
@@ -114,34 +115,75 @@ def _clocks(state: RunState, view: View) -> Iterator[tuple[str, str]]:
         yield "tokens/s", f"{speed:,.0f}"
 
 
+def _seconds_since(state: RunState, view: View) -> float:
+    """Since the last step, or since the measurement in progress began; 0 if the run does neither."""
+    life = figures.phase_of_life(state)
+    began = {"training": state.last_step_at, Measuring.name: state.measuring_since}.get(life, 0.0)
+    return min(max(0.0, view.now - began), 86400.0) if began else 0.0
+
+
 def _how_good(state: RunState, view: View, width: int) -> Text:
-    """The newest figures (means of the last steps), and their change since the first steps."""
+    """Held-out accuracy before and now; then the run's own figures (means of the last steps) if they fit."""
     text = Text(" ")
     if undecided := figures.of_late(state, "questions/undecided"):
         text.append(f"undecided answers {number(undecided)}   ", style=BAD)
-    for name, metric, is_better in _HEADLINES:
-        value = figures.of_late(state, metric)
-        if value is None:
-            continue
-        piece = Text.assemble((f"{name} ", "dim"), (number(value), "bold"))
-        change = figures.change(state, metric)
-        if change is not None:
-            piece.append(f" {change:+.2f}", style=_change_style(change, is_better=is_better))
-        if text.cell_len + piece.cell_len + 3 > width:
+    known = gain(state)
+    if known is not None:
+        text.append_text(_held_out(known, view))
+    for index, piece in enumerate(_own_figures(state)):
+        label = "own tasks: " if index == 0 and known is not None else ""
+        if text.cell_len + len(label) + piece.cell_len > width:
             break
-        text.append_text(piece)
-        text.append("   ")
-    if waiting := figures.waiting_in_words(state):
-        text.append(waiting, style=ACCENT)
-    elif not state.steps:
-        text.append("waiting for the first step", style="dim")
+        text.append_text(Text.assemble((label, "dim"), piece, "   "))
     return fitted(text, width)
 
 
-def _change_style(change: float, *, is_better: bool | None) -> str:
-    if is_better is None or abs(change) < 0.005:
-        return "dim"
-    return GOOD if (change > 0) is is_better else BAD
+def _held_out(known: Gain, view: View) -> Text:
+    """39 columns at most, and three more to what comes next."""
+    text = Text.assemble(("held-out ", "dim"), (number(known.before), "bold"))
+    if known.step != known.since:
+        style = _NOISE_STYLES.get(known.noise, "dim")
+        text.append(view.glyph(" → ", " > "), style="dim")
+        text.append(number(known.now), style="bold")
+        text.append(f" {known.difference:+.2f} {known.noise}", style=style)
+    return text.append("   ")
+
+
+def _own_figures(state: RunState) -> Iterator[Text]:
+    for name, metric in _OWN:
+        value, change = figures.of_late(state, metric), figures.change(state, metric)
+        if value is not None:
+            moved = "" if change is None else f" {change:+.2f}"
+            yield Text.assemble((f"{name} ", "dim"), (number(value), "bold"), (moved, "dim"))
+
+
+def _what_to_think(state: RunState, view: View, width: int) -> Text:
+    """What the run waits for, or else what its figures mean, in as many words as fit."""
+    if waiting := _waiting(state, view):
+        return fitted(Text(f" {_longest(waiting, width - 1)}", style=ACCENT), width)
+    if not state.steps and state.is_running:
+        return fitted(Text(" waiting for the first step", style="dim"), width)
+    known = gain(state)
+    style = "" if known is None else _NOISE_STYLES.get(known.noise, "")
+    return fitted(Text(f" {_longest(coach(state), width - 1)}", style=style), width)
+
+
+def _waiting(state: RunState, view: View) -> list[str]:
+    words = figures.waiting_in_words(state)
+    if not words or figures.phase_of_life(state) != Measuring.name:
+        return [words] if words else []
+    short, long = (
+        f"{text} for {duration(_seconds_since(state, view))}" for text in ("measuring", f"{words},")
+    )
+    if not state.measured_s:
+        return [long, short]
+    before = duration(state.measured_s[-1])
+    return [f"{long} (the last took {before})", long, f"{short} (last: {before})", short]
+
+
+def _longest(texts: Sequence[str], width: int) -> str:
+    """The first text that fits, or the shortest."""
+    return next((text for text in texts if len(text) <= width), min(texts, key=len))
 
 
 def _how_busy(state: RunState, view: View, width: int) -> Text:

@@ -12,10 +12,16 @@ COMMON_HELP = (
     "h, ?      this page, and back",
 )
 LEGEND_HELP = (
+    "held-out         tasks that the model never trains on, before and now: the figure that counts",
+    "above noise      the 95 % interval of the difference, paired by task, is above 0",
+    "own tasks        the proposer sets them, harder or easier: no direction is good by itself",
     "accuracy         share of attempts that were right",
+    "deduction        say the output of a program; abduction: an input; induction: the program",
     "mixed            share of tasks that were solved by some attempts and not by others: only these teach",
     "valid            share of proposals that became tasks",
     "proposer reward  1 - solve rate, 0 where all or none were right; below 0 for what is no task",
+    "advantage        how much better an answer was paid than its kind was on average",
+    "entropy          how undecided the model is about the next token; near 0 it always says the same",
     "+0.05            how far the mean of the last 10 steps is above that of the first 10",
 )
 

@@ -1,7 +1,9 @@
 """One aligned line per step, for terminals and log files, without colour or cursor movement."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 from tinyzero.run.events import (
@@ -16,10 +18,11 @@ from tinyzero.run.events import (
     events_of,
 )
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.observer import RunStart, RunSummary
+from tinyzero.run.observer import RunStart, RunSummary, StopReason
 from tinyzero.run.records import read
 from tinyzero.types import StepReport
 from tinyzero.watch.comparison import claim_line, comparison_lines, example_lines
+from tinyzero.watch.heldout import gain_between, gain_of, verdict
 
 _STEPS_BETWEEN_HEADERS = 20
 # Routine events that are not printed:
@@ -99,23 +102,43 @@ class PlainObserver:
             f"{decoding} {value:.3f}" + _change(value, self._first.get(decoding), event.step)
             for decoding, value in known.items()
         ]
-        noise = ", above noise" if event.metrics.get("heldout/mean/gain_low", 0.0) > 0 else ""
+        noise = f", {_noise(event, self._first)}" if "heldout/mean/gain_low" in event.metrics else ""
         return f"held-out accuracy after {event.step} steps: {', '.join(parts)}{noise}" if parts else ""
 
     def on_end(self, summary: RunSummary) -> None:
+        for line in self.ending(summary):
+            self._write_line(line)
+
+    def ending(self, summary: RunSummary) -> list[str]:
+        """What the run came to: a sentence, the table, an example, and what to do next."""
+        lines = ["", verdict(gain_of(summary.comparison))]
         if summary.comparison is not None:
-            self._write_line("")
-            for line in comparison_lines(summary.comparison):
-                self._write_line(line)
+            lines += comparison_lines(summary.comparison)
         if claim := claim_line(self._expect, summary.comparison):
-            self._write_line(claim)
+            lines.append(claim)
         if self._run is not None:
-            for line in example_lines(events_of(read(self._run.events))):
-                self._write_line(line)
-            self._write_line(f"run {self._run.path}, adapter {self._run.adapter}")
+            lines += example_lines(events_of(read(self._run.events)))
+            lines.append(f"run {self._run.path}, adapter {self._run.adapter}")
+            lines += _next_commands(self._run, summary)
+        return lines
 
     def close(self) -> None:
         """Does nothing; every view can be closed."""
+
+
+def _noise(event: Measured, first: Mapping[str, float]) -> str:
+    before = {"heldout/mean/sampled": first.get("sampled", 0.0)}
+    return gain_between(before, event.metrics, step=event.step).noise
+
+
+def _next_commands(run: RunFolder, summary: RunSummary) -> Iterator[str]:
+    """Two commands with the run's name."""
+    name = shlex.quote(run.name if run.path.parent == Path("runs") else str(run.path))
+    if summary.reason is StopReason.MAX_STEPS:
+        yield f"next: tinyzero solve {name}     gives it a task of your own"
+    else:
+        yield f"next: tinyzero train --resume {name}     goes on"
+    yield f"      tinyzero report {name}     puts curves, tasks and answers on one page"
 
 
 def _measurements(run: RunFolder) -> Iterator[Mapping[str, float]]:

@@ -19,7 +19,7 @@ _Fact = tuple[str, Text]
 _SHOWN_CHARS = 4000
 _SHOWN_PAIRS = 4
 _MOST, _LEAST_LINES = 6, 5  # most samples in a box; least lines for a further sample
-_TWO_COLUMNS = 56
+_TWO_COLUMNS, _NARROW_LINES = 56, 3
 _REFUSED = {
     "parsed": "unreadable",
     "allowed": "not allowed",
@@ -74,12 +74,13 @@ class _Feed:
 
 
 def _block(sample: Sample, state: RunState, view: View, width: int) -> Table:
-    """Program on the left, everything else on the right; only the right side if the box is narrow."""
+    """Program on the left, everything else on the right; below each other if the box is narrow."""
     task = state.tasks.get(sample.task_id)
     table = Table.grid(padding=(0, 1))
     facts = _table(_facts(sample, task, view))
     if width < _TWO_COLUMNS:
         table.add_column(width=width)
+        table.add_row(_beginning(_program(sample, task, view)))
         table.add_row(facts)
     else:
         table.add_column(width=(width - 2) // 2)
@@ -123,6 +124,14 @@ def _program(sample: Sample, task: TaskRecord | None, view: View) -> Text:
     if task is not None and task.message:
         return Text(clean(task.message, view))
     return Text(clean(sample.answer or sample.prompt, view))
+
+
+def _beginning(program: Text) -> Text:
+    """The first lines, each cut to the width, so that the facts below have room."""
+    lines = program.split("\n")
+    text = Text("\n", no_wrap=True, overflow="ellipsis").join(lines[:_NARROW_LINES])
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[_Fact]:

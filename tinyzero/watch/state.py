@@ -1,20 +1,23 @@
 """The state of one run for the views, built from the records in its folder. Pure: no files, no screen."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from tinyzero.evaluation.comparison import Comparison
-from tinyzero.run.events import Ended, Event, events_of, start_times
+from tinyzero.run.events import Ended, Event, Measured, Measuring, events_of, start_times
 from tinyzero.run.lines import (
     Record,
     Sample,
     Step,
     TaskRecord,
+    finite,
     is_rare,
     samples_of,
     steps_of,
     tasks_of,
+    text,
     whole,
 )
 from tinyzero.run.records import stands_for_others
@@ -24,6 +27,8 @@ _KEPT_TASKS = 3000
 """Number of records that a live view keeps; a view of a complete run has no limit."""
 _MOST_STEPS, _FIRST_STEPS, _NEWEST_STEPS = 12_000, 20, 1000
 """Beyond the first number, a live view keeps half of the steps between the first and the newest."""
+_PER_KIND: Final = re.compile(r"solver/[^/]+/accuracy|proposer/[^/]+/proposed")
+"""Metrics that name a kind of task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,8 @@ class RunState:
         has_all_tasks: whether `tasks` are all tasks of the run, and not only the newest.
         started_at: when the newest process began to train, seconds since 1970; None if none did.
         last_step_at: when the newest step was written, seconds since 1970; 0 without steps.
+        measuring_since: when the newest measurement on held-out tasks began, seconds since 1970.
+        measured_s: how long each measurement took, in order.
         is_running: whether a process on this machine trains the run.
     """
 
@@ -52,6 +59,8 @@ class RunState:
     comparison: Comparison | None = None
     started_at: float | None = None
     last_step_at: float = 0.0
+    measuring_since: float = 0.0
+    measured_s: tuple[float, ...] = ()
     is_running: bool = False
 
     @property
@@ -77,11 +86,7 @@ class RunState:
         configured = (
             [kind for kind in named if isinstance(kind, str)] if isinstance(named, list | tuple) else []
         )
-        played = sorted(
-            name.split("/")[1]
-            for name in self.metrics
-            if name.endswith(("/accuracy", "/proposed")) and name.count("/") == 2
-        )
+        played = sorted(name.split("/")[1] for name in self.metrics if _PER_KIND.fullmatch(name))
         return tuple(dict.fromkeys([*configured, *played]))
 
     @property
@@ -129,6 +134,7 @@ def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
         steps = _halved(steps) if len(steps) > _MOST_STEPS else steps
         samples = samples[-_KEPT_SAMPLES:]
         tasks = dict(list(tasks.items())[-_KEPT_TASKS:]) if len(tasks) > 2 * _KEPT_TASKS else tasks
+    since, seconds = _measuring_times(state, news.events)
     return replace(
         state,
         steps=steps,
@@ -136,7 +142,21 @@ def fold(state: RunState, news: News, *, keep_all: bool = False) -> RunState:
         tasks=tasks,
         events=(*state.events, *events_of(news.events)),
         started_at=max(start_times(news.events), default=state.started_at),
+        measuring_since=since,
+        measured_s=seconds,
     )
+
+
+def _measuring_times(state: RunState, events: Sequence[Record]) -> tuple[float, tuple[float, ...]]:
+    """When the newest measurement began, and how long each took that came to its end."""
+    since, seconds = state.measuring_since, list(state.measured_s)
+    for record in events:
+        name, at = text(record.get("event")), finite(record.get("time")) or 0.0
+        if name == Measuring.name:
+            since = at
+        elif name == Measured.name and since:
+            seconds.append(max(0.0, at - since))
+    return since, tuple(seconds)
 
 
 def _with_steps(steps: tuple[Step, ...], added: Sequence[Step]) -> tuple[Step, ...]:

@@ -9,43 +9,69 @@ from tinyzero.watch.text import as_html
 
 _WIDTH, _HEIGHT = 460, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 10, 24
-_MOST_POINTS = 400
+_MOST_POINTS, _MARKS = 400, 8
 Point = tuple[float, float]
 
 
 def chart_svg(chart: Chart) -> str:
     """One chart with axes: for each curve the raw values, faint, and the trailing mean."""
-    low, high = limits(chart)
+    values = limits(chart)
     steps = [step for series in chart.series for step, _ in series.points]
-    first, last = min(steps), max(*steps, min(steps) + 1)
-    parts = [_grid(low, high), _x_labels(first, last)]
+    span = min(steps), max(*steps, min(steps) + 1)
+    parts = [_grid(*values), _x_labels(*span)]
     for index, series in enumerate(chart.series):
-        window = max(1, len(series.points) // 15)
-        raw = smoothed(series.points, _MOST_POINTS)
-        mean = smoothed(trailing_means(series.points, window), _MOST_POINTS)
-        name = as_html(series.name)
-        if window > 1:
-            parts.append(_line(raw, (first, last), (low, high), f"{_color(index, series)} raw"))
-        line = _line(mean, (first, last), (low, high), _color(index, series))
-        parts.append(f"<g><title>{name}: {series.last:.3g} at step {series.points[-1][0]}</title>{line}</g>")
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{as_html(chart.title)}">'
-        f"{''.join(parts)}</svg>"
-    )
+        if _window(series) > 1:
+            parts.append(
+                _line(smoothed(series.points, _MOST_POINTS), span, values, f"{_color(index, series)} raw")
+            )
+        mean = smoothed(_means(series), _MOST_POINTS)
+        line = _line(mean, span, values, _color(index, series)) + _marks(mean, span, values, index, series)
+        parts.append(f"<g><title>{as_html(_from_to(series))}</title>{line}</g>")
+    about = as_html(f"{chart.title}: {'; '.join(map(_from_to, chart.series))}")
+    content = "".join(parts)
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{about}">{content}</svg>'
 
 
 def legend_html(chart: Chart) -> str:
+    """Each curve's line as it is drawn, its name, and the value at which it ends."""
     items = (
-        f'<li><span class="dot {_color(index, series)}"></span>{as_html(series.name)} '
-        f"<b>{series.last:.3g}</b></li>"
+        f'<li><svg class="key" viewBox="0 0 30 8" aria-hidden="true">'
+        f'<polyline class="{_color(index, series)}" points="0,4 30,4"/>{_mark(15, 4, index, series)}</svg>'
+        f"{as_html(series.name)} <b>{_means(series)[-1][1]:.3g}</b></li>"
         for index, series in enumerate(chart.series)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _color(index: int, series: Series) -> str:
-    """The class of a curve in the style sheet."""
-    return f"{'g' if series.is_control else 'c'}{index % 6}"
+    """The classes of a curve in the style sheet."""
+    return f"c{index % 6}{' control' if series.is_control else ''}"
+
+
+def _window(series: Series) -> int:
+    return max(1, len(series.points) // 15)
+
+
+def _means(series: Series) -> list[Point]:
+    return trailing_means(series.points, _window(series))
+
+
+def _from_to(series: Series) -> str:
+    """A curve in words, for those who hear the page."""
+    means = _means(series)
+    name = f"{series.name} " if series.name else ""
+    return f"{name}{means[0][1]:.3g} at step {means[0][0]:.0f}, {means[-1][1]:.3g} at step {means[-1][0]:.0f}"
+
+
+def _marks(points: Sequence[Point], steps: Point, values: Point, index: int, series: Series) -> str:
+    """Some points of a curve as circles, where its line is like that of one before it."""
+    stride = max(1, len(points) // _MARKS)
+    return "".join(_mark(*_place(point, steps, values), index, series) for point in points[::stride])
+
+
+def _mark(x: float, y: float, index: int, series: Series) -> str:
+    classes = _color(index, series)
+    return f'<circle class="{classes}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' if index >= 6 else ""
 
 
 def limits(chart: Chart) -> Point:

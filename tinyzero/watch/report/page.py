@@ -2,18 +2,20 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.run.lines import Sample, TaskRecord
 from tinyzero.watch import figures
-from tinyzero.watch.comparison import claim_line
-from tinyzero.watch.figures import Chart, Spell
-from tinyzero.watch.report.curves import chart_svg, compared, legend_html
+from tinyzero.watch.ancestry import ancestors
+from tinyzero.watch.comparison import HeldOutAnswer, answers_by_task, claim_line, in_words, mended
+from tinyzero.watch.figures import Spell
+from tinyzero.watch.heldout import gain, verdict
+from tinyzero.watch.report.html import charts, section, table, words
+from tinyzero.watch.report.overview import overview, side_by_side, titled
 from tinyzero.watch.report.style import STYLE
 from tinyzero.watch.state import RunState
-from tinyzero.watch.text import as_html, clipped
-from tinyzero.watch.view import duration
+from tinyzero.watch.text import as_html
 
 
 def best_tasks(tasks: Collection[TaskRecord], count: int) -> list[TaskRecord]:
@@ -35,13 +37,20 @@ def _of_different_shapes(ranked: list[TaskRecord], count: int) -> list[TaskRecor
 
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_TASKS, _SAMPLES, _SHOWN_CHARS = 6, 8, 3000
+_TASKS, _SAMPLES = 6, 8
+_DEEPEST = 4  # ancestors further away are drawn no further to the right
 
 
 def report(states: Sequence[RunState], *, made_at: str) -> str:
     """The complete page, for one run or several side by side. `made_at`: the time, in words."""
     names = ", ".join(state.name for state in states)
-    body = "".join([_overview(states), *_comparison_of_runs(states), *(_run(state) for state in states)])
+    body = "".join(
+        [
+            overview(states),
+            *side_by_side(states),
+            *(_run(state, is_alone=len(states) == 1) for state in states),
+        ]
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -52,94 +61,62 @@ def report(states: Sequence[RunState], *, made_at: str) -> str:
     )
 
 
-def words(text: object) -> str:
-    """Untrusted text, escaped: no markup and no control characters."""
-    return as_html(clipped(str(text), _SHOWN_CHARS))
-
-
-def _overview(states: Sequence[RunState]) -> str:
-    head = ("run", "model", "preset", "steps", "accuracy", "best held-out", "valid", "time", "state")
-    rows = [
-        (
-            _titled(state),
-            state.knob("model", "base", ""),
-            state.environment.get("preset", ""),
-            f"{state.step}/{state.max_steps}",
-            _figure(figures.of_late(state, "solver/accuracy")),
-            _figure(figures.best_heldout(state)),
-            _figure(figures.of_late(state, "proposer/valid_share")),
-            duration(figures.elapsed_s(state)),
-            figures.phase_of_life(state),
-        )
-        for state in states
-    ]
-    return f"<section>{_table(head, rows)}</section>"
-
-
-def _comparison_of_runs(states: Sequence[RunState]) -> Iterator[str]:
-    """Charts with the curves of all runs; empty for a single run."""
-    if len(states) < 2:
-        return
-    of_runs = [(_titled(state), chart) for state in states for chart in _overall(state)]
-    keys = dict.fromkeys(chart.key for _, chart in of_runs)
-    charts = [compared([(name, chart) for name, chart in of_runs if chart.key == key]) for key in keys]
-    yield _section("Side by side", _charts([chart for chart in charts if chart is not None]))
-
-
-def _overall(state: RunState) -> Iterator[Chart]:
-    """The few charts that compare runs, with one curve per run."""
-    for title, metric, bounds in (
-        ("solver accuracy", "solver/accuracy", (0.0, 1.0)),
-        ("held-out accuracy", "heldout/mean/sampled", (0.0, 1.0)),
-        ("valid share", "proposer/valid_share", (0.0, 1.0)),
-        ("proposer reward", "proposer/reward", None),
-        ("solver reward", "solver/reward", None),
-        ("seconds a step", "time/step_s", None),
-    ):
-        points = figures.points_of(state.steps, metric)
-        if points:
-            curve = figures.Series(name="", points=points, is_control=bool(state.control))
-            yield Chart(key=metric, title=title, series=(curve,), bounds=bounds)
-
-
-def _run(state: RunState) -> str:
+def _run(state: RunState, *, is_alone: bool) -> str:
     tasks = state.tasks.values()
     which = "" if state.has_all_tasks else f", of the newest {len(tasks)} tasks"
+    best = best_tasks(tasks, _TASKS)
     parts = [
+        "" if is_alone else f'<p class="verdict">{words(verdict(gain(state)))}</p>',
         _alarms(state),
         _before_and_after(state.comparison),
         _claim(state),
-        _section("Curves", _charts(figures.charts(state))),
+        section("Curves", charts(figures.charts(state))),
+        _asked_again(state),
         f'<div class="two">{_funnel(state)}{_phases(state)}</div>',
-        _section("Best tasks", _tasks(best_tasks(tasks, _TASKS)), f"solved, but seldom{which}"),
-        _section("Oddest tasks", _tasks(odd_tasks(tasks, _TASKS)), f"programs of the rarest shapes{which}"),
-        _section(
-            "Newest samples", "".join(_sample(sample) for sample in reversed(state.samples[-_SAMPLES:]))
-        ),
+        section("Best tasks", _tasks(best), f"solved, but seldom{which}"),
+        _family(best, state.tasks),
+        section("Oddest tasks", _tasks(odd_tasks(tasks, _TASKS)), f"programs of the rarest shapes{which}"),
+        section("Newest samples", "".join(_sample(sample) for sample in reversed(state.samples[-_SAMPLES:]))),
         _details("Configuration", state.config),
         _details("Environment", state.environment),
     ]
-    return f"<article><h2>{words(_titled(state))}</h2>{''.join(parts)}</article>"
+    return f"<article><h2>{words(titled(state))}</h2>{''.join(parts)}</article>"
 
 
-def _titled(state: RunState) -> str:
-    """The run's name, and that it is a control."""
-    return f"{state.name} (control: {state.control} rewards)" if state.control else state.name
-
-
-def _section(title: str, content: str, remark: str = "") -> str:
-    if not content:
+def _asked_again(state: RunState) -> str:
+    """One held-out task with the greedy answers to it over the run, where they differ."""
+    answers = answers_by_task(state.events)
+    known = [first.task_id for first, _ in mended(answers)]
+    known += [task for task, group in answers.items() if len({each.answer for each in group}) > 1]
+    if not known:
         return ""
-    small = f" <small>{words(remark)}</small>" if remark else ""
-    return f"<section><h3>{words(title)}{small}</h3>{content}</section>"
+    group = answers[known[0]]
+    parts, before = [f"<pre>{words(group[0].prompt)}</pre>"], ""
+    for number, each in enumerate(group):
+        if each.answer != before or number == len(group) - 1:
+            parts.append(_answered(each, is_first=number == 0, is_same=each.answer == before))
+        before = each.answer
+    return section("One held-out task, asked again", f'<div class="card">{"".join(parts)}</div>')
 
 
-def _charts(charts: Sequence[Chart]) -> str:
-    figures_html = (
-        f"<figure><figcaption>{words(chart.title)}</figcaption>{chart_svg(chart)}{legend_html(chart)}</figure>"
-        for chart in charts
-    )
-    return f'<div class="charts">{"".join(figures_html)}</div>' if charts else ""
+def _answered(each: HeldOutAnswer, *, is_first: bool, is_same: bool) -> str:
+    judged = "right" if each.is_correct else "wrong"
+    says = "it said" if is_first else "it still says" if is_same else "now it says"
+    return f'<p class="meta">after {each.step} steps {says}, {judged}:</p><pre>{words(each.answer)}</pre>'
+
+
+def _family(best: Sequence[TaskRecord], tasks: Mapping[str, TaskRecord]) -> str:
+    """The best task of which a parent is known, and what its proposer and theirs were shown."""
+    for task in best:
+        kin = [(depth, parent) for depth, _, parent in ancestors(task, tasks) if parent is not None]
+        if kin:
+            cards = "".join(
+                f'<div style="margin-left:{16 * min(depth, _DEEPEST)}px">{_task(parent)}</div>'
+                for depth, parent in kin
+            )
+            remark = "the task, then what its proposer was shown, and what the proposers of those were"
+            return section("Family of the best task", f'<div class="kin">{_task(task)}{cards}</div>', remark)
+    return ""
 
 
 def _alarms(state: RunState) -> str:
@@ -161,7 +138,7 @@ def _when(spell: Spell) -> str:
 def _before_and_after(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
-    head = ("tasks of", "decoding", "tasks", "before", "after", "difference", "95 % interval", "")
+    head = ("tasks of", "decoding", "tasks", "before", "after", "difference", "95 % interval", "noise")
     rows = [
         (
             row.name,
@@ -171,17 +148,17 @@ def _before_and_after(comparison: Comparison | None) -> str:
             f"{row.after:.3f}",
             f"{row.difference:+.3f}",
             f"{row.low:+.3f} to {row.high:+.3f}",
-            "" if row.is_beyond_noise else "not distinguishable from noise",
+            in_words(row),
         )
         for row in comparison.rows
     ]
     remark = f"{comparison.set_name}, {comparison.attempts} attempts, step {comparison.step}"
-    return _section("Before and after", _table(head, rows), remark)
+    return section("Before and after", table(head, rows), remark)
 
 
 def _claim(state: RunState) -> str:
     line = claim_line(state.knob("run", "expect"), state.comparison)
-    return _section("Claim", f"<p>{words(line)}</p>") if line else ""
+    return section("Claim", f"<p>{words(line)}</p>") if line else ""
 
 
 def _funnel(state: RunState) -> str:
@@ -194,8 +171,9 @@ def _funnel(state: RunState) -> str:
         for stage, count in total.items()
     )
     head = "".join(f"<th>{words(kind)}</th>" for kind in state.kinds)
-    table = f'<table class="bars"><tr><th></th><th>all</th><th></th>{head}</tr>{rows}</table>'
-    return _section("Proposals a step", table, "means of the last 10 steps")
+    titles = f'<tr><th></th><th>all</th><th class="bar"></th><th></th>{head}</tr>'
+    page = f'<div class="wide"><table class="bars">{titles}{rows}</table></div>'
+    return section("Proposals a step", page, "means of the last 10 steps")
 
 
 def _phases(state: RunState) -> str:
@@ -205,11 +183,13 @@ def _phases(state: RunState) -> str:
         f"<tr><th>{words(phase)}</th><td>{spent:.2f} s</td>{_bar(spent / total)}</tr>"
         for phase, spent in seconds.items()
     )
-    return _section("A step's time", f'<table class="bars">{rows}</table>', "means of the last 10 steps")
+    return section("A step's time", f'<table class="bars">{rows}</table>', "means of the last 10 steps")
 
 
 def _bar(share: float) -> str:
-    return f'<td class="bar"><span style="width:{min(max(share, 0), 1) * 100:.1f}%"></span> {share:.0%}</td>'
+    """Two cells: the bar, and its share in figures."""
+    length = min(max(share, 0), 1) * 100
+    return f'<td class="bar"><span style="width:{length:.1f}%"></span></td><td>{share:.0%}</td>'
 
 
 def _tasks(tasks: Sequence[TaskRecord]) -> str:
@@ -252,13 +232,3 @@ def _details(title: str, content: object) -> str:
     return (
         f"<section><details><summary><h3>{words(title)}</h3></summary><pre>{text}</pre></details></section>"
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    titles = "".join(f"<th>{words(title)}</th>" for title in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{words(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{titles}</tr>{lines}</table></div>'
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from tinyzero.errors import ConfigError
 from tinyzero.watch.figures import Chart, trailing_means
+from tinyzero.watch.report.style import DASHES, GREY, LIGHT
 from tinyzero.watch.text import inert
-from tinyzero.watch.view import series_color
 
 _COLUMNS, _WIDTH_IN, _HEIGHT_IN, _DPI = 2, 5.0, 2.8, 150
 
@@ -42,9 +42,12 @@ def _draw(axes: Any, chart: Chart) -> None:  # noqa: ANN401  matplotlib's axes
         window = max(1, len(series.points) // 15)
         steps = [step for step, _ in series.points]
         mean = [value for _, value in trailing_means(series.points, window)]
-        color = series_color(index, is_control=series.is_control)
+        color, dashes = LIGHT[index % len(LIGHT)], DASHES[index % len(DASHES)]
+        color = GREY if series.is_control else color
         axes.plot(steps, [value for _, value in series.points], color=color, alpha=0.25, lw=0.8)
-        axes.plot(steps, mean, color=color, lw=1.6, label=inert(series.name).replace("$", r"\$"))
+        (line,) = axes.plot(steps, mean, color=color, lw=1.6, label=inert(series.name).replace("$", r"\$"))
+        if dashes:
+            line.set_dashes([length / 2 for length in dashes])
     axes.set_title(chart.title, fontsize=10, loc="left")
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)
