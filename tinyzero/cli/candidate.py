@@ -33,6 +33,21 @@ class Candidate:
     sampler: "Sampler"
 
 
+def plug_in_target(target: str, *, is_agreed: bool) -> None:
+    """Load the plugins of a target that is a run. Raises what `plug_in_runs` raises."""
+    from tinyzero.cli.consent import plug_in_runs
+    from tinyzero.errors import CheckpointError
+    from tinyzero.run.folder import find_run
+
+    if (Path(target).expanduser() / _ADAPTER_CONFIG).is_file():
+        return
+    try:
+        run = find_run(target, Path("runs"))
+    except CheckpointError:
+        return  # an adapter or a base model, or `open_candidate` says what is wrong
+    plug_in_runs(run, is_agreed=is_agreed)
+
+
 def open_candidate(
     target: str, checkpoint: str, seed: int, progress: Callable[[str], None], held: ExitStack
 ) -> Candidate:

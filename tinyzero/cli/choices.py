@@ -38,11 +38,14 @@ DtypeOption = Annotated[
 ]
 
 
-def open_run(name: str) -> "RunFolder":
-    """Open a run by its path, or by its name in `runs`. Raises CheckpointError."""
+def open_run(name: str, *, yes_plugins: bool) -> "RunFolder":
+    """Open a run by its path, or by its name in `runs`, with its plugins. Raises CheckpointError."""
+    from tinyzero.cli.consent import plug_in_runs
     from tinyzero.run.folder import find_run
 
-    return find_run(name, Path("runs"))
+    run = find_run(name, Path("runs"))
+    plug_in_runs(run, is_agreed=yes_plugins)
+    return run
 
 
 def note_damage(*runs: "RunFolder") -> None:

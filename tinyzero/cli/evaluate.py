@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyzero.cli.choices import Checkpoint
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -56,8 +57,10 @@ def evaluate(
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
     ] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Measure a model on benchmarks, trained against base, or score answers from elsewhere (--score)."""
+    from tinyzero.cli.candidate import plug_in_target
     from tinyzero.cli.comparing import Request, measure
     from tinyzero.cli.screen import Screen
     from tinyzero.errors import ConfigError
@@ -87,6 +90,7 @@ def evaluate(
             seed=seed,
             allow_weak_sandbox=allow_weak_sandbox,
         )
+        plug_in_target(request.target, is_agreed=yes_plugins)  # a file of tasks may be of its kinds
         measured = measure(request, screen, as_json=json)
         if json:
             screen.line(json_module.dumps(measured))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyzero.cli.choices import Checkpoint, RunName, open_run
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -32,6 +33,7 @@ def solve(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per answer.")] = False,
+    yes_plugins: YesPlugins = False,
     allow_weak_sandbox: Annotated[
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
@@ -46,8 +48,8 @@ def solve(
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
+        folder = open_run(run, yes_plugins=yes_plugins)  # its plugins may have the kind of the task
         parsed_task = read_task(_read(task))
-        folder = open_run(run)
         limits = folder.config().execution
         allowed = limits.allow_weak_sandbox or allow_weak_sandbox
         with Executor(limits.model_copy(update={"allow_weak_sandbox": allowed})) as executor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tinyzero.cli.consent import PluginOption, YesPlugins
 from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Override one value; may be repeated.", metavar="KEY=VALUE"),
     ] = None,
+    plugin: PluginOption = None,
+    yes_plugins: YesPlugins = False,
     resume: Annotated[
         str | None, typer.Option(help="Continue this run from its last checkpoint.", metavar="RUN")
     ] = None,
@@ -91,6 +94,8 @@ def train(
         "resume": resume,
         "start_over": start_over,
         "settings": [*(settings or []), *overrides],
+        "plugins": plugin or [],
+        "yes_plugins": yes_plugins,
     }
     if not dry_run:
         front_door.train(preset, **source, ui=ui, ascii_only=ascii_only)
