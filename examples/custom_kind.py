@@ -1,6 +1,7 @@
-"""A task kind of one's own: what type does the call return?
+r"""A task kind of one's own: what type does the call return?
 
-    tinyzero train nano-cpu --plugin examples/custom_kind.py --set 'selfplay.kinds=["deduction", "return-type"]'
+    tinyzero train nano-cpu --plugin examples/custom_kind.py \
+        --set 'selfplay.kinds=["deduction", "return-type"]'
 
 Proposing, verifying and the pool are those of every kind that is a program and an input. What is left to say
 is what the solver is asked, and when it is right.
@@ -13,7 +14,10 @@ from tinyzero.tasks.base import Style, block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
-TYPES = "bool bytes complex dict float frozenset int list NoneType set str tuple".split()
+TYPES = {
+    "bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "NoneType", "set", "str",
+    "tuple",
+}  # fmt: skip
 QUESTION = "Which type does `f({given})` return? Answer with its name alone.\n\n{program}"
 
 
