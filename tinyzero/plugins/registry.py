@@ -65,7 +65,7 @@ def _run(plugin: Plugin, registry: "Registry") -> None:
 
 
 def _register_of(plugin: Plugin) -> "Callable[[Registry], object]":
-    register = getattr(_module_of(plugin), "register", None)
+    register: Callable[[Registry], object] | None = getattr(_module_of(plugin), "register", None)
     if not callable(register):
         raise ConfigError(f"the plugin {plugin.name} has no function register(registry); {_HOW}")
     return register
