@@ -11,6 +11,7 @@ import pytest
 
 import tinyzero
 from tinyzero.cli import run
+from tinyzero.cli.own_task import read_task
 from tinyzero.config import load_config
 from tinyzero.config.named import NAMES
 from tinyzero.errors import CheckpointError, ConfigError, NotFinite
@@ -355,6 +356,31 @@ def test_a_preset_names_plugins_beside_it_and_they_run_when_a_person_agrees(comm
     assert code == 0
     write("resolved.toml", out)
     assert command("train", "resolved.toml", "--yes-plugins", "--name", "b")[0] == 0
+
+
+def test_a_preset_with_plugins_is_shown_and_copied_when_a_person_agrees(command):
+    kind = (EXAMPLES / "custom_kind.py").read_text() + MARK
+    write("kind.py", kind.replace("class ReturnType", "class Own").replace("ReturnType()", "Own()"))
+    write("own.toml", '[run]\nplugins = ["kind.py"]\n[selfplay]\nkinds = ["return-type"]\n')
+    for options in ([], ["--json"], ["--show-prompts"], ["--copy", "other.toml"]):
+        code, _, err = command("presets", "own.toml", *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert not Path("ran").exists()
+    assert command("presets", "own.toml", "--yes-plugins", "--copy", "other.toml")[0] == 0
+    code, out, _ = command("presets", "own.toml", "--yes-plugins", "--show-prompts")
+    assert code == 0
+    assert "Which type does `f(" in out
+
+
+def test_a_task_of_one_s_own_may_be_of_a_plugin_s_kind():
+    text = "def f(x):\n    return x / 2\nin: 4\nkind: return-type\n"
+    with pytest.raises(ConfigError, match="the task is of kind 'return-type'; there are deduction"):
+        read_task(text)
+    load([find(str(EXAMPLES / "custom_kind.py"))])
+    task = read_task(text)
+    assert (task.kind, task.inputs, task.program) == ("return-type", ("4",), "def f(x):\n    return x / 2")
+    annotated = read_task("kind: str = ''\ndef f(x):\n    return x\nin: 4\n")
+    assert (annotated.kind, annotated.program.count("kind")) == ("deduction", 1)
 
 
 def test_plan_takes_a_plugin(command):
