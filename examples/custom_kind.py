@@ -1,36 +1,23 @@
-"""A task kind of one's own: what type does the call return?
+r"""A task kind of one's own: what type does the call return?
 
-    python examples/custom_kind.py run.max_steps=5
+    tinyzero train nano-cpu --plugin examples/custom_kind.py \
+        --set 'selfplay.kinds=["deduction", "return-type"]'
 
 Proposing, verifying and the pool are those of every kind that is a program and an input. What is left to say
-is what the solver is asked, and when it is right. One line puts the kind into the table, and one setting into
-a run.
+is what the solver is asked, and when it is right.
 """
 
-import sys
-
-import tinyzero
 from tinyzero.execution.values import parse_literal
-from tinyzero.tasks import KINDS
+from tinyzero.plugins import Registry
 from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.base import Style, block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
 
-TYPES = (
-    "bool",
-    "bytes",
-    "complex",
-    "dict",
-    "float",
-    "frozenset",
-    "int",
-    "list",
-    "NoneType",
-    "set",
-    "str",
+TYPES = {
+    "bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "NoneType", "set", "str",
     "tuple",
-)
+}  # fmt: skip
 QUESTION = "Which type does `f({given})` return? Answer with its name alone.\n\n{program}"
 
 
@@ -62,8 +49,5 @@ class ReturnType(ProgramAndInput):
         return answer
 
 
-KINDS[ReturnType.name] = ReturnType()
-
-if __name__ == "__main__":
-    kinds = 'selfplay.kinds=["deduction", "return-type"]'
-    tinyzero.train("nano-cpu", settings=[kinds, *sys.argv[1:]])
+def register(registry: Registry) -> None:
+    registry.kind(ReturnType())

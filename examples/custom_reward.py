@@ -1,60 +1,39 @@
-"""A reward term of one's own: proposers are paid for programs that use many different builtins and methods.
+r"""Rewards of one's own, for both roles.
 
-    python examples/custom_reward.py run.max_steps=5
+    tinyzero train nano-cpu --plugin examples/custom_reward.py --set rewards.proposer=variance \
+        --set rewards.bonuses.vocabulary.coefficient=0.3 --set rewards.solver_terms.brevity.coefficient=0.1
 
-A term says how much of something a proposal has, from 0 to 1; coefficient and cap are the run's.
+A term says how much of something there is; its coefficient and its cap are settings of the run.
 """
 
-import sys
-
-import tinyzero
-from tinyzero.games.absolute_zero.rewards import BONUSES, Proposed
+from tinyzero.games.absolute_zero.rewards import Proposed
+from tinyzero.games.attempts import Attempt
+from tinyzero.plugins import Registry
 from tinyzero.tasks.similarity import skeleton
 
-
-class Vocabulary:
-    """Different builtins and methods in the program, 1 from eight on."""
-
-    name = "vocabulary"
-
-    def value(self, proposed: Proposed) -> float:
-        words = set(skeleton(proposed.task.program))
-        used = {word for word in words if word.startswith(".") or word in BUILTINS}
-        return min(1.0, len(used) / 8)
-
-
 BUILTINS = {
-    "abs",
-    "all",
-    "any",
-    "divmod",
-    "enumerate",
-    "len",
-    "map",
-    "max",
-    "min",
-    "range",
-    "reversed",
-    "sorted",
-}
-BUILTINS |= {
-    "sum",
-    "zip",
-    "filter",
-    "round",
-    "pow",
-    "ord",
-    "chr",
-    "set",
-    "dict",
-    "tuple",
-    "list",
-    "str",
-    "int",
-}
+    "abs", "all", "any", "divmod", "enumerate", "filter", "len", "map", "max", "min", "pow", "range",
+    "reversed", "round", "sorted", "sum", "zip",
+}  # fmt: skip
 
-BONUSES[Vocabulary.name] = Vocabulary()
 
-if __name__ == "__main__":
-    weight = "rewards.bonuses.vocabulary.coefficient=0.3"
-    tinyzero.train("nano-cpu", settings=[weight, *sys.argv[1:]])
+def variance(solve_rate: float) -> float:
+    """What a task earns its proposer: p (1 - p), the variance of the solver's success, times 4."""
+    return 4.0 * solve_rate * (1.0 - solve_rate)
+
+
+def vocabulary(proposed: Proposed) -> float:
+    """Different builtins and methods in the program, 1 from eight on."""
+    words = set(skeleton(proposed.task.program))
+    return min(1.0, sum(word.startswith(".") or word in BUILTINS for word in words) / 8)
+
+
+def brevity(attempt: Attempt) -> float:
+    """0 for an answer that stops at once, -1 for 200 tokens and more."""
+    return -min(1.0, len(attempt.answer.completion.token_ids) / 200)
+
+
+def register(registry: Registry) -> None:
+    registry.proposer_reward("variance", variance)
+    registry.proposer_term("vocabulary", vocabulary)
+    registry.solver_term("brevity", brevity)

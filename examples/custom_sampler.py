@@ -1,60 +1,47 @@
-"""A sampler of one's own: you. Play a round of Absolute Zero as the model would, and see what it earns.
+"""A sampler of one's own: the built-in one, which also keeps a diary of all that the model reads and writes.
 
-    python examples/custom_sampler.py
+    tinyzero train nano-cpu --plugin examples/custom_sampler.py --set sampling.engine=diary
 
-Whatever turns prompts into completions is a sampler: a server elsewhere, a bigger model, or a person.
+Whatever turns prompts into completions of the policy is a sampler. The learner needs their token ids and
+logprobs, and compares some with its own before the first step.
 """
 
-import sys
-from collections.abc import Callable
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tinyzero import Executor, load_config
-from tinyzero.games.absolute_zero.game import AbsoluteZero
-from tinyzero.tasks import KINDS
-from tinyzero.types import AttemptRollout, Completion, Prompt, Round, SamplingRequest, Task
+from tinyzero.config import Settled
+from tinyzero.plugins import Registry
+from tinyzero.sampling.choice import builtin_sampler
+from tinyzero.types import Completion, Prompt, Sampler, SamplingRequest
 
-SETTINGS = (
-    "selfplay.proposals_per_step=2",
-    "selfplay.attempts=2",
-    'selfplay.kinds=["deduction", "abduction"]',
-)
+if TYPE_CHECKING:
+    from tinyzero.policy.policy import Policy
+
+DIARY = Path("diary.jsonl")
 
 
-class Person:
-    """Shows prompts, and reads answers up to an empty line."""
-
-    def __init__(self, show: Callable[[str], object], read_line: Callable[[], str]) -> None:
-        self._show = show
-        self._read_line = read_line
+class Diary:
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
 
     def sample(self, request: SamplingRequest) -> list[list[Completion]]:
-        return [
-            [self._answer(prompt, request.role or "base model") for _ in range(request.num_samples)]
-            for prompt in request.prompts
-        ]
+        groups = self.sampler.sample(request)
+        with DIARY.open("a", encoding="utf-8") as file:
+            for prompt, group in zip(request.prompts, groups, strict=True):
+                answers = [completion.text for completion in group]
+                file.write(
+                    f"{json.dumps({'role': request.role, 'prompt': prompt.text, 'answers': answers})}\n"
+                )
+        return groups
 
     def fits(self, prompt: Prompt) -> bool:
-        return True
-
-    def _answer(self, prompt: Prompt, speaker: str) -> Completion:
-        self._show(f"\n--- {speaker}, {prompt.kind}\n{prompt.text}\n--- your answer, then an empty line:")
-        lines = list(iter(lambda: self._read_line().rstrip("\n"), ""))
-        return Completion(text="\n".join(lines), adapter="you")
+        return self.sampler.fits(prompt)
 
 
-def play(person: Person) -> Round:
-    """One round, verified and judged as in any run."""
-    with Executor() as executor:
-        game = AbsoluteZero(load_config("nano-cpu", SETTINGS), sampler=person, executor=executor, kinds=KINDS)
-        return game.play(0)
+def make(policy: "Policy", config: Settled) -> Diary:
+    return Diary(builtin_sampler(policy, config))
 
 
-def main() -> None:
-    for rollout in play(Person(print, sys.stdin.readline)).rollouts:
-        outcome = rollout.verdict if isinstance(rollout, AttemptRollout) else rollout.outcome
-        words = "a task" if isinstance(outcome, Task) else outcome
-        print(f"{rollout.role:8} {rollout.prompt.kind:9} {rollout.reward.total:+.2f}  {words}")
-
-
-if __name__ == "__main__":
-    main()
+def register(registry: Registry) -> None:
+    registry.sampler("diary", make)

@@ -76,6 +76,8 @@ def test_the_options_of_train_are_frozen():
         "preset_name",
         "--preset",
         "--set",
+        "--plugin",
+        "--yes-plugins",
         "--resume",
         "--start-over",
         "--dry-run",

@@ -46,6 +46,21 @@ class Candidate:
         return os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0] or "0"
 
 
+def plug_in_target(target: str, *, is_agreed: bool) -> None:
+    """Load the plugins of a target that is a run. Raises what `plug_in_runs` raises."""
+    from tinyzero.cli.consent import plug_in_runs
+    from tinyzero.errors import CheckpointError
+    from tinyzero.run.folder import find_run
+
+    if (Path(target).expanduser() / _ADAPTER_CONFIG).is_file():
+        return
+    try:
+        run = find_run(target, Path("runs"))
+    except CheckpointError:
+        return  # an adapter or a base model, or `open_candidate` says what is wrong
+    plug_in_runs(run, is_agreed=is_agreed)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a candidate is: a run's checkpoint, the folder of an adapter, or the name of a base model."""

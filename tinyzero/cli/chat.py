@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from tinyzero.cli.choices import Checkpoint, RoleName, RunName, open_run
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -40,6 +41,7 @@ def chat(
         int | None, typer.Option(min=1, help="Maximum length of an answer, tokens. Default: as in training.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Talk to a run's model. Where standard input is no terminal, all of it is one message."""
     from tinyzero.cli.screen import Screen
@@ -49,7 +51,7 @@ def chat(
     screen = Screen(sys.stdout, sys.stderr)
     try:
         talk = open_talk(
-            open_run(run),
+            open_run(run, yes_plugins=yes_plugins),
             screen,
             role=Role(role),
             checkpoint=checkpoint,

@@ -62,19 +62,30 @@ DtypeOption = Annotated[
 ]
 
 
-def open_run(name: str | None, output: Path = _OUTPUT) -> "RunFolder":
+def open_run(name: str | None, output: Path = _OUTPUT, *, yes_plugins: bool | None = None) -> "RunFolder":
     """Open a run by its path, its name in the output folder, or a word; None is the newest.
 
     A run that is chosen here is named on standard error.
 
+    Args:
+        yes_plugins: load the run's plugins, after a question unless it is True; None loads none.
+
     Raises:
-        CheckpointError: there is no such run; the message says what there is.
+        CheckpointError: there is no such run; the message says what there is. ConfigError: see `plug_in_runs`.
     """
+    run = _find(name, output.expanduser())
+    if yes_plugins is not None:
+        from tinyzero.cli.consent import plug_in_runs
+
+        plug_in_runs(run, is_agreed=yes_plugins)
+    return run
+
+
+def _find(name: str | None, output: Path) -> "RunFolder":
     from tinyzero.cli.screen import show
     from tinyzero.errors import CheckpointError
     from tinyzero.run.folder import find_run, is_run, runs_in
 
-    output = output.expanduser()
     is_word = name in (_NEWEST, _BEST) and not is_run(output / name) and not is_run(Path(name))
     if name is not None and not is_word:
         return find_run(name, output)

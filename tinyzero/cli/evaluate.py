@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyzero.cli.choices import Checkpoint, complete_run
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -68,8 +69,10 @@ def evaluate(
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
     ] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Measure a model on benchmarks, trained against base, or score answers from elsewhere (--score)."""
+    from tinyzero.cli.candidate import plug_in_target
     from tinyzero.cli.comparing import Request, measure
     from tinyzero.cli.screen import Screen
     from tinyzero.cli.several import measure_several
@@ -108,6 +111,8 @@ def evaluate(
         )
         if profile and len(targets or ()) > 1:
             raise ConfigError("--profile takes one run, adapter or model; profile each by itself")
+        for target in targets or ():
+            plug_in_target(target, is_agreed=yes_plugins)  # a file of tasks may be of its kinds
         if len(targets or ()) > 1:
             measured = measure_several(targets or (), request, screen, as_json=json)
         else:

@@ -19,6 +19,7 @@ from tinyzero.cli.choices import (
     open_run,
     role_of,
 )
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -42,13 +43,14 @@ def export(
     output: Annotated[
         Path | None, typer.Option(help="The folder to write. Default: one in RUN/export.")
     ] = None,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Export a run's adapter, merged into its base model or alone, whole and checked."""
     from tinyzero.cli.screen import Screen
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        folder = open_run(run)
+        folder = open_run(run, yes_plugins=yes_plugins)
         place = output.expanduser() if output else None
         for exported in take_home(
             folder,

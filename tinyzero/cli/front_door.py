@@ -33,6 +33,8 @@ def train(
     output: str | Path | None = None,
     resume: str | Path | None = None,
     start_over: bool = False,
+    plugins: Sequence[str | Path] = (),
+    yes_plugins: bool = False,
     ui: _Ui = "auto",
     ascii_only: bool = False,
     observers: Sequence[Observer] = (),
@@ -51,6 +53,9 @@ def train(
         resume: a run's folder or its name in `output`, to go on with; `settings` may then say when to stop
             and what to keep.
         start_over: play the resumed run from step 0; what it has written moves into its `earlier-1/`.
+        plugins: your own code: Python files, modules or installed plugins (docs/extending.md).
+        yes_plugins: also run the plugins that the preset's file or the resumed run names. Where it is False
+            and there is a terminal, a person is asked.
         ui: how progress is shown. auto: a dashboard on a terminal, else a line a step.
         ascii_only: draw the dashboard in ASCII.
         observers: are told of every step after the run's own records and view.
@@ -66,6 +71,8 @@ def train(
     """
     if isinstance(settings, str):
         raise ConfigError(f"settings is a string; give a list of them: [{settings!r}]")
+    if isinstance(plugins, str):
+        raise ConfigError(f"plugins is a string; give a list of them: [{plugins!r}]")
     if resume is not None:
         refuse_beside("resume", {"preset": preset, "name": name})
     place = find_place()
@@ -80,6 +87,8 @@ def train(
             resume=resume,
             settings=settings,
             start_over=start_over,
+            plugins=[str(plugin) for plugin in plugins],
+            yes_plugins=yes_plugins,
         )
         check_fits(launch, machine)
         # The processes of torchrun have no terminal of their own, from which a dashboard could read keys.

@@ -5,13 +5,14 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyzero.cli.choices import open_run
+from tinyzero.cli.consent import plug_in, plug_in_runs, tell
 from tinyzero.cli.meeting import meeting
 from tinyzero.cli.screen import Screen, ScreenHandler
 from tinyzero.cli.signals import stopping_politely
@@ -19,9 +20,11 @@ from tinyzero.config import Settled, load_config, locate, override, parse_overri
 from tinyzero.errors import ConfigError, FolderLost, HardwareError
 from tinyzero.games.absolute_zero.game import choose_kinds
 from tinyzero.games.absolute_zero.rewards import BONUSES, choose_bonuses
+from tinyzero.games.attempts import SOLVER_TERMS, choose_terms
 from tinyzero.machine.hardware import Machine, look
 from tinyzero.machine.settling import settle
 from tinyzero.machine.suitability import choose_preset, describe_numbers, why_not
+from tinyzero.plugins import Plugin, digests, edited, record
 from tinyzero.ranks.place import Place
 from tinyzero.run import checkpoints
 from tinyzero.run.durable import explaining_failures, identity
@@ -71,6 +74,7 @@ class Launch:
         name: of a new run, None to number it.
         resumed: the run to go on with, None for a new one.
         starts_over: whether it goes on from step 0.
+        plugins: the code of one's own that is loaded for it.
         remarks: lines about what was left to the machine.
     """
 
@@ -79,6 +83,7 @@ class Launch:
     name: str | None = None
     resumed: RunFolder | None = None
     starts_over: bool = False
+    plugins: Sequence[Plugin] = ()
     remarks: Sequence[str] = ()
 
 
@@ -91,23 +96,32 @@ def prepare(
     resume: str | Path | None,
     settings: Sequence[str],
     start_over: bool = False,
+    plugins: Sequence[str] = (),
+    yes_plugins: bool = False,
 ) -> tuple[Launch, Machine]:
     """A new run or the rest of one on this machine, before anything is loaded or written.
 
     Args:
         start_over: play the resumed run from step 0; what it has written is kept, see `keeping.start_over`.
+        plugins: files and modules of one's own. yes_plugins: run also those that a file or the run names.
     """
+    if resume is not None:
+        folder = open_run(str(resume), Path(output or "runs"))
+        loaded, brought = plug_in_runs(folder, options=plugins, is_agreed=yes_plugins)
+    else:
+        loaded, brought, settings = plug_in(preset, settings, plugins, is_agreed=yes_plugins)
     screen.wait_on_terminal("looking at this machine")
     machine = look()
     if resume is not None:
-        run, output = str(resume), Path(output or "runs").expanduser()
-        launch = _resumed_launch(run, output, settings, start_over=start_over)
+        launch = _resumed_launch(folder, settings, loaded, start_over=start_over)
     elif start_over:
         raise ConfigError("--start-over has a meaning beside --resume RUN only; a new run starts at step 0")
     else:
-        folder = [] if output is None else [f"run.output={json.dumps(str(output))}"]
-        launch = new_launch(preset, name, [*settings, *folder], machine)
-    for remark in launch.remarks:
+        place = [] if output is None else [f"run.output={json.dumps(str(output))}"]
+        launch = replace(new_launch(preset, name, [*settings, *place], machine), plugins=loaded)
+    unused = [f"nothing uses {each.name} yet: --set '{each.setting}'" for each in brought]
+    unused = [line for line, each in zip(unused, brought, strict=True) if not each.is_used(launch.config)]
+    for remark in (*launch.remarks, *tell(brought), *unused):
         screen.note(remark)
     return launch, machine
 
@@ -124,6 +138,7 @@ def new_launch(preset: str | None, name: str | None, overrides: Sequence[str], m
     if config.selfplay.game == "absolute-zero":  # names that the configuration cannot check by itself
         choose_kinds(config.selfplay.kinds, KINDS)
     choose_bonuses(config.rewards.bonuses, BONUSES)
+    choose_terms(config.rewards.solver_terms, SOLVER_TERMS, key="rewards.solver_terms")
     settled = settle(config, machine)
     if settled.run.expect is not None and settled.evaluation.heldout is None:
         raise ConfigError(
@@ -142,9 +157,10 @@ def _why_this_preset(preset: str, machine: Machine) -> str:
     return f"{card or 'no CUDA GPU here'}: training the preset {preset} (all of them: tinyzero presets)"
 
 
-def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_over: bool) -> Launch:
+def _resumed_launch(
+    folder: RunFolder, overrides: Sequence[str], plugins: Sequence[Plugin], *, start_over: bool
+) -> Launch:
     """The rest of a run, with its own configuration but for when to stop and what to keep."""
-    folder = open_run(run, output)
     for key in parse_overrides(overrides):
         if key == "run.expect":
             raise ConfigError(
@@ -156,7 +172,8 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
                 f"{key} cannot change when a run goes on; --resume can change {', '.join(_RESUMABLE)}"
             )
     folder.warn_of_earlier_nano()
-    config = override(folder.config(), overrides)
+    sources = [f"run.plugins={json.dumps([plugin.source for plugin in plugins])}"] if plugins else []
+    config = override(folder.config(), [*overrides, *sources])
     steps = 0 if start_over else checkpoints.steps_saved(folder)
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
@@ -168,7 +185,13 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
         config=config,
         resumed=folder,
         starts_over=start_over,
-        remarks=(*_hand_edits(folder), *_incomparable(parse_overrides(overrides))),
+        plugins=plugins,
+        remarks=(
+            *_hand_edits(folder),
+            *_incomparable(parse_overrides(overrides)),
+            *_changed_plugins(folder, plugins),
+            *edited(plugins),
+        ),
     )
 
 
@@ -181,6 +204,13 @@ def _incomparable(changes: Mapping[str, object]) -> Sequence[str]:
         f"warning: {' and '.join(changed)} changed: later held-out figures do not compare with earlier ones, "
         "and --checkpoint best compares both; name a checkpoint by its step"
     ]
+
+
+def _changed_plugins(folder: RunFolder, plugins: Sequence[Plugin]) -> Sequence[str]:
+    """A line about plugins that are not those of the earlier steps."""
+    before = digests(folder)
+    changed = [plugin.name for plugin in plugins if before.get(plugin.name) != plugin.sha256]
+    return [f"warning: from here on with another {', '.join(changed)} than before"] if changed else ()
 
 
 def _hand_edits(folder: RunFolder) -> Sequence[str]:
@@ -270,6 +300,7 @@ def _train(trainer: "Trainer", recorder: Recorder, launch: Launch) -> RunSummary
         beside = folder_beside(trainer.run, launch.config)
         trainer.move_to(beside)
         recorder.save_to(beside)
+        record(beside, launch.plugins)
         raise FolderLost(
             f"{error}; all of its {trainer.steps_done} steps are in {beside.path}: go on with "
             f"tinyzero train --resume {beside.path}"
@@ -308,6 +339,7 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
             start_over(launch.resumed)
         with launch.resumed.exclusive():
             launch.resumed.write_config(launch.config)
+            record(launch.resumed, launch.plugins)
             yield launch.resumed
         return
     output = Path(launch.config.run.output).expanduser()
@@ -318,6 +350,7 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
     begun = identity(run.path)
     try:
         with run.exclusive():
+            record(run, launch.plugins)
             yield run
     finally:
         if identity(run.path) == begun and not has_work(run):

@@ -1,6 +1,7 @@
 """A user's own task, outside any game: reads it from text, completes it by running it, and judges answers.
 
-The text is JSON, as in tasks.jsonl, or a program followed by lines `in: ...` and `out: ...`.
+The text is JSON, as in tasks.jsonl, or a program followed by lines `in: ...` and `out: ...`, and perhaps by
+`kind: ...`, for a kind that these do not tell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -131,9 +132,11 @@ def _from_lines(text: str) -> Mapping[str, Any]:
     fields: dict[str, Any] = {"program": "\n".join(lines[:start]), "inputs": [], "outputs": []}
     for line in lines[start:]:
         label = _label(line)
-        value = line.partition(":")[2].strip()
+        name, _, value = (part.strip() for part in line.partition(":"))
         if label == "msg":
             fields["message"] = value
+        elif name == "kind":
+            fields["kind"] = value
         elif label:
             fields["inputs" if label == "in" else "outputs"].append(value)
         elif line.strip():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinyzero.cli.config import complete_setting
+from tinyzero.cli.consent import PluginOption, YesPlugins
 from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ def plan(
             autocompletion=complete_setting,
         ),
     ] = None,
+    plugin: PluginOption = None,
+    yes_plugins: YesPlugins = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
+    from tinyzero.cli.consent import plug_in
     from tinyzero.cli.plan_table import as_json, as_table
     from tinyzero.cli.screen import show, show_json
     from tinyzero.config import load_config, locate
@@ -63,7 +67,8 @@ def plan(
     from tinyzero.machine.forecast import forecast
 
     chosen = choose(preset_name, preset) or _preset_for(gpu)
-    config = load_config(chosen, settings or [])
+    _, _, overrides = plug_in(chosen, settings or [], plugin or [], is_agreed=yes_plugins)
+    config = load_config(chosen, overrides)
     target, numbers = _target(chosen, config, gpu), _numbers(gpus)
     if numbers and target.card is None:
         raise ConfigError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinyzero.cli.consent import YesPlugins, plug_in
 from tinyzero.cli.screen import show
 
 if TYPE_CHECKING:
@@ -56,8 +57,14 @@ def presets(
         Path | None, typer.Option(help="Copy the file of NAME to FILE, to change it.", metavar="FILE")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs to read.")] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """List the presets; with a NAME, print its file, and every other value as a comment."""
+    if name is not None:
+        from tinyzero.config import named_plugins
+
+        if named_plugins(name):
+            plug_in(name, (), (), is_agreed=yes_plugins)
     if copy is not None:
         show(_copy(name, copy))
     elif show_prompts:

@@ -71,9 +71,9 @@ def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", 
         references = kind.draw_references(source, config.selfplay.references, rng) or list(kind.seeds()[:1])
         while len(references) > 1 and not _fits(kind.propose_prompt(references, style), config, frame):
             references.pop()
-        task = next(task for task in [*tasks, *kind.seeds()] if task.kind == name)
         yield Role.PROPOSER, kind.propose_prompt(references, style)
-        yield Role.SOLVER, kind.solve_prompt(task, style)
+        for task in [task for task in [*tasks, *kind.seeds()] if task.kind == name][:1]:
+            yield Role.SOLVER, kind.solve_prompt(task, style)
 
 
 def _fits(prompt: "Prompt", config: "Config", frame: "Frame | None") -> bool:

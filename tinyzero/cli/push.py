@@ -15,6 +15,7 @@ from tinyzero.cli.choices import (
     What,
     open_run,
 )
+from tinyzero.cli.consent import YesPlugins
 from tinyzero.cli.export import take_home
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Export and show what a push would do, without pushing.")
     ] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Export, and send the folder to the Hub in one commit. The token: HF_TOKEN, or `hf auth login`."""
     from tinyzero.cli.screen import Screen
@@ -63,7 +65,7 @@ def push(
         check_names(repo, branch)
         if not dry_run:
             find_token()  # fails early, before the export
-        folder = open_run(run)
+        folder = open_run(run, yes_plugins=yes_plugins)
         adapter_role = _one_role(folder.config().policy.adapters, role, what)
         if adapter_role is not role:
             screen.note(

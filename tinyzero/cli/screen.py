@@ -25,7 +25,17 @@ _FIRST_REMINDER_S = 10.0
 
 _MAX_ERROR_CHARS = 2000
 
-__all__ = ["Screen", "ScreenHandler", "complain", "show", "show_colored", "show_json", "waiting"]
+__all__ = [
+    "Screen",
+    "ScreenHandler",
+    "ask",
+    "can_ask",
+    "complain",
+    "show",
+    "show_colored",
+    "show_json",
+    "waiting",
+]
 
 
 def show(text: str, *, err: bool = False) -> None:
@@ -46,6 +56,17 @@ def show_json(value: object, indent: int | None = None) -> None:
 def complain(message: str) -> None:
     """Print an error, on one line, whatever it quotes."""
     show(f"error: {clipped(' '.join(message.splitlines()), _MAX_ERROR_CHARS)}", err=True)
+
+
+def can_ask() -> bool:
+    """Whether a person can see a question and answer it."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask(question: str) -> bool:
+    """Ask a person, and wait for the answer; all but y and yes is a no."""
+    typer.echo(f"{printable(question)} [y/N] ", nl=False, err=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 class Screen:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinyzero.cli.choices import Checkpoint, RunName, open_run
+from tinyzero.cli.consent import YesPlugins
 
 _HOW_TO_TYPE = """reading a task from this terminal; Ctrl-D on a line of its own ends it. For example:
 def f(n):
@@ -37,6 +38,7 @@ def solve(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the answers' random numbers.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per answer.")] = False,
+    yes_plugins: YesPlugins = False,
     allow_weak_sandbox: Annotated[
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
@@ -51,7 +53,7 @@ def solve(
 
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        folder = open_run(run)
+        folder = open_run(run, yes_plugins=yes_plugins)  # its plugins may have the kind of the task
         if task == "-" and sys.stdin.isatty():
             screen.note(_HOW_TO_TYPE)
         parsed_task = read_task(_read(task))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tinyzero.cli.choices import Output, RunName, complete_run, note_damage, open_run
+from tinyzero.cli.consent import YesPlugins
 from tinyzero.cli.screen import show, show_colored, show_json, waiting
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def tasks(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per line, for programs to read.")
     ] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """List the tasks of a run; with a TASK, show it, its origin and its verification."""
     from tinyzero.cli import task_table
@@ -78,6 +80,10 @@ def tasks(
     folder = open_run(run, output)
     source = folder if import_from is None else open_run(import_from, output)
     fits = task_table.matcher(search, kind, solved, rate, steps)
+    if verify or import_from is not None:
+        from tinyzero.cli.consent import plug_in_runs
+
+        plug_in_runs(folder, source, is_agreed=yes_plugins)
     note_damage(source)
     with waiting(f"reading {source.path}"):
         known = TaskLog(source.tasks, fits)

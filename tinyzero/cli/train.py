@@ -10,6 +10,7 @@ import typer
 
 from tinyzero.cli.choices import complete_run
 from tinyzero.cli.config import complete_setting
+from tinyzero.cli.consent import PluginOption, YesPlugins
 from tinyzero.cli.presets import PresetArgument, choose, complete_preset
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def train(
             autocompletion=complete_setting,
         ),
     ] = None,
+    plugin: PluginOption = None,
+    yes_plugins: YesPlugins = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +119,8 @@ def train(
         "resume": resume,
         "start_over": start_over,
         "settings": [*(settings or []), *overrides],
+        "plugins": plugin or [],
+        "yes_plugins": yes_plugins,
     }
     if not dry_run:
         front_door.train(preset, **source, ui=ui, ascii_only=ascii_only)

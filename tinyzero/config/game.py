@@ -1,18 +1,19 @@
 """Knobs of the game: proposals, pool, rewards, and alarms."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tinyzero.config.named import Named
 from tinyzero.config.section import Section
 
 
 class SelfPlayConfig(Section):
     """One round of the game."""
 
-    game: Literal["absolute-zero", "r-zero"] = "absolute-zero"
+    game: Annotated[str, Named("selfplay.game")] = "absolute-zero"
     """The method. absolute-zero: tasks about programs, verified by running them. r-zero: free questions; the
-    majority of the attempts replaces the answer; its own knobs are in `r_zero`."""
+    majority of the attempts replaces the answer; its own knobs are in `r_zero`. Or the game of a plugin."""
     kinds: tuple[str, ...] = Field(default=("deduction", "abduction", "induction"), min_length=1)
     """Task kinds that are proposed, in turn. R-Zero ignores this: its only kind is question."""
     proposals_per_step: int = Field(default=24, ge=1)
@@ -104,12 +105,12 @@ class PoolConfig(Section):
 
 
 class BonusConfig(Section):
-    """An optional reward term of a proposer: min(coefficient x value, cap), with a value in [0, 1]."""
+    """An optional reward term: coefficient x value, with a value in [0, 1] and at most `cap`."""
 
     coefficient: float = Field(default=0.5, ge=0)
-    """Weight of the term; learnability has 1."""
+    """Weight of the term; the reward that it is added to has 1."""
     cap: float = Field(default=0.5, ge=0, le=1)
-    """Maximum of the term."""
+    """Maximum of the term; minus this is the minimum of a solver's."""
 
 
 class RewardsConfig(Section):
@@ -117,9 +118,10 @@ class RewardsConfig(Section):
 
     solver: Literal["graded", "binary"] = "graded"
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
-    proposer: Literal["learnability", "uncertainty"] = "learnability"
+    proposer: Annotated[str, Named("rewards.proposer")] = "learnability"
     """Reward for a task solved sometimes: learnability is 1 - solve rate (Absolute Zero), highest for rare
-    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed."""
+    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed. Or the name of
+    a function of a plugin."""
     malformed_proposal: float = Field(default=-1.0, le=0)
     """Penalty for a proposal that cannot be parsed. The failed funnel stage decides the penalty."""
     failing_proposal: float = Field(default=-0.5, le=0)
@@ -129,7 +131,9 @@ class RewardsConfig(Section):
     """Penalty for one that the pool holds already."""
     bonuses: dict[str, BonusConfig] = Field(default_factory=dict)
     """Optional terms for proposals with a learnability above 0, by name: novelty, complexity, edit_distance,
-    answer_diversity, or one of your own. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
+    answer_diversity, or a plugin's. `--set rewards.bonuses.novelty.coefficient=0.5` switches one on."""
+    solver_terms: dict[str, BonusConfig] = Field(default_factory=dict)
+    """Optional terms for attempts, by name; all come from plugins. Their values are in [-1, 1]."""
     control: Literal["none", "shuffled"] = "none"
     """shuffled: a control run, in which the rewards of a step are dealt out at random among the rollouts of a
     role. What such a run gains does not come from the rewards."""
@@ -138,9 +142,9 @@ class RewardsConfig(Section):
 class AdvantagesConfig(Section):
     """How advantages are computed from rewards."""
 
-    estimator: Literal["task-relative", "group", "leave-one-out"] = "task-relative"
+    estimator: Annotated[str, Named("advantages.estimator")] = "task-relative"
     """task-relative: one baseline per role and kind (TRR++). group: per task, for the solver (GRPO).
-    leave-one-out: like group, with the mean of the other attempts (RLOO)."""
+    leave-one-out: like group, with the mean of the other attempts (RLOO). Or the name of a plugin's."""
     scale: Literal["std", "mean", "none"] = "std"
     """Divide by the baseline group's standard deviation (GRPO), or not (Dr. GRPO). mean: divide the solver's
     by the mean reward, which weights rarely solved tasks most (MaxRL); needs rewards.solver = "binary"."""

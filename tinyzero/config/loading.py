@@ -50,6 +50,12 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
     return _build(Config, _read_tree(path), overrides, file=str(path))
 
 
+def named_plugins(preset_or_path: str) -> list[str]:
+    """The plugins that a preset or file names in `run.plugins`; `load_config` checks the rest of it."""
+    plugins = _plugins_of(_read_tree(locate(preset_or_path)))
+    return [plugin for plugin in plugins if isinstance(plugin, str)]
+
+
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
     """A run's configuration with some values changed, and checked again."""
     return _build(Settled, config.model_dump(mode="json"), overrides, file="the run's configuration")
@@ -76,12 +82,27 @@ def locate(preset_or_path: str) -> Path:
 def _read_tree(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The tables of a file over those of the preset or file that its `extends` names."""
     tree = _read_toml(path)
+    plugins = _plugins_of(tree)
+    plugins[:] = [_beside(path, plugin) for plugin in plugins]
     base = tree.pop("extends", None)
     if base is None:
         return tree
     if not isinstance(base, str):
         raise ConfigError(f"extends is {base!r} in {path}; it must be the name of a preset or a file")
     return _merged(_read_extended(base, path, (*extended_by, path.resolve())), tree)
+
+
+def _plugins_of(tree: Mapping[str, Any]) -> list[Any]:
+    """The value of `run.plugins`; empty where it is missing, or not a list."""
+    run = tree.get("run")
+    plugins = run.get("plugins") if isinstance(run, dict) else None
+    return plugins if isinstance(plugins, list) else []
+
+
+def _beside(path: Path, plugin: Any) -> Any:  # noqa: ANN401  a TOML value
+    """A plugin's file, relative to the file that names it; a module's name as it is."""
+    is_file = isinstance(plugin, str) and plugin.endswith(".py")
+    return str(path.resolve().parent / Path(plugin).expanduser()) if is_file else plugin
 
 
 def _read_extended(base: str, path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tinyzero.config.named import Named
 from tinyzero.config.section import Section
 
 VLLM_SERIES = "0.31"
@@ -19,9 +20,10 @@ _ADDRESS = re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?")
 class SamplingConfig(Section):
     """The sampler."""
 
-    engine: Literal["builtin", "vllm"] = "builtin"
+    engine: Annotated[str, Named("sampling.engine")] = "builtin"
     """builtin decodes with the trained module itself. vllm serves each role's adapter on its own copy of the
-    base: on this card, or on the server in `server_url` (docs/vllm.md). Never run on a GPU yet."""
+    base: on this card, or on the server in `server_url` (docs/vllm.md). Never run on a GPU yet. Or
+    the sampler of a plugin."""
     temperature: float = Field(default=1.0, gt=0)
     """Temperature of all training samples. Roles share it: the fused LM head scores at one temperature."""
     max_prompt_tokens: int = Field(default=2048, ge=16)

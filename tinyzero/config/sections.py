@@ -49,6 +49,9 @@ class RunConfig(Section):
     """Prompts and answers written to samples.jsonl each step."""
     keep_samples: int | None = Field(default=None, ge=1)
     """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
+    plugins: tuple[str, ...] = ()
+    """Your own code (docs/extending.md): Python files, relative to the file that names them, or modules. The
+    same as `--plugin`, but with a question before the code runs."""
     expect: str | None = None
     """A claim that the end of the run is held against: heldout+3 says that sampled held-out accuracy rises
     by 3 points or more, heldout-2 that it falls, greedy+3 is about greedy answers. It cannot change later."""
@@ -255,6 +258,7 @@ class Config(Section):
             "pool.seed_tasks": self.pool.seed_tasks,
             "curriculum.composite_share": self.curriculum.composite_share,
             "rewards.bonuses": self.rewards.bonuses,
+            "rewards.solver_terms": self.rewards.solver_terms,
         }
         knob = next((name for name, value in foreign.items() if value), None)
         if knob is not None:
@@ -265,6 +269,11 @@ class Config(Section):
             raise ValueError(
                 f'advantages.scale = "mean" divides by the mean reward, and rewards.solver = '
                 f'"{self.rewards.solver}" has negative ones; set it to "binary"'
+            )
+        if self.advantages.scale == "mean" and self.rewards.solver_terms:
+            raise ValueError(
+                'advantages.scale = "mean" divides by the mean reward, which rewards.solver_terms can make '
+                "negative; leave one of the two out"
             )
 
     def _check_penalties(self) -> None:
@@ -280,7 +289,7 @@ class Config(Section):
     def _check_solver_batch(self) -> None:
         if not self.selfplay.separate_solver_batch:
             return
-        if self.advantages.estimator != "task-relative":
+        if self.advantages.estimator in ("group", "leave-one-out"):
             raise ValueError(
                 f"selfplay.separate_solver_batch asks one answer to a task, and advantages.estimator "
                 f'"{self.advantages.estimator}" compares several; set it to "task-relative"'

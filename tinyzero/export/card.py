@@ -117,7 +117,7 @@ def _how_trained(facts: Facts) -> str:
     bits = "4-bit (NF4)" if facts.config.model.is_4_bit else "unquantised"
     lines = [
         "## Training",
-        _METHOD[config.selfplay.game],
+        _METHOD.get(config.selfplay.game, f"No data: `{config.selfplay.game}`, the game of a plugin."),
         *([_CONTROL] if config.rewards.control == "shuffled" else []),
         f"- {facts.snapshot.step} steps {_one_step(config)}; "
         f"{sum(1 for _ in read(facts.run.tasks))} tasks and {seconds / 3600:.1f} hours in the whole run\n"

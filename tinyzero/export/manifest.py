@@ -86,6 +86,7 @@ def public_config(config: Config, base: Base) -> dict[str, Any]:
     tree: dict[str, Any] = config.model_dump(mode="json")
     tree["model"]["base"] = base.name
     tree["run"]["output"] = "runs"
+    tree["run"]["plugins"] = [Path(plugin).name for plugin in config.run.plugins]
     tree["sampling"] |= dict.fromkeys(_OF_ONES_OWN_NETWORK)
     if config.evaluation.heldout is not None:
         tree["evaluation"]["heldout"] = Path(config.evaluation.heldout).name

@@ -1,12 +1,13 @@
 """Credit assignment: computes advantages from rewards. Pure arithmetic on numbers and group keys."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isfinite
 from numbers import Real
 from statistics import fmean, pstdev
 
 from tinyzero.config import AdvantagesConfig
-from tinyzero.errors import NotFinite
+from tinyzero.errors import ConfigError, NotFinite
 from tinyzero.types import ProposalRollout, Role, Rollout
 
 _FLAT_STD = 1e-6
@@ -15,6 +16,9 @@ _LARGEST_TERM = 1e6
 
 Key = tuple[Role, str, str]
 """Role, kind, and the task if the baseline is per task."""
+Estimator = Callable[[Sequence[Rollout], AdvantagesConfig], Sequence[float]]
+ESTIMATORS: dict[str, Estimator] = {}
+"""The estimators of plugins, by name: one advantage per rollout, aligned."""
 
 
 def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
@@ -27,8 +31,11 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
 
     Raises:
         NotFinite: a term of a reward is NaN, infinite, absurdly large, or no number.
+        ConfigError: a plugin's estimator does not give a finite number for each rollout.
     """
     _check_rewards(rollouts)
+    if (own := ESTIMATORS.get(config.estimator)) is not None:
+        return _checked(own(rollouts, config), len(rollouts), config.estimator)
     keys = [_baseline_group(rollout, config) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
     return _centered(rewards, keys, config)
@@ -43,6 +50,17 @@ def _check_rewards(rollouts: Sequence[Rollout]) -> None:
                     f"{repr(value)[:80]}; a term has to be a finite number of at most {_LARGEST_TERM:g}: "
                     "mend what computes it, or its value in the section rewards"
                 )
+
+
+def _checked(advantages: Sequence[float], count: int, estimator: str) -> list[float]:
+    wrong = [value for value in advantages if not isinstance(value, Real) or not isfinite(value)]
+    if len(advantages) != count or wrong:
+        what = f"{wrong[0]!r:.80} among the advantages" if wrong else f"{len(advantages)} advantages"
+        raise ConfigError(
+            f"the estimator {estimator!r} gives {what} for {count} rollouts; it has to give a finite number "
+            "for each: mend it, or choose another in advantages.estimator"
+        )
+    return [float(value) for value in advantages]
 
 
 def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:

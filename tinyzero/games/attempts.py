@@ -1,11 +1,14 @@
 """Attempts at a task, judged and paid; and how a solve rate pays. Every game uses these."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
+from typing import TypeVar
 
-from tinyzero.config import RewardsConfig
+from tinyzero.config import BonusConfig, RewardsConfig
+from tinyzero.errors import ConfigError, NotFinite, nearest
 from tinyzero.types import (
     Answer,
     AttemptRollout,
@@ -64,15 +67,70 @@ def join_attempts(
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A judged answer to a task: what a reward term of a solver may use."""
+
+    task: Task
+    answer: Answer
+    verdict: Verdict
+
+
+SOLVER_TERMS: dict[str, Callable[[Attempt], float]] = {}
+"""The reward terms of plugins for attempts, by name: values in [-1, 1]."""
+_Term = TypeVar("_Term")
+
+
+def choose_terms(
+    configs: Mapping[str, BonusConfig], known: Mapping[str, _Term], *, key: str
+) -> list[tuple[_Term, BonusConfig]]:
+    """The reward terms that a run uses. Raises ConfigError for a name that is not in `known`."""
+    unknown = next((name for name in configs if name not in known), None)
+    if unknown is not None:
+        names = f"which is none of {', '.join(known)}" if known else "but no plugin has brought such a term"
+        raise ConfigError(f"{key} has {unknown!r}, {names}{nearest(unknown, known)}")
+    return [(known[name], config) for name, config in configs.items() if config.coefficient > 0]
+
+
 def score_attempts(attempted: Sequence[Attempted], config: RewardsConfig) -> list[AttemptRollout]:
-    """One rollout per attempt, task by task."""
+    """One rollout per attempt, task by task.
+
+    Raises:
+        NotFinite: the value of a solver's term is no number in [-1, 1].
+    """
     return [
         AttemptRollout(
-            answer=answer, reward=solver_reward(verdict, config), task_id=item.task.id, verdict=verdict
+            answer=answer,
+            reward=_with_terms(Attempt(task=item.task, answer=answer, verdict=verdict), config),
+            task_id=item.task.id,
+            verdict=verdict,
         )
         for item in attempted
         for answer, verdict in zip(item.answers, item.verdicts, strict=True)
     ]
+
+
+def _with_terms(attempt: Attempt, config: RewardsConfig) -> RewardBreakdown:
+    """The solver's reward, and the terms of plugins: coefficient x value, from -cap to cap."""
+    reward = solver_reward(attempt.verdict, config)
+    if not config.solver_terms:
+        return reward
+    own = {
+        name: max(-each.cap, min(each.coefficient * _term_value(name, attempt), each.cap))
+        for name, each in config.solver_terms.items()
+        if each.coefficient > 0
+    }
+    return RewardBreakdown(terms={**reward.terms, **own})
+
+
+def _term_value(name: str, attempt: Attempt) -> float:
+    value = SOLVER_TERMS[name](attempt)
+    if isinstance(value, Real) and -1 <= value <= 1:
+        return float(value)
+    raise NotFinite(
+        f"the solver's term {name!r} gives {repr(value)[:80]} for the task {attempt.task.id}; its value has "
+        f"to be a number from -1 to 1: mend it, or leave rewards.solver_terms.{name} out"
+    )
 
 
 def uncertainty(share: float) -> float:

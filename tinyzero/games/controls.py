@@ -11,8 +11,8 @@ from tinyzero.games import advantages
 from tinyzero.types import Preparation, RewardBreakdown, Role, Rollout, Round
 
 
-class _Game(Protocol):
-    """What is played underneath."""
+class Game(Protocol):
+    """What a trainer plays, and what is played under a control. See `tinyzero.trainer.Game`."""
 
     def prepare(self, step: int) -> Iterator[Preparation]: ...
     def play(self, step: int) -> Round: ...
@@ -24,7 +24,7 @@ class ChangedRewards:
     """A game that is played as it is and pays something else."""
 
     def __init__(
-        self, game: _Game, config: Config, change: Callable[[Sequence[Rollout], str], list[RewardBreakdown]]
+        self, game: Game, config: Config, change: Callable[[Sequence[Rollout], str], list[RewardBreakdown]]
     ) -> None:
         """A control of `game`.
 

@@ -171,7 +171,7 @@ def _heldout(config: Config, device: Device) -> str | None:
     if config.evaluation.heldout != _AUTO:
         return config.evaluation.heldout
     own = _own_set(config)
-    return own or (_SETS[config.selfplay.game] if device == "cuda" else None)
+    return own or (_SETS.get(config.selfplay.game, _SETS["absolute-zero"]) if device == "cuda" else None)
 
 
 def _own_set(config: Config) -> str | None:

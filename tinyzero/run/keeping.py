@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HELDOUT_METRIC = "heldout/mean/sampled"
 """What makes a checkpoint the best: the solve rate of held-out tasks, kinds alike."""
 _SETTINGS = ("config.json", "environment.json")
-_KEPT = (*_SETTINGS, "lock")  # what a run that starts over begins with
+_KEPT = (*_SETTINGS, "lock", "plugins")  # what a run that starts over begins with
 _MOST_BYTES = 2**25  # of a log whose lines are counted: views of long runs stay quick
 _logger = logging.getLogger(__name__)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tinyzero.sampling.vllm.server import ServerEngine
 
 MakeSampler = Callable[["Policy", Settled], Sampler]
+SAMPLERS: dict[str, MakeSampler] = {}
+"""The samplers of plugins, by name."""
 
 _INSTALL = "pip install 'tinyzero[vllm]'"
 _OTHERWISE = "or set sampling.engine to builtin"
@@ -48,6 +50,8 @@ def choose_sampler(config: Settled) -> MakeSampler:
     """
     if config.sampling.engine == "builtin":
         return builtin_sampler
+    if config.sampling.engine in SAMPLERS:
+        return SAMPLERS[config.sampling.engine]
     if config.sampling.server_url is None:
         check_colocated(config, _look())
         return _colocated_sampler

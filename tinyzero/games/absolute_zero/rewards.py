@@ -1,15 +1,15 @@
 """Rewards of proposals: by solve rate, or by the funnel stage that a proposal failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
 from typing import Protocol
 
 from tinyzero.config import BonusConfig, RewardsConfig
-from tinyzero.errors import ConfigError, NotFinite, nearest
+from tinyzero.errors import NotFinite
 from tinyzero.execution.values import parse_literal
-from tinyzero.games.attempts import Attempted, uncertainty
+from tinyzero.games.attempts import Attempted, choose_terms, uncertainty
 from tinyzero.tasks.similarity import cyclomatic_complexity, edit_distance
 from tinyzero.types import Answer, ProposalRollout, Rejection, RewardBreakdown, Stage, Task
 
@@ -25,17 +25,25 @@ def learnability(solve_rate: float) -> float:
     return 1.0 - solve_rate if 0.0 < solve_rate < 1.0 else 0.0
 
 
+PROPOSER_REWARDS: dict[str, Callable[[float], float]] = {
+    "learnability": learnability,
+    "uncertainty": uncertainty,
+}
+"""What a task earns its proposer, by the name in `rewards.proposer`; a function of the solve rate."""
+
+
 def proposer_reward(
     solve_rate: float, config: RewardsConfig, bonuses: Mapping[str, float] | None = None
 ) -> RewardBreakdown:
     """The reward of a proposal that became a task.
 
     Args:
-        bonuses: term -> value. Paid only where the task is learnable, else something new that nobody can
-            solve would be the easiest thing to write.
+        bonuses: term -> value. Paid only where the task earns more than 0, else something new that nobody
+            can solve would be the easiest thing to write.
     """
-    earned = (uncertainty if config.proposer == "uncertainty" else learnability)(solve_rate)
-    return RewardBreakdown(terms={config.proposer: earned, **((bonuses or {}) if earned else {})})
+    earned = PROPOSER_REWARDS[config.proposer](solve_rate)
+    is_paid = isinstance(earned, Real) and earned > 0
+    return RewardBreakdown(terms={config.proposer: earned, **((bonuses or {}) if is_paid else {})})
 
 
 def rejection_reward(rejection: Rejection, config: RewardsConfig) -> RewardBreakdown:
@@ -175,12 +183,7 @@ def choose_bonuses(
     configs: Mapping[str, BonusConfig], known: Mapping[str, Bonus]
 ) -> list[tuple[Bonus, BonusConfig]]:
     """The reward terms that a run uses. Raises ConfigError for a name that is not in `known`."""
-    unknown = next((name for name in configs if name not in known), None)
-    if unknown is not None:
-        raise ConfigError(
-            f"rewards.bonuses has {unknown!r}, which is none of {', '.join(known)}{nearest(unknown, known)}"
-        )
-    return [(known[name], config) for name, config in configs.items() if config.coefficient > 0]
+    return choose_terms(configs, known, key="rewards.bonuses")
 
 
 def bonus_terms(proposed: Proposed, chosen: Sequence[tuple[Bonus, BonusConfig]]) -> dict[str, float]:
