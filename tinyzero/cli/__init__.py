@@ -17,6 +17,7 @@ from tinyzero.cli.doctor import doctor
 from tinyzero.cli.evaluate import evaluate
 from tinyzero.cli.export import export
 from tinyzero.cli.plan import plan
+from tinyzero.cli.play import play
 from tinyzero.cli.presets import presets
 from tinyzero.cli.push import push
 from tinyzero.cli.report import report
@@ -59,6 +60,7 @@ app.command()(export)
 app.command()(push)
 app.command()(chat)
 app.command()(solve)
+app.command()(play)
 app.command()(doctor)
 app.command()(bench)
 
