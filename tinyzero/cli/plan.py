@@ -31,7 +31,10 @@ def plan(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
+    """Say what a run needs, term by term, and whether it fits; no weights, no GPU.
+
+    No network either, but for a model of the Hub that no preset has: its config.json is fetched.
+    """
     from tinyzero.cli.plan_table import as_json, as_table
     from tinyzero.cli.screen import show, show_json
     from tinyzero.config import load_config, locate
@@ -39,8 +42,26 @@ def plan(
 
     chosen = choose(preset_name, preset) or _preset_for(gpu)
     config = load_config(chosen, settings or [])
+    _fetch_shape(config.model.base)
     planned = forecast(locate(chosen).stem, config, _target(chosen, config, gpu), _count_heldout)
     show_json(as_json(planned)) if json else show(as_table(planned))
+
+
+def _fetch_shape(base: str) -> None:
+    """Have the config.json of a model of the Hub in its cache, unless the model's shape is known.
+
+    Raises:
+        ModelLoadError: it is not there, or the Hub cannot be reached.
+    """
+    from tinyzero.config import local_folder
+    from tinyzero.machine.shapes import shape_of
+
+    if local_folder(base) is None and base.count("/") == 1 and shape_of(base) is None:
+        from tinyzero.cli.screen import waiting
+        from tinyzero.policy.downloads import fetch_config
+
+        with waiting(f"asking the Hugging Face Hub for the shape of {base}"):
+            fetch_config(base)
 
 
 def _count_heldout(heldout: str | None) -> int:

@@ -176,7 +176,7 @@ class ExecutionConfig(Section):
 
 
 class TrackersConfig(Section):
-    """Further destinations of metrics; all off by default. `pip install 'tinyzero[trackers]'`."""
+    """Further destinations of metrics; all off by default. Each needs the package of its name."""
 
     tensorboard: bool = False
     """Event files in the run's folder."""

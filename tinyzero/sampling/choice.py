@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MakeSampler = Callable[["Policy", Settled], Sampler]
 
-_INSTALL = "pip install 'tinyzero[vllm]'"
+_INSTALL = "pip install -e '.[vllm]' in TinyZero's folder"
 _OTHERWISE = "or set sampling.engine to builtin"
 
 
