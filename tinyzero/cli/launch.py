@@ -5,7 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,6 +31,7 @@ from tinyzero.sampling.choice import MakeSampler
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
 from tinyzero.watch import figures
+from tinyzero.watch.notify import notifiers
 from tinyzero.watch.text import LogFormatter
 from tinyzero.watch.trackers import trackers
 
@@ -46,6 +47,7 @@ _RESUMABLE = (
     "run.keep_checkpoints",
     "run.samples_per_step",
     "run.keep_samples",
+    "run.notify",
     "sampling.vllm_gib",
     "sampling.server_url",
     "sampling.server_adapters",
@@ -143,7 +145,8 @@ def _resumed_launch(run: str, output: Path, overrides: Sequence[str], *, start_o
                 f"{key} cannot change when a run goes on; --resume can change {', '.join(_RESUMABLE)}"
             )
     folder.warn_of_earlier_nano()
-    config = override(folder.config(), overrides)
+    # What a folder says to start is not started: the folder may be somebody else's.
+    config = override(folder.config(), ["run.notify=none", *overrides])
     steps = 0 if start_over else checkpoints.steps_saved(folder)
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
@@ -209,6 +212,8 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
+    told = list(notifiers(launch.config.run.notify))
+    launch = replace(launch, config=override(launch.config, ["run.notify=none"]) if told else launch.config)
     # The signals come first: one that is repeated while processes and files are closed disturbs nothing.
     with (
         ExitStack() as signals,
@@ -222,6 +227,7 @@ def play(
             *trackers(launch.config.trackers),
             *observers,
             _StepClock(screen),
+            *map(signals.enter_context, told),
         ]
         with assemble(launch.config, run, watching, screen.wait, make_sampler) as trainer:
             check_exportable(launch.config, trainer.policy.save)

@@ -48,6 +48,9 @@ class RunConfig(Section):
     """Prompts and answers written to samples.jsonl each step."""
     keep_samples: int | None = Field(default=None, ge=1)
     """Newest steps that keep all samples; of earlier steps, one in ten keeps them; none = all steps do."""
+    notify: str | None = None
+    """A webhook's address (https://...) or a command that is told of alarms and of the end, as a JSON
+    object. The run's folder does not keep it, for it may hold a secret: give it again with --resume."""
 
 
 class HardwareConfig(Section):
