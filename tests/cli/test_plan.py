@@ -1,9 +1,12 @@
 """`tinyzero plan` as a person and as a program see it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,11 +17,18 @@ from tinyzero.machine.cards import Card, find_card
 from tinyzero.machine.forecast import Target, forecast
 from tinyzero.machine.hardware import machine_of_card
 
+ROWS = "sampling.batch_rows=48"
+
 
 @pytest.fixture(autouse=True)
 def no_driver(monkeypatch):
-    """A machine without NVIDIA's tool, whatever the tests run on."""
+    """A machine without NVIDIA's tool and without network, whatever the tests run on."""
+
+    def refuse(*_, **__):
+        raise OSError("the network is off in this test")
+
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
 
 
 @pytest.fixture
@@ -83,12 +93,12 @@ def test_the_last_line_says_that_it_fits_and_with_what_margin(printed):
 
 
 def test_the_last_line_says_which_knob_helps_where_it_does_not_fit(printed):
-    last = printed("--preset", "qwen7b-24gb", "--gpu", "3060").splitlines()[-1]
+    last = printed("--preset", "qwen7b-24gb", "--gpu", "3060", "--set", ROWS).splitlines()[-1]
     assert last == (
         "does not fit: qwen7b-24gb needs about 17.5 GiB, but RTX 3060 has 11.8 GiB; "
         "lower sampling.batch_rows (now 48)"
     )
-    turned = printed("--preset", "qwen7b-24gb", "--gpu", "3060", "--set", "sampling.batch_rows=auto")
+    turned = printed("--preset", "qwen7b-24gb", "--gpu", "3060")
     assert "8 rows of 2816 tokens (auto)" in turned
     assert turned.splitlines()[-1] == (
         "fits, barely: 11.8 (+-15 %) of 11.8 GiB at the peak, so CUDA graphs give way"
@@ -162,8 +172,9 @@ def test_two_adapters_and_a_reference_show(printed):
         ),
         (
             ("--preset", "qwen3b-24gb", "--set", "model.base=someone/some-model"),
-            "the shape of someone/some-model is not known: it is in no preset, and no local folder with a "
-            "config.json; download it, and --set model.base=FOLDER",
+            "the shape of someone/some-model is not known: it is in no preset, and the Hub does not give its "
+            "config.json (the network is off in this test); name another model, or a folder: "
+            "--set model.base=FOLDER",
         ),
         (
             ("--preset", "qwen3b-24gb", "--set", "hardware.card=none"),
@@ -298,3 +309,81 @@ def test_numbers_of_cards_that_cannot_be_planned_are_refused(complaint):
         "--gpus is '2,many'; give numbers of cards, as in --gpus 1,2,4,8"
     )
     assert complaint("nano-cpu", "--gpus", "2").startswith("--gpus plans for cards, and there is none")
+
+
+@pytest.mark.parametrize(
+    ("preset", "card"),
+    [("qwen7b-24gb", "4090"), ("qwen7b-32gb", "5090"), ("qwen14b-48gb", "L40S"), ("qwen14b-48gb", "A6000"),
+     ("qwen32b-80gb", "H100"), ("qwen32b-80gb", "A100 80GB")],
+)  # fmt: skip
+def test_a_large_card_has_a_preset_that_uses_it(printed, preset, card):
+    planned = json.loads(printed("--preset", preset, "--gpu", card, "--json"))
+    assert planned["fits"] is True
+    assert 0.08 <= planned["margin"] <= 0.27
+
+
+@pytest.mark.parametrize(
+    ("card", "preset"), [("5090", "qwen7b-32gb"), ("L40S", "qwen14b-48gb"), ("H100", "qwen14b-48gb")]
+)
+def test_a_large_card_gets_its_own_preset(printed, card, preset):
+    assert printed("--gpu", card).startswith(f"{preset}: ")
+
+
+SHAPE = {
+    "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 4,
+    "intermediate_size": 32, "vocab_size": 100,
+}  # fmt: skip
+
+
+def test_a_model_in_a_folder_is_planned_by_its_config(printed, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(SHAPE))
+    text = printed("--preset", "qwen3b-24gb", "--set", f"model.base={tmp_path}")
+    assert text.splitlines()[-1].startswith("fits: ")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Has one file: config.json of someone/some-model."""
+
+    def do_HEAD(self):
+        self.reply()
+
+    def do_GET(self):
+        self.wfile.write(self.reply())
+
+    def reply(self):
+        body = json.dumps(SHAPE).encode()
+        is_there = self.path == "/someone/some-model/resolve/main/config.json"
+        self.send_response(200 if is_there else 404)
+        self.send_header("Content-Length", str(len(body) if is_there else 0))
+        self.send_header("ETag", '"1"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+        return body if is_there else b""
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_model_of_the_hub_is_planned_by_its_config(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "tinyzero", "plan", "--preset", "qwen3b-24gb", "--set"]
+    try:
+        planned, unknown = (
+            subprocess.run(
+                [*command, f"model.base=someone/{name}"],
+                env={**os.environ, **here},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for name in ("some-model", "no-model")
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert planned.returncode == 0, planned.stderr
+    assert planned.stdout.splitlines()[-1].startswith("fits: ")
+    assert (unknown.returncode, unknown.stdout, unknown.stderr.count("\n")) == (2, "", 1)
+    assert "the shape of someone/no-model is not known: " in unknown.stderr

@@ -487,3 +487,29 @@ def test_a_claim_that_nothing_could_decide_is_a_line(train, tmp_path, options, w
     assert (code, err.count("\n")) == (2, 1)
     assert words in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_who_is_told_of_the_end_is_not_kept_in_the_folder(train, resume, tmp_path):
+    program = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write(sys.stdin.read())"
+    target = f"{sys.executable} -c {json.dumps(program)} {tmp_path / 'told'}"
+    code, _, err = train("--max-steps", "1", "--name", "a", "--set", f"run.notify={json.dumps(target)}")
+    assert code == 0, err
+    (told,) = (tmp_path / "told").read_text().splitlines()
+    assert (json.loads(told)["event"], json.loads(told)["run"]) == ("end", "a")
+    folder = tmp_path / "runs" / "a"
+    assert [path for path in folder.rglob("*") if path.is_file() and b"told" in path.read_bytes()] == []
+    config = json.loads((folder / "config.json").read_text())
+    config["run"]["notify"] = target  # as somebody could have written, who passes the folder on
+    (folder / "config.json").write_text(json.dumps(config))
+    assert resume("runs/a", "--max-steps", "2")[0] == 0
+    assert len((tmp_path / "told").read_text().splitlines()) == 1
+    again = resume("runs/a", "--max-steps", "3", "--set", f"run.notify={json.dumps(target)}")
+    assert again[0] == 0, again
+    assert len((tmp_path / "told").read_text().splitlines()) == 2
+
+
+def test_a_notify_that_can_tell_nobody_is_one_line_before_anything_is_loaded(train, tmp_path):
+    code, _, err = train("--set", "run.notify=no-such-program")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("error: run.notify is 'no-such-program', but there is no program")
+    assert not (tmp_path / "runs").exists()

@@ -3,7 +3,7 @@
 import pytest
 
 from tinyzero.errors import HardwareError
-from tinyzero.machine.cards import card_of, cards, find_card
+from tinyzero.machine.cards import card_of, cards, find_card, why_unsupported
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,26 @@ def test_every_card_has_figures_of_a_gpu():
         assert 250 <= card.bandwidth_gb_s <= 8000, card
         assert 25 <= card.tflops <= 1000, card
         assert card.has_bf16 or card.name in ("T4", "RTX 2060 12GB", "RTX 2080 Ti")
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        ("AMD", ["mi300", "MI300X", "rx 7900 xtx", "RX 6800", "7900xtx", "Radeon VII", "AMD Instinct MI250"]),
+        ("Apple", ["m1", "M3 Max", "Apple M2 Ultra", "mps", "m4-pro", "MacBook"]),
+        ("only CUDA", ["arc a770", "A770", "B580", "Intel Arc", "gaudi2", "tpu"]),
+        ("Volta", ["V100", "Tesla V100-SXM2-32GB", "NVIDIA TITAN V", "Quadro GV100"]),
+        ("Pascal", ["gtx1080", "1080ti", "1060", "GTX 1060 6GB", "Tesla P100-PCIE-16GB", "P40", "TITAN Xp",
+                    "Quadro P4000"]),
+        ("older", ["GTX 980 Ti", "970", "Tesla K80", "M60"]),
+    ],
+)  # fmt: skip
+def test_a_card_that_cannot_train_says_why(family, names):
+    for name in names:
+        with pytest.raises(HardwareError, match=rf"^{name} cannot train: .*{family}"):
+            find_card(name)
+
+
+def test_nothing_is_said_against_a_card_that_can_train():
+    drivers = "A800-SXM4-80GB", "RTX 6000 Ada Generation", "GTX 1660", "B200", "Quadro RTX 8000", "a card"
+    assert [name for name in (*cards(), *drivers) if why_unsupported(name)] == []

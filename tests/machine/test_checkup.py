@@ -121,7 +121,7 @@ def test_vllm_is_found_or_not_and_what_it_lacks():
     assert checkup.check_vllm("0.31.0", "0.0.3", NO_GPU).found == "0.31.0, of no use without CUDA"
     newer = checkup.check_vllm("0.33.0", "0.0.3", ADA)
     assert (newer.found, newer.status) == ("0.33.0, which is not known", Status.NOTE)
-    assert newer.remedy == "pip install 'tinyzero[vllm]'"
+    assert newer.remedy == "pip install -e '.[vllm]' in TinyZero's folder"
     assert "vllm-bnb-plugin: it cannot read" in checkup.check_vllm("0.31.0", None, ADA).found
     there = checkup.check_vllm("0.31.0", "0.0.3", ADA)
     assert (there.status, there.remedy) == (Status.OK, "")
@@ -197,3 +197,13 @@ def test_the_reports_of_this_repository_name_what_there_is():
     for report in read_reports():
         assert report.keys() >= {"card", "date", "ran"}
         assert set(report["ran"]) <= claims().keys()
+
+
+def test_a_card_that_cannot_train_is_noted_with_the_reason():
+    pascal = Cuda(
+        torch="2.13.0", card="NVIDIA GeForce GTX 1080 Ti", capability=(6, 1), total_gib=11, free_gib=11
+    )
+    check = checkup.check_card(pascal)
+    assert check.status is Status.NOTE
+    assert "it is Pascal" in check.found
+    assert "on the CPU" in check.remedy

@@ -79,11 +79,22 @@ def card(memory_gib, *, has_bf16=True):
         (card(15.7), "qwen1.5b-12gb"),  # a card with bfloat16 does not make do with float16
         (card(22.0), "qwen1.5b-24gb"),
         (BIG_CARD, "qwen1.5b-24gb"),
-        (card(79.1), "qwen1.5b-24gb"),
+        (card(31.4), "qwen7b-32gb"),
+        (card(39.2), "qwen7b-32gb"),
+        (card(44.1), "qwen14b-48gb"),
+        (card(79.1), "qwen14b-48gb"),
+        (Machine(memory_gib=32, gpu=Gpu(name="Tesla V100-SXM2-32GB", memory_gib=31.7)), "nano-cpu"),
     ],
 )
 def test_a_preset_is_picked_for_the_hardware(machine, preset):
     assert choose_preset(machine) == preset
+
+
+def test_a_card_that_cannot_train_is_refused_with_the_reason():
+    volta = Machine(memory_gib=32, gpu=Gpu(name="Tesla V100-SXM2-32GB", memory_gib=31.7), has_driver=True)
+    message = refusal(volta, "qwen1.5b-24gb")
+    assert message.startswith("Tesla V100-SXM2-32GB cannot train qwen1.5b-24gb: it is Volta ")
+    assert message.endswith("nano-cpu fits here: tinyzero train --preset nano-cpu")
 
 
 def test_what_is_picked_leaves_a_tenth_free():

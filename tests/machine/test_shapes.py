@@ -20,6 +20,8 @@ TINY = ModelShape(
         ("Qwen/Qwen2.5-Coder-1.5B-Instruct", 1_543_714_304),
         ("Qwen/Qwen2.5-Coder-3B-Instruct", 3_085_938_688),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", 7_615_616_512),
+        ("Qwen/Qwen2.5-Coder-14B-Instruct", 14_770_033_664),
+        ("Qwen/Qwen2.5-Coder-32B-Instruct", 32_763_876_352),
         ("Qwen/Qwen3-0.6B", 596_049_920),
         ("Qwen/Qwen3-1.7B", 1_720_574_976),
         ("Qwen/Qwen3-4B", 4_022_468_096),
@@ -104,6 +106,11 @@ def test_the_shape_of_a_local_folder_is_read_from_its_config(tmp_path, monkeypat
 
 def test_an_unknown_model_has_no_plan(tmp_path):
     assert shape_of("someone/some-model") is None
-    for content in ('{"architectures": ["GPT2LMHeadModel"]}', "[]", "{"):
+    dimensions = {
+        "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 32,
+        "vocab_size": 100,
+    }  # fmt: skip
+    experts = json.dumps({**dimensions, "num_experts": 8})
+    for content in (experts, '{"architectures": ["GPT2LMHeadModel"]}', "[]", "{"):
         (tmp_path / "config.json").write_text(content)
         assert shape_of(str(tmp_path)) is None

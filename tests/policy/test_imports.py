@@ -64,8 +64,9 @@ def test_two_adapters_under_unsloth_are_doubted(run_beside_unsloth):
 def test_an_unsloth_that_cannot_be_imported_is_explained(run_beside_unsloth):
     said = run_beside_unsloth(REFUSED, "raise NotImplementedError('You need a GPU.\\nReally.')")
     assert said == [
-        "model.loader is unsloth, but it cannot be imported (You need a GPU); pip install "
-        "'tinyzero[unsloth]' in an environment of its own, or set model.loader to transformers",
+        "model.loader is unsloth, but it cannot be imported (You need a GPU); pip install -e "
+        "'.[unsloth]' in TinyZero's folder, in an environment of its own, or set model.loader to "
+        "transformers",
     ]
 
 
@@ -81,5 +82,5 @@ def test_transformers_needs_nothing():
 def test_asking_for_unsloth_in_vain_names_the_way_out():
     with pytest.raises(HardwareError, match=r"needs a CUDA device; .* set model.loader to transformers"):
         import_stack("unsloth", has_cuda=False, num_adapters=1)
-    with pytest.raises(ModelLoadError, match=r"pip install 'tinyzero\[unsloth\]'"):
+    with pytest.raises(ModelLoadError, match=r"pip install -e '\.\[unsloth\]'"):
         import_stack("unsloth", has_cuda=True, num_adapters=1)

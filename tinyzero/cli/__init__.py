@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +18,7 @@ from tinyzero.cli.doctor import doctor
 from tinyzero.cli.evaluate import evaluate
 from tinyzero.cli.export import export
 from tinyzero.cli.plan import plan
+from tinyzero.cli.play import play
 from tinyzero.cli.presets import presets
 from tinyzero.cli.push import push
 from tinyzero.cli.report import report
@@ -37,6 +39,10 @@ _NO_ROOM_TO_LOAD = ("failed to map segment", "annot allocate memory")
 _NO_MEMORY = (
     "this process may have no more memory; raise its limit (ulimit -v), end other programs, or "
     "take a smaller preset: tinyzero presets"
+)
+_MISSING = (
+    "the package {} is not installed in this environment; install TinyZero again, which brings it: "
+    "pip install -e . in its folder"
 )
 
 app = typer.Typer(
@@ -61,6 +67,7 @@ app.command()(export)
 app.command()(push)
 app.command()(chat)
 app.command()(solve)
+app.command()(play)
 app.command()(doctor)
 app.command()(bench)
 
@@ -93,10 +100,20 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except (MemoryError, ImportError) as error:
+        if missing := _missing_package(error):
+            complain(_MISSING.format(missing))
+            return 2
         if isinstance(error, ImportError) and not any(words in str(error) for words in _NO_ROOM_TO_LOAD):
             raise
         complain(_NO_MEMORY)
         return 2
+
+
+def _missing_package(error: BaseException) -> str:
+    """The package that is not installed; "" for any other error, and for a module of our own."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    is_missing = isinstance(error, ModuleNotFoundError) and find_spec(package) is None if package else False
+    return package if is_missing and package != "tinyzero" else ""
 
 
 def _open_closed_streams() -> None:

@@ -37,6 +37,7 @@ from tinyzero.sampling.choice import MakeSampler
 from tinyzero.tasks import KINDS
 from tinyzero.types import StepReport
 from tinyzero.watch import figures
+from tinyzero.watch.notify import notifiers
 from tinyzero.watch.text import LogFormatter
 from tinyzero.watch.trackers import trackers
 
@@ -52,6 +53,7 @@ _RESUMABLE = (
     "run.keep_checkpoints",
     "run.samples_per_step",
     "run.keep_samples",
+    "run.notify",
     "sampling.vllm_gib",
     "sampling.server_url",
     "sampling.server_adapters",
@@ -173,7 +175,8 @@ def _resumed_launch(
             )
     folder.warn_of_earlier_nano()
     sources = [f"run.plugins={json.dumps([plugin.source for plugin in plugins])}"] if plugins else []
-    config = override(folder.config(), [*overrides, *sources])
+    # What a folder says to start is not started: the folder may be somebody else's.
+    config = override(folder.config(), ["run.notify=none", *overrides, *sources])
     steps = 0 if start_over else checkpoints.steps_saved(folder)
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
@@ -260,6 +263,8 @@ def play(
     from tinyzero.assembly import assemble
     from tinyzero.export.exportable import check_exportable
 
+    told = list(notifiers(launch.config.run.notify))
+    launch = replace(launch, config=override(launch.config, ["run.notify=none"]) if told else launch.config)
     # The signals come first: one that is repeated while processes and files are closed disturbs nothing.
     with (
         ExitStack() as signals,
@@ -278,6 +283,7 @@ def play(
             *trackers(launch.config.trackers),
             *observers,
             _StepClock(screen),
+            *map(signals.enter_context, told),
         ]
         with assemble(launch.config, run, watching, screen.wait, make_sampler, world) as trainer:
             check_exportable(launch.config, trainer.policy.save)

@@ -58,7 +58,10 @@ def plan(
     yes_plugins: YesPlugins = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what a run needs, term by term, and whether it fits; no weights, no GPU, no network."""
+    """Say what a run needs, term by term, and whether it fits; no weights, no GPU.
+
+    No network either, but for a model of the Hub that no preset has: its config.json is fetched.
+    """
     from tinyzero.cli.consent import plug_in
     from tinyzero.cli.plan_table import as_json, as_table
     from tinyzero.cli.screen import show, show_json
@@ -69,6 +72,7 @@ def plan(
     chosen = choose(preset_name, preset) or _preset_for(gpu)
     _, _, overrides = plug_in(chosen, settings or [], plugin or [], is_agreed=yes_plugins)
     config = load_config(chosen, overrides)
+    _fetch_shape(config.model.base)
     target, numbers = _target(chosen, config, gpu), _numbers(gpus)
     if numbers and target.card is None:
         raise ConfigError(
@@ -86,6 +90,23 @@ def _numbers(gpus: str | None) -> list[int]:
     if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
         raise ConfigError(f"--gpus is {gpus!r}; give numbers of cards, as in --gpus 1,2,4,8")
     return sorted({int(word) for word in words})
+
+
+def _fetch_shape(base: str) -> None:
+    """Have the config.json of a model of the Hub in its cache, unless the model's shape is known.
+
+    Raises:
+        ModelLoadError: it is not there, or the Hub cannot be reached.
+    """
+    from tinyzero.config import local_folder
+    from tinyzero.machine.shapes import shape_of
+
+    if local_folder(base) is None and base.count("/") == 1 and shape_of(base) is None:
+        from tinyzero.cli.screen import waiting
+        from tinyzero.policy.downloads import fetch_config
+
+        with waiting(f"asking the Hugging Face Hub for the shape of {base}"):
+            fetch_config(base)
 
 
 def _count_heldout(heldout: str | None) -> int:

@@ -61,6 +61,10 @@ class RunConfig(Section):
     def _read_claim(cls, text: str | None) -> str | None:
         return None if text is None else str(Claim.parse(text))
 
+    notify: str | None = None
+    """A webhook's address (https://...) or a command that is told of alarms and of the end, as a JSON
+    object. The run's folder does not keep it, for it may hold a secret: give it again with --resume."""
+
 
 class HardwareConfig(Section):
     """The hardware that a preset is written for; `train` checks it against the machine before loading."""
@@ -188,7 +192,7 @@ class ExecutionConfig(Section):
 
 
 class TrackersConfig(Section):
-    """Further destinations of metrics; all off by default. `pip install 'tinyzero[trackers]'`."""
+    """Further destinations of metrics; all off by default. Each needs the package of its name."""
 
     tensorboard: bool = False
     """Event files in the run's folder."""

@@ -29,6 +29,25 @@ _VISIBLE = 0.98
 _BESIDE_ECC = 15 / 16
 _SAME_SIZE = 0.15  # sizes shown by drivers and clouds differ by a few per cent
 _VENDOR_WORDS = ("nvidia", "geforce", "quadro", "tesla")
+_TOO_EARLY = "it is {}, and torch's builds for CUDA 13 begin with Turing (7.5): an RTX 20 card, a T4 or newer"
+# What people call a card that cannot train, without the vendor's words -> why it cannot.
+_UNSUPPORTED = {
+    r"amd|radeon|instinct|gfx\d|vega|rx\d|mi\d\d|w[5-7]\d00|[67]\d\d0(xtx?|gre)?$|90[67]0(xt|gre)?$": (
+        "AMD's cards are not supported: the 4-bit weights and kernels that TinyZero uses are CUDA's"
+    ),
+    r"apple|mac|mps|metal|m\d(pro|max|ultra)?$": (
+        "Apple's GPUs are not supported: the 4-bit weights and kernels that TinyZero uses are CUDA's; "
+        "presets for a CPU run there: tinyzero train --preset nano-cpu --allow-weak-sandbox"
+    ),
+    r"intel|arc|gaudi|a(310|380|580|750|770)m?$|b5[78]0$|tpu|npu|ascend|trainium": (
+        "only CUDA cards are supported: the 4-bit weights and kernels that TinyZero uses are CUDA's"
+    ),
+    r"v100|titanv|gv100|volta": _TOO_EARLY.format("Volta (compute capability 7.0)"),
+    r"gtx10\d0|10[1-8]0(ti)?(\d+gb)?$|p100|p40*$|p6$|p\d000|titanxp?$|gp100|pascal": _TOO_EARLY.format(
+        "Pascal (compute capability 6)"
+    ),
+    r"gtx[4-9]\d0|[4-9]\d0(ti)?$|k\d0|m\d0$|maxwell|kepler": _TOO_EARLY.format("older than Pascal"),
+}
 _SIZE = re.compile(r"\d+gb|sxm\d?|pcie|hbm\d?e?")  # memory size and form factor
 
 
@@ -65,13 +84,24 @@ def find_card(name: str) -> Card:
     """The card that a user names, such as `4090`, `rtx-4060-ti-16gb` or `NVIDIA GeForce RTX 3060`.
 
     Raises:
-        HardwareError: no card in the table has this name; the message suggests the nearest one.
+        HardwareError: no card in the table has this name; the message suggests the nearest one, or says why
+            the card cannot train.
     """
     spellings = _spellings()
     plain = _plain(name)
     if plain not in spellings:
+        if reason := why_unsupported(name):
+            raise HardwareError(f"{name} cannot train: {reason}")
         raise HardwareError(f"no card {name!r} in the table{_nearest(plain, spellings)}")
     return spellings[plain]
+
+
+def why_unsupported(name: str) -> str:
+    """Why a card cannot train, whatever its memory; "" where nothing is known against it."""
+    plain = _plain(name)
+    if plain in _spellings():
+        return ""
+    return next((reason for names, reason in _UNSUPPORTED.items() if re.match(names, plain)), "")
 
 
 def card_of(name: str, visible_gib: float) -> Card:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tinyzero.config import VLLM_SERIES
+from tinyzero.machine.cards import why_unsupported
 from tinyzero.machine.inspection import Cuda, Disk, Inspection, Package, Sandbox
 from tinyzero.machine.programs import ProgramMemory
 
@@ -11,10 +12,11 @@ _PYTHONS = ((3, 11), (3, 14))
 _MAIN_PACKAGES = ("transformers", "peft", "trl")
 _BUSY_SHARE = 0.8
 _UNSLOTH = (
-    "pip install -e '.[unsloth]', in an environment of its own: it pins older versions, and mixes licences"
+    "pip install -e '.[unsloth]' in TinyZero's folder, in an environment of its own: it pins older versions, "
+    "and mixes licences"
 )
 
-_VLLM = "pip install 'tinyzero[vllm]'"
+_VLLM = "pip install -e '.[vllm]' in TinyZero's folder"
 
 
 class Status(StrEnum):
@@ -103,6 +105,13 @@ def check_card(cuda: Cuda) -> Check:
     if cuda.card is None:
         return Check(name="gpu", found="none; training runs on the CPU, with small models")
     finding = f"{cuda.card}, {cuda.free_gib:.1f} of {cuda.total_gib:.1f} GiB free"
+    if reason := why_unsupported(cuda.card):
+        return Check(
+            name="gpu",
+            found=f"{cuda.card} cannot train: {reason}",
+            status=Status.NOTE,
+            remedy="training runs on the CPU, with small models",
+        )
     if cuda.count > 1:
         finding += f"; the first of {cuda.count}: torchrun --nproc_per_node {cuda.count} uses all of them"
     if cuda.free_gib < _BUSY_SHARE * cuda.total_gib:

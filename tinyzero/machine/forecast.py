@@ -216,8 +216,9 @@ def forecast(
     shape = shape_of(config.model.base)
     if shape is None:
         raise ConfigError(
-            f"the shape of {config.model.base} is not known: it is in no preset, and no local folder with a "
-            "config.json; download it, and --set model.base=FOLDER"
+            f"the shape of {config.model.base} is not known: it is in no preset, and no folder or Hub id "
+            "with a config.json of the Llama, Qwen2 or Qwen3 family; name such a model: "
+            "--set model.base=FOLDER"
         )
     settled = settle(config, target.machine)
     num_tasks, card = count_tasks(settled.evaluation.heldout), target.card

@@ -10,6 +10,7 @@ from tinyzero.foreign import read_json, read_json_object
 
 _DIMENSIONS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocab_size")
 _OPTIONAL_DIMENSIONS = ("num_key_value_heads", "head_dim")
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 _FILE = Path(__file__).with_name("model_shapes.json")
 
 
@@ -41,8 +42,11 @@ class ModelShape:
         """Read a transformers config.json of the Llama, Qwen2 or Qwen3 family.
 
         Raises:
-            KeyError: the file lacks a dimension. ValueError: a dimension is not a positive integer.
+            KeyError: the file lacks a dimension. ValueError: a dimension is not a positive integer, or the
+                model is a mixture of experts, which the formulas do not cover.
         """
+        if experts := next((name for name in _EXPERTS if config.get(name)), None):
+            raise ValueError(f"it is a mixture of experts ({experts} is {config[experts]!r})")
         given = {name: config[name] for name in _DIMENSIONS}
         given |= {name: config[name] for name in _OPTIONAL_DIMENSIONS if config.get(name) is not None}
         for name, size in given.items():
@@ -109,17 +113,31 @@ class ModelShape:
 
 
 def shape_of(base: str) -> ModelShape | None:
-    """The shape of a bundled model, a local folder, or a known Hub id; None for any other model."""
+    """The shape of a bundled model, a local folder, or a Hub id that is known or in the Hub's cache.
+
+    None for any other model, and for a config.json that describes no decoder of a known form.
+    """
     known = known_shapes()
     if base in known:
         return known[base]
-    folder = local_folder(base)
-    if folder is None:
-        return None
     try:
-        return ModelShape.from_config(read_json_object(folder / "config.json"))
+        path = _config_file(base)
+        return None if path is None else ModelShape.from_config(read_json_object(path))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # loading the model will report the error
+
+
+def _config_file(base: str) -> Path | None:
+    """The config.json of a local folder, or of a model in the Hub's cache; fetches nothing."""
+    folder = local_folder(base)
+    if folder is not None:
+        return folder / "config.json"
+    if base.count("/") != 1:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(base, "config.json")
+    return Path(path) if isinstance(path, str) else None
 
 
 def known_shapes() -> dict[str, ModelShape]:

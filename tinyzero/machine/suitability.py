@@ -1,16 +1,25 @@
 """Decides whether a run fits a machine, why not, and which preset fits."""
 
 from tinyzero.config import Config, HardwareConfig, Settled, find_presets, load_config
-from tinyzero.machine.cards import Card, find_card
+from tinyzero.machine.cards import Card, find_card, why_unsupported
 from tinyzero.machine.hardware import Machine
 from tinyzero.machine.memory import MemoryPlan, plan
 from tinyzero.machine.settling import MARGIN, decisions, settle
 from tinyzero.machine.shapes import shape_of
 
 _FALLBACK = "nano-cpu"
-# Default presets: the first that fits is trained. They use the same model on every card: small
-# enough to sample a lot, with a permissive licence, and available without an account.
-_CHOICES = ("qwen1.5b-24gb", "qwen1.5b-16gb-t4", "qwen1.5b-12gb", "qwen1.5b-8gb", "qwen0.5b-8gb")
+# Default presets, and the least memory in GiB: the first that fits is trained. Their models have a permissive
+# licence and need no account. Up to 24 GiB it is one that is small enough to sample a lot; the large ones
+# choose their rows by memory, so that they would fit smaller cards, too, and be slow there.
+_CHOICES = {
+    "qwen14b-48gb": 42.0,
+    "qwen7b-32gb": 28.0,
+    "qwen1.5b-24gb": 0.0,
+    "qwen1.5b-16gb-t4": 0.0,
+    "qwen1.5b-12gb": 0.0,
+    "qwen1.5b-8gb": 0.0,
+    "qwen0.5b-8gb": 0.0,
+}
 
 
 def card_of_preset(hardware: HardwareConfig) -> Card | None:
@@ -46,6 +55,8 @@ def why_not(name: str, config: Settled, machine: Machine) -> str | None:
             else "this machine has none"
         )
         return f"{name} needs a CUDA GPU{size}; {here}"
+    if config.hardware.device == "cuda" and machine.gpu and (why := why_unsupported(machine.gpu.name)):
+        return f"{machine.gpu.name} cannot train {name}: {why}"
     if config.model.dtype == "bfloat16" and machine.gpu and not machine.gpu.has_bf16:
         return f"{name} computes in bfloat16, which {machine.gpu.name} cannot; set model.dtype to float16"
     memory = plan_for(config)
@@ -101,8 +112,10 @@ def choose_preset(machine: Machine) -> str:
     return next(
         (
             name
-            for name in _CHOICES
-            if name in there and _suits(name, settle(load_config(name), machine), machine)
+            for name, least_gib in _CHOICES.items()
+            if name in there
+            and machine.gpu.memory_gib >= least_gib
+            and _suits(name, settle(load_config(name), machine), machine)
         ),
         _FALLBACK,
     )

@@ -10,6 +10,8 @@ from tinyzero.errors import ModelLoadError
 from tinyzero.policy.base_files import WEIGHTS
 
 _GIB = 2**30
+_PATIENCE_S = 10.0
+_MAX_REASON_CHARS = 200
 _SETS = (
     r"model\.safetensors",
     r"model-\d+-of-\d+\.safetensors",
@@ -33,6 +35,25 @@ def announce_download(source: str, revision: str | None, progress: Callable[[str
     if size:
         progress(f"fetching {size / _GIB:.1f} GiB of {source} from the Hugging Face Hub")
         check_room(size, source, _cache())
+
+
+def fetch_config(base: str) -> None:
+    """Fetch the config.json of a model into the Hub's cache.
+
+    Raises:
+        ModelLoadError: the Hub does not have it, or cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        hf_hub_download(base, "config.json", etag_timeout=_PATIENCE_S)
+    except Exception as error:  # its HTTP library has errors of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelLoadError(
+            f"the shape of {base} is not known: it is in no preset, and the Hub does not give its "
+            f"config.json ({reason[:_MAX_REASON_CHARS]}); name another model, or a folder: "
+            "--set model.base=FOLDER"
+        ) from error
 
 
 def num_bytes_to_fetch(sizes: Mapping[str, int], is_here: Callable[[str], bool]) -> int:

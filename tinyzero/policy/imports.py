@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 _PATCHED = ("transformers", "trl", "peft")  # unsloth rewrites these, and only where it comes first
 _TWO_ADAPTERS = "two adapters under unsloth were never seen to keep their gradients apart on a GPU"
 _REMEDY = "or set model.loader to transformers"
-_COMMAND = "pip install 'tinyzero[unsloth]' in an environment of its own"
+_COMMAND = "pip install -e '.[unsloth]' in TinyZero's folder, in an environment of its own"
 
 
 def import_stack(loader: Loader, *, has_cuda: bool, num_adapters: int) -> str:

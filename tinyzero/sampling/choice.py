@@ -23,7 +23,7 @@ MakeSampler = Callable[["Policy", Settled], Sampler]
 SAMPLERS: dict[str, MakeSampler] = {}
 """The samplers of plugins, by name."""
 
-_INSTALL = "pip install 'tinyzero[vllm]'"
+_INSTALL = "pip install -e '.[vllm]' in TinyZero's folder"
 _OTHERWISE = "or set sampling.engine to builtin"
 
 

@@ -1,4 +1,4 @@
-"""Draws curves as a PNG file, such as for a README. Needs matplotlib: `pip install 'tinyzero[report]'`."""
+"""Draws curves as a PNG file, such as for a README. Needs matplotlib."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ def write_png(charts: Sequence[Chart], target: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError("--png needs matplotlib; pip install 'tinyzero[report]'") from error
+        raise ConfigError("--png needs matplotlib: pip install matplotlib") from error
     if not charts:
         raise ConfigError("there is no step to draw yet")
     rows = -(-len(charts) // _COLUMNS)
