@@ -71,7 +71,8 @@ def open_run(name: str | None, output: Path = _OUTPUT, *, yes_plugins: bool | No
         yes_plugins: load the run's plugins, after a question unless it is True; None loads none.
 
     Raises:
-        CheckpointError: there is no such run; the message says what there is. ConfigError: see `plug_in_runs`.
+        CheckpointError: there is no such run; the message says what there is.
+        ConfigError: see `plug_in_runs`.
     """
     run = _find(name, output.expanduser())
     if yes_plugins is not None:
