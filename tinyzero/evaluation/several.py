@@ -255,7 +255,7 @@ def table_lines(table: Table) -> Iterator[str]:
     against = {(contrast.name, contrast.against): contrast for contrast in table.contrasts}
     names = [team.name for team in table.teams] + [m.name for team in table.teams for m in team.members]
     width = max(len(name) + 2 for name in names)
-    yield f"{'':<{width}}{'base':>8}{'accuracy':>10}{'difference':>12}  {'over tasks':<18}{'over seeds':<18}"
+    yield f"{'':<{width}}{'base':>8}{'accuracy':>10}{'difference':>12}  {'over tasks':<18}over seeds"
     for team in table.teams:
         yield _line(team.name, width, team.members, table.strata, against.get((team.name, "")))
         if len(team.members) > 1:
