@@ -1,4 +1,4 @@
-"""The CUDA path of TinyZero without a GPU: on a card that is pretended with CPU tensors. A few minutes, no network.
+"""The CUDA path of TinyZero without a GPU: on a card pretended with CPU tensors. A few minutes, no network.
 
     python tools/pretend_gpu.py              # tests/gpu, three short runs, the budget of a decoding step
     python tools/pretend_gpu.py --only budget
@@ -22,8 +22,8 @@ from pretend.mutants import MUTANTS
 _ROOT = Path(__file__).parents[1]
 _SMALL = (
     "model.base=nano", "prompts.style=compact", "evaluation.heldout=none", "selfplay.proposals_per_step=4",
-    "selfplay.attempts=2", "selfplay.proposal_tokens=32", "selfplay.answer_tokens=24", "sampling.batch_rows=8",
-    "sampling.max_prompt_tokens=192", "learner.micro_batch_tokens=1024",
+    "selfplay.attempts=2", "selfplay.proposal_tokens=32", "selfplay.answer_tokens=24",
+    "sampling.batch_rows=8", "sampling.max_prompt_tokens=192", "learner.micro_batch_tokens=1024",
 )  # fmt: skip
 _GRAPHS = ("-k", "test_graphs_draw_the_tokens_of_the_exact_sampler")
 
@@ -32,8 +32,7 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="pretend-") as work:
         if options.mutants:
-            survivors = [name for name in _mutants(Path(work))]
-            return int(bool(survivors))
+            return int(bool(list(_mutants(Path(work)))))
         parts: dict[str, Callable[[Path], bool]] = {"tests": _tests, "runs": _runs, "budget": _budget}
         results = [part(Path(work)) for name, part in parts.items() if name in (options.only or parts)]
         return int(not all(results))
@@ -46,7 +45,7 @@ def _tests(_work: Path) -> bool:
 
 
 def _runs(work: Path) -> bool:
-    """The preset of a 24 GiB card, its resume, and that of a T4: 4 bit, graphs, checkpointing, 8-bit AdamW."""
+    """The presets of a 24 GiB card and of a T4: 4 bit, graphs, checkpointing, 8-bit AdamW, resume."""
     main_job = ("--preset", "qwen1.5b-24gb", "--max-steps", "1", "--name", "main")
     t4 = ("--preset", "qwen1.5b-16gb-t4", "--max-steps", "1", "--name", "t4")
     return all(
@@ -89,8 +88,8 @@ def _mutants(work: Path) -> Iterator[str]:
 def _try(what: str, *arguments: str) -> bool:
     done, seconds = _run(*arguments)
     is_well = done.returncode == 0
-    lines = (done.stdout + done.stderr).strip().splitlines()
-    shown = lines[-1:] if is_well else lines[-30:]
+    lines = done.stdout.strip().splitlines()
+    shown = lines[-1:] if is_well else [*lines[-30:], *done.stderr.strip().splitlines()[-30:]]
     print(f"{'ok    ' if is_well else 'FAILED'} {what} ({seconds:.0f} s)", flush=True)
     print("\n".join(f"       {line}" for line in shown), flush=True)
     return is_well

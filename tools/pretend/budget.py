@@ -1,19 +1,20 @@
 """Kernels, waits and copies of a decoding step, counted on the pretended card against a budget and the plan.
 
-They depend on the layers of a model and not on their width, so two toys of two and three layers tell a layer's share.
+They depend on the number of layers and not on their width, so
+toys of two and three layers tell a layer's share.
 """
 
 import json
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
 from pretend.card import Card
 from pretend.walking import new_card
-
 from tinyzero.config import load_config, resolve_base
 from tinyzero.machine.hardware import look
 from tinyzero.machine.memory import KERNELS_PER_LAYER
@@ -47,10 +48,12 @@ def main() -> int:
     two, three = count(2), count(3)
     of_layer = three.kernels - two.kernels + _MAPS * _UNPACKING
     around = two.kernels - 2 * (three.kernels - two.kernels)
-    figures = {"of a layer": of_layer, "around the layers": around, **asdict(three)}
-    print(json.dumps(figures))
-    problems = list(complaints(of_layer, around, three))
-    print("\n".join(problems) or "a decoding step is within its budget")
+    problems = complaints(of_layer, around, three)
+    print("\n".join(problems), file=sys.stderr)
+    print(
+        f"a layer starts {of_layer} kernels, and {around} start beside the layers; the host waits "
+        f"{three.waits} times a token and sends {three.copies} tensors"
+    )
     return int(bool(problems))
 
 
@@ -87,7 +90,7 @@ def _one_token(card: Card, policy: Policy, decoding: Decoding) -> Counts:
     with torch.inference_mode():
         decoding.step()
         with card.phase("token"):
-            decoding._decode_token()  # noqa: SLF001
+            decoding._decode_token()
     return Counts(
         kernels=card.kernels["token"].total(),
         waits=card.waits["token"].total(),

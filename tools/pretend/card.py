@@ -35,7 +35,7 @@ class Card:
         is_computing: an operator's own code is at work, which sees CPU tensors.
         is_creating: a function that makes tensors on the card is at work.
         kernels: phase -> operator -> how often it started a kernel.
-        waits, copies: phase -> place in the code -> how often it waited for the card, or sent something to it.
+        waits, copies: phase -> place in the code -> how often the host waited, or sent something.
         graphs: `recorded` and `replayed`.
     """
 
@@ -64,6 +64,7 @@ class Card:
     def __enter__(self) -> "Card":
         import bitsandbytes  # noqa: F401  it looks for CUDA when it is imported, and must find none
         import transformers  # noqa: F401
+
         from pretend.functions import Functions
         from pretend.operators import Operators
         from pretend.stand_ins import install
@@ -142,7 +143,7 @@ class Card:
     def _refuse_in_recording(self, what: str) -> None:
         if self.recording is not None:
             raise RuntimeError(
-                f"CUDA error: operation not permitted when stream is capturing (pretended): {what} at {place()}"
+                f"CUDA error: operation not permitted when stream is capturing (pretended: {what}, {place()})"
             )
 
     def _forget(self, key: int) -> None:
@@ -153,7 +154,7 @@ class Card:
 def address_of(tensor: torch.Tensor) -> int | None:
     """Names a storage; None where a tensor has none."""
     with suppress(NotImplementedError, RuntimeError):
-        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+        return int(tensor.untyped_storage()._cdata)
     return None
 
 
@@ -175,5 +176,5 @@ def tensors_in(tree: Any) -> list[torch.Tensor]:  # noqa: ANN401
 @contextmanager
 def plainly() -> Iterator[None]:
     """Neither mode sees what happens."""
-    with torch._C.DisableTorchFunction(), _disable_current_modes():  # noqa: SLF001
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
         yield

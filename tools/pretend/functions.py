@@ -1,11 +1,12 @@
-"""What Python asks of tensors before torch dispatches: where they are, to move them, to make them on the card."""
+"""What Python asks of tensors before torch dispatches: where they are, to move them, to make them there."""
 
 from types import FunctionType
 from typing import Any
 
 import torch
-from pretend.card import DEVICE, Card, address_of, place, tensors_in
 from torch.overrides import TorchFunctionMode
+
+from pretend.card import DEVICE, Card, address_of, place, tensors_in
 
 _ANSWERS: dict[Any, tuple[str, object]] = {
     torch.Tensor.device.__get__: ("device", DEVICE),  # type: ignore[attr-defined]
@@ -44,8 +45,8 @@ class Functions(TorchFunctionMode):
             card.wait("tolist")
         if func in _NEEDS_HOST and card.holds(args[0]):
             raise TypeError(
-                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
-                f"memory first (pretended, at {place()})"
+                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+                f"host memory first (pretended, at {place()})"
             )
         if func in _BACKWARD:
             with self:  # what runs inside asks for devices too
@@ -151,7 +152,7 @@ def _backward(
     tensors: Any,  # noqa: ANN401
     grad_tensors: Any = None,  # noqa: ANN401
     retain_graph: Any = None,  # noqa: ANN401
-    create_graph: Any = False,  # noqa: ANN401
+    create_graph: Any = None,  # noqa: ANN401
     grad_variables: Any = None,  # noqa: ANN401
     inputs: Any = None,  # noqa: ANN401
     gradient: Any = None,  # noqa: ANN401
@@ -166,8 +167,8 @@ def _backward(
     _engine_run_backward(
         tensors,
         _make_grads(tensors, given, is_grads_batched=False),
-        create_graph if retain_graph is None else retain_graph,
-        create_graph,
+        bool(create_graph if retain_graph is None else retain_graph),
+        bool(create_graph),
         inputs,
         allow_unreachable=True,
         accumulate_grad=True,

@@ -1,4 +1,4 @@
-"""Faults that CPU tests do not see, planted one by one in a copy of the package: the pretended card must see each."""
+"""Faults that CPU tests do not see, planted one by one in a copy of the package: the card must see each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class Mutant:
     after: str
 
     def plant(self, package: Path) -> None:
-        """Raises ValueError where the file does not say `before` just once: the mutant is to be written anew."""
+        """Raises ValueError where the file does not say `before` just once: the mutant is out of date."""
         path = package / self.file
         text = path.read_text(encoding="utf-8")
         if text.count(self.before) != 1:

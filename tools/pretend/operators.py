@@ -1,23 +1,72 @@
-"""Every operator that torch dispatches: over whose tensors, whether it starts a kernel, whether the host waits."""
+"""Every operator that torch dispatches: over whose tensors, with a kernel or not, with a wait or not."""
 
 from typing import Any
 
 import torch
-from pretend.card import Card, MixedDevices, place, tensors_in
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from pretend.card import Card, MixedDevices, place, tensors_in
 
 _FREE = frozenset(
     f"aten.{name}"
-    for name in """detach alias view _unsafe_view reshape expand slice select transpose t permute unsqueeze squeeze
-    split split_with_sizes unbind as_strided lift_fresh empty empty_like empty_strided new_empty new_empty_strided
-    narrow view_as chunk diagonal unfold set_ resize_ is_same_size _reshape_alias sym_size is_pinned real movedim
-    flatten unflatten""".split()
+    for name in [
+        "detach",
+        "alias",
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "expand",
+        "slice",
+        "select",
+        "transpose",
+        "t",
+        "permute",
+        "unsqueeze",
+        "squeeze",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "as_strided",
+        "lift_fresh",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+        "new_empty_strided",
+        "narrow",
+        "view_as",
+        "chunk",
+        "diagonal",
+        "unfold",
+        "set_",
+        "resize_",
+        "is_same_size",
+        "_reshape_alias",
+        "sym_size",
+        "is_pinned",
+        "real",
+        "movedim",
+        "flatten",
+        "unflatten",
+    ]
 )
 """They start no kernel: views and bookkeeping."""
 _WAITING = frozenset(
     f"aten.{name}"
-    for name in """_local_scalar_dense nonzero masked_select is_nonzero equal _unique2 unique_consecutive unique_dim
-    bincount item linalg_eigh multinomial""".split()
+    for name in [
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "is_nonzero",
+        "equal",
+        "_unique2",
+        "unique_consecutive",
+        "unique_dim",
+        "bincount",
+        "item",
+        "linalg_eigh",
+        "multinomial",
+    ]
 )
 """The host needs the size or the value of what they give."""
 _INDEXING = frozenset({"aten.index", "aten.index_put_", "aten.index_put", "aten._index_put_impl_"})
@@ -88,7 +137,7 @@ class Operators(TorchDispatchMode):
             self._card.recording.add(func, args, options, made)
 
     def _compute(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:  # noqa: ANN401
-        with self._card.computing(), torch._C.DisableTorchFunction():  # noqa: SLF001
+        with self._card.computing(), torch._C.DisableTorchFunction():
             return func(*args, **options)
 
     def _check_mixture(
@@ -103,8 +152,8 @@ class Operators(TorchDispatchMode):
         elif any(tensor.dim() and tensor.numel() for tensor in strangers):
             shapes = [tuple(tensor.shape) for tensor in strangers]
             raise MixedDevices(
-                "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu! "
-                f"(pretended: {name} at {place()}; on the host {shapes})"
+                "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and "
+                f"cpu! (pretended: {name} at {place()}; on the host {shapes})"
             )
 
     def _check_waiting(self, name: str, args: tuple[Any, ...]) -> None:
@@ -117,14 +166,14 @@ class Operators(TorchDispatchMode):
 
 
 def _name(func: Any) -> str:  # noqa: ANN401
-    name: str = func._schema.name.replace("::", ".")  # noqa: SLF001
+    name: str = func._schema.name.replace("::", ".")
     return name
 
 
 def _written(func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> list[torch.Tensor]:  # noqa: ANN401
     """What an operator writes into."""
     written: list[torch.Tensor] = []
-    for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001
+    for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             written += tensors_in(args[index] if index < len(args) else options.get(argument.name))
     return written

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+
 from pretend.walking import new_card
 
 
 def pytest_configure(config: pytest.Config) -> None:
     card = new_card()
     card.__enter__()
-    config.add_cleanup(lambda: card.__exit__())
+    config.add_cleanup(card.__exit__)
 
 
 @pytest.fixture(autouse=True)

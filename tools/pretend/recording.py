@@ -1,15 +1,16 @@
-"""CUDA graphs without CUDA: a recording is a list of operators, and a replay does them again on the same memory."""
+"""CUDA graphs without CUDA: a recording is a list of operators, a replay does them again in place."""
 
 from typing import Any
 
 import torch
+
 from pretend.card import Card, address_of, plainly, tensors_in
 
 
 class Recording:
     """What `torch.cuda.CUDAGraph` is on the pretended card.
 
-    A recording computes nothing: what it has written to tensors that were there before is put back at its end.
+    A recording computes nothing: what it has written to tensors from before it is put back at its end.
     """
 
     def __init__(self, card: Card) -> None:

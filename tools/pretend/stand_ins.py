@@ -1,4 +1,4 @@
-"""What takes the place of `torch.cuda`, and of the few functions of other libraries that name a device in C++."""
+"""What takes the place of `torch.cuda`, and of functions of other libraries that name a device in C++."""
 
 import functools
 import gc
@@ -10,10 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
+
 from pretend.card import DEVICE, Card, plainly
 from pretend.functions import as_device
 from pretend.recording import Capture, Recording
-from torch.utils._pytree import tree_map_only
 
 _BF16_SINCE = 8  # Ampere
 
@@ -53,7 +54,7 @@ def _restore_variable(name: str, before: str | None) -> None:
 
 
 def _answering(card: Card, name: str, here: object) -> property:
-    plain = getattr(torch._C.TensorBase, name)  # noqa: SLF001
+    plain = getattr(torch._C.TensorBase, name)
 
     def answer(tensor: torch.Tensor) -> object:
         return here if not card.is_computing and card.holds(tensor) else plain.__get__(tensor)

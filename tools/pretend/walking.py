@@ -18,7 +18,7 @@ def new_card(name: str = "4090") -> Card:
     import transformers  # noqa: F401
     import trl.kernels.chunked_logprob as kernels
 
-    kernels._TRITON_AVAILABLE = False  # noqa: SLF001
+    kernels._TRITON_AVAILABLE = False
     return CARDS[name]()
 
 
