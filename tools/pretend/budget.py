@@ -27,7 +27,7 @@ from tinyzero.types import Prompt, Role, SamplingRequest
 _MAPS = 7
 _UNPACKING = 3
 """Kernels that bitsandbytes starts more than the product where it unpacks 4-bit weights, for many rows."""
-_AROUND_LAYERS = 110
+_AROUND_LAYERS = 80
 """Budget of embedding, norm, head, drawing and bookkeeping."""
 _WAITS = 2
 """The finished rows: how many there are, and which."""
