@@ -119,7 +119,7 @@ def test_a_knob_left_to_the_machine_is_a_number_before_anything_starts():
     started = new_launch("qwen1.5b-24gb", None, AUTO, SMALL_CARD)
     assert (started.config.sampling.batch_rows, started.config.learner.micro_batch_tokens) == (24, 8192)
     assert started.remarks == (
-        "sampling.batch_rows = 24, learner.micro_batch_tokens = 8192: a peak of 7.0 of 7.8 GiB (RTX 3050)",
+        "sampling.batch_rows = 24, learner.micro_batch_tokens = 8192: a peak of 6.5 of 7.8 GiB (RTX 3050)",
     )
     check_fits(started, SMALL_CARD)
 

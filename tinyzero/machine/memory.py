@@ -24,7 +24,7 @@ _8_BIT_MOMENTS, _FLOAT_MOMENTS = 2 * (1 + 4 / 256), 8.0
 _TILE_TOKENS, _TILE_VOCABULARY, _TORCH_TILE_BYTES = 4096, 32768, 12
 _KEPT_BYTES = 2 * 2**20
 KERNELS_PER_LAYER = 119
-"""Kernels of a decoding step for a layer with 4-bit weights and LoRA, as tools/pretend_gpu.py counts them."""
+"""Kernels of a decoding step for a layer with 4-bit weights and LoRA; tools/pretend_gpu.py counts 110."""
 # A node of a CUDA graph takes about 10 KB (NVIDIA/cccl#3768, not measured here). A step of a run comes to
 # some 24 shapes of rows and slots.
 _NODE_BYTES, _GRAPH_SHAPES = 10_000, 24
