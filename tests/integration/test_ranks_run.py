@@ -30,7 +30,7 @@ SETTINGS = [
     "selfplay.answer_tokens=32",
     'evaluation.heldout="none"',
 ]
-TORCHRUN = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
 def start(*arguments, ranks=1):
