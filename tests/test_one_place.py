@@ -36,6 +36,7 @@ MAY_READ = {
     "learning/optimizers.py": {"torch.load", "read_bytes"},  # weights only, of a checkpoint with digests
     "policy/policy.py": {"read_bytes"}, "run/keeping.py": {"open", "read_bytes"},
     "plugins/finding.py": {"read_bytes"}, "plugins/record.py": {"read_bytes"},  # whole, for digest and copy
+    "ranks/following.py": {"read_bytes"},  # a checkpoint's files, to pass them on
     "run/task_log.py": {"json.loads", "open"},  # of the run's log, as run/records.py
     "cli/__init__.py": {"open"},  # /dev/null
     # A program of its own, and what it says.

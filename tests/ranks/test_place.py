@@ -31,6 +31,11 @@ def test_what_torchrun_cannot_have_said_is_refused(change):
         place_of({**TORCHRUN, **change})
 
 
+def test_a_port_where_nobody_can_meet_is_refused():
+    with pytest.raises(ConfigError, match=r"port 0.*--standalone"):
+        place_of({**TORCHRUN, "MASTER_PORT": "0"})
+
+
 def test_each_process_sees_the_card_of_its_number():
     place = place_of(TORCHRUN)
     assert place.card(None) == "1"

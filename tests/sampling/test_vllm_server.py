@@ -50,14 +50,14 @@ def silent_server():
 
     def open_at(nano, pauses=None, **sampling):
         with serving(nano) as url:
-            return open_server(config_of(url, **sampling), BASE, pause=(pauses or []).append)
+            return open_server(config_of(url, **sampling), BASE, url, pause=(pauses or []).append)
 
     return open_at
 
 
 def sampler_at(url, policy, tmp_path, *, timeout_s=60.0, **sampling):
     config = config_of(url, server_adapters=str(tmp_path / "adapters"), **sampling)
-    engine = open_server(config, BASE, pause=lambda _: None, timeout_s=timeout_s)
+    engine = open_server(config, BASE, url, pause=lambda _: None, timeout_s=timeout_s)
     from tinyzero.sampling.choice import over_engine
 
     return over_engine(engine, policy, config)
@@ -155,7 +155,7 @@ def test_no_server_is_said_with_the_command_that_starts_one():
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         pauses = []
         with pytest.raises(SamplerBroken, match=rf"no vLLM answers at {url} \(.*\); start one: .*vllm serve"):
-            open_server(config_of(url), BASE, pause=pauses.append)
+            open_server(config_of(url), BASE, url, pause=pauses.append)
     assert pauses == [0.5, 2.0, 8.0]
 
 

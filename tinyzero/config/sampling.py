@@ -37,13 +37,20 @@ class SamplingConfig(Section):
     vllm_gib: float = Field(default=6.0, gt=0)
     """Memory of this card that vLLM may have while it is awake, GiB: its weights, and the rest for keys and
     values. It sleeps while the adapters learn. No effect on a server."""
-    server_url: str | None = None
-    """Address of a `vllm serve`, as in http://10.0.0.2:8000; none = vLLM on this machine's card."""
+    server_url: str | tuple[str, ...] | None = None
+    """Address of a `vllm serve`, as in http://10.0.0.2:8000, or a list of several; none = vLLM on this
+    machine's card."""
     server_adapters: str | None = None
     """Folder for passing adapters to the server; both machines must see it under this path. none = a
     temporary folder, for a server that runs here under the same user."""
     server_key_file: str | None = None
     """File with the API key of a server that was started with --api-key; none = no key is sent."""
+
+    @property
+    def server_urls(self) -> tuple[str, ...]:
+        """The addresses of all servers; empty where vLLM runs here."""
+        urls = self.server_url or ()
+        return (urls,) if isinstance(urls, str) else urls
 
     @model_validator(mode="after")
     def _check_engine(self) -> Self:
@@ -54,10 +61,11 @@ class SamplingConfig(Section):
                     'server; set it to "vllm"'
                 )
             return self
-        if self.server_url is not None and not _ADDRESS.fullmatch(self.server_url):
-            raise ValueError(
-                f'sampling.server_url is "{self.server_url}"; it must be like http://10.0.0.2:8000'
-            )
+        wrong = [url for url in self.server_urls if not _ADDRESS.fullmatch(url)]
+        if wrong:
+            raise ValueError(f'sampling.server_url is "{wrong[0]}"; it must be like http://10.0.0.2:8000')
+        if self.server_url == () or len(set(self.server_urls)) < len(self.server_urls):
+            raise ValueError("sampling.server_url must list each address once, and at least one")
         low, high = _VLLM_TEMPERATURES
         if not low <= self.temperature <= high:
             raise ValueError(

@@ -69,4 +69,9 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
         )
     if size == 1:
         return None
+    if environment["MASTER_PORT"] == "0":
+        raise ConfigError(
+            "torchrun passes on port 0, where processes cannot meet; leave --master_port out, and use "
+            "torchrun --standalone for several runs on one machine"
+        )
     return Place(rank=rank, size=size, local_rank=local_rank, local_size=local_size)

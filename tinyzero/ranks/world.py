@@ -16,11 +16,12 @@ from torch import Tensor
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from tinyzero.errors import RankLost, RanksDiffer
+from tinyzero.errors import RankLost, RanksDiffer, TinyZeroError
 from tinyzero.ranks.place import Place
 
 T = TypeVar("T")
 
+_MEETING = timedelta(minutes=10)
 _WORK = timedelta(minutes=60)
 """How long a rank may keep the others waiting at work."""
 _ORDERS = timedelta(days=30)
@@ -152,14 +153,13 @@ def joined(place: Place) -> Iterator[World]:
     """Meet the other ranks at the address that torchrun's environment names; leave them at the end.
 
     Raises:
+        RankLost: some did not come.
         SystemExit: the run ends by an error that another rank has told already.
     """
-    store, _, _ = next(iter(rendezvous("env://")))
-    dist.init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=_WORK)
-    world = World(place, PrefixStore("run", store))
+    world = _meet(place)
     try:
         yield world
-    except (RankLost, RanksDiffer) as error:
+    except TinyZeroError as error:
         if world.is_first_to_fail():
             raise
         raise SystemExit(2) from error
@@ -167,3 +167,16 @@ def joined(place: Place) -> Iterator[World]:
         world.is_first_to_fail()
         raise
     dist.destroy_process_group()
+
+
+def _meet(place: Place) -> World:
+    try:
+        store, _, _ = next(iter(rendezvous("env://", timeout=_MEETING)))
+        dist.init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=_WORK)
+        return World(place, PrefixStore("run", store))
+    except RuntimeError as error:
+        raise RankLost(
+            f"rank {place.rank} did not meet the {place.size - 1} other(s) of this run: "
+            f"{str(error).splitlines()[0]}; see what torchrun says of them, and whether the machines reach "
+            "each other"
+        ) from error

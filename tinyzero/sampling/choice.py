@@ -17,6 +17,7 @@ from tinyzero.types import Sampler
 if TYPE_CHECKING:
     from tinyzero.policy.policy import Policy
     from tinyzero.sampling.vllm.engine import VllmEngine
+    from tinyzero.sampling.vllm.fleet import ServerFleet
     from tinyzero.sampling.vllm.server import ServerEngine
 
 MakeSampler = Callable[["Policy", Settled], Sampler]
@@ -56,9 +57,12 @@ def choose_sampler(config: Settled) -> MakeSampler:
         check_colocated(config, _look())
         return _colocated_sampler
     from tinyzero.config import resolve_base
+    from tinyzero.sampling.vllm.fleet import ServerFleet
     from tinyzero.sampling.vllm.server import open_server
 
-    return partial(_server_sampler, open_server(config, resolve_base(config.model.base)))
+    open_at = partial(open_server, config, resolve_base(config.model.base))
+    urls = config.sampling.server_urls
+    return partial(_server_sampler, open_at(urls[0]) if len(urls) == 1 else ServerFleet(urls, open_at))
 
 
 def builtin_sampler(policy: "Policy", config: Settled) -> Sampler:
@@ -111,7 +115,7 @@ def _colocated_sampler(policy: "Policy", config: Settled) -> Sampler:
     return over_engine(open_colocated(config, policy), policy, config)
 
 
-def _server_sampler(engine: "ServerEngine", policy: "Policy", config: Settled) -> Sampler:
+def _server_sampler(engine: "ServerEngine | ServerFleet", policy: "Policy", config: Settled) -> Sampler:
     needed = min(policy.context_tokens, config.longest_sequence)
     if engine.context_tokens < needed:
         raise SamplerBroken(

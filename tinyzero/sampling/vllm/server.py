@@ -25,7 +25,7 @@ class ServerEngine:
     """A server that serves our base model, and takes adapters while it runs.
 
     Attributes:
-        restart: how to start one that fits.
+        at_once: requests in flight. restart: how to start one that fits.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ServerEngine:
             base: what the server calls the base model.
             at_once: requests in flight.
         """
-        self._address, self._base, self._at_once = address, base, at_once
+        self._address, self._base, self.at_once = address, base, at_once
         self._context_tokens, self.restart = context_tokens, restart
 
     @property
@@ -74,7 +74,7 @@ class ServerEngine:
         """A request per sample: the prompts of one request would share its seed."""
         model = self._base if adapter is None else adapter.name
         bodies = [_completion_body(spec, model, temperature, stop_ids) for spec in specs]
-        with ThreadPoolExecutor(min(self._at_once, len(specs)), "vllm-request") as threads:
+        with ThreadPoolExecutor(min(self.at_once, len(specs)), "vllm-request") as threads:
             waiting = [threads.submit(self._complete, body) for body in bodies]
             try:
                 return [answer.result() for answer in waiting]
@@ -138,11 +138,12 @@ def _completion_body(
 def open_server(
     config: Settled,
     base: str,
+    url: str,
     *,
     pause: Callable[[float], None] = time.sleep,
     timeout_s: float = _TIMEOUT_S,
 ) -> ServerEngine:
-    """Look at the server that the configuration names.
+    """Look at a server that the configuration names.
 
     Args:
         base: folder or Hub id of the base model here.
@@ -154,8 +155,7 @@ def open_server(
         SamplerBroken: no server there, or one that cannot serve this run.
     """
     sampling = config.sampling
-    assert sampling.server_url is not None  # noqa: S101
-    address = Address(sampling.server_url, timeout_s=timeout_s, key=_key(sampling), pause=pause)
+    address = Address(url, timeout_s=timeout_s, key=_key(sampling), pause=pause)
     restart = serve_command(config, base)
     try:
         address.get("/health")
