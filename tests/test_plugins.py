@@ -6,6 +6,7 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tinyzero.cli.own_task import read_task
 from tinyzero.config import load_config
 from tinyzero.config.named import NAMES
 from tinyzero.errors import CheckpointError, ConfigError, NotFinite
+from tinyzero.export.manifest import public_config
 from tinyzero.games.absolute_zero.rewards import proposer_reward
 from tinyzero.games.advantages import estimate
 from tinyzero.games.attempts import Attempted, score_attempts
@@ -380,7 +382,14 @@ def test_a_task_of_one_s_own_may_be_of_a_plugin_s_kind():
     task = read_task(text)
     assert (task.kind, task.inputs, task.program) == ("return-type", ("4",), "def f(x):\n    return x / 2")
     annotated = read_task("kind: str = ''\ndef f(x):\n    return x\nin: 4\n")
-    assert (annotated.kind, annotated.program.count("kind")) == ("deduction", 1)
+    assert (annotated.kind, annotated.program) == ("deduction", "def f(x):\n    return x")
+
+
+def test_an_export_names_plugins_without_the_folders_of_this_machine(trained):
+    load(recorded(trained))
+    tree = public_config(trained.config(), SimpleNamespace(name="nano"))
+    assert trained.config().run.plugins == (str(Path("mine.py").absolute()),)
+    assert tree["run"]["plugins"] == ["mine.py"]
 
 
 def test_plan_takes_a_plugin(command):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinyzero.errors import ConfigError, nearest
 
-GROUP = "tinyzero.plugins"
+_GROUP = "tinyzero.plugins"
 """Entry points of this group name the plugins of installed packages."""
 _LARGEST_BYTES = 2**20
 
@@ -44,7 +44,7 @@ def find(source: str) -> Plugin:
     if source.endswith(".py"):
         path = Path(source).expanduser().absolute()
         return read_file(path, name=path.name, source=str(path))
-    installed = {point.name: point.module for point in entry_points(group=GROUP)}
+    installed = {point.name: point.module for point in entry_points(group=_GROUP)}
     module = installed.get(source, source)
     spec = _spec_of(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
