@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from tinyzero.machine.usage import ask, first_card, has_driver
+from tinyzero.machine.cards import why_unsupported
+from tinyzero.machine.usage import ask, first_card, has_amd_driver, has_nvidia_driver
 
 _GIB = 2**30
 
@@ -33,7 +34,8 @@ class Cuda:
 
     Attributes:
         built_for: `CUDA 13.0` or ROCm; None for a torch for CPUs. error: why torch does not import.
-        driver: its version; None if nvidia-smi does not report it. has_driver: whether its files exist.
+        driver: NVIDIA's version; None if nvidia-smi does not report it. has_driver: whether its files exist.
+        other: why a card of another maker that is here cannot train; empty if there is none.
         visible: CUDA_VISIBLE_DEVICES; None if not set.
         capability: such as (7, 5) for a T4. card: its name; None if torch sees no GPU.
     """
@@ -49,6 +51,7 @@ class Cuda:
     total_gib: float = 0.0
     free_gib: float = 0.0
     has_bf16: bool = False
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +136,7 @@ def installed_version(name: str) -> str | None:
 def _ask_cuda() -> Cuda:
     """The first GPU as torch sees it, or the reason why torch sees none."""
     version_here = first_card(ask(["driver_version"]), 1)
-    driver, files = version_here[0] if version_here else None, has_driver()
+    driver, files = version_here[0] if version_here else None, has_nvidia_driver()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         import torch
@@ -149,6 +152,7 @@ def _ask_cuda() -> Cuda:
             driver=driver,
             has_driver=files,
             visible=visible,
+            other=_other_card(),
         )
     free, total = torch.cuda.mem_get_info(0)
     return Cuda(
@@ -163,6 +167,12 @@ def _ask_cuda() -> Cuda:
         free_gib=free / _GIB,
         has_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
     )
+
+
+def _other_card() -> str:
+    """Why the card that is here cannot train, where it is AMD's or Apple's."""
+    maker = "AMD" if has_amd_driver() else "Apple" if sys.platform == "darwin" else ""
+    return why_unsupported(maker) if maker else ""
 
 
 def ask_sandbox() -> Sandbox:
