@@ -185,7 +185,7 @@ def test_the_list_of_presets_names_hardware_needs_model_and_purpose(printed, mon
 def test_the_smallest_cards_come_first_in_the_list_of_presets(printed):
     sizes = [int(line.split()[2]) for line in printed("presets").splitlines() if " CUDA " in line]
     assert sizes == sorted(sizes)
-    assert set(sizes) == {8, 12, 16, 24}
+    assert set(sizes) == {8, 12, 16, 24, 32, 48, 80}
 
 
 def test_the_list_of_presets_for_programs(printed):

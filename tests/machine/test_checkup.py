@@ -206,4 +206,6 @@ def test_a_card_that_cannot_train_is_noted_with_the_reason():
     check = checkup.check_card(pascal)
     assert check.status is Status.NOTE
     assert "it is Pascal" in check.found
+    amd = checkup.check_card(Cuda(torch="2.13.0+cpu", other="AMD's cards are not supported: ..."))
+    assert (amd.status, amd.found) == (Status.OK, "none; AMD's cards are not supported: ...")
     assert "on the CPU" in check.remedy

@@ -103,7 +103,8 @@ def check_driver(cuda: Cuda) -> Check:
 
 def check_card(cuda: Cuda) -> Check:
     if cuda.card is None:
-        return Check(name="gpu", found="none; training runs on the CPU, with small models")
+        why = cuda.other or "training runs on the CPU, with small models"
+        return Check(name="gpu", found=f"none; {why}")
     finding = f"{cuda.card}, {cuda.free_gib:.1f} of {cuda.total_gib:.1f} GiB free"
     if reason := why_unsupported(cuda.card):
         return Check(

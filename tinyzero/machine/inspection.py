@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from tinyzero.machine.usage import ask, first_card, has_driver
+from tinyzero.machine.cards import why_unsupported
+from tinyzero.machine.usage import ask, first_card, has_amd_driver, has_nvidia_driver
 
 _GIB = 2**30
 
@@ -33,7 +34,8 @@ class Cuda:
 
     Attributes:
         built_for: `CUDA 13.0` or ROCm; None for a torch for CPUs. error: why torch does not import.
-        driver: its version; None if nvidia-smi does not report it. has_driver: whether its files exist.
+        driver: NVIDIA's version; None if nvidia-smi does not report it. has_driver: whether its files exist.
+        other: why a card of another maker that is here cannot train; empty if there is none.
         visible: CUDA_VISIBLE_DEVICES; None if not set.
         count: number of GPUs that torch sees.
         capability: such as (7, 5) for a T4. card: its name; None if torch sees no GPU.
@@ -51,6 +53,7 @@ class Cuda:
     free_gib: float = 0.0
     has_bf16: bool = False
     count: int = 1
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,7 @@ def installed_version(name: str) -> str | None:
 def _ask_cuda() -> Cuda:
     """The first GPU as torch sees it, or the reason why torch sees none."""
     version_here = first_card(ask(["driver_version"]), 1)
-    driver, files = version_here[0] if version_here else None, has_driver()
+    driver, files = version_here[0] if version_here else None, has_nvidia_driver()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         import torch
@@ -151,6 +154,7 @@ def _ask_cuda() -> Cuda:
             driver=driver,
             has_driver=files,
             visible=visible,
+            other=_other_card(),
         )
     free, total = torch.cuda.mem_get_info(0)
     return Cuda(
@@ -166,6 +170,12 @@ def _ask_cuda() -> Cuda:
         has_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
         count=torch.cuda.device_count(),
     )
+
+
+def _other_card() -> str:
+    """Why the card that is here cannot train, where it is AMD's or Apple's."""
+    maker = "AMD" if has_amd_driver() else "Apple" if sys.platform == "darwin" else ""
+    return why_unsupported(maker) if maker else ""
 
 
 def ask_sandbox() -> Sandbox:

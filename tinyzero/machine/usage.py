@@ -21,8 +21,12 @@ def has_driver() -> bool:
     return _is_any_here((*_NVIDIA, *_AMD))
 
 
-def _has_nvidia_driver() -> bool:
+def has_nvidia_driver() -> bool:
     return _is_any_here(_NVIDIA)
+
+
+def has_amd_driver() -> bool:
+    return _is_any_here(_AMD)
 
 
 def ask(fields: Sequence[str], *, gpu: str | None = None, timeout_s: float = _PATIENCE_S) -> str:
@@ -89,7 +93,7 @@ class UsageProbe:
     def __init__(self, gpu: str = "0", *, has_gpu: bool | None = None) -> None:
         """`gpu`: index or UUID of the card, in the format of nvidia-smi."""
         self._gpu = gpu
-        self._has_gpu = _has_nvidia_driver() if has_gpu is None else has_gpu
+        self._has_gpu = has_nvidia_driver() if has_gpu is None else has_gpu
         self._asked_at = -_GPU_EVERY_S
         self._gpu_usage: GpuUsage | None = None
         psutil.cpu_percent()  # later values are means since this call
