@@ -46,6 +46,13 @@ class SelfPlayConfig(Section):
 class RZeroConfig(Section):
     """R-Zero: challenger and solver take turns. Used only if selfplay.game is "r-zero"."""
 
+    domain: Literal["words", "programs"] = "words"
+    """What a question is. words: a mathematical problem, whose answer nobody knows. programs: a program and a
+    call of it; what it returns is known, and measured beside the majority, but never in a reward."""
+    gate: Literal["form", "runs", "strict"] = "strict"
+    """Which programs are questions (domain "programs" only). form: all that can be read and are allowed.
+    runs: those that return a value. strict: those that would be a task of Absolute Zero, too: the same in two
+    processes, and dependent on the input."""
     challenger_steps: int = Field(default=5, ge=1)
     """Steps of a challenger's turn, in which it learns to write questions that the solver is unsure of. With
     selfplay.train_proposer off there are none."""
@@ -60,6 +67,15 @@ class RZeroConfig(Section):
     difficulty."""
     max_distance: float = Field(default=0.25, ge=0, le=0.5)
     """A question is kept if the share of its most frequent answer is at most this far from one half."""
+    min_margin: float = Field(default=0.0, ge=0, le=1)
+    """A question is kept only if the share of its most frequent answer is at least this much above that of
+    the second. Any value above 0 drops ties, whose label is decided by which answer came first."""
+    min_readable: float = Field(default=0.0, ge=0, le=1)
+    """A question with a smaller share of readable answers earns nothing and is not kept. With 0, a trivial
+    question whose answers are cut off half of the time is paid like one of which the solver is unsure."""
+    weight_by_agreement: bool = False
+    """Multiply the advantages of a solver's answers by the share that the label had when it was given, since
+    labels of small majorities are wrong more often (ADPO of Agent0, arXiv:2511.16043)."""
     repetition_weight: float = Field(default=1.0, ge=0)
     """Weight of the penalty for repetition within the batch: the share of the batch that is
     similar to the question."""

@@ -250,6 +250,8 @@ class Config(Section):
         knob = next((name for name, value in foreign.items() if value), None)
         if knob is not None:
             raise ValueError(f'{knob} is for selfplay.game = "absolute-zero"; R-Zero does not use it')
+        if self.r_zero.domain == "words" and self.r_zero.gate != RZeroConfig().gate:
+            raise ValueError('r_zero.gate is for r_zero.domain = "programs"; questions in words have none')
 
     def _check_scale(self) -> None:
         if self.advantages.scale == "mean" and self.rewards.solver != "binary":

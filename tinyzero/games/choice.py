@@ -17,5 +17,5 @@ def choose_game(
 ) -> AbsoluteZero | RZero:
     """The game of `selfplay.game`. Raises ConfigError for an unknown kind or bonus."""
     if config.selfplay.game == "r-zero":
-        return RZero(config, sampler=sampler, comparer=comparer)
+        return RZero(config, sampler=sampler, comparer=comparer, runner=executor)
     return AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)

@@ -135,8 +135,10 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[_Fac
     if sample.detail:
         yield _fact("because", sample.detail, view)
     if sample.role == "proposer" and task is not None and task.solve_rate is not None:
-        label = "agreed" if task.kind == "question" else "solved"
-        yield _fact(label, f"{task.solve_rate:.0%} of {task.attempts} attempts", view)
+        attempts = f"{task.solve_rate:.0%} of {task.attempts} attempts"
+        if task.kind == "question":
+            attempts += " agree with the majority"
+        yield _fact("agreed" if task.kind == "question" else "solved", attempts, view)
     yield _fact("reward", _reward(sample), view)
 
 
@@ -146,7 +148,11 @@ def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[_Fact]
     if task.hint:
         yield _fact("hint", task.hint, view)
     if task.kind == "question":
+        if task.inputs:
+            yield _fact("input", task.inputs[0], view)
         yield _fact("majority", ", ".join(task.outputs), view)
+        if task.truth is not None:
+            yield _fact("truth", task.truth, view)
     elif task.kind == "abduction":
         yield _fact("output", task.outputs[0] if task.outputs else "", view)
         yield _fact(

@@ -20,11 +20,19 @@ from tinyzero.types import (
     Task,
 )
 
+ROUNDING = 1e-9
+"""So that 8 of 10 and 2 of 10 are equally far from one half."""
+
 
 def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
     """Share of the batch that is like each question; 0 for what is none."""
-    questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
-    return repetition_penalties(questions)
+    return repetition_penalties(
+        [_words(outcome) if isinstance(outcome, Task) else "" for outcome in outcomes]
+    )
+
+
+def _words(question: Task) -> str:
+    return question.message or " ".join((question.program, *question.inputs))
 
 
 def score_questions(
@@ -34,14 +42,19 @@ def score_questions(
     penalties: Sequence[float],
     *,
     weight: float,
+    min_readable: float = 0.0,
 ) -> list[ProposalRollout]:
     """One rollout per proposal; unreadable ones earn 0.
 
     Args:
         surveys: of each different question among the outcomes.
         penalties: as `repetition` gives them. weight: of these.
+        min_readable: share of readable answers below which a question earns 0.
     """
-    shares = {survey.task.id: survey.share for survey in surveys}
+    shares = {
+        survey.task.id: survey.share if survey.readable_share >= min_readable - ROUNDING else None
+        for survey in surveys
+    }
     return [
         ProposalRollout(
             answer=answer,
@@ -124,4 +137,5 @@ def set_metrics(questions: QuestionSet) -> dict[str, float]:
         "questions/written": float(questions.num_written),
         "questions/kept": float(len(questions.kept)),
         "questions/kept_share": len(questions.kept) / questions.num_written,
+        **questions.tally.metrics(questions.kept),
     }

@@ -212,10 +212,12 @@ def _task(task: TaskRecord) -> str:
         else f"solved by {task.solve_rate:.0%} of {task.attempts} attempts"
     )
     if task.kind == "question":
-        rate = rate.replace("solved by", "agreed on by")
+        rate = rate.replace("solved by", "").replace(" attempts", " attempts agree with the majority").strip()
     pairs = "\n".join(f"f({i}) = {o}" for i, o in list(zip(task.inputs, task.outputs, strict=False))[:5])
     if task.kind == "question":
-        pairs = f"majority: {', '.join(task.outputs)}"
+        known = [f"truth: {task.truth}"] if task.truth is not None else []
+        called = [f"f({arguments})" for arguments in task.inputs]
+        pairs = "\n".join([*called, f"majority: {', '.join(task.outputs)}", *known])
     hint = f"<p>hint: {words(task.hint)}</p>" if task.hint else ""
     return (
         f'<div class="card"><p class="meta">{words(task.kind)}, step {task.step}, {rate}, '
