@@ -11,7 +11,15 @@ from hatchling.builders.wheel import WheelBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.config import Config, describe_preset, find_presets, load_config, to_toml
+from tinyzero.config import (
+    Config,
+    RZeroConfig,
+    SelfPlayConfig,
+    describe_preset,
+    find_presets,
+    load_config,
+    to_toml,
+)
 from tinyzero.config.dropped import DROPPED
 from tinyzero.config.other_libraries import FOREIGN
 from tinyzero.errors import ConfigError, PresetNotFound
@@ -156,6 +164,16 @@ R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
         ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.failing_proposal (-0.5)"),
         (R_ZERO + "replays_per_step = 2\n", "selfplay.replays_per_step is for"),
         (R_ZERO + "[pool]\nseed_tasks = 2\n", "pool.seed_tasks is for"),
+        (R_ZERO + "references = 2\n", "selfplay.references is for"),
+        (R_ZERO + "kinds = ['deduction']\n", "selfplay.kinds is for"),
+        (R_ZERO + "[rewards]\nproposer = 'uncertainty'\n", "rewards.proposer is for"),
+        (R_ZERO + "[pool]\ndedup = 'program'\n", "pool.dedup is for"),
+        ("[learner]\nclip_delta = 1.2\n", "not above 1 + learner.clip_high (1.28)"),
+        (
+            "[learner]\nengine = 'trl'\nobjective = 'cispo'\nnormalization = 'fixed'\n",
+            'set it to "token", or learner.engine to "builtin"',
+        ),
+        ("[r_zero]\nquestions = 5\n", "r_zero.questions is for"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused_with_both(preset, toml, words):
@@ -429,3 +447,15 @@ def test_an_alarm_that_was_switched_off_by_its_threshold_is_silent(preset, caplo
     assert watch.silent == ("truncated",)
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.endswith("sets watch.trivial = 0.3, which this version no longer has; it is ignored")
+
+
+def test_a_preset_played_as_another_game_drops_what_that_game_does_not_use(tmp_path):
+    config = load_config("nano-cpu", ['selfplay.game="r-zero"'])
+    assert config.selfplay.references == SelfPlayConfig().references
+    path = tmp_path / "again.toml"
+    path.write_text(to_toml(config))
+    assert load_config(str(path)) == config  # a dry run's output is a preset
+    with pytest.raises(ConfigError, match=r"selfplay\.references is for"):
+        load_config("nano-cpu", ['selfplay.game="r-zero"', "selfplay.references=3"])
+    back = load_config("r-zero-nano-cpu", ['selfplay.game="absolute-zero"'])
+    assert back.r_zero == RZeroConfig()

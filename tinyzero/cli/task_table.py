@@ -3,10 +3,10 @@
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tinyzero.errors import ConfigError
-from tinyzero.run.folder import RunFolder
 from tinyzero.run.lines import TaskRecord, tasks_of
 from tinyzero.run.task_log import Search, TaskLine, encoded
 from tinyzero.watch.text import inert, one_line
@@ -43,16 +43,12 @@ def _solved_by(solve_rate: float | None) -> str:
     return {0.0: "none", 1.0: "all"}.get(solve_rate, "some")
 
 
-def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRecord:
+def find(tasks: Mapping[str, TaskRecord], start: str, path: Path) -> TaskRecord:
     """The only task whose id begins with `start`."""
     matches = [name for name in tasks if name.startswith(start)]
     if len(matches) != 1 and start not in tasks:
-        many = (
-            f"{len(matches)} tasks of {run.path} begin with"
-            if matches
-            else f"no task of {run.path} begins with"
-        )
-        raise ConfigError(f"{many} {start}; list them: tinyzero tasks {run.path}")
+        many = f"{len(matches)} tasks of {path} begin with" if matches else f"no task of {path} begins with"
+        raise ConfigError(f"{many} {start}; list them: tinyzero tasks {path}")
     return tasks[start if start in tasks else matches[0]]
 
 

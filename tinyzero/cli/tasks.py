@@ -1,7 +1,7 @@
 """`tinyzero tasks`: lists, shows, verifies, exports and imports the tasks of a run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +13,7 @@ from tinyzero.cli.screen import show, show_colored, show_json, waiting
 if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
     from tinyzero.run.lines import TaskRecord
+    from tinyzero.run.task_log import TaskLine
 
 _SHOWN = 40
 
@@ -55,7 +56,8 @@ def tasks(
         typer.Option(
             "--import",
             metavar="OTHER",
-            help="Verify these tasks of the run OTHER and add them to the pool of RUN.",
+            help="Verify these tasks of OTHER (a run, a .jsonl file or a folder of `datasets`) and add "
+            "them to the pool, or R-Zero's questions, of RUN.",
         ),
     ] = None,
     as_json: Annotated[
@@ -69,17 +71,15 @@ def tasks(
     from tinyzero.run.task_log import TaskLog
 
     folder = find_run(run, output.expanduser())
-    source = folder if import_from is None else find_run(import_from, output.expanduser())
     fits = task_table.matcher(search, kind, solved, rate, steps)
-    note_damage(source)
-    with waiting(f"reading {source.path}"):
-        known = TaskLog(source.tasks, fits)
-        chosen = known.fitting if task is None else [task_table.find(known, task, source)]
     if import_from is not None:
-        from tinyzero.cli import task_work
-
-        show(task_work.import_tasks(folder, source, chosen), err=True)
-    elif verify:
+        _import(folder, import_from, output.expanduser(), task, fits)
+        return
+    note_damage(folder)
+    with waiting(f"reading {folder.path}"):
+        known = TaskLog(folder.tasks, fits)
+        chosen = known.fitting if task is None else [task_table.find(known, task, folder.path)]
+    if verify:
         _verify(folder, chosen, as_json=as_json)
     elif export is not None:
         from tinyzero.cli import task_work
@@ -89,10 +89,25 @@ def tasks(
         for record in chosen[: limit or None]:
             show_json(task_table.as_json(record))
     elif task is not None:
-        replays = read_records(source.replays, mentioning=chosen[0].id)
+        replays = read_records(folder.replays, mentioning=chosen[0].id)
         show_colored(task_table.page(chosen[0], known, color=sys.stdout.isatty(), replays=replays))
     else:
         show(task_table.listing(chosen, limit, total=len(known)))
+
+
+def _import(
+    folder: "RunFolder",
+    name: str,
+    output: Path,
+    task: str | None,
+    fits: "Callable[[TaskLine], bool] | None",
+) -> None:
+    from tinyzero.cli import task_source, task_table, task_work
+
+    with task_source.opened(name, output, fits) as source:
+        tasks = source.tasks
+        chosen = tasks.fitting if task is None else [task_table.find(tasks, task, source.path)]
+        show(task_work.import_tasks(folder, source, chosen), err=True)
 
 
 def _verify(folder: "RunFolder", chosen: "Sequence[TaskRecord]", *, as_json: bool) -> None:

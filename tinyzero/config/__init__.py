@@ -12,6 +12,7 @@ from tinyzero.config.game import (
     SelfPlayConfig,
     WatchConfig,
 )
+from tinyzero.config.learner import LearnerConfig, Optimizer
 from tinyzero.config.loading import (
     describe_preset,
     find_presets,
@@ -32,10 +33,8 @@ from tinyzero.config.sections import (
     EvaluationConfig,
     ExecutionConfig,
     HardwareConfig,
-    LearnerConfig,
     Loader,
     ModelConfig,
-    Optimizer,
     PolicyConfig,
     PromptsConfig,
     RunConfig,

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 import tinyzero
 from tinyzero.config.complaints import explain
 from tinyzero.config.dropped import without_dropped
+from tinyzero.config.game import SelfPlayConfig
 from tinyzero.config.sections import Config
 from tinyzero.config.settled import Settled
+from tinyzero.config.unused import keys_of, refuse_unused, without_leftovers
 from tinyzero.errors import ConfigError, ModelLoadError, PresetNotFound, nearest
 from tinyzero.foreign import BadContent, parse_toml, read_text
 
@@ -47,12 +49,28 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: a key, a value or a combination is not valid; the message names it and its source.
     """
     path = locate(preset_or_path)
-    return _build(Config, _read_tree(path), overrides, file=str(path))
+    tree, changes = _read_tree(path), parse_overrides(overrides)
+    game = changes.get("selfplay.game")
+    if game is not None and game != _game_of(tree):
+        tree = without_leftovers(tree, str(game))
+    written = {*keys_of(tree), *changes}
+    config = _build(Config, tree, overrides, file=str(path))
+    refuse_unused(config, written, file=str(path))
+    return config
+
+
+def _game_of(tree: Mapping[str, Any]) -> object:
+    selfplay = tree.get("selfplay")
+    default = SelfPlayConfig().game
+    return selfplay.get("game", default) if isinstance(selfplay, Mapping) else default
 
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
     """A run's configuration with some values changed, and checked again."""
-    return _build(Settled, config.model_dump(mode="json"), overrides, file="the run's configuration")
+    file = "the run's configuration"
+    changed = _build(Settled, config.model_dump(mode="json"), overrides, file=file)
+    refuse_unused(changed, parse_overrides(overrides), file=file)
+    return changed
 
 
 def locate(preset_or_path: str) -> Path:

@@ -184,8 +184,12 @@ class LoraLearner:
 
     def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> RolePart:
         """The completions with a gradient. A rollout with advantage 0 still counts in the mean."""
-        lengths = [len(completion.token_ids) for completion, _ in played]
+        is_masked = [self._config.mask_truncated and completion.is_truncated for completion, _ in played]
+        lengths = [
+            0 if mask else len(item.token_ids) for (item, _), mask in zip(played, is_masked, strict=True)
+        ]
         budget = self._budgets.get(role, 0)
+        has_other_terms = self._config.kl_coef > 0 or self._config.entropy_coef > 0
         weights = token_weights(lengths, self._config.normalization, budget)
         samples = tuple(
             TrainingSample(
@@ -195,8 +199,8 @@ class LoraLearner:
                 advantage=advantage,
                 weight=weight,
             )
-            for (completion, advantage), weight in zip(played, weights, strict=True)
-            if advantage != 0 or self._config.kl_coef > 0
+            for (completion, advantage), weight, length in zip(played, weights, lengths, strict=True)
+            if length and (advantage != 0 or has_other_terms)
         )
         return RolePart(samples=samples, num_rollouts=len(played), num_tokens=sum(lengths), budget=budget)
 

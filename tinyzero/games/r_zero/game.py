@@ -26,9 +26,11 @@ from tinyzero.games.r_zero.scoring import (
     score_answers,
     score_questions,
     set_metrics,
+    weighted,
 )
 from tinyzero.games.r_zero.survey import Survey, against_labels, survey, survey_metrics
 from tinyzero.games.r_zero.truth import answer_metrics, fresh_metrics
+from tinyzero.tasks.pool.pool import IMPORTS, read_tasks
 from tinyzero.types import (
     Answer,
     AttemptRollout,
@@ -125,14 +127,12 @@ class RZero:
         surveys = self.survey(_distinct(outcomes), f"{stream}/label")
         check_readable(self.questions.seen, outcomes, surveys, self.config, step=step)
         self.questions.tally.add(surveys)
-        kept = [survey for survey in surveys if self.teaches(survey)]
         labels = {
-            survey.task.id: (labelled(survey.task, self.choose_label(survey)), survey.share)
-            for survey in kept
+            survey.task.id: (labelled(survey.task, label), survey.share)
+            for survey in surveys
+            if self.teaches(survey) and (label := self.choose_label(survey))
         }
-        self.questions.add(
-            {name: item for name, item in labels.items() if item[0].outputs[0]}, num_written=count
-        )
+        self.questions.add(labels, num_written=count)
 
     def play(self, step: int) -> Round:
         """Play the challenger's or the solver's step, by turn; the challenger's while no question is kept."""
@@ -198,9 +198,11 @@ class RZero:
             attempted, surveys, self.config.rewards, confidence_weight=self.config.r_zero.confidence_weight
         )
         new_tasks = self.questions.unreported(tasks)
+        estimated = advantages.estimate(rollouts, self.config.advantages)
+        shares = self.questions.shares if self.config.r_zero.weight_by_agreement else {}
         return Round(
             rollouts=rollouts,
-            advantages=self._weighted(rollouts),
+            advantages=weighted(estimated, rollouts, shares),
             new_tasks=new_tasks,
             replayed_tasks=[task for task in tasks if task not in new_tasks],
             metrics={
@@ -214,17 +216,6 @@ class RZero:
             },
             seconds=watch.seconds,
         )
-
-    def _weighted(self, rollouts: Sequence[AttemptRollout]) -> list[float]:
-        """Advantages; with `r_zero.weight_by_agreement`, times the share of the question's label."""
-        estimated = advantages.estimate(rollouts, self.config.advantages)
-        if not self.config.r_zero.weight_by_agreement:
-            return estimated
-        shares = self.questions.shares
-        return [
-            advantage * shares.get(rollout.task_id, 1.0)
-            for rollout, advantage in zip(rollouts, estimated, strict=True)
-        ]
 
     def write(self, count: int, stream: str) -> list[Answer]:
         """Sample `count` questions of the challenger, all from the same prompt."""
@@ -277,8 +268,14 @@ class RZero:
         self.questions.save(folder)
 
     def load(self, folder: Path) -> None:
-        """Load the saved questions. Raises CheckpointError."""
+        """Load the saved questions, and add the imported ones that fit. Raises CheckpointError."""
         self.questions.load(folder)
+        if (folder / IMPORTS).exists():
+            style = self.config.prompts.style
+            imports = read_tasks(folder / IMPORTS)
+            self.questions.take(
+                task for task in imports if self.sampler.fits(QUESTION.solve_prompt(task, style))
+            )
 
 
 def answered(surveys: Sequence[Survey]) -> list[Task]:

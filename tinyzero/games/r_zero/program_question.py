@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from tinyzero.execution.values import parse_literal, render, same
+from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.games.r_zero.equivalence.comparer import linked
-from tinyzero.games.r_zero.question import DEDUCTION, QUESTION
+from tinyzero.games.r_zero.equivalence.forms import normal_form
+from tinyzero.games.r_zero.question import DEDUCTION, MAX_ANSWER_CHARS, QUESTION
 from tinyzero.tasks.base import Check, Style
 from tinyzero.tasks.funnel import refuse_run
 from tinyzero.tasks.programs import canonical, digest, shape
@@ -101,3 +102,13 @@ def _numbered(group: Sequence[str], first_of: dict[str, str]) -> list[int]:
 def is_true(task: Task, answer: str) -> bool | None:
     """Whether an answer, a canonical literal, is what the program returned; None where nobody knows."""
     return None if task.truth is None else bool(answer) and Values().same([(answer, task.truth)])[0]
+
+
+def is_label(label: str, *, is_value: bool) -> bool:
+    """Whether answers can be compared with a label: a canonical literal, or a short answer in words."""
+    if not is_value:
+        return 0 < len(label) <= MAX_ANSWER_CHARS and bool(normal_form(label))
+    try:
+        return render(parse_literal(label)) == label
+    except BadLiteral:
+        return False

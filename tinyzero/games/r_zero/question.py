@@ -78,7 +78,11 @@ class Question:
         question = _begun(answer) if is_begun else _tagged(answer)
         if isinstance(question, Rejection):
             return question
-        reason = _refuse_question(question, max_program_chars)
+        return self.read_question(question, max_program_chars)
+
+    def read_question(self, question: str, max_chars: int) -> Proposal | Rejection:
+        """A question as it is asked, without tags; or why it cannot be used."""
+        reason = _refuse_question(question, max_chars)
         if reason:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         return Proposal(kind=self.name, program="", inputs=(), message=question)

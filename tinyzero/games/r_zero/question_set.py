@@ -34,6 +34,7 @@ class QuestionSet:
         tally: how right the labels of the turn are.
         seen: over the whole run, numbers of `questions` written and of `answers` to them, and how many of
             each could be read.
+        imported: labelled questions that a person added, which are part of every set.
     """
 
     turn: int = -1
@@ -45,11 +46,12 @@ class QuestionSet:
     shares: dict[str, float] = field(default_factory=dict)
     tally: LabelTally = field(default_factory=LabelTally)
     seen: Counter[str] = field(default_factory=Counter)
+    imported: list[Task] = field(default_factory=list)
 
     def begin(self, turn: int) -> None:
-        """Start a turn with an empty set. Does nothing if the turn has begun already."""
+        """Start a turn with no other than imported questions. Does nothing if the turn has begun already."""
         if self.turn != turn:
-            self.turn, self.num_written, self.rounds, self.kept = turn, 0, 0, []
+            self.turn, self.num_written, self.rounds, self.kept = turn, 0, 0, list(self.imported)
             self.shares, self.tally = {}, LabelTally()
 
     def add(self, labelled: Mapping[str, tuple[Task, float]], *, num_written: int) -> None:
@@ -64,6 +66,19 @@ class QuestionSet:
         self.shares |= {name: share for name, (_, share) in fresh.items()}
         self.num_written += num_written
         self.rounds += 1
+
+    def take(self, labelled: Iterable[Task]) -> None:
+        """Add imported questions, each once."""
+        known = {task.id for task in (*self.imported, *self.kept)}
+        fresh = [task for task in labelled if task.id not in known]
+        self.imported += fresh
+        self.kept += fresh
+
+    @property
+    def num_kept_written(self) -> int:
+        """Questions of the turn that were written in it and kept."""
+        imported = {task.id for task in self.imported}
+        return sum(task.id not in imported for task in self.kept)
 
     def draw(self, count: int, place: int, seed: int) -> list[Task]:
         """The questions of a step, all different. A question repeats only after all others were drawn.
@@ -105,6 +120,7 @@ class QuestionSet:
             "shares": self.shares,
             "tally": asdict(self.tally),
             "seen": self.seen,
+            "imported": [to_record(task) for task in self.imported],
         }
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -118,13 +134,14 @@ class QuestionSet:
             shares = {str(name): float(share) for name, share in content.get("shares", {}).items()}
             tally = LabelTally(**content.get("tally", {}))
             seen = Counter({str(name): int(number) for name, number in content.get("seen", _READ).items()})
-            _check(kept, num_written=numbers["num_written"])
+            imported = [from_record(record) for record in content.get("imported", [])]
+            _check(kept, num_written=numbers["num_written"] + len(imported))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"cannot read the questions in {folder / _FILE}: {error}") from error
         for name, number in numbers.items():
             setattr(self, name, number)
         self.kept, self.reported = kept, reported
-        self.shares, self.tally, self.seen = shares, tally, seen
+        self.shares, self.tally, self.seen, self.imported = shares, tally, seen, imported
 
 
 def _check(kept: Iterable[Task], *, num_written: int) -> None:

@@ -1,6 +1,6 @@
 """What R-Zero pays: a challenger for uncertain and new questions, a solver for agreeing with the label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinyzero.config import RewardsConfig
@@ -93,6 +93,16 @@ def score_answers(
     ]
 
 
+def weighted(
+    advantages: Sequence[float], rollouts: Sequence[AttemptRollout], shares: Mapping[str, float]
+) -> list[float]:
+    """Advantages, aligned with the rollouts, times the share of the label of each question; 1 if unknown."""
+    return [
+        advantage * shares.get(rollout.task_id, 1.0)
+        for advantage, rollout in zip(advantages, rollouts, strict=True)
+    ]
+
+
 def _with_term(rollout: AttemptRollout, name: str, value: float) -> AttemptRollout:
     return replace(rollout, reward=RewardBreakdown(terms={**rollout.reward.terms, name: value}))
 
@@ -132,10 +142,12 @@ def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[
 
 
 def set_metrics(questions: QuestionSet) -> dict[str, float]:
-    """Counts for the questions of the turn: written, kept, and the share kept."""
+    """Counts for the questions of the turn: written, kept, imported, and the share kept of those written."""
+    imported = {"questions/imported": float(len(questions.imported))} if questions.imported else {}
     return {
+        **imported,
         "questions/written": float(questions.num_written),
         "questions/kept": float(len(questions.kept)),
-        "questions/kept_share": len(questions.kept) / questions.num_written,
+        "questions/kept_share": questions.num_kept_written / max(1, questions.num_written),
         **questions.tally.metrics(questions.kept),
     }
