@@ -28,7 +28,7 @@ PLACEHOLDERS = {
     "<adapter>": "shared|proposer|solver",
     "<alarm>": "|".join(rule.name for rule in RULES),
     "<row>": "|".join([*ALL_KINDS, "mean", "longer_programs"]),
-    "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
+    "<term>": "|".join([*BONUSES, "learnability", "variance", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
     "<decoding>": "sampled|greedy",
     "<tenths>": "10|[0-9]",
 }

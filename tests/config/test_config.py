@@ -168,6 +168,11 @@ R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
         (R_ZERO + "kinds = ['deduction']\n", "selfplay.kinds is for"),
         (R_ZERO + "[rewards]\nproposer = 'uncertainty'\n", "rewards.proposer is for"),
         (R_ZERO + "[pool]\ndedup = 'program'\n", "pool.dedup is for"),
+        (
+            "[watch]\nsilent = ['duplicates']\n[watch.react]\nduplicates = 'stop'\n",
+            "duplicates, which watch.silent never raises",
+        ),
+        ("[selfplay]\nsiblings = 5\n", "does not divide selfplay.proposals_per_step (24)"),
         ("[learner]\nclip_delta = 1.2\n", "not above 1 + learner.clip_high (1.28)"),
         (
             "[learner]\nengine = 'trl'\nobjective = 'cispo'\nnormalization = 'fixed'\n",
@@ -235,17 +240,18 @@ def test_the_papers_preset_has_the_papers_constants():
     selfplay, learner = config.selfplay, config.learner
     assert selfplay.kinds == ("deduction", "abduction", "induction")
     assert (selfplay.attempts, selfplay.references, selfplay.separate_solver_batch) == (8, 6, True)
-    assert (selfplay.answer_tokens, config.sampling.max_prompt_tokens, config.sampling.temperature) == (
-        8096,
-        6144,
-        1,
-    )
+    assert (config.sampling.max_prompt_tokens, config.sampling.temperature) == (6144, 1)
     assert (config.rewards.solver, config.rewards.malformed_proposal, config.rewards.failing_proposal) == (
         "graded", -1, -0.5,
     )  # fmt: skip
     assert config.rewards.bonuses == {}
     assert (config.advantages.estimator, config.advantages.scale) == ("task-relative", "std")
-    assert (learner.lr, learner.schedule, learner.max_grad_norm) == (1e-6, "constant", 1)
+    # Adam moves a weight by 1e-6 there. Here by lr x alpha/r x sqrt(r) / sqrt(3 x width): A starts uniform in
+    # +-1/sqrt(width), and the width is 2048.
+    policy = config.policy
+    movement = learner.lr * policy.alpha / policy.rank * (policy.rank / (3 * 2048)) ** 0.5
+    assert movement == pytest.approx(1e-6, rel=0.05)
+    assert (learner.schedule, learner.max_grad_norm, learner.clip_delta) == ("constant", 1, 3)
     assert (learner.clip_low, learner.clip_high, learner.kl_coef) == (0.2, 0.28, 0)
     assert (learner.normalization, learner.updates_per_round) == ("token", 1)
     assert config.pool.seed_tasks == 4 * selfplay.proposals_per_step

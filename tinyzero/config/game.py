@@ -1,8 +1,8 @@
 """Knobs of the game: proposals, pool, rewards, and alarms."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tinyzero.config.section import Section
 
@@ -23,6 +23,9 @@ class SelfPlayConfig(Section):
     only train it."""
     references: int = Field(default=4, ge=0)
     """Earlier tasks shown to the proposer (K)."""
+    siblings: int = Field(default=1, ge=1)
+    """Proposals sampled from each proposer prompt, with the same references. Above 1, they share a baseline
+    of their own, so that easy references are no merit of a proposal; a divisor of proposals_per_step."""
     train_proposer: bool = True
     """Off: the proposer stays at the base model and only the solver learns."""
     separate_solver_batch: bool = False
@@ -133,9 +136,10 @@ class RewardsConfig(Section):
 
     solver: Literal["graded", "binary"] = "graded"
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
-    proposer: Literal["learnability", "uncertainty"] = "learnability"
+    proposer: Literal["learnability", "uncertainty", "variance"] = "learnability"
     """Reward for a task solved sometimes: learnability is 1 - solve rate (Absolute Zero), highest for rare
-    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed."""
+    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed; variance is
+    4 p (1 - p), p the solve rate: the same highest point, and flat around it, as the signal of p is."""
     malformed_proposal: float = Field(default=-1.0, le=0)
     """Penalty for a proposal that cannot be parsed. The failed funnel stage decides the penalty."""
     failing_proposal: float = Field(default=-0.5, le=0)
@@ -179,9 +183,11 @@ AlarmName = Literal[
     "easier_programs",
 ]
 
+Reaction = Literal["lower_lr", "stop"]
+
 
 class WatchConfig(Section):
-    """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
+    """Alarms for known ways in which self-play collapses. They are shown and logged; `react` lets them act.
 
     Figures are means over `window_steps`, except those of the first three alarms. The thresholds are far
     from the figures of healthy nano runs.
@@ -193,3 +199,16 @@ class WatchConfig(Section):
     raised before this many steps."""
     silent: tuple[AlarmName, ...] = ()
     """Alarms that are not raised; docs/watching.md lists all, with their thresholds."""
+    react: dict[AlarmName, Reaction] = Field(default_factory=dict)
+    """What a run does by itself when an alarm begins; nothing by default. lower_lr: halve the learning rate
+    for the rest of the run. stop: end the run with a checkpoint; `tinyzero train --resume` goes on. Each
+    reaction is an event. `--set watch.react.low_entropy=stop` sets one."""
+
+    @model_validator(mode="after")
+    def _check_react(self) -> Self:
+        mute = next((name for name in self.react if name in self.silent), None)
+        if mute is not None:
+            raise ValueError(
+                f"watch.react has {mute}, which watch.silent never raises; leave out one of the two"
+            )
+        return self

@@ -193,6 +193,11 @@ class Config(Section):
                 f"selfplay.references is {self.selfplay.references}, but pool.capacity only "
                 f"{self.pool.capacity}; raise it"
             )
+        if self.selfplay.proposals_per_step % self.selfplay.siblings:
+            raise ValueError(
+                f"selfplay.siblings is {self.selfplay.siblings}, which does not divide "
+                f"selfplay.proposals_per_step ({self.selfplay.proposals_per_step}); change one of the two"
+            )
         self._check_penalties()
         self._check_scale()
         self._check_solver_batch()

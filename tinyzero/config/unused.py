@@ -11,6 +11,7 @@ _UNUSED: Mapping[str, tuple[str, ...]] = {
     "r-zero": (
         "selfplay.kinds",
         "selfplay.references",
+        "selfplay.siblings",
         "curriculum.composite_from_step",
         "pool.capacity",
         "pool.dedup",

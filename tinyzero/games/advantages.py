@@ -14,11 +14,14 @@ _FLAT_STD = 1e-6
 _LARGEST_TERM = 1e6
 
 Key = tuple[Role, str, str]
-"""Role, kind, and the task if the baseline is per task."""
+"""Role, kind, and the task or the prompt if the baseline is per task or prompt."""
 
 
-def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
+def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig, *, siblings: int = 1) -> list[float]:
     """One advantage per rollout, aligned.
+
+    Args:
+        siblings: proposals of each prompt; above 1, they share a baseline.
 
     Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout
     rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
@@ -29,7 +32,7 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
         NotFinite: a term of a reward is NaN, infinite, absurdly large, or no number.
     """
     _check_rewards(rollouts)
-    keys = [_baseline_group(rollout, config) for rollout in rollouts]
+    keys = [_baseline_group(rollout, config, siblings=siblings) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
     return _centered(rewards, keys, config)
 
@@ -45,12 +48,14 @@ def _check_rewards(rollouts: Sequence[Rollout]) -> None:
                 )
 
 
-def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
+def _baseline_group(rollout: Rollout, config: AdvantagesConfig, *, siblings: int) -> Key:
     """The key of the rollouts that share a baseline with this one.
 
-    Each proposal has its own prompt, so under every estimator the proposals of a kind share a baseline.
+    Where each proposal has its own prompt, the proposals of a kind share a baseline under every estimator.
     """
     role, kind = rollout.role, rollout.prompt.kind
+    if isinstance(rollout, ProposalRollout) and siblings > 1:
+        return (role, kind, rollout.prompt.text)
     if config.estimator == "task-relative" or isinstance(rollout, ProposalRollout):
         return (role, kind, "")
     return (role, kind, rollout.task_id)

@@ -60,6 +60,7 @@ class LoraLearner:
         self._config = config
         self._total_rounds = total_rounds or 1
         self._rounds = 0
+        self._lr_scale = 1.0
         self._skips = Skips()
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
@@ -105,7 +106,11 @@ class LoraLearner:
         )
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * factor
+                group["lr"] = config.lr * factor * self._lr_scale
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the learning rate of all later updates, also after a resume."""
+        self._lr_scale *= factor
 
     def move(self, move: Move) -> None:
         """See `Movable`. AdamW's own count of steps lies in main memory, and stays there."""
@@ -120,6 +125,7 @@ class LoraLearner:
             "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
             "max_tokens": self._max_tokens,
             "rounds": self._rounds,
+            "lr_scale": self._lr_scale,
         }
         write_state(folder, self._optimizers, self._weight_names(), values)
 
@@ -137,6 +143,7 @@ class LoraLearner:
                 self._scalers[adapter].load_state_dict(state["scalers"][adapter])
             self._max_tokens = state["max_tokens"]
             self._rounds = state["rounds"]
+            self._lr_scale = float(state.get("lr_scale", 1.0))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error

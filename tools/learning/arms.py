@@ -1,4 +1,4 @@
-"""What is compared: every arm is the preset `nano-cpu` with as little changed as can be."""
+"""What is compared: every arm is the preset `nano-cpu`, or `r-zero-nano-cpu`, with little changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,14 @@ class Arm:
     Attributes:
         rewards: true ones; `shuffled`, dealt out at random among a round's rollouts of a role; or `majority`:
             a solver earns 1 where it says what most attempts at the task say, right or wrong.
+        preset: what is changed. labels: of R-Zero's questions: the solver's majority; `truth`, what the
+            program returned; or `random`, one of the different answers given, whichever.
     """
 
     settings: tuple[str, ...] = ()
     rewards: Literal["true", "shuffled", "majority"] = "true"
+    preset: str = "nano-cpu"
+    labels: Literal["majority", "truth", "random"] = "majority"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,11 @@ class Question:
     control: str
 
 
+def _r_zero(*settings: str, labels: Literal["majority", "truth", "random"] = "majority") -> Arm:
+    return Arm(preset="r-zero-nano-cpu", settings=settings, labels=labels)
+
+
+_FORM = "r_zero.gate=form"
 TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
@@ -50,6 +59,18 @@ ARMS: Mapping[str, Arm] = {
     "replays": Arm(settings=("selfplay.replays_per_step=8",)),
     "two updates": Arm(settings=("learner.updates_per_round=2",)),
     "twice the steps": Arm(settings=("run.max_steps=60",)),
+    "variance": Arm(settings=("rewards.proposer=variance",)),
+    "siblings": Arm(settings=("selfplay.siblings=4",)),
+    "r-zero": _r_zero(),
+    "r-zero truth": _r_zero(labels="truth"),
+    "r-zero random labels": _r_zero(labels="random"),
+    "r-zero form": _r_zero(_FORM),
+    "r-zero form truth": _r_zero(_FORM, labels="truth"),
+    "r-zero form random labels": _r_zero(_FORM, labels="random"),
+    # Shares from some .5 to .9: fewer labels, and more of them right.
+    "r-zero sure": _r_zero("r_zero.max_distance=0.4", "r_zero.min_margin=0.3"),
+    "r-zero weighted": _r_zero("r_zero.weight_by_agreement=true"),
+    "r-zero ties": _r_zero("r_zero.min_margin=0", "r_zero.min_readable=0"),
 }
 LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
 """Arms of the question whether self-play works at all."""

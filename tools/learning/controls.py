@@ -1,4 +1,4 @@
-"""Games whose rewards are not what was earned: the controls of the question whether self-play works."""
+"""Games whose rewards or labels are not what was earned: the controls of whether self-play works."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ from random import Random
 
 from tinyzero.config import Config
 from tinyzero.games import advantages
+from tinyzero.games.r_zero.survey import Survey
 from tinyzero.trainer import Game
 from tinyzero.types import (
     AttemptRollout,
@@ -40,7 +41,8 @@ class ChangedRewards:
         rollouts = [
             replace(rollout, reward=reward) for rollout, reward in zip(played.rollouts, rewards, strict=True)
         ]
-        estimated = advantages.estimate(rollouts, self._config.advantages)
+        siblings = self._config.selfplay.siblings
+        estimated = advantages.estimate(rollouts, self._config.advantages, siblings=siblings)
         return replace(played, rollouts=rollouts, advantages=estimated)
 
     def save(self, folder: Path) -> None:
@@ -90,3 +92,17 @@ def _answer(attempt: AttemptRollout) -> str | None:
 
 
 CHANGES: Mapping[str, Change] = {"shuffled": shuffled, "majority": majority}
+
+
+def truth(survey: Survey) -> str:
+    """What the program of a question returned: a label that no vote can get wrong."""
+    return survey.task.truth or ""
+
+
+def random_label(survey: Survey) -> str:
+    """One of the different answers to a question, each alike: a label without any knowledge."""
+    answers = sorted({*filter(None, survey.texts)})
+    return Random(survey.task.id).choice(answers) if answers else ""
+
+
+LABELS: Mapping[str, Callable[[Survey], str]] = {"truth": truth, "random": random_label}

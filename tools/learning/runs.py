@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from learning.arms import ARMS
-from learning.controls import CHANGES, ChangedRewards
+from learning.controls import CHANGES, LABELS, ChangedRewards
 from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config
+from tinyzero.games.r_zero.game import RZero
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
 from tinyzero.run.folder import RunFolder, is_run
@@ -61,7 +62,7 @@ def train(output: Path, arm: str, seed: int) -> None:
         base = base_path(output, seed)
         if trainer.steps_done == 0 and trainer.probe is not None and base.is_dir():
             trainer.probe.load(base)
-        recorder = Recorder(trainer.run, preset="nano-cpu")
+        recorder = Recorder(trainer.run, preset=ARMS[arm].preset)
         trainer.observers = (recorder, PlainObserver(print), *ladder_observers(trainer))
         trainer.train()
 
@@ -75,11 +76,14 @@ def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
 def open_trainer(output: Path, arm: str, seed: int) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
     settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings]
-    config = settle(load_config("nano-cpu", settings), look())
+    config = settle(load_config(ARMS[arm].preset, settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     with run.exclusive(), assemble(run.config(), run) as trainer:
         if (rewards := ARMS[arm].rewards) != "true":
             trainer.game = ChangedRewards(trainer.game, config, CHANGES[rewards])
+        if (labels := ARMS[arm].labels) != "majority":
+            assert isinstance(trainer.game, RZero), "labels are R-Zero's"  # noqa: S101
+            trainer.game.choose_label = LABELS[labels]
         yield trainer
 
 

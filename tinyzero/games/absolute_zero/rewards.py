@@ -1,6 +1,6 @@
 """Rewards of proposals: by solve rate, or by the funnel stage that a proposal failed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Real
@@ -9,7 +9,7 @@ from typing import Protocol
 from tinyzero.config import BonusConfig, RewardsConfig
 from tinyzero.errors import ConfigError, NotFinite, nearest
 from tinyzero.execution.values import parse_literal
-from tinyzero.games.attempts import Attempted, uncertainty
+from tinyzero.games.attempts import Attempted, uncertainty, variance
 from tinyzero.tasks.similarity import cyclomatic_complexity, edit_distance
 from tinyzero.types import Answer, ProposalRollout, Rejection, RewardBreakdown, Stage, Task
 
@@ -25,6 +25,13 @@ def learnability(solve_rate: float) -> float:
     return 1.0 - solve_rate if 0.0 < solve_rate < 1.0 else 0.0
 
 
+_BY_SOLVE_RATE: Mapping[str, Callable[[float], float]] = {
+    "learnability": learnability,
+    "uncertainty": uncertainty,
+    "variance": variance,
+}
+
+
 def proposer_reward(
     solve_rate: float, config: RewardsConfig, bonuses: Mapping[str, float] | None = None
 ) -> RewardBreakdown:
@@ -34,7 +41,7 @@ def proposer_reward(
         bonuses: term -> value. Paid only where the task is learnable, else something new that nobody can
             solve would be the easiest thing to write.
     """
-    earned = (uncertainty if config.proposer == "uncertainty" else learnability)(solve_rate)
+    earned = _BY_SOLVE_RATE[config.proposer](solve_rate)
     return RewardBreakdown(terms={config.proposer: earned, **((bonuses or {}) if earned else {})})
 
 
