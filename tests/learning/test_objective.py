@@ -166,7 +166,7 @@ def test_a_sequence_beyond_the_interval_is_clipped_with_all_of_its_tokens():
     measured = measures(given.detach(), torch.ones(4), objective)
     assert measured["clip_fraction"] == 0.5
     parts = [completions([1.5, 1.5]), completions([0.9, 1.1])]
-    assert policy_loss(TokenScores.concatenate(parts), objective) == pytest.approx(
+    assert policy_loss(TokenScores.concatenate(parts), objective).item() == pytest.approx(
         policy_loss(given, objective).item()
     )
 
