@@ -144,7 +144,7 @@ class AlarmOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """Tasks of another run, in the folder `source`, will join the pool."""
+    """Tasks of another run or a file, `source`, will join the pool or the questions."""
 
     name: ClassVar = "imported"
     step: int

@@ -85,7 +85,8 @@ def charts(state: RunState, most: int | None = None) -> list[Chart]:
 
 def _all_charts(state: RunState) -> Iterator[Chart]:
     kinds = state.kinds
-    yield _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
+    title = "agreement with the majority" if state.has_votes else "solver accuracy"
+    yield _chart(state, "accuracy", title, _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
     yield _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
     yield _chart(state, "proposer", "proposer reward", _per_kind(kinds, "proposer/{}/reward"), None)
     yield _chart(state, "solver", "solver reward", _per_kind(kinds, "solver/{}/reward"), None)

@@ -122,7 +122,8 @@ def _how_good(state: RunState, view: View, width: int) -> Text:
         value = figures.of_late(state, metric)
         if value is None:
             continue
-        piece = Text.assemble((f"{name} ", "dim"), (number(value), "bold"))
+        label = "agreement" if metric == "solver/accuracy" and state.has_votes else name
+        piece = Text.assemble((f"{label} ", "dim"), (number(value), "bold"))
         change = figures.change(state, metric)
         if change is not None:
             piece.append(f" {change:+.2f}", style=_change_style(change, is_better=is_better))

@@ -12,7 +12,7 @@ COMMON_HELP = (
     "h, ?      this page, and back",
 )
 LEGEND_HELP = (
-    "accuracy         share of attempts that were right",
+    "accuracy         share of attempts that were right; in R-Zero, that agree with the majority",
     "mixed            share of tasks that were solved by some attempts and not by others: only these teach",
     "valid            share of proposals that became tasks",
     "proposer reward  1 - solve rate, 0 where all or none were right; below 0 for what is no task",

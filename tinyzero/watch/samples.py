@@ -213,7 +213,7 @@ def tasks_panel(state: RunState, view: View, *, width: int, height: int) -> Pane
     ]
     newest = list(reversed(fitting))[: max(0, height - 2)]
     lines = [_task_line(task, view, width - 4) for task in newest]
-    title = Text.assemble(("newest tasks", "bold"), (", solved", "dim"))
+    title = Text.assemble(("newest tasks", "bold"), (", agreed" if state.has_votes else ", solved", "dim"))
     return panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title, view, width=width, height=height
     )

@@ -105,12 +105,13 @@ def _overall(state: RunState) -> Iterator[Chart]:
 def _run(state: RunState) -> str:
     tasks = state.tasks.values()
     which = "" if state.has_all_tasks else f", of the newest {len(tasks)} tasks"
+    solved = "agreed on" if state.has_votes else "solved"
     parts = [
         _alarms(state),
         _before_and_after(state.comparison),
         _section("Curves", _charts(figures.charts(state))),
         f'<div class="two">{_funnel(state)}{_phases(state)}</div>',
-        _section("Best tasks", _tasks(best_tasks(tasks, _TASKS)), f"solved, but seldom{which}"),
+        _section("Best tasks", _tasks(best_tasks(tasks, _TASKS)), f"{solved}, but seldom{which}"),
         _section("Oddest tasks", _tasks(odd_tasks(tasks, _TASKS)), f"programs of the rarest shapes{which}"),
         _section(
             "Newest samples", "".join(_sample(sample) for sample in reversed(state.samples[-_SAMPLES:]))
