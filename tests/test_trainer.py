@@ -207,7 +207,9 @@ def reacting(make_trainer, **react):
 
 
 def test_an_alarm_stops_a_run_that_says_so_and_a_resume_goes_on(make_trainer, listener):
-    summary = reacting(make_trainer, nothing_to_learn="stop").train()
+    first = reacting(make_trainer, nothing_to_learn="stop")
+    first.observers = (Recorder(first.run, preset="nano-cpu"), listener)
+    summary = first.train()
     assert (summary.step, summary.reason) == (5, StopReason.ALARM)
     assert [event for event in listener.heard if event[0] in ("nothing_to_learn", "reacted")] == [
         ("nothing_to_learn", 5),
