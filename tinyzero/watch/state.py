@@ -71,7 +71,7 @@ class RunState:
     @property
     def has_votes(self) -> bool:
         """Whether answers are compared with their majority (R-Zero), and not with what is right."""
-        return self.knob("selfplay", "game") == "r-zero"
+        return bool(self.knob("selfplay", "game") == "r-zero")
 
     @property
     def kinds(self) -> tuple[str, ...]:
