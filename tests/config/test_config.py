@@ -463,5 +463,7 @@ def test_a_preset_played_as_another_game_drops_what_that_game_does_not_use(tmp_p
     assert load_config(str(path)) == config  # a dry run's output is a preset
     with pytest.raises(ConfigError, match=r"selfplay\.references is for"):
         load_config("nano-cpu", ['selfplay.game="r-zero"', "selfplay.references=3"])
+    path.write_text('extends = "nano-cpu"\n[selfplay]\ngame = "r-zero"\n')
+    assert load_config(str(path)) == config
     back = load_config("r-zero-nano-cpu", ['selfplay.game="absolute-zero"'])
     assert back.r_zero == RZeroConfig()

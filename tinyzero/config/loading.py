@@ -50,19 +50,22 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
     """
     path = locate(preset_or_path)
     tree, changes = _read_tree(path), parse_overrides(overrides)
-    game = changes.get("selfplay.game")
-    if game is not None and game != _game_of(tree):
-        tree = without_leftovers(tree, str(game))
+    tree = _for_game(tree, changes.get("selfplay.game"))
     written = {*keys_of(tree), *changes}
     config = _build(Config, tree, overrides, file=str(path))
     refuse_unused(config, written, file=str(path))
     return config
 
 
+def _for_game(tree: dict[str, Any], game: object) -> dict[str, Any]:
+    """The tables of a file that is played as another game, if one is named."""
+    is_other = game is not None and game != (_game_of(tree) or SelfPlayConfig().game)
+    return without_leftovers(tree, str(game)) if is_other else tree
+
+
 def _game_of(tree: Mapping[str, Any]) -> object:
     selfplay = tree.get("selfplay")
-    default = SelfPlayConfig().game
-    return selfplay.get("game", default) if isinstance(selfplay, Mapping) else default
+    return selfplay.get("game") if isinstance(selfplay, Mapping) else None
 
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
@@ -99,7 +102,8 @@ def _read_tree(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]
         return tree
     if not isinstance(base, str):
         raise ConfigError(f"extends is {base!r} in {path}; it must be the name of a preset or a file")
-    return _merged(_read_extended(base, path, (*extended_by, path.resolve())), tree)
+    extended = _read_extended(base, path, (*extended_by, path.resolve()))
+    return _merged(_for_game(extended, _game_of(tree)), tree)
 
 
 def _read_extended(base: str, path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
