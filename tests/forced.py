@@ -35,6 +35,10 @@ def script(request, prompt, index):
     """Questions that differ from round to round; answers that are split in a way that depends on both."""
     if prompt.kind != "question":
         return None
+    if prompt.text.startswith("propose deduction"):
+        return f"def f(a):\n    return a + {index}\nin: {sum(map(ord, request.stream)) % 7}"
+    if prompt.text.startswith("solve deduction"):
+        return ("1", "[", "1", "2")[index]
     if request.role is Role.PROPOSER:
         number = sum(map(ord, request.stream)) % 7 + index
         return "no idea" if index == 3 else f"<question>What is {number} x {number}?</question>\\boxed{{1}}"

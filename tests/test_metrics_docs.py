@@ -28,11 +28,17 @@ PLACEHOLDERS = {
     "<adapter>": "shared|proposer|solver",
     "<alarm>": "|".join(rule.name for rule in RULES),
     "<row>": "|".join([*ALL_KINDS, "mean", "longer_programs"]),
-    "<term>": "|".join([*BONUSES, "learnability", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
+    "<term>": "|".join([*BONUSES, "learnability", "variance", "accuracy", "format", *FAILED, *R_ZERO_TERMS]),
     "<decoding>": "sampled|greedy",
     "<rank>": "0|1",
+    "<tenths>": "10|[0-9]",
 }
-NOT_HERE = {"sampling/without_graphs", "ranks/count", "ranks/<rank>/wait_s"}  # on a card, on several
+NOT_HERE = {
+    "sampling/without_graphs",  # on a card
+    "ranks/count",  # on several
+    "ranks/<rank>/wait_s",
+    "questions/imported",
+}
 """Rows whose metrics the steps of the runs below do not emit."""
 SETTINGS = [
     "run.max_steps=2",
@@ -71,16 +77,17 @@ def emitted(tmp_path_factory):
     with assemble(config, RunFolder.create(folder, "run", config)) as trainer:
         trainer.probe.measure(0)
         played = {**trainer.step().metrics, **trainer.step().metrics}
-    return {**played, **r_zero_metrics(folder)}
+    about_programs = r_zero_metrics(folder, "programs", 'r_zero.domain="programs"', 'r_zero.gate="form"')
+    return {**played, **about_programs, **r_zero_metrics(folder, "words", "r_zero.confidence_weight=0.1")}
 
 
-def r_zero_metrics(folder):
+def r_zero_metrics(folder, name, *settings):
     """A challenger's step, and a solver's for which questions were written."""
-    config = r_zero_config("r_zero.confidence_weight=0.1", "run.max_steps=2", 'evaluation.heldout="none"')
+    config = r_zero_config(*settings, "run.max_steps=2", 'evaluation.heldout="none"')
     heard = Heard()
     with assemble(
         config,
-        RunFolder.create(folder, "r-zero", config),
+        RunFolder.create(folder, name, config),
         observers=(heard,),
         make_sampler=partial(ForcedSampler, script=script),
     ) as trainer:

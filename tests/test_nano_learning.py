@@ -19,6 +19,8 @@ from tinyzero.games.controls import ChangedRewards, shuffled
 from tinyzero.run.folder import RunFolder
 from tinyzero.tasks import KINDS
 from tinyzero.types import (
+    Answer,
+    Completion,
     Prompt,
     Role,
     Round,
@@ -28,6 +30,7 @@ from tinyzero.types import (
 )
 
 TOOLS = Path(__file__).parents[1] / "tools"
+CHANGED_TOGETHER = {"selfplay.separate_solver_batch", "r_zero.max_distance", "r_zero.min_margin"}
 
 
 @pytest.fixture(autouse=True)
@@ -116,9 +119,9 @@ def test_the_check_fails_where_greedy_accuracy_gained_too_little(gained, code, c
 def test_every_arm_is_the_preset_with_as_little_changed_as_can_be():
     from learning.arms import ARMS
 
-    plain = load_config("nano-cpu").model_dump()
     for arm in ARMS.values():
-        made = load_config("nano-cpu", arm.settings).model_dump()
+        plain = load_config(arm.preset).model_dump()
+        made = load_config(arm.preset, arm.settings).model_dump()
         changed = [
             (section, key)
             for section in plain
@@ -126,7 +129,7 @@ def test_every_arm_is_the_preset_with_as_little_changed_as_can_be():
             if made[section][key] != plain[section][key]
         ]
         assert len(changed) == len(arm.settings)
-        assert len(changed) <= 1 or "separate_solver_batch" in arm.settings[0]
+        assert len(changed) <= 1 or arm.settings[0].partition("=")[0] in CHANGED_TOGETHER
 
 
 @pytest.fixture
@@ -310,3 +313,24 @@ def test_a_run_resumed_in_its_last_third_has_no_average():
     observer.on_step(SimpleNamespace(step=6))
     assert not observer.take_average()
     assert policy.loads == 0
+
+
+def test_labels_of_the_controls_are_the_truth_or_any_answer_that_was_given():
+    from learning.controls import LABELS
+
+    from tinyzero.games.r_zero.survey import survey
+
+    task = Task(
+        id="q", kind="question", program="def f(a):\n    return a", inputs=("1",), outputs=(), truth="3"
+    )
+    answers = [
+        Answer(prompt=Prompt(kind="question", text=""), completion=Completion(text=text)) for text in "11125x"
+    ]
+    ids = [replace(task, id=str(number)) for number in range(60)]
+    surveys = survey(ids, [answers] * 60, comparer=None)
+    assert {LABELS["truth"](each) for each in surveys} == {"3"}
+    assert LABELS["truth"](replace(surveys[0], task=replace(task, truth=None))) == ""
+    dealt = Counter(LABELS["random"](each) for each in surveys)
+    assert dealt.keys() == {"1", "2", "5"}
+    assert min(dealt.values()) > 10  # each answer alike, however many gave it
+    assert [LABELS["random"](each) for each in surveys] == [LABELS["random"](each) for each in surveys]

@@ -198,6 +198,43 @@ def test_a_run_that_learns_nothing_says_so_once_until_it_learns_again(make_train
     assert told == sorted(told)
 
 
+def reacting(make_trainer, **react):
+    """A trainer of a run that learns nothing, so that an alarm begins with its fifth step."""
+    trainer = make_trainer(max_steps=12, window_steps=5)
+    watch = trainer.config.watch.model_copy(update={"react": react})
+    trainer.config = trainer.config.model_copy(update={"watch": watch})
+    return trainer
+
+
+def test_an_alarm_stops_a_run_that_says_so_and_a_resume_goes_on(make_trainer, listener):
+    first = reacting(make_trainer, nothing_to_learn="stop")
+    first.observers = (Recorder(first.run, preset="nano-cpu"), listener)
+    summary = first.train()
+    assert (summary.step, summary.reason) == (5, StopReason.ALARM)
+    assert [event for event in listener.heard if event[0] in ("nothing_to_learn", "reacted")] == [
+        ("nothing_to_learn", 5),
+        ("reacted", 5),
+    ]
+    assert summary.checkpoint.name == "step-000005"
+    again = reacting(make_trainer, nothing_to_learn="stop")
+    again.restore()
+    assert again.train().step == 12  # the alarm was on already
+
+
+def test_an_alarm_lowers_the_learning_rate_once_where_asked(make_trainer, listener):
+    trainer = reacting(make_trainer, nothing_to_learn="lower_lr", unanimous="stop")
+    factors = []
+    trainer.learner.scale_lr = factors.append
+    assert trainer.train().step == 12
+    assert factors == [0.5]
+    assert ("reacted", 5) in listener.heard
+
+
+def test_by_default_no_alarm_acts(make_trainer, listener):
+    assert reacting(make_trainer).train().reason is StopReason.MAX_STEPS
+    assert "reacted" not in {event[0] for event in listener.heard}
+
+
 def test_a_requested_stop_takes_effect_after_the_step_in_progress(make_trainer, listener):
     trainer = make_trainer()
     listener.on_step = lambda report: trainer.request_stop()

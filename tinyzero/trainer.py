@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from tinyzero.config import Config
+from tinyzero.config import AlarmName, Config
 from tinyzero.errors import NotFinite
 from tinyzero.evaluation.comparison import Comparison
 from tinyzero.games.metrics import advantage_metrics
@@ -28,6 +28,7 @@ from tinyzero.run.events import (
     Paused,
     Prepared,
     Preparing,
+    Reacted,
     Resumed,
 )
 from tinyzero.run.folder import RunFolder
@@ -36,6 +37,7 @@ from tinyzero.run.observer import Observer, RunStart, RunSummary, StopReason
 from tinyzero.types import Preparation, Rollout, Round, StepReport
 
 _POLL_EVERY_S = 0.1  # while paused, for the request to resume
+_LOWERED = 0.5  # the factor of the learning rate when an alarm lowers it
 _SAVE_PREPARING_EVERY_S = 30.0
 """A kill while the pool is seeded loses at most this, or the round in progress."""
 
@@ -58,6 +60,15 @@ class Learner(Protocol):
     def update(self, rollouts: Sequence[Rollout], advantages: Sequence[float]) -> Mapping[str, float]: ...
     def save(self, folder: Path) -> None: ...
     def load(self, folder: Path) -> None: ...
+
+
+@runtime_checkable
+class _Steerable(Protocol):
+    """A learner whose learning rate an alarm can lower."""
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the learning rate of all later updates."""
+        ...
 
 
 class Probe(Protocol):
@@ -106,6 +117,7 @@ class Trainer:
     steps_done: int = 0
     _stop_requested: bool = field(default=False, init=False)
     _save_requested: bool = field(default=False, init=False)
+    _stopped_by_alarm: bool = field(default=False, init=False)
     _watch: CollapseWatch = field(init=False)
     _keeper: Keeper = field(init=False)
 
@@ -197,7 +209,21 @@ class Trainer:
         metrics |= self._watch.metrics()
         report = StepReport(step=self.steps_done, metrics=metrics, round=played)
         self._tell_step(report, alarms)
+        for alarm in alarms:
+            if alarm.has_begun:
+                self._react(alarm.rule.name)
         return report
+
+    def _react(self, alarm: AlarmName) -> None:
+        """Do what the configuration wants to be done when this alarm begins."""
+        action = self.config.watch.react.get(alarm)
+        if action == "stop":
+            self._stopped_by_alarm = True
+        elif action == "lower_lr" and isinstance(self.learner, _Steerable):
+            self.learner.scale_lr(_LOWERED)
+        else:
+            return
+        self._tell_event(Reacted(step=self.steps_done, alarm=alarm, action=action))
 
     def request_stop(self) -> None:
         """Stop at the end of the step in progress. Safe to call from a signal handler."""
@@ -246,6 +272,8 @@ class Trainer:
         limit = self.config.run.max_minutes
         if self._is_asked_to_stop():
             return StopReason.REQUESTED
+        if self._stopped_by_alarm and self.steps_done < self.config.run.max_steps:
+            return StopReason.ALARM
         if self.steps_done >= self.config.run.max_steps:
             return StopReason.MAX_STEPS
         if limit is not None and self.clock() - started >= limit * 60:

@@ -273,6 +273,8 @@ class Task:
         inputs: canonical sources of argument lists; outputs: canonical literals. One each but for induction.
         step: the step that created it, -1 for a seed.
         author: the policy that proposed it, `adapter@version`; empty for a seed.
+        truth: of a question about a program whose output is a vote, what the program returned; None where
+            nobody knows. It is measured with, and no reward depends on it.
     """
 
     id: str
@@ -285,6 +287,7 @@ class Task:
     parents: tuple[str, ...] = ()
     step: int = -1
     author: str = ""
+    truth: str | None = None
 
 
 class VerdictStatus(StrEnum):

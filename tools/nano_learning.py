@@ -6,7 +6,10 @@
 
 Every arm is the preset with one thing changed. In the arm `shuffled` each round's rewards are dealt out at
 random among the rollouts of a role, which is self-play without its signal. In `own majority` a solver is
-paid for agreeing with most of its attempts, which needs no truth.
+paid for agreeing with most of its attempts, which needs no truth. R-Zero's arms play `r-zero-nano-cpu` with
+the majority, the truth or a random answer as label, and its options:
+
+    python tools/nano_learning.py run --arms "r-zero" "r-zero truth" "r-zero random labels"
 """
 
 import argparse
@@ -51,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=("run", "base", "one", "report", "check"))
     parser.add_argument("--output", type=Path, default=RUNS, help="folder of the runs")
-    parser.add_argument("--arms", nargs="+", choices=LEARNING, default=list(LEARNING))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, metavar="ARM", default=list(LEARNING))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--arm", choices=ARMS, default="trained", help="for one and check")

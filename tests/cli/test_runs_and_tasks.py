@@ -5,6 +5,7 @@ import io
 import json
 import os
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +15,8 @@ from tinyzero.cli import run
 from tinyzero.cli.plan import complete_card
 from tinyzero.config import load_config
 from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.games.r_zero.game import RZero
+from tinyzero.games.r_zero.question_set import QuestionSet
 from tinyzero.machine.cards import find_card
 from tinyzero.run import checkpoints
 from tinyzero.run.folder import RunFolder
@@ -404,8 +407,6 @@ def test_nothing_is_imported_into_a_run_that_cannot_take_it(command, made, train
         "has no checkpoint yet; train it for some steps first\n"
     )
     assert "cannot import from itself" in command("tasks", "mine", "--import", "mine")[2]
-    RunFolder.create(made.parent, "rz", load_config("nano-cpu", ['selfplay.game="r-zero"']))
-    assert "which has no pool to import into" in command("tasks", "rz", "--import", "x")[2]
     with trained.exclusive():
         assert "is being trained by process" in command("tasks", "mine", "--import", "x")[2]
     assert not (checkpoints.latest(trained) / "game" / IMPORTS).exists()
@@ -460,8 +461,8 @@ def test_questions_are_listed_searched_and_shown_by_what_they_ask(command, tmp_p
     assert "What are the odds?" in out
     _, out, _ = command("tasks", "runs/q", "qqq")
     assert "What are the odds?" in out
-    assert "answer   5/11" in out
-    assert "agreed   50% of 8 attempts" in out
+    assert "majority 5/11" in out
+    assert "agreed   50% of 8 attempts agree with the majority" in out
     assert "hint" not in out
     code, out, _ = command("tasks", "runs/q", "--verify")
     assert code == 1
@@ -469,3 +470,86 @@ def test_questions_are_listed_searched_and_shown_by_what_they_ask(command, tmp_p
     _, out, _ = command("watch", "runs/q", "--once")
     assert "What are the odds?" in out
     assert "majority 5/11" in " ".join(out.split())
+
+
+PROGRAM_QUESTION = {"program": "def f(a):\n    return a * 2", "inputs": ["21"], "truth": "42"}
+
+
+@pytest.fixture
+def played_r_zero(tmp_path):
+    """Two runs of R-Zero with a checkpoint: questions in words, and about programs."""
+    folders = {}
+    for name, preset in (("words", "nano-cpu"), ("programs", "r-zero-nano-cpu")):
+        config = load_config(preset, ['selfplay.game="r-zero"'])
+        folders[name] = RunFolder.create(tmp_path / "runs", name, config)
+        checkpoints.write(
+            folders[name], 2, {"policy": Part(), "game": Part(QuestionSet()), "learner": Part()}
+        )
+    return folders
+
+
+def imported(folder):
+    game = RZero(folder.config(), sampler=Roomy(), comparer=None)
+    game.load(checkpoints.latest(folder) / "game")
+    game.questions.begin(3)
+    return [(one.message or one.program, one.outputs, one.truth) for one in game.questions.kept]
+
+
+def test_questions_travel_as_a_file_and_as_a_data_set_and_join_every_set(command, played_r_zero, tmp_path):
+    asked = [
+        task(2, name="q1", kind="question", rate=0.5, **{**QUESTION, "parents": []}),
+        task(2, name="q2", kind="question", rate=0.5, **{**QUESTION, "message": "No label?", "outputs": []}),
+        task(2, name="q3", kind="question", rate=0.5, outputs=["42"], **PROGRAM_QUESTION),
+        task(2, name="q4", kind="question", rate=0.5, **{**PROGRAM_QUESTION, "outputs": ["7"], "truth": "9"}),
+        task(2, name="t5"),
+    ]
+    asked[3]["inputs"] = ["4"]
+    write_run(tmp_path / "runs" / "q", 2, tasks=asked)
+    assert command("tasks", "runs/q", "--export", "set.jsonl")[0] == 0
+    assert command("tasks", "runs/q", "--export", "set")[0] == 0
+    _, _, err = command("tasks", "words", "--import", "set.jsonl")
+    assert err.splitlines()[-1].startswith("1 of 5 questions usable (4 refused: not parsed); 1 are new, ")
+    assert imported(played_r_zero["words"]) == [("What are the odds?", ("5/11",), None)]
+    _, _, err = command("tasks", "programs", "--import", "set")
+    assert "2 of 5 questions usable" in err
+    program = PROGRAM_QUESTION["program"]
+    assert sorted(imported(played_r_zero["programs"])) == [  # labels as they came, truths computed here
+        (program, ("42",), "42"),
+        (program, ("7",), "8"),
+    ]
+    assert "; 0 are new, " in command("tasks", "programs", "--import", "set.jsonl")[2]
+
+
+def test_tasks_of_a_file_join_a_pool(command, made, trained, tmp_path):
+    assert command("tasks", "x", "--export", "tasks.jsonl")[0] == 0
+    assert "3 of 4 tasks verified" in command("tasks", "mine", "--import", "tasks.jsonl")[2]
+    _, _, err = command("tasks", "mine", "--import", "tasks.jsonl", "--kind", "question")
+    assert "0 of 0 tasks verified" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("", "holds no task"), ('{"id": 3}\n', "line 1 of"), ('{"step": 1}\nno\n', "line 1 of")],
+)
+def test_a_file_of_something_else_is_not_imported(command, trained, tmp_path, content, words):
+    Path("odd.jsonl").write_text(content)
+    code, _, err = command("tasks", "mine", "--import", "odd.jsonl")
+    assert code == 2
+    assert words in err
+    assert "a .jsonl file of --export" in err
+    Path("odd").mkdir()
+    assert "odd is no data set that can be read" in command("tasks", "mine", "--import", "odd")[2]
+    assert "no run nowhere" in command("tasks", "mine", "--import", "nowhere")[2]
+
+
+def test_a_question_about_a_program_shows_majority_and_truth_and_is_verified_by_its_truth(command, tmp_path):
+    right = task(2, name="q3", kind="question", rate=0.5, outputs=["41"], **PROGRAM_QUESTION)
+    write_run(tmp_path / "runs" / "q", 2, tasks=[right, {**right, "id": "q4", "truth": "9"}], samples=[])
+    _, out, _ = command("tasks", "runs/q", "q3")
+    assert "majority 41\ntruth    42\n" in out
+    assert "f(21)\n" in out
+    assert "f(21) = 41" not in out
+    code, out, _ = command("tasks", "runs/q", "--verify")
+    assert code == 1
+    assert "its program now returns 42" in out
+    assert out.count("holds") == 1

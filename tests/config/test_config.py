@@ -11,7 +11,15 @@ from hatchling.builders.wheel import WheelBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyzero.config import Config, describe_preset, find_presets, load_config, to_toml
+from tinyzero.config import (
+    Config,
+    RZeroConfig,
+    SelfPlayConfig,
+    describe_preset,
+    find_presets,
+    load_config,
+    to_toml,
+)
 from tinyzero.config.dropped import DROPPED
 from tinyzero.config.other_libraries import FOREIGN
 from tinyzero.errors import ConfigError, PresetNotFound
@@ -156,6 +164,21 @@ R_ZERO = "[selfplay]\ngame = 'r-zero'\n"
         ("[rewards]\nmalformed_proposal = -0.1\n", "above rewards.failing_proposal (-0.5)"),
         (R_ZERO + "replays_per_step = 2\n", "selfplay.replays_per_step is for"),
         (R_ZERO + "[pool]\nseed_tasks = 2\n", "pool.seed_tasks is for"),
+        (R_ZERO + "references = 2\n", "selfplay.references is for"),
+        (R_ZERO + "kinds = ['deduction']\n", "selfplay.kinds is for"),
+        (R_ZERO + "[rewards]\nproposer = 'uncertainty'\n", "rewards.proposer is for"),
+        (R_ZERO + "[pool]\ndedup = 'program'\n", "pool.dedup is for"),
+        (
+            "[watch]\nsilent = ['duplicates']\n[watch.react]\nduplicates = 'stop'\n",
+            "duplicates, which watch.silent never raises",
+        ),
+        ("[selfplay]\nsiblings = 5\n", "does not divide selfplay.proposals_per_step (24)"),
+        ("[learner]\nclip_delta = 1.2\n", "not above 1 + learner.clip_high (1.28)"),
+        (
+            "[learner]\nengine = 'trl'\nobjective = 'cispo'\nnormalization = 'fixed'\n",
+            'set it to "token", or learner.engine to "builtin"',
+        ),
+        ("[r_zero]\nquestions = 5\n", "r_zero.questions is for"),
     ],
 )
 def test_values_that_cannot_go_together_are_refused_with_both(preset, toml, words):
@@ -217,17 +240,18 @@ def test_the_papers_preset_has_the_papers_constants():
     selfplay, learner = config.selfplay, config.learner
     assert selfplay.kinds == ("deduction", "abduction", "induction")
     assert (selfplay.attempts, selfplay.references, selfplay.separate_solver_batch) == (8, 6, True)
-    assert (selfplay.answer_tokens, config.sampling.max_prompt_tokens, config.sampling.temperature) == (
-        8096,
-        6144,
-        1,
-    )
+    assert (config.sampling.max_prompt_tokens, config.sampling.temperature) == (6144, 1)
     assert (config.rewards.solver, config.rewards.malformed_proposal, config.rewards.failing_proposal) == (
         "graded", -1, -0.5,
     )  # fmt: skip
     assert config.rewards.bonuses == {}
     assert (config.advantages.estimator, config.advantages.scale) == ("task-relative", "std")
-    assert (learner.lr, learner.schedule, learner.max_grad_norm) == (1e-6, "constant", 1)
+    # Adam moves a weight by 1e-6 there. Here by lr x alpha/r x sqrt(r) / sqrt(3 x width): A starts uniform in
+    # +-1/sqrt(width), and the width is 2048.
+    policy = config.policy
+    movement = learner.lr * policy.alpha / policy.rank * (policy.rank / (3 * 2048)) ** 0.5
+    assert movement == pytest.approx(1e-6, rel=0.05)
+    assert (learner.schedule, learner.max_grad_norm, learner.clip_delta) == ("constant", 1, 3)
     assert (learner.clip_low, learner.clip_high, learner.kl_coef) == (0.2, 0.28, 0)
     assert (learner.normalization, learner.updates_per_round) == ("token", 1)
     assert config.pool.seed_tasks == 4 * selfplay.proposals_per_step
@@ -429,3 +453,17 @@ def test_an_alarm_that_was_switched_off_by_its_threshold_is_silent(preset, caplo
     assert watch.silent == ("truncated",)
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.endswith("sets watch.trivial = 0.3, which this version no longer has; it is ignored")
+
+
+def test_a_preset_played_as_another_game_drops_what_that_game_does_not_use(tmp_path):
+    config = load_config("nano-cpu", ['selfplay.game="r-zero"'])
+    assert config.selfplay.references == SelfPlayConfig().references
+    path = tmp_path / "again.toml"
+    path.write_text(to_toml(config))
+    assert load_config(str(path)) == config  # a dry run's output is a preset
+    with pytest.raises(ConfigError, match=r"selfplay\.references is for"):
+        load_config("nano-cpu", ['selfplay.game="r-zero"', "selfplay.references=3"])
+    path.write_text('extends = "nano-cpu"\n[selfplay]\ngame = "r-zero"\n')
+    assert load_config(str(path)) == config
+    back = load_config("r-zero-nano-cpu", ['selfplay.game="absolute-zero"'])
+    assert back.r_zero == RZeroConfig()

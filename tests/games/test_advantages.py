@@ -7,7 +7,7 @@ from rollouts import rollout_of
 from tinyzero.config import AdvantagesConfig
 from tinyzero.errors import NotFinite
 from tinyzero.games.advantages import estimate
-from tinyzero.types import RewardBreakdown, Role
+from tinyzero.types import Prompt, RewardBreakdown, Role
 
 
 def make_rollout(reward, *, role=Role.SOLVER, kind="deduction", task_id="a"):
@@ -93,3 +93,16 @@ def test_a_reward_that_is_no_sane_number_is_named_by_its_term(value):
     broken = replace(rollouts[1], reward=RewardBreakdown(terms={"accuracy": 1.0, "my_bonus": value}))
     with pytest.raises(NotFinite, match=f"'my_bonus' of a solver .* is {value!r}".replace("+", r"\+")):
         estimate([rollouts[0], broken], AdvantagesConfig())
+
+
+def test_siblings_of_a_prompt_share_a_baseline_of_their_own():
+    def proposals(text, *rewards):
+        prompt = Prompt(kind="deduction", text=text)
+        return [rollout_of(Role.PROPOSER, prompt=prompt, terms={"x": reward}) for reward in rewards]
+
+    rollouts = [*proposals("easy references", 1, 0.5), *proposals("hard ones", 0, -0.5)]
+    config = AdvantagesConfig(scale="none")
+    assert estimate(rollouts, config, siblings=2) == [0.25, -0.25, 0.25, -0.25]
+    assert estimate(rollouts, config) == [0.75, 0.25, -0.25, -0.75]
+    attempts = [make_rollout(1), make_rollout(0, task_id="b")]
+    assert estimate(attempts, config, siblings=2) == [0.5, -0.5]  # a solver's baselines stay

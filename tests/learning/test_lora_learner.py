@@ -383,3 +383,15 @@ def test_the_first_update_of_adam_is_as_large_as_the_learning_rate_says(make_pol
         moved[warmup] = float((weights(policy, "shared") - before).abs().max())
     assert moved[0] == pytest.approx(1e-3, rel=0.01)
     assert moved[1] == pytest.approx(0.5e-3, rel=0.01)
+
+
+def test_a_lowered_learning_rate_stays_lowered_after_a_resume(make_policy, tmp_path):
+    policy, other = (make_policy(temperature=TEMPERATURE) for _ in range(2))
+    rollouts, advantages = make_round(policy)
+    lowered = learner(policy, lr=0.01)
+    assert lowered.update(rollouts, advantages)["learner/shared/lr"] == 0.01
+    lowered.scale_lr(0.5)
+    lowered.save(tmp_path)
+    resumed = learner(other, lr=0.01)
+    resumed.load(tmp_path)
+    assert resumed.update(rollouts, advantages)["learner/shared/lr"] == 0.005

@@ -1,6 +1,7 @@
 """The loss of TRL's GRPOTrainer against ours: the same rollouts, the same gradients."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,6 +29,9 @@ CONFIGS = [
     {"micro_batch_tokens": 64},
     {"micro_batch_tokens": 64, "normalization": "sequence"},
     {"micro_batch_tokens": 64, "normalization": "fixed", "kl_coef": 0.5},
+    {"ratio": "sequence", "normalization": "sequence"},
+    {"objective": "cispo"},
+    {"entropy_coef": 0.5, "micro_batch_tokens": 64},
 ]
 
 
@@ -67,6 +71,57 @@ def test_both_engines_clip_later_updates_alike(make_policy, normalization):
     for name, value in theirs.items():
         if "sampler_gap" not in name:  # ours follows the policy through the round; theirs stays at its start
             assert value == pytest.approx(ours[name], rel=1e-3), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_delta": 1.35},
+        {"ratio": "sequence", "normalization": "sequence", "clip_low": 0.02, "clip_high": 0.03},
+        {"objective": "cispo"},
+        {"entropy_coef": 0.1},
+    ],
+    ids=str,
+)
+def test_both_engines_have_one_gradient_in_later_updates_under_every_option(make_policy, options):
+    policy, other, plain = (make_policy(temperature=TEMPERATURE) for _ in range(3))
+    rollouts, advantages = make_round(policy)
+    config = {
+        "updates_per_round": 3,
+        "lr": 0.02,
+        "clip_low": 0.1,
+        "clip_high": 0.3,
+        "micro_batch_tokens": 128,
+    }
+    learner(policy, **config | options).update(rollouts, advantages)
+    learner(other, engine="trl", **config | options).update(rollouts, advantages)
+    learner(plain, **config).update(rollouts, advantages)
+    torch.testing.assert_close(weights(other, "shared"), weights(policy, "shared"), atol=2e-4, rtol=0)
+    assert (weights(plain, "shared") - weights(policy, "shared")).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("engine", ["builtin", "trl"])
+@pytest.mark.parametrize("normalization", ["token", "sequence", "fixed"])
+def test_a_masked_truncated_completion_leaves_no_trace_but_its_place_in_the_mean(
+    make_policy, engine, normalization
+):
+    policy, other = (make_policy(temperature=TEMPERATURE) for _ in range(2))
+    rollouts, advantages = make_round(policy)
+    cut = [cut_off(rollout) if index % 3 == 0 else rollout for index, rollout in enumerate(rollouts)]
+    config = {"engine": engine, "normalization": normalization}
+    masked = learned_gradients(policy, cut, advantages, mask_truncated=True, **config).flat("shared")
+    left = [index for index in range(len(cut)) if index % 3]
+    alone = learned_gradients(
+        other, [rollouts[index] for index in left], [advantages[index] for index in left], **config
+    ).flat("shared")
+    # 9 attempts and 3 proposals, of which 6 and 2 are left: of as many rollouts, two thirds
+    factor = 1.0 if normalization == "token" else 2 / 3
+    assert relative_distance(masked, factor * alone) < 1e-4
+
+
+def cut_off(rollout):
+    completion = replace(rollout.completion, finish_reason="length")
+    return replace(rollout, answer=replace(rollout.answer, completion=completion))
 
 
 def test_metrics_mean_the_same(make_policy):

@@ -16,7 +16,7 @@ from torch.amp import GradScaler
 
 from tinyzero.errors import ConfigError
 from tinyzero.learning import unsloth_loss
-from tinyzero.learning.unsloth_loss import check_unsloth
+from tinyzero.learning.unsloth_loss import check_unsloth, refuse_options
 
 
 class Detached(torch.autograd.Function):
@@ -251,3 +251,12 @@ def test_a_trainer_that_unsloth_failed_to_rewrite_is_refused():
         check_unsloth("2026.10.6", "2026.10.6", "1.16.0", GRPOTrainer)
     with pytest.raises(ConfigError, match=r"this is trl 1\.14\.0"):
         check_unsloth("2026.10.6", "2026.10.6", "1.14.0", Rewritten)
+
+
+@pytest.mark.parametrize("options", [{"ratio": "sequence"}, {"entropy_coef": 0.1}, {"clip_delta": 2.0}])
+def test_an_option_that_unsloths_loss_lacks_is_refused(options):
+    from tinyzero.config import LearnerConfig
+
+    [name] = options
+    with pytest.raises(ConfigError, match=f"learner.{name} is not in unsloth's loss"):
+        refuse_options(LearnerConfig(**options))

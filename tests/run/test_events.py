@@ -18,6 +18,7 @@ from tinyzero.run.events import (
     Paused,
     Prepared,
     Preparing,
+    Reacted,
     Resumed,
     Started,
     events_of,
@@ -71,6 +72,10 @@ LINES = [
     (
         Imported(step=2, tasks=4, source="runs/x"),
         {"event": "imported", "step": 2, "tasks": 4, "from": "runs/x"},
+    ),
+    (
+        Reacted(step=7, alarm="low_entropy", action="stop"),
+        {"event": "reacted", "step": 7, "alarm": "low_entropy", "action": "stop"},
     ),
 ]
 

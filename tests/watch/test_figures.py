@@ -170,6 +170,13 @@ def test_a_game_of_turns_has_the_funnel_of_the_steps_that_propose_and_its_own_st
     assert figures.funnel(state) == {"proposed": 8, "parsed": 6, "allowed": 4}
 
 
+def test_what_a_vote_decides_is_called_agreement():
+    state = fold(RunState(config=R_ZERO), News(metrics=turns()))
+    assert figures.charts(state)[0].title == "agreement with the majority"
+    other = fold(RunState(), News(metrics=[{"step": 1, "solver/deduction/accuracy": 0.5}]))
+    assert figures.charts(other)[0].title == "solver accuracy"
+
+
 def test_what_some_steps_alone_take_time_for_is_shared_among_all():
     state = fold(RunState(config=R_ZERO), News(metrics=turns()))
     assert figures.phase_seconds(state) == pytest.approx(

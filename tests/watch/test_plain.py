@@ -105,6 +105,7 @@ def test_r_zero_has_a_column_for_questions_alone():
     observer.on_step(report(1, challenge))
     observer.on_step(report(2, {"solver/question/accuracy": 0.25}))
     assert lines[1].split()[:3] == ["step", "tasks", "quest"]
+    assert lines[0].split()[:2] == ["valid", "agree"]
     assert [row.split()[1:3] for row in lines[2:4]] == [["3/6", "-"], ["-", "0.25"]]
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,19 @@ def prompts(name: str | None, *, as_json: bool) -> str:
 def _prompts(config: "Config", frame: "Frame | None") -> Iterator[tuple["Role", "Prompt"]]:
     """For each kind in the game, one proposer prompt and one solver prompt."""
     from tinyzero.games.absolute_zero.game import choose_kinds
-    from tinyzero.games.r_zero.question import QUESTION, example_question
+    from tinyzero.games.r_zero.program_question import ProgramQuestion
+    from tinyzero.games.r_zero.question import DEDUCTION, QUESTION, example_question
     from tinyzero.tasks import KINDS
     from tinyzero.tasks.examples import example_tasks
     from tinyzero.tasks.pool.pool import Pool
     from tinyzero.types import Role
 
     style = config.prompts.style
+    if config.selfplay.game == "r-zero" and config.r_zero.domain == "programs":
+        yield Role.PROPOSER, ProgramQuestion(config.r_zero.gate).propose_prompt(style)
+        task = next(task for task in example_tasks() if task.kind == DEDUCTION.name)
+        yield Role.SOLVER, QUESTION.solve_prompt(replace(task, kind=QUESTION.name), style)
+        return
     if config.selfplay.game == "r-zero":
         yield Role.PROPOSER, QUESTION.propose_prompt([], style)
         yield Role.SOLVER, QUESTION.solve_prompt(example_question(), style)

@@ -3,8 +3,9 @@
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from tinyzero.errors import ConfigError
@@ -46,16 +47,12 @@ def _solved_by(solve_rate: float | None) -> str:
     return {0.0: "none", 1.0: "all"}.get(solve_rate, "some")
 
 
-def find(tasks: Mapping[str, TaskRecord], start: str, run: RunFolder) -> TaskRecord:
+def find(tasks: Mapping[str, TaskRecord], start: str, path: Path) -> TaskRecord:
     """The only task whose id begins with `start`."""
     matches = [name for name in tasks if name.startswith(start)]
     if len(matches) != 1 and start not in tasks:
-        many = (
-            f"{len(matches)} tasks of {run.path} begin with"
-            if matches
-            else f"no task of {run.path} begins with"
-        )
-        raise ConfigError(f"{many} {start}; list them: tinyzero tasks {run.path}")
+        many = f"{len(matches)} tasks of {path} begin with" if matches else f"no task of {path} begins with"
+        raise ConfigError(f"{many} {start}; list them: tinyzero tasks {path}")
     return tasks[start if start in tasks else matches[0]]
 
 
@@ -94,23 +91,41 @@ def page(
             if again.id == task.id
         ),
         *([f"hint     {one_line(task.hint)}"] if task.hint else []),
-        *([f"answer   {', '.join(map(one_line, task.outputs))}"] if task.kind == "question" else []),
+        *_answers(task),
         "",
         _program(task.program, color=color) if task.program else inert(task.message),
         "",
-        *(f"f({one_line(i)}) = {one_line(o)}" for i, o in zip(task.inputs, task.outputs, strict=False)),
+        *_calls(task),
         "",
         *_ancestry(task, tasks),
     ]
     return "\n".join(lines)
 
 
+def _answers(task: TaskRecord) -> Iterator[str]:
+    """Of a question, what most attempts said, and what the program returned where there is one."""
+    if task.kind == "question":
+        yield f"majority {', '.join(map(one_line, task.outputs))}"
+    if task.truth is not None:
+        yield f"truth    {one_line(task.truth)}"
+
+
+def _calls(task: TaskRecord) -> Iterator[str]:
+    if task.kind == "question":  # its output is a vote
+        yield from (f"f({one_line(arguments)})" for arguments in task.inputs)
+        return
+    for arguments, output in zip(task.inputs, task.outputs, strict=False):
+        yield f"f({one_line(arguments)}) = {one_line(output)}"
+
+
 def _how_solved(task: TaskRecord) -> str:
     """The solve rate in words, and the verdicts on the other attempts."""
     if task.solve_rate is None:
         return "never tried"
+    agree = " agree with the majority" if task.kind == "question" else ""
     verdicts = ", ".join(f"{count:.0f} {one_line(status)}" for status, count in task.verdicts.items())
-    return f"{task.solve_rate:.0%} of {task.attempts} attempts{f' ({verdicts})' if verdicts else ''}"
+    shown = f" ({verdicts})" if verdicts else ""
+    return f"{task.solve_rate:.0%} of {task.attempts} attempts{agree}{shown}"
 
 
 def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
@@ -127,8 +142,8 @@ def _ancestry(task: TaskRecord, tasks: Mapping[str, TaskRecord]) -> list[str]:
 
 
 def as_json(task: TaskRecord) -> dict[str, Any]:
-    """The task in the format of tasks.jsonl."""
-    return asdict(task)
+    """The task in the format of tasks.jsonl; without a truth that nobody knows."""
+    return {name: value for name, value in asdict(task).items() if name != "truth" or value is not None}
 
 
 def _program(program: str, *, color: bool) -> str:

@@ -1,7 +1,7 @@
 """`tinyzero tasks`: lists, shows, verifies, exports and imports the tasks of a run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +14,7 @@ from tinyzero.cli.screen import show, show_colored, show_json, waiting
 if TYPE_CHECKING:
     from tinyzero.run.folder import RunFolder
     from tinyzero.run.lines import TaskRecord
+    from tinyzero.run.task_log import TaskLine
 
 _SHOWN = 40
 
@@ -64,7 +65,8 @@ def tasks(
             "--import",
             metavar="OTHER",
             autocompletion=complete_run,
-            help="Verify these tasks of the run OTHER and add them to the pool of RUN.",
+            help="Verify these tasks of OTHER (a run, a .jsonl file or a folder of `datasets`) and add "
+            "them to the pool, or R-Zero's questions, of RUN.",
         ),
     ] = None,
     as_json: Annotated[
@@ -77,27 +79,19 @@ def tasks(
     from tinyzero.run.records import read as read_records
     from tinyzero.run.task_log import TaskLog
 
-    folder = open_run(run, output)
-    source = folder if import_from is None else open_run(import_from, output)
+    folder = open_run(run, output, yes_plugins=yes_plugins if verify or import_from is not None else None)
     fits = task_table.matcher(search, kind, solved, rate, steps)
-    if verify or import_from is not None:
-        from tinyzero.cli.consent import plug_in_runs
-
-        plug_in_runs(folder, source, is_agreed=yes_plugins)
-    note_damage(source)
-    with waiting(f"reading {source.path}"):
-        known = TaskLog(source.tasks, fits)
-        chosen: Sequence[TaskRecord] = (
-            known.fitting if task is None else [task_table.find(known, task, source)]
-        )
-        if not chosen:
-            task_table.check_kind_and_steps(source, known, kind, steps)
-        chosen = task_table.sort(chosen, sort, known)
     if import_from is not None:
-        from tinyzero.cli import task_work
-
-        show(task_work.import_tasks(folder, source, chosen), err=True)
-    elif verify:
+        _import(folder, import_from, output, task, fits, yes_plugins=yes_plugins)
+        return
+    note_damage(folder)
+    with waiting(f"reading {folder.path}"):
+        known = TaskLog(folder.tasks, fits)
+        chosen = known.fitting if task is None else [task_table.find(known, task, folder.path)]
+        if not chosen:
+            task_table.check_kind_and_steps(folder, known, kind, steps)
+        chosen = task_table.sort(chosen, sort, known)
+    if verify:
         _verify(folder, chosen, as_json=as_json)
     elif export is not None:
         from tinyzero.cli import task_work
@@ -107,10 +101,27 @@ def tasks(
         for record in chosen[: limit or None]:
             show_json(task_table.as_json(record))
     elif task is not None:
-        replays = read_records(source.replays, mentioning=chosen[0].id)
+        replays = read_records(folder.replays, mentioning=chosen[0].id)
         show_colored(task_table.page(chosen[0], known, color=sys.stdout.isatty(), replays=replays))
     else:
         show(task_table.listing(chosen, limit, total=len(known)))
+
+
+def _import(
+    folder: "RunFolder",
+    name: str,
+    output: Path,
+    task: str | None,
+    fits: "Callable[[TaskLine], bool] | None",
+    *,
+    yes_plugins: bool,
+) -> None:
+    from tinyzero.cli import task_source, task_table, task_work
+
+    with task_source.opened(name, output, fits, yes_plugins=yes_plugins) as source:
+        tasks = source.tasks
+        chosen = tasks.fitting if task is None else [task_table.find(tasks, task, source.path)]
+        show(task_work.import_tasks(folder, source, chosen), err=True)
 
 
 def _verify(folder: "RunFolder", chosen: "Sequence[TaskRecord]", *, as_json: bool) -> None:

@@ -7,11 +7,13 @@ from tinyzero.config.game import (
     BonusConfig,
     CurriculumConfig,
     PoolConfig,
+    Reaction,
     RewardsConfig,
     RZeroConfig,
     SelfPlayConfig,
     WatchConfig,
 )
+from tinyzero.config.learner import LearnerConfig, Optimizer
 from tinyzero.config.loading import (
     describe_preset,
     find_presets,
@@ -33,10 +35,8 @@ from tinyzero.config.sections import (
     EvaluationConfig,
     ExecutionConfig,
     HardwareConfig,
-    LearnerConfig,
     Loader,
     ModelConfig,
-    Optimizer,
     PolicyConfig,
     PromptsConfig,
     RunConfig,
@@ -71,6 +71,7 @@ __all__ = [
     "PoolConfig",
     "PromptsConfig",
     "RZeroConfig",
+    "Reaction",
     "RewardsConfig",
     "RunConfig",
     "SamplingConfig",

@@ -1,8 +1,8 @@
 """Knobs of the game: proposals, pool, rewards, and alarms."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tinyzero.config.named import Named
 from tinyzero.config.section import Section
@@ -24,6 +24,9 @@ class SelfPlayConfig(Section):
     only train it."""
     references: int = Field(default=4, ge=0)
     """Earlier tasks shown to the proposer (K)."""
+    siblings: int = Field(default=1, ge=1)
+    """Proposals sampled from each proposer prompt, with the same references. Above 1, they share a baseline
+    of their own, so that easy references are no merit of a proposal; a divisor of proposals_per_step."""
     train_proposer: bool = True
     """Off: the proposer stays at the base model and only the solver learns."""
     separate_solver_batch: bool = False
@@ -47,6 +50,13 @@ class SelfPlayConfig(Section):
 class RZeroConfig(Section):
     """R-Zero: challenger and solver take turns. Used only if selfplay.game is "r-zero"."""
 
+    domain: Literal["words", "programs"] = "words"
+    """What a question is. words: a mathematical problem, whose answer nobody knows. programs: a program and a
+    call of it; what it returns is known, and measured beside the majority, but never in a reward."""
+    gate: Literal["form", "runs", "strict"] = "strict"
+    """Which programs are questions (domain "programs" only). form: all that can be read and are allowed.
+    runs: those that return a value. strict: those that would be a task of Absolute Zero, too: the same in two
+    processes, and dependent on the input."""
     challenger_steps: int = Field(default=5, ge=1)
     """Steps of a challenger's turn, in which it learns to write questions that the solver is unsure of. With
     selfplay.train_proposer off there are none."""
@@ -61,6 +71,15 @@ class RZeroConfig(Section):
     difficulty."""
     max_distance: float = Field(default=0.25, ge=0, le=0.5)
     """A question is kept if the share of its most frequent answer is at most this far from one half."""
+    min_margin: float = Field(default=0.0, ge=0, le=1)
+    """A question is kept only if the share of its most frequent answer is at least this much above that of
+    the second. Any value above 0 drops ties, whose label is decided by which answer came first."""
+    min_readable: float = Field(default=0.0, ge=0, le=1)
+    """A question with a smaller share of readable answers earns nothing and is not kept. With 0, a trivial
+    question whose answers are cut off half of the time is paid like one of which the solver is unsure."""
+    weight_by_agreement: bool = False
+    """Multiply the advantages of a solver's answers by the share that the label had when it was given, since
+    labels of small majorities are wrong more often (ADPO of Agent0, arXiv:2511.16043)."""
     repetition_weight: float = Field(default=1.0, ge=0)
     """Weight of the penalty for repetition within the batch: the share of the batch that is
     similar to the question."""
@@ -120,8 +139,9 @@ class RewardsConfig(Section):
     """graded: right 1, wrong -0.5, no readable answer -1 (Absolute Zero). binary: right 1, else 0."""
     proposer: Annotated[str, Named("rewards.proposer")] = "learnability"
     """Reward for a task solved sometimes: learnability is 1 - solve rate (Absolute Zero), highest for rare
-    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed. Or the name of
-    a function of a plugin."""
+    success; uncertainty is 1 - 2 |solve rate - 1/2|, highest if half of the attempts succeed; variance is
+    4 p (1 - p), p the solve rate: the same highest point, and flat around it, as the signal of p is. Or the
+    name of a function of a plugin."""
     malformed_proposal: float = Field(default=-1.0, le=0)
     """Penalty for a proposal that cannot be parsed. The failed funnel stage decides the penalty."""
     failing_proposal: float = Field(default=-0.5, le=0)
@@ -171,9 +191,11 @@ AlarmName = Literal[
     "easier_programs",
 ]
 
+Reaction = Literal["lower_lr", "stop"]
+
 
 class WatchConfig(Section):
-    """Alarms for known ways in which self-play collapses. They are shown and logged, but change nothing.
+    """Alarms for known ways in which self-play collapses. They are shown and logged; `react` lets them act.
 
     Figures are means over `window_steps`, except those of the first four alarms. The thresholds are far
     from the figures of healthy nano runs.
@@ -185,3 +207,16 @@ class WatchConfig(Section):
     raised before this many steps."""
     silent: tuple[AlarmName, ...] = ()
     """Alarms that are not raised; docs/watching.md lists all, with their thresholds."""
+    react: dict[AlarmName, Reaction] = Field(default_factory=dict)
+    """What a run does by itself when an alarm begins; nothing by default. lower_lr: halve the learning rate
+    for the rest of the run. stop: end the run with a checkpoint; `tinyzero train --resume` goes on. Each
+    reaction is an event. `--set watch.react.low_entropy=stop` sets one."""
+
+    @model_validator(mode="after")
+    def _check_react(self) -> Self:
+        mute = next((name for name in self.react if name in self.silent), None)
+        if mute is not None:
+            raise ValueError(
+                f"watch.react has {mute}, which watch.silent never raises; leave out one of the two"
+            )
+        return self

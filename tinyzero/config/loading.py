@@ -10,8 +10,10 @@ from pydantic import ValidationError
 import tinyzero
 from tinyzero.config.complaints import explain
 from tinyzero.config.dropped import without_dropped
+from tinyzero.config.game import SelfPlayConfig
 from tinyzero.config.sections import Config
 from tinyzero.config.settled import Settled
+from tinyzero.config.unused import keys_of, refuse_unused, without_leftovers
 from tinyzero.errors import ConfigError, ModelLoadError, PresetNotFound, nearest
 from tinyzero.foreign import BadContent, parse_toml, read_text
 
@@ -47,7 +49,23 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: a key, a value or a combination is not valid; the message names it and its source.
     """
     path = locate(preset_or_path)
-    return _build(Config, _read_tree(path), overrides, file=str(path))
+    tree, changes = _read_tree(path), parse_overrides(overrides)
+    tree = _for_game(tree, changes.get("selfplay.game"))
+    written = {*keys_of(tree), *changes}
+    config = _build(Config, tree, overrides, file=str(path))
+    refuse_unused(config, written, file=str(path))
+    return config
+
+
+def _for_game(tree: dict[str, Any], game: object) -> dict[str, Any]:
+    """The tables of a file that is played as another game, if one is named."""
+    is_other = game is not None and game != (_game_of(tree) or SelfPlayConfig().game)
+    return without_leftovers(tree, str(game)) if is_other else tree
+
+
+def _game_of(tree: Mapping[str, Any]) -> object:
+    selfplay = tree.get("selfplay")
+    return selfplay.get("game") if isinstance(selfplay, Mapping) else None
 
 
 def named_plugins(preset_or_path: str) -> list[str]:
@@ -58,7 +76,10 @@ def named_plugins(preset_or_path: str) -> list[str]:
 
 def override(config: Settled, overrides: Sequence[str]) -> Settled:
     """A run's configuration with some values changed, and checked again."""
-    return _build(Settled, config.model_dump(mode="json"), overrides, file="the run's configuration")
+    file = "the run's configuration"
+    changed = _build(Settled, config.model_dump(mode="json"), overrides, file=file)
+    refuse_unused(changed, parse_overrides(overrides), file=file)
+    return changed
 
 
 def locate(preset_or_path: str) -> Path:
@@ -89,7 +110,8 @@ def _read_tree(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]
         return tree
     if not isinstance(base, str):
         raise ConfigError(f"extends is {base!r} in {path}; it must be the name of a preset or a file")
-    return _merged(_read_extended(base, path, (*extended_by, path.resolve())), tree)
+    extended = _read_extended(base, path, (*extended_by, path.resolve()))
+    return _merged(_for_game(extended, _game_of(tree)), tree)
 
 
 def _plugins_of(tree: Mapping[str, Any]) -> list[Any]:

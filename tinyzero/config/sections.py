@@ -1,6 +1,6 @@
 """All knobs except those of the game, which are in tinyzero.config.game."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from tinyzero.config.game import (
     SelfPlayConfig,
     WatchConfig,
 )
+from tinyzero.config.learner import LearnerConfig
 from tinyzero.config.sampling import VLLM_RANKS, SamplingConfig
 from tinyzero.config.section import Section
 from tinyzero.types import Claim
@@ -21,7 +22,6 @@ Device = Literal["cpu", "cuda"]
 Loader = Literal["transformers", "unsloth"]
 Quantization = Literal["nf4", "none"]
 Dtype = Literal["float32", "float16", "bfloat16"]
-Optimizer = Literal["adamw", "adamw8bit", "paged_adamw8bit"]
 
 
 SAMPLES_STRIDE = 10
@@ -119,43 +119,6 @@ class PromptsConfig(Section):
     only a model trained on this form, such as nano, can answer in it."""
 
 
-class LearnerConfig(Section):
-    """How rollouts become optimizer steps on the LoRA weights."""
-
-    engine: Literal["builtin", "trl"] = "builtin"
-    """The loss: TinyZero's own, or that of TRL's GRPOTrainer on the same rollouts. Their
-    gradients are equal; trl costs one more forward pass, and computes a shared prompt once per answer. Under
-    unsloth it is unsloth's replacement of TRL's loss, checked against the built-in one at the first step."""
-    optimizer: Literal["auto", Optimizer] = "auto"
-    """adamw keeps its moments in 32 bit, adamw8bit (bitsandbytes) in 8; paged_adamw8bit lets them move to
-    main memory when the card is full. auto: adamw8bit on CUDA, adamw on CPU."""
-    lr: float = Field(default=2e-5, gt=0, le=1e30)
-    """Learning rate of the LoRA weights, about ten times that of full fine-tuning."""
-    schedule: Literal["constant", "linear"] = "constant"
-    """linear: the learning rate falls to zero at run.max_steps, which averages noise out; for runs of a
-    known length."""
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the learning rate rises to its value; Adam's first steps are the least reliable."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
-    micro_batch_tokens: Annotated[int, Field(ge=64)] | Literal["auto"] = 4096
-    """Padded tokens per forward and backward. Lower this first when memory runs out. auto: as many as the
-    memory of this machine's card allows."""
-    normalization: Literal["token", "sequence", "fixed"] = "token"
-    """Loss per adapter: mean over completion tokens (DAPO), mean of sequence means (GRPO), or sum /
-    (rollouts x completion budget) (Dr. GRPO)."""
-    clip_low: float = Field(default=0.2, ge=0, lt=1)
-    """Lower half-width of the ratio interval."""
-    clip_high: float = Field(default=0.28, ge=0)
-    """Upper half-width ("clip higher", DAPO)."""
-    updates_per_round: int = Field(default=1, ge=1)
-    """Optimizer steps per round; with 1, the ratio is 1 and clipping has no effect."""
-    sampler_cap: float = Field(default=2.0, ge=1)
-    """Cap of the weight exp(policy - sampler) that corrects the sampler's numerical gap."""
-    kl_coef: float = Field(default=0.0, ge=0)
-    """Weight of the KL divergence to the reference (adapter off); above 0 costs one more forward pass."""
-
-
 class EvaluationConfig(Section):
     """Measurements on held-out tasks, which never train."""
 
@@ -246,12 +209,32 @@ class Config(Section):
                 f"selfplay.references is {self.selfplay.references}, but pool.capacity only "
                 f"{self.pool.capacity}; raise it"
             )
+        if self.selfplay.proposals_per_step % self.selfplay.siblings:
+            raise ValueError(
+                f"selfplay.siblings is {self.selfplay.siblings}, which does not divide "
+                f"selfplay.proposals_per_step ({self.selfplay.proposals_per_step}); change one of the two"
+            )
         self._check_penalties()
         self._check_scale()
         self._check_solver_batch()
         self._check_r_zero()
         self._check_sampler()
+        self._check_loss()
         return self
+
+    def _check_loss(self) -> None:
+        learner = self.learner
+        if learner.clip_delta is not None and learner.clip_delta <= 1 + learner.clip_high:
+            raise ValueError(
+                f"learner.clip_delta is {learner.clip_delta}, not above 1 + learner.clip_high "
+                f"({1 + learner.clip_high:g}); raise it, or set it to none"
+            )
+        is_token_mean = learner.objective == "cispo" or learner.entropy_coef > 0
+        if learner.engine == "trl" and is_token_mean and learner.normalization != "token":
+            raise ValueError(
+                f'learner.normalization = "{learner.normalization}" is not what TRL has for CISPO and the '
+                'entropy term; set it to "token", or learner.engine to "builtin"'
+            )
 
     def _check_r_zero(self) -> None:
         if self.selfplay.game != "r-zero":
@@ -267,6 +250,8 @@ class Config(Section):
         knob = next((name for name, value in foreign.items() if value), None)
         if knob is not None:
             raise ValueError(f'{knob} is for selfplay.game = "absolute-zero"; R-Zero does not use it')
+        if self.r_zero.domain == "words" and self.r_zero.gate != RZeroConfig().gate:
+            raise ValueError('r_zero.gate is for r_zero.domain = "programs"; questions in words have none')
 
     def _check_scale(self) -> None:
         if self.advantages.scale == "mean" and self.rewards.solver != "binary":

@@ -7,16 +7,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tinyzero.config.learner import LearnerConfig, Optimizer
 from tinyzero.config.sampling import SamplingConfig
 from tinyzero.config.sections import (
     Config,
     Device,
     Dtype,
     HardwareConfig,
-    LearnerConfig,
     Loader,
     ModelConfig,
-    Optimizer,
     Quantization,
 )
 

@@ -117,7 +117,7 @@ def _how_trained(facts: Facts) -> str:
     bits = "4-bit (NF4)" if facts.config.model.is_4_bit else "unquantised"
     lines = [
         "## Training",
-        _METHOD.get(config.selfplay.game, f"No data: `{config.selfplay.game}`, the game of a plugin."),
+        _METHOD.get(_method(config), f"No data: `{config.selfplay.game}`, the game of a plugin."),
         *([_CONTROL] if config.rewards.control == "shuffled" else []),
         f"- {facts.snapshot.step} steps {_one_step(config)}; "
         f"{sum(1 for _ in read(facts.run.tasks))} tasks and {seconds / 3600:.1f} hours in the whole run\n"
@@ -126,6 +126,12 @@ def _how_trained(facts: Facts) -> str:
         "- The whole configuration and all versions: `tinyzero.json`",
     ]
     return "\n\n".join(lines + ([f"![curves of the run]({CURVES})"] if facts.charts else []))
+
+
+def _method(config: Config) -> str:
+    selfplay = config.selfplay
+    is_about_programs = selfplay.game == "r-zero" and config.r_zero.domain == "programs"
+    return "r-zero-programs" if is_about_programs else selfplay.game
 
 
 def _one_step(config: Config) -> str:
@@ -274,6 +280,12 @@ _METHOD = {
         "No data: the model wrote mathematical questions, answered each several times, and was rewarded for "
         "answering as its own majority did, and for questions of which it is unsure "
         "([R-Zero](https://arxiv.org/abs/2508.05004)). Nobody verified these answers."
+    ),
+    "r-zero-programs": (
+        "No data: the model wrote programs with a call, said several times what the call returns, and was "
+        "rewarded for agreeing with its own majority, and for calls of which it is unsure "
+        "([R-Zero](https://arxiv.org/abs/2508.05004) on programs). A sandbox ran the programs to measure how "
+        "often the majority is right; no reward depended on that."
     ),
 }
 

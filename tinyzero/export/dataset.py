@@ -109,7 +109,8 @@ def _fault(task: TaskRecord, record: Record) -> str:
 def _columns(task: TaskRecord) -> dict[str, Any]:
     """The task's row in the data set, as JSON values."""
     values = ((name, getattr(task, name)) for name in _COLUMNS)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+    columns = {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+    return columns if task.truth is None else {**columns, "truth": task.truth}
 
 
 def _metadata(count: int, base: Base) -> str:
@@ -163,8 +164,10 @@ COLUMNS = """\
 each, as literals, the same in every one of several runs.
 - `kind`: deduction asks for the output, abduction for an input that gives it, induction for the program \
 from half of the pairs and `message`, error-prediction for the exception that ends the run, or 'NoError'; \
-there its name is the output; question asks `message`, \
-has no program, and its output is what most attempts said, which nobody verified.
+there its name is the output; question asks `message` or, \
+where there is a program, what its call returns, and its output is the majority of the attempts, which \
+nobody verified; `truth` is what the program returned, and its solve rate the share that agrees with the \
+majority.
 - `step`: when it was made. `parents`: ids of the tasks that the proposer was shown. `shape`: equal for \
 programs that differ in names and constants only.
 - `attempts` and `solve_rate`: how the model itself fared at that step.

@@ -90,7 +90,8 @@ def conversation_ids(tokenizer: Any, messages: Sequence[Mapping[str, Any]]) -> l
 
 def reasons_first(config: Config) -> bool:
     """Whether the run's prompts told a model without a chat template to reason first."""
-    return config.prompts.style == "full" or config.selfplay.game == "r-zero"
+    asks_in_words = config.selfplay.game == "r-zero" and config.r_zero.domain == "words"
+    return config.prompts.style == "full" or asks_in_words
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -15,14 +15,17 @@ _FLAT_STD = 1e-6
 _LARGEST_TERM = 1e6
 
 Key = tuple[Role, str, str]
-"""Role, kind, and the task if the baseline is per task."""
+"""Role, kind, and the task or the prompt if the baseline is per task or prompt."""
 Estimator = Callable[[Sequence[Rollout], AdvantagesConfig], Sequence[float]]
 ESTIMATORS: dict[str, Estimator] = {}
 """The estimators of plugins, by name: one advantage per rollout, aligned."""
 
 
-def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[float]:
+def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig, *, siblings: int = 1) -> list[float]:
     """One advantage per rollout, aligned.
+
+    Args:
+        siblings: proposals of each prompt; above 1, they share a baseline.
 
     Source: task-relative is TRR++ of Absolute Zero (arXiv:2505.03335) eq. 8 with a baseline per rollout
     rather than per token, so that long answers weigh no more than short ones; without scaling it is Dr. GRPO
@@ -36,7 +39,7 @@ def estimate(rollouts: Sequence[Rollout], config: AdvantagesConfig) -> list[floa
     _check_rewards(rollouts)
     if (own := ESTIMATORS.get(config.estimator)) is not None:
         return _checked(own(rollouts, config), len(rollouts), config.estimator)
-    keys = [_baseline_group(rollout, config) for rollout in rollouts]
+    keys = [_baseline_group(rollout, config, siblings=siblings) for rollout in rollouts]
     rewards = [rollout.reward.total for rollout in rollouts]
     return _centered(rewards, keys, config)
 
@@ -63,12 +66,14 @@ def _checked(advantages: Sequence[float], count: int, estimator: str) -> list[fl
     return [float(value) for value in advantages]
 
 
-def _baseline_group(rollout: Rollout, config: AdvantagesConfig) -> Key:
+def _baseline_group(rollout: Rollout, config: AdvantagesConfig, *, siblings: int) -> Key:
     """The key of the rollouts that share a baseline with this one.
 
-    Each proposal has its own prompt, so under every estimator the proposals of a kind share a baseline.
+    Where each proposal has its own prompt, the proposals of a kind share a baseline under every estimator.
     """
     role, kind = rollout.role, rollout.prompt.kind
+    if isinstance(rollout, ProposalRollout) and siblings > 1:
+        return (role, kind, rollout.prompt.text)
     if config.estimator == "task-relative" or isinstance(rollout, ProposalRollout):
         return (role, kind, "")
     return (role, kind, rollout.task_id)

@@ -144,6 +144,15 @@ def uncertainty(share: float) -> float:
     return 1.0 - 2.0 * abs(share - 0.5)
 
 
+def variance(solve_rate: float) -> float:
+    """`4 p (1 - p)`: the variance of an attempt's success, as a share of the most that it can be.
+
+    Args:
+        solve_rate: p, in [0, 1].
+    """
+    return 4.0 * solve_rate * (1.0 - solve_rate)
+
+
 def ask(
     sampler: Sampler,
     role: Role,

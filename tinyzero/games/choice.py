@@ -32,7 +32,7 @@ def choose_game(config: Config, *, sampler: Sampler, executor: Runner, comparer:
     if (make := GAMES.get(config.selfplay.game)) is not None:
         game = make(config, sampler=sampler, executor=executor, comparer=comparer)
     elif config.selfplay.game == "r-zero":
-        game = RZero(config, sampler=sampler, comparer=comparer)
+        game = RZero(config, sampler=sampler, comparer=comparer, runner=executor)
     else:
         game = AbsoluteZero(config, sampler=sampler, executor=executor, kinds=KINDS)
     return ChangedRewards(game, config, shuffled) if config.rewards.control == "shuffled" else game

@@ -45,7 +45,8 @@ class ChangedRewards:
         rollouts = [
             replace(rollout, reward=reward) for rollout, reward in zip(played.rollouts, rewards, strict=True)
         ]
-        estimated = advantages.estimate(rollouts, self._config.advantages)
+        siblings = self._config.selfplay.siblings
+        estimated = advantages.estimate(rollouts, self._config.advantages, siblings=siblings)
         return replace(played, rollouts=rollouts, advantages=estimated)
 
     def save(self, folder: Path) -> None:

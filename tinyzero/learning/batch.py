@@ -73,6 +73,11 @@ class MicroBatch:
     advantages: Tensor
     weights: Tensor
 
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each completion, in the order of `samples`."""
+        return torch.tensor([len(sample.token_ids) for sample in self.samples], device=self.targets.device)
+
     def split(self, values: Tensor) -> list[Tensor]:
         """Split [N] into one [T] per sample."""
         return list(torch.split(values, [len(sample.token_ids) for sample in self.samples]))

@@ -67,6 +67,10 @@ class BuiltinEngine:
             clip_high=config.clip_high,
             sampler_cap=config.sampler_cap,
             kl_coef=config.kl_coef,
+            clip_delta=config.clip_delta,
+            ratio=config.ratio,
+            form=config.objective,
+            entropy_coef=config.entropy_coef,
         )
 
     def accumulate(
@@ -81,7 +85,7 @@ class BuiltinEngine:
         loss, all_scores, all_entropies = 0.0, [], []
         for batch in self._micro_batches(parts, max_tokens):
             scores, entropies = self._score(batch, starts)
-            batch_loss = policy_loss(scores, self._objective)
+            batch_loss = policy_loss(scores, self._objective, entropies)
             scale(batch_loss).backward()  # type: ignore[no-untyped-call]
             loss += float(batch_loss.detach())
             all_scores.append(scores.detach())
@@ -117,5 +121,6 @@ class BuiltinEngine:
             reference_logprobs=reference_logprobs,
             advantages=batch.advantages,
             weights=batch.weights,
+            lengths=batch.lengths if self._config.ratio == "sequence" else None,
         )
         return scores, entropies

@@ -62,6 +62,7 @@ class LoraLearner:
         self._config = config
         self._total_rounds = total_rounds or 1
         self._rounds = 0
+        self._lr_scale = 1.0
         self._skips = Skips()
         self._budgets = dict(completion_budgets or {})
         self._max_tokens = config.micro_batch_tokens
@@ -107,7 +108,11 @@ class LoraLearner:
         )
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * factor
+                group["lr"] = config.lr * factor * self._lr_scale
+
+    def scale_lr(self, factor: float) -> None:
+        """Multiply the learning rate of all later updates, also after a resume."""
+        self._lr_scale *= factor
 
     def move(self, move: Move) -> None:
         """See `Movable`. AdamW's own count of steps lies in main memory, and stays there."""
@@ -122,6 +127,7 @@ class LoraLearner:
             "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
             "max_tokens": self._max_tokens,
             "rounds": self._rounds,
+            "lr_scale": self._lr_scale,
         }
         write_state(folder, self._optimizers, self._weight_names(), values)
 
@@ -139,6 +145,7 @@ class LoraLearner:
                 self._scalers[adapter].load_state_dict(state["scalers"][adapter])
             self._max_tokens = state["max_tokens"]
             self._rounds = state["rounds"]
+            self._lr_scale = float(state.get("lr_scale", 1.0))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"cannot read the optimizers in {folder}: {reason}") from error
@@ -186,8 +193,12 @@ class LoraLearner:
 
     def _part(self, role: Role, played: Sequence[tuple[Completion, float]]) -> RolePart:
         """The completions with a gradient. A rollout with advantage 0 still counts in the mean."""
-        lengths = [len(completion.token_ids) for completion, _ in played]
+        is_masked = [self._config.mask_truncated and completion.is_truncated for completion, _ in played]
+        lengths = [
+            0 if mask else len(item.token_ids) for (item, _), mask in zip(played, is_masked, strict=True)
+        ]
         budget = self._budgets.get(role, 0)
+        has_other_terms = self._config.kl_coef > 0 or self._config.entropy_coef > 0
         weights = token_weights(lengths, self._config.normalization, budget)
         samples = tuple(
             TrainingSample(
@@ -197,8 +208,8 @@ class LoraLearner:
                 advantage=advantage,
                 weight=weight,
             )
-            for (completion, advantage), weight in zip(played, weights, strict=True)
-            if advantage != 0 or self._config.kl_coef > 0
+            for (completion, advantage), weight, length in zip(played, weights, lengths, strict=True)
+            if length and (advantage != 0 or has_other_terms)
         )
         return RolePart(samples=samples, num_rollouts=len(played), num_tokens=sum(lengths), budget=budget)
 

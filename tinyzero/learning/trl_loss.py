@@ -77,6 +77,9 @@ class TrlLoss:
         inputs["num_items_in_batch"] = torch.tensor(float(part.num_tokens), device=self._policy.device)
         self._trainer.current_gradient_accumulation_steps = num_summands(part, samples, self._config)
         self._trainer.max_completion_length = part.budget
+        # TRL means the entropy over a micro-batch, and divides by the number of them: here, over the role.
+        share = sum(len(sample.token_ids) for sample in samples) / part.num_tokens
+        self._trainer.entropy_coef = self._config.entropy_coef * share
         loss: Tensor = self._trainer._compute_loss(self._model, inputs)
         scale(loss).backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), self._take_measures()
@@ -144,11 +147,15 @@ def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  #
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     is_cpu = policy.device.type == "cpu"
+    is_cispo = config.objective == "cispo"
+    clip_high = config.clip_high + (1 if is_cispo else 0)  # there, TRL's is the limit itself
     args = GRPOConfig(
         output_dir="unused",  # nothing is written
-        loss_type=LOSS_TYPES[config.normalization],
+        loss_type="cispo" if is_cispo else LOSS_TYPES[config.normalization],
         epsilon=config.clip_low,
-        epsilon_high=config.clip_high,
+        epsilon_high=clip_high,
+        delta=config.clip_delta,
+        importance_sampling_level=config.ratio,
         beta=config.kl_coef,
         use_bias_correction_kl=False,  # the KL term of GRPO (arXiv:2402.03300 eq. 4), like ours
         temperature=policy.temperature,
@@ -161,13 +168,14 @@ def _make_trainer(model: Any, config: SettledLearner, policy: Policy) -> Any:  #
     trainer.args, trainer.model = args, model
     trainer.accelerator = Accelerator(cpu=is_cpu)
     trainer.loss_type, trainer.beta = args.loss_type, args.beta
-    trainer.epsilon_low, trainer.epsilon_high = config.clip_low, config.clip_high
+    trainer.epsilon_low, trainer.epsilon_high = config.clip_low, clip_high
     trainer.importance_sampling_level = args.importance_sampling_level
     trainer.top_entropy_quantile = args.top_entropy_quantile
     trainer.off_policy_mask_threshold = args.off_policy_mask_threshold
     # TRL's option for samplers whose logprobs differ slightly from the policy's: we pass the weights.
     trainer.use_vllm = trainer.vllm_importance_sampling_correction = True
-    trainer.aux_loss_enabled = trainer._entropy_bonus_enabled = False
+    trainer.aux_loss_enabled = trainer.use_adaptive_entropy = False
+    trainer._entropy_bonus_enabled = config.entropy_coef > 0
     trainer._metrics = defaultdict(lambda: defaultdict(list))
     return trainer
 

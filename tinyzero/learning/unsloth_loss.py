@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinyzero.config import SettledLearner
+from tinyzero.config import LearnerConfig, SettledLearner
 from tinyzero.errors import ConfigError
 from tinyzero.learning.batch import TrainingSample
 from tinyzero.learning.engine import RolePart
@@ -53,10 +53,12 @@ class UnslothLoss:
         """Set up the loss.
 
         Raises:
-            ConfigError: the loss of the installed trl or unsloth version is not supported.
+            ConfigError: the loss of the installed trl or unsloth version is not supported, or it lacks an
+                option.
         """
         from trl.trainer.grpo_trainer import GRPOTrainer
 
+        refuse_options(config)
         check_unsloth(version("unsloth"), version("unsloth_zoo"), version("trl"), GRPOTrainer)
         self._policy = policy
         self._config = config
@@ -217,3 +219,12 @@ def _packed(rows: Sequence[Tensor], samples: Sequence[TrainingSample]) -> Tensor
     for line, begin, row in zip(packed, begins, rows, strict=True):
         line[begin : begin + len(row)] = row
     return packed
+
+
+def refuse_options(config: LearnerConfig) -> None:
+    """Raise ConfigError for an option of the loss that unsloth's replacement was never compared with."""
+    defaults = LearnerConfig()
+    options = ("clip_delta", "ratio", "objective", "entropy_coef")
+    changed = [name for name in options if getattr(config, name) != getattr(defaults, name)]
+    if changed:
+        raise ConfigError(f"learner.{changed[0]} is not in unsloth's loss; leave it out, {BUILTIN}")

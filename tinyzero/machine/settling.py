@@ -80,8 +80,8 @@ def _with(settled: Settled, rows: int, tokens: int) -> Settled:
 
 
 _AUTO = "auto"
-_SETS = {"absolute-zero": "cruxeval", "r-zero": "gsm8k"}
-"""Game -> the held-out set for models that have none of their own."""
+_SETS = {"programs": "cruxeval", "words": "gsm8k"}
+"""What tasks are about -> the held-out set for models that have none of their own."""
 
 
 def settle(config: Config, machine: Machine) -> Settled:
@@ -171,7 +171,8 @@ def _heldout(config: Config, device: Device) -> str | None:
     if config.evaluation.heldout != _AUTO:
         return config.evaluation.heldout
     own = _own_set(config)
-    return own or (_SETS.get(config.selfplay.game, _SETS["absolute-zero"]) if device == "cuda" else None)
+    domain = config.r_zero.domain if config.selfplay.game == "r-zero" else "programs"
+    return own or (_SETS[domain] if device == "cuda" else None)
 
 
 def _own_set(config: Config) -> str | None:

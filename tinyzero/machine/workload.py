@@ -74,7 +74,7 @@ def _absolute_zero(config: Config) -> Counts:
     trained_proposals = selfplay.proposals_per_step if selfplay.train_proposer else 0
     return Counts(
         proposals=selfplay.proposals_per_step,
-        proposer_prompts=selfplay.proposals_per_step,
+        proposer_prompts=selfplay.proposals_per_step // selfplay.siblings,
         tasks=num_new + num_earlier,
         answers=num_new * selfplay.attempts + answers_to_earlier,
         trained_prompts=trained_proposals + (num_earlier if is_separate else num_new + num_earlier),

@@ -1,6 +1,6 @@
 """Watches a run's metrics for the ways in which self-play collapses, and says when one begins and is over.
 
-It acts on nothing: the alarms are shown, logged, and written into the metrics as `watch/<name>`.
+The alarms are shown, logged, and written into the metrics as `watch/<name>`; the trainer may act on them.
 """
 
 from collections import deque

@@ -144,12 +144,22 @@ class AlarmOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """Tasks of another run, in the folder `source`, will join the pool."""
+    """Tasks of another run or a file, `source`, will join the pool or the questions."""
 
     name: ClassVar = "imported"
     step: int
     tasks: int
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reacted:
+    """An alarm has acted, as `watch.react` says: `action` is a `Reaction`."""
+
+    name: ClassVar = "reacted"
+    step: int
+    alarm: str
+    action: str
 
 
 Event = (
@@ -167,6 +177,7 @@ Event = (
     | AlarmBegan
     | AlarmOver
     | Imported
+    | Reacted
 )
 
 
@@ -270,5 +281,8 @@ _READERS: Final[Mapping[str, Callable[[Record], Event]]] = {
     ),
     Imported.name: lambda record: Imported(
         step=_step(record), tasks=whole(record.get("tasks")), source=text(record.get("from"))
+    ),
+    Reacted.name: lambda record: Reacted(
+        step=_step(record), alarm=text(record.get("alarm")), action=text(record.get("action"))
     ),
 }

@@ -67,6 +67,7 @@ class TaskRecord:
     Attributes:
         author: the policy that proposed the task, `adapter@version`.
         verdicts: status -> number of attempts. solve_rate: None for a task without attempts.
+        truth: of a question about a program, what the program returned; None where that is not known.
     """
 
     step: int
@@ -82,6 +83,7 @@ class TaskRecord:
     solve_rate: float | None
     author: str = ""
     verdicts: Mapping[str, float] = field(default_factory=dict)
+    truth: str | None = None
 
     @property
     def subject(self) -> str:
@@ -203,6 +205,7 @@ def _task(record: Record) -> TaskRecord:
         solve_rate=finite(record.get("solve_rate")),
         author=text(record.get("author")),
         verdicts=numbers(record.get("verdicts")),
+        truth=truth if isinstance(truth := record.get("truth"), str) else None,
     )
 
 

@@ -21,6 +21,8 @@ class StopReason(StrEnum):
     MAX_MINUTES = "max_minutes"
     REQUESTED = "requested"
     """Ctrl-C, SIGTERM or a closed terminal."""
+    ALARM = "alarm"
+    """As `watch.react` says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,16 @@
 """Deduction: given a program and an input, find the output."""
 
+from contextlib import suppress
+from typing import Any
+
 from tinyzero.execution.values import BadLiteral, parse_literal, render, same
 from tinyzero.tasks.answers import candidates
 from tinyzero.tasks.base import Style, block, compact
 from tinyzero.tasks.program_and_input import EXAMPLE, ProgramAndInput
 from tinyzero.tasks.wording import readings
 from tinyzero.types import Prompt, Task, Verdict, VerdictStatus
+
+NO_LITERAL = "no literal in the answer"
 
 
 class Deduction(ProgramAndInput):
@@ -33,20 +38,24 @@ class Deduction(ProgramAndInput):
 
     def grade(self, task: Task, answer: str) -> Verdict:
         """Compares the written value; runs nothing."""
+        written = self.read(task, answer)
+        if written is None:
+            return Verdict(status=VerdictStatus.MALFORMED, detail=NO_LITERAL)
+        right = same(written[0], parse_literal(task.outputs[0]), float_tolerance=True)
+        status = VerdictStatus.CORRECT if right else VerdictStatus.WRONG
+        return Verdict(status=status, answer=render(written[0]))
+
+    def read(self, task: Task, answer: str) -> tuple[Any] | None:
+        """The value in an answer, alone in a tuple since it may be None; None if there is no literal."""
         begun = _prefill(task)
         if answer.startswith(begun):
             texts = readings(answer.removeprefix(begun).partition("\n")[0].partition("```")[0], "output")
         else:
             texts = candidates(answer, "output")
         for text in texts:
-            try:
-                value = parse_literal(text)
-            except BadLiteral:
-                continue
-            right = same(value, parse_literal(task.outputs[0]), float_tolerance=True)
-            status = VerdictStatus.CORRECT if right else VerdictStatus.WRONG
-            return Verdict(status=status, answer=render(value))
-        return Verdict(status=VerdictStatus.MALFORMED, detail="no literal in the answer")
+            with suppress(BadLiteral):
+                return (parse_literal(text),)
+        return None
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
         if style == "direct":

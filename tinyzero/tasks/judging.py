@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Protocol
 
 from tinyzero.tasks.base import Check, Decision, Kind
 from tinyzero.types import Proposal, Rejection, Runner, Task, Verdict
 
 
+class Verifier(Protocol):
+    """The part of a `Kind` that verifies."""
+
+    def verify(self, proposal: Proposal, step: int) -> Task | Rejection | Check[Task | Rejection]: ...
+
+
 def verify(
-    proposals: Sequence[Proposal | Rejection], *, kinds: Mapping[str, Kind], runner: Runner, step: int
+    proposals: Sequence[Proposal | Rejection], *, kinds: Mapping[str, Verifier], runner: Runner, step: int
 ) -> list[Task | Rejection]:
     """The task or the rejection of each proposal. A rejection in `proposals` is returned unchanged.
 

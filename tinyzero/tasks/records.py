@@ -10,8 +10,11 @@ _NAMES = tuple(field.name for field in fields(Task))
 
 
 def to_record(task: Task) -> dict[str, Any]:
-    """All fields of a task as JSON values."""
-    return {name: getattr(task, name) for name in _NAMES}
+    """All fields of a task as JSON values; without `truth` where there is none."""
+    record = {name: getattr(task, name) for name in _NAMES}
+    if task.truth is None:
+        del record["truth"]
+    return record
 
 
 def from_record(record: Any) -> Task:  # noqa: ANN401  whatever a file holds
@@ -68,6 +71,7 @@ def _check(task: Task) -> None:
         all(isinstance(text, str) for text in texts)
         and all(isinstance(items, tuple) and all(isinstance(item, str) for item in items) for items in lists)
         and isinstance(task.step, int)
+        and isinstance(task.truth, str | None)
     )
     if not is_sound:
         raise ValueError("a field has a value of the wrong type")

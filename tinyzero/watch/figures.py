@@ -90,7 +90,8 @@ def charts(state: RunState, most: int | None = None) -> list[Chart]:
 
 def _all_charts(state: RunState) -> Iterator[Chart]:
     kinds = state.kinds
-    accuracy = _chart(state, "accuracy", "solver accuracy", _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
+    title = "agreement with the majority" if state.has_votes else "solver accuracy"
+    accuracy = _chart(state, "accuracy", title, _per_kind(kinds, "solver/{}/accuracy"), (0, 1))
     heldout = _chart(state, "heldout", "held-out accuracy", _heldout(state), (0, 1))
     is_curve = any(len(curve.points) > 1 for curve in heldout.series)
     yield from (heldout, accuracy) if is_curve else (accuracy, heldout)

@@ -154,7 +154,10 @@ def _own_figures(state: RunState) -> Iterator[Text]:
         value, change = figures.of_late(state, metric), figures.change(state, metric)
         if value is not None:
             moved = "" if change is None else f" {change:+.2f}"
-            yield Text.assemble((f"{name} ", "dim"), (number(value), "bold"), (moved, "dim"))
+            is_vote = metric == "solver/accuracy" and state.has_votes
+            yield Text.assemble(
+                (f"{'agreement' if is_vote else name} ", "dim"), (number(value), "bold"), (moved, "dim")
+            )
 
 
 def _what_to_think(state: RunState, view: View, width: int) -> Text:

@@ -15,7 +15,7 @@ LEGEND_HELP = (
     "held-out         tasks that the model never trains on, before and now: the figure that counts",
     "above noise      the 95 % interval of the difference, paired by task, is above 0",
     "own tasks        the proposer sets them, harder or easier: no direction is good by itself",
-    "accuracy         share of attempts that were right",
+    "accuracy         share of attempts that were right; in R-Zero, that agree with the majority",
     "deduction        say the output of a program; abduction: an input; induction: the program",
     "mixed            share of tasks that were solved by some attempts and not by others: only these teach",
     "valid            share of proposals that became tasks",

@@ -162,7 +162,7 @@ def _table_columns(kinds: Sequence[str]) -> list[_Column]:
     solved = [_Column(title=kind[:5], read=_number(f"solver/{kind}/accuracy")) for kind in kinds]
     return [
         _Column(group="valid", title="tasks", read=_valid),
-        replace(solved[0], group="solved"),
+        replace(solved[0], group="agree" if "question" in kinds else "solved"),
         *solved[1:],
         _Column(title="mixed", read=_number("solver/mixed_share")),
         _Column(group="reward", title="prop", read=_number("proposer/reward")),

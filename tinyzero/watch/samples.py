@@ -144,8 +144,10 @@ def _facts(sample: Sample, task: TaskRecord | None, view: View) -> Iterator[_Fac
     if sample.detail:
         yield _fact("because", sample.detail, view)
     if sample.role == "proposer" and task is not None and task.solve_rate is not None:
-        label = "agreed" if task.kind == "question" else "solved"
-        yield _fact(label, f"{task.solve_rate:.0%} of {task.attempts} attempts", view)
+        attempts = f"{task.solve_rate:.0%} of {task.attempts} attempts"
+        if task.kind == "question":
+            attempts += " agree with the majority"
+        yield _fact("agreed" if task.kind == "question" else "solved", attempts, view)
     yield _fact("reward", _reward(sample), view)
 
 
@@ -155,7 +157,11 @@ def _task_lines(sample: Sample, task: TaskRecord, view: View) -> Iterator[_Fact]
     if task.hint:
         yield _fact("hint", task.hint, view)
     if task.kind == "question":
+        if task.inputs:
+            yield _fact("input", task.inputs[0], view)
         yield _fact("majority", ", ".join(task.outputs), view)
+        if task.truth is not None:
+            yield _fact("truth", task.truth, view)
     elif task.kind == "abduction":
         yield _fact("output", task.outputs[0] if task.outputs else "", view)
         yield _fact(
@@ -216,7 +222,7 @@ def tasks_panel(state: RunState, view: View, *, width: int, height: int) -> Pane
     ]
     newest = list(reversed(fitting))[: max(0, height - 2)]
     lines = [_task_line(task, view, width - 4) for task in newest]
-    title = Text.assemble(("newest tasks", "bold"), (", solved", "dim"))
+    title = Text.assemble(("newest tasks", "bold"), (", agreed" if state.has_votes else ", solved", "dim"))
     return panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title, view, width=width, height=height
     )

@@ -78,9 +78,14 @@ class RunState:
         return values.get(key, default) if isinstance(values, Mapping) else default
 
     @property
+    def has_votes(self) -> bool:
+        """Whether answers are compared with their majority (R-Zero), and not with what is right."""
+        return bool(self.knob("selfplay", "game") == "r-zero")
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """Task kinds: the configured kinds, then any other kind in the metrics; R-Zero has only one."""
-        if self.knob("selfplay", "game") == "r-zero":
+        if self.has_votes:
             return ("question",)
         named = self.knob("selfplay", "kinds", ())
         configured = (

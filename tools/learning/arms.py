@@ -1,7 +1,8 @@
-"""What is compared: every arm is the preset `nano-cpu` with as little changed as can be."""
+"""What is compared: every arm is the preset `nano-cpu`, or `r-zero-nano-cpu`, with little changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +14,17 @@ class Arm:
             wrong.
         attempts: kind -> attempts at a task of it, in place of `selfplay.attempts`.
         average: whether the average of the adapters over the last third of the run is measured too.
+        preset: what is changed.
+        labels: of R-Zero's questions: the solver's majority; `truth`, what the program returned; or `random`,
+            one of the different answers given, whichever.
     """
 
     settings: tuple[str, ...] = ()
     is_own_majority: bool = False
     attempts: Mapping[str, int] = field(default_factory=dict)
     average: bool = False
+    preset: str = "nano-cpu"
+    labels: Literal["majority", "truth", "random"] = "majority"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,11 @@ class Question:
     control: str
 
 
+def _r_zero(*settings: str, labels: Literal["majority", "truth", "random"] = "majority") -> Arm:
+    return Arm(preset="r-zero-nano-cpu", settings=settings, labels=labels)
+
+
+_FORM = "r_zero.gate=form"
 TASK_RELATIVE = "advantages.estimator=task-relative"
 
 ARMS: Mapping[str, Arm] = {
@@ -55,6 +66,18 @@ ARMS: Mapping[str, Arm] = {
     "attempts at induction": Arm(attempts={"induction": 24}),
     "half the rate": Arm(settings=("learner.lr=1e-3",)),
     "twice the steps": Arm(settings=("run.max_steps=60",)),
+    "variance": Arm(settings=("rewards.proposer=variance",)),
+    "siblings": Arm(settings=("selfplay.siblings=4",)),
+    "r-zero": _r_zero(),
+    "r-zero truth": _r_zero(labels="truth"),
+    "r-zero random labels": _r_zero(labels="random"),
+    "r-zero form": _r_zero(_FORM),
+    "r-zero form truth": _r_zero(_FORM, labels="truth"),
+    "r-zero form random labels": _r_zero(_FORM, labels="random"),
+    # Shares from some .5 to .9: fewer labels, and more of them right.
+    "r-zero sure": _r_zero("r_zero.max_distance=0.4", "r_zero.min_margin=0.3"),
+    "r-zero weighted": _r_zero("r_zero.weight_by_agreement=true"),
+    "r-zero ties": _r_zero("r_zero.min_margin=0", "r_zero.min_readable=0"),
 }
 LEARNING = ("trained", "shuffled", "own majority", "frozen proposer")
 """Arms of the question whether self-play works at all."""

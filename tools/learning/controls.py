@@ -1,9 +1,11 @@
-"""Games that pay agreement in place of truth, or attempt some tasks more often."""
+"""Games that pay agreement in place of truth, attempt some tasks more often, or label otherwise."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
 
 from tinyzero.games.absolute_zero.game import AbsoluteZero
+from tinyzero.games.r_zero.survey import Survey
 from tinyzero.types import Answer, AttemptRollout, RewardBreakdown, Rollout, Task, VerdictStatus
 
 
@@ -49,3 +51,17 @@ class UnevenAttempts(AbsoluteZero):
             groups = super().solve(some, count, stream if count == attempts else f"{stream}/{count}")
             answers |= {task.id: group for task, group in zip(some, groups, strict=True)}
         return [answers[task.id] for task in tasks]
+
+
+def truth(survey: Survey) -> str:
+    """What the program of a question returned: a label that no vote can get wrong."""
+    return survey.task.truth or ""
+
+
+def random_label(survey: Survey) -> str:
+    """One of the different answers to a question, each alike: a label without any knowledge."""
+    answers = sorted({*filter(None, survey.texts)})
+    return Random(survey.task.id).choice(answers) if answers else ""
+
+
+LABELS: Mapping[str, Callable[[Survey], str]] = {"truth": truth, "random": random_label}

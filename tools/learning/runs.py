@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 
 from learning.arms import ARMS, LEARNING
 from learning.averaging import AveragingObserver
-from learning.controls import UnevenAttempts, majority
+from learning.controls import LABELS, UnevenAttempts, majority
 from learning.lengths import LadderObserver, find_ladder
 from tinyzero.assembly import assemble
 from tinyzero.config import load_config, override
 from tinyzero.games.absolute_zero.game import AbsoluteZero
 from tinyzero.games.controls import ChangedRewards
+from tinyzero.games.r_zero.game import RZero
 from tinyzero.machine.hardware import look
 from tinyzero.machine.settling import settle
 from tinyzero.policy.policy import Policy
@@ -73,7 +74,7 @@ def train(output: Path, arm: str, seed: int) -> None:
         base = base_path(output, seed)
         if trainer.steps_done == 0 and trainer.probe is not None and base.is_dir():
             trainer.probe.load(base)
-        recorder = Recorder(trainer.run, preset="nano-cpu")
+        recorder = Recorder(trainer.run, preset=ARMS[arm].preset)
         trainer.observers = (recorder, PlainObserver(print), *ladder_observers(trainer))
         if ARMS[arm].average and isinstance(trainer.policy, Policy):
             trainer.observers = (*trainer.observers, AveragingObserver(trainer, trainer.policy))
@@ -90,13 +91,16 @@ def ladder_observers(trainer: Trainer) -> Sequence[LadderObserver]:
 def open_trainer(output: Path, arm: str, seed: int, others: Sequence[str] = ()) -> Iterator[Trainer]:
     path = run_path(output, arm, seed)
     settings = [f"run.seed={seed}", "hardware.threads=1", *ARMS[arm].settings, *others]
-    config = settle(load_config("nano-cpu", settings), look())
+    config = settle(load_config(ARMS[arm].preset, settings), look())
     run = RunFolder(path) if is_run(path) else RunFolder.create(output, path.name, config)
     with run.exclusive(), assemble(override(run.config(), ARMS[arm].settings), run) as trainer:
         if ARMS[arm].attempts and isinstance(trainer.game, AbsoluteZero):
             trainer.game = UnevenAttempts(trainer.game, ARMS[arm].attempts)
         if ARMS[arm].is_own_majority:
             trainer.game = ChangedRewards(trainer.game, config, majority)
+        if (labels := ARMS[arm].labels) != "majority":
+            assert isinstance(trainer.game, RZero), "labels are R-Zero's"  # noqa: S101
+            trainer.game.choose_label = LABELS[labels]
         yield trainer
 
 

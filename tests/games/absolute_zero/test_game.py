@@ -427,3 +427,17 @@ def test_a_task_whose_result_has_changed_leaves_the_pool(executor):
     assert played.metrics["pool/drifted"] == 1
     assert good.id in game.pool
     assert drifted.id not in game.pool
+
+
+def test_siblings_are_proposals_of_one_prompt_in_turn_of_the_kinds(executor):
+    other = DOUBLE.replace("* 2", "+ 2")
+    sampler = ScriptedSampler(proposer=[DOUBLE, other, NONSENSE, NONSENSE], solver=["42", "23", "no", "no"])
+    config = make_config(kinds=("deduction", "abduction"), siblings=2)
+    played = make_game(config, sampler, executor).play(0)
+    asked = sampler.requests[0]
+    assert (len(asked.prompts), asked.num_samples) == (2, 2)
+    proposals = by_role(played, Role.PROPOSER)
+    assert [rollout.prompt.kind for rollout, _ in proposals] == ["deduction"] * 2 + ["abduction"] * 2
+    assert [stage_of(rollout) for rollout, _ in proposals] == [None, None, Stage.PARSED, Stage.PARSED]
+    assert sum(advantage for _, advantage in proposals[:2]) == pytest.approx(0)
+    assert [advantage for _, advantage in proposals[2:]] == [0, 0]

@@ -61,3 +61,11 @@ def test_bonuses_are_paid_where_a_task_is_learnable_only():
     assert proposer_reward(0.25, RewardsConfig(), bonuses).terms == {"learnability": 0.75, "novelty": 0.5}
     assert proposer_reward(0.0, RewardsConfig(), bonuses).terms == {"learnability": 0.0}
     assert proposer_reward(1.0, RewardsConfig(), bonuses).terms == {"learnability": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("solve_rate", "reward"),
+    [(0.0, 0.0), (0.125, 0.4375), (0.25, 0.75), (0.5, 1.0), (0.75, 0.75), (1.0, 0.0)],
+)
+def test_variance_pays_a_proposer_what_an_attempt_tells(solve_rate, reward):
+    assert proposer_reward(solve_rate, RewardsConfig(proposer="variance")).terms == {"variance": reward}

@@ -59,14 +59,15 @@ def draw_briefs(
     config: Config,
     fits: Callable[[Prompt], bool],
 ) -> list[Brief]:
-    """One brief for each of the P proposals of a step, shortened until its prompt fits.
+    """One brief for each of the P prompts of a step, shortened until its prompt fits.
 
     Args:
         turn: the step. purpose: random stream of rounds that are not steps, such as `"seeding/"`. Proposals
             of such rounds need not call earlier programs.
     """
     briefs = []
-    for place, name in enumerate(kinds_in_turn(list(kinds), turn, config.selfplay.proposals_per_step)):
+    num_prompts = config.selfplay.proposals_per_step // config.selfplay.siblings
+    for place, name in enumerate(kinds_in_turn(list(kinds), turn, num_prompts)):
         stream = f"{config.run.seed}/{purpose}{turn}"
         brief = _draw(_from(name, kinds), pool, config, Random(f"{stream}/refs/{place}"))
         if not purpose:

@@ -148,7 +148,9 @@ class AbsoluteZero:
         rollouts: list[Rollout] = [*proposals, *([] if is_separate else attempts), *replays]
         return Round(
             rollouts=rollouts,
-            advantages=advantages.estimate(rollouts, self.config.advantages),
+            advantages=advantages.estimate(
+                rollouts, self.config.advantages, siblings=self.config.selfplay.siblings
+            ),
             untrained=attempts if is_separate else [],
             new_tasks=[*seeded, *new_tasks],
             replayed_tasks=earlier_tasks,
@@ -183,12 +185,16 @@ class AbsoluteZero:
             self.sampler,
             Role.PROPOSER,
             [brief.prompt(self.config.prompts.style) for brief in briefs],
-            num_samples=1,
+            num_samples=self.config.selfplay.siblings,
             max_tokens=self.config.selfplay.proposal_tokens,
             stream=stream,
             temperature=self.config.sampling.temperature,
         )
-        return [Draft(brief=brief, answer=answer) for brief, (answer,) in zip(briefs, groups, strict=True)]
+        return [
+            Draft(brief=brief, answer=answer)
+            for brief, siblings in zip(briefs, groups, strict=True)
+            for answer in siblings
+        ]
 
     def verify(self, drafts: Sequence[Draft], step: int) -> list[_Funnelled]:
         """Send proposals through the funnel and add the resulting tasks to the pool."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from tinyzero.config import BonusConfig, RewardsConfig
 from tinyzero.errors import NotFinite
 from tinyzero.execution.values import parse_literal
-from tinyzero.games.attempts import Attempted, choose_terms, uncertainty
+from tinyzero.games.attempts import Attempted, choose_terms, uncertainty, variance
 from tinyzero.tasks.similarity import cyclomatic_complexity, edit_distance
 from tinyzero.types import Answer, ProposalRollout, Rejection, RewardBreakdown, Stage, Task
 
@@ -28,6 +28,7 @@ def learnability(solve_rate: float) -> float:
 PROPOSER_REWARDS: dict[str, Callable[[float], float]] = {
     "learnability": learnability,
     "uncertainty": uncertainty,
+    "variance": variance,
 }
 """What a task earns its proposer, by the name in `rewards.proposer`; a function of the solve rate."""
 

@@ -7,8 +7,9 @@ Source: arXiv:2508.05004, which trains two full models on eight cards. Its code 
 docs/r-zero.md.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from tinyzero.config import Config
@@ -17,14 +18,19 @@ from tinyzero.games.attempts import Stopwatch, ask, join_attempts
 from tinyzero.games.metrics import length_metrics, solver_metrics, term_metrics
 from tinyzero.games.r_zero.question import QUESTION
 from tinyzero.games.r_zero.question_set import QuestionSet, labelled
+from tinyzero.games.r_zero.reading import QuestionReader, check_readable
 from tinyzero.games.r_zero.scoring import (
+    ROUNDING,
     challenge_metrics,
     repetition,
     score_answers,
     score_questions,
     set_metrics,
+    weighted,
 )
 from tinyzero.games.r_zero.survey import Survey, against_labels, survey, survey_metrics
+from tinyzero.games.r_zero.truth import answer_metrics, fresh_metrics
+from tinyzero.tasks.pool.pool import IMPORTS, read_tasks
 from tinyzero.types import (
     Answer,
     AttemptRollout,
@@ -34,12 +40,10 @@ from tinyzero.types import (
     RewardBreakdown,
     Role,
     Round,
+    Runner,
     Sampler,
-    Stage,
     Task,
 )
-
-_ROUNDING = 1e-9  # so that 8 of 10 and 2 of 10 are equally far from one half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,21 @@ class Place:
 class RZero:
     """Plays steps, and keeps the questions of the solver's turn between steps."""
 
-    def __init__(self, config: Config, *, sampler: Sampler, comparer: Comparer) -> None:
+    def __init__(
+        self, config: Config, *, sampler: Sampler, comparer: Comparer, runner: Runner | None = None
+    ) -> None:
+        """Start without questions.
+
+        Args:
+            runner: runs the programs of `r_zero.domain = "programs"`, which needs one.
+        """
         self.config = config
         self.sampler = sampler
         self.comparer = comparer
+        self.choose_label: Callable[[Survey], str] = attrgetter("label")
+        """The label of a question that is kept, from the answers to it; empty for none."""
         self.questions = QuestionSet()
+        self._reader = QuestionReader(config, sampler=sampler, runner=runner)
         self._num_undecided = 0
 
     def place_of(self, step: int) -> Place:
@@ -109,10 +123,16 @@ class RZero:
         """Write questions, label them, and keep those that the solver can learn from."""
         stream = f"questions/{self.questions.turn}/{self.questions.rounds}"
         count = min(self.config.selfplay.proposals_per_step, max_count)
-        outcomes = self.read(self.write(count, stream), step)
+        outcomes = self._reader.read(self.write(count, stream), step)
         surveys = self.survey(_distinct(outcomes), f"{stream}/label")
-        kept = answered([survey for survey in surveys if self.teaches(survey)])
-        self.questions.add(kept, num_written=count)
+        check_readable(self.questions.seen, outcomes, surveys, self.config, step=step)
+        self.questions.tally.add(surveys)
+        labels = {
+            survey.task.id: (labelled(survey.task, label), survey.share)
+            for survey in surveys
+            if self.teaches(survey) and (label := self.choose_label(survey))
+        }
+        self.questions.add(labels, num_written=count)
 
     def play(self, step: int) -> Round:
         """Play the challenger's or the solver's step, by turn; the challenger's while no question is kept."""
@@ -126,15 +146,22 @@ class RZero:
         watch = Stopwatch()
         with watch("propose"):
             answers = self.write(self.config.selfplay.proposals_per_step, f"{step}/propose")  # [P]
-            outcomes = self.read(answers, step)  # [P]
+            outcomes = self._reader.read(answers, step)  # [P]
         with watch("solve"):
             tasks = _distinct(outcomes)
             attempts = self.ask_solver(tasks, self.config.r_zero.label_attempts, f"{step}/survey")
         with watch("judge"):
             surveys = survey(tasks, attempts, self.comparer)
             penalties = repetition(outcomes)
+        check_readable(self.questions.seen, outcomes, surveys, self.config, step=step)
+        r_zero = self.config.r_zero
         proposed = score_questions(
-            answers, outcomes, surveys, penalties, weight=self.config.r_zero.repetition_weight
+            answers,
+            outcomes,
+            surveys,
+            penalties,
+            weight=r_zero.repetition_weight,
+            min_readable=r_zero.min_readable,
         )
         measured, tasks_answered = _attempts(surveys), answered(surveys)
         new_tasks = self.questions.unreported(tasks_answered)
@@ -147,6 +174,7 @@ class RZero:
             metrics={
                 **challenge_metrics(proposed, outcomes, penalties),
                 **survey_metrics(Role.PROPOSER, surveys),
+                **fresh_metrics(surveys),
                 "questions/undecided": self._newly_undecided(),
                 **length_metrics(Role.SOLVER, measured),
                 **term_metrics(proposed),
@@ -170,14 +198,17 @@ class RZero:
             attempted, surveys, self.config.rewards, confidence_weight=self.config.r_zero.confidence_weight
         )
         new_tasks = self.questions.unreported(tasks)
+        estimated = advantages.estimate(rollouts, self.config.advantages)
+        shares = self.questions.shares if self.config.r_zero.weight_by_agreement else {}
         return Round(
             rollouts=rollouts,
-            advantages=advantages.estimate(rollouts, self.config.advantages),
+            advantages=weighted(estimated, rollouts, shares),
             new_tasks=new_tasks,
             replayed_tasks=[task for task in tasks if task not in new_tasks],
             metrics={
                 **solver_metrics(rollouts),
                 **survey_metrics(Role.SOLVER, surveys),
+                **answer_metrics(surveys, rollouts),
                 "questions/undecided": self._newly_undecided(),
                 **set_metrics(self.questions),
                 **length_metrics(Role.SOLVER, rollouts),
@@ -188,7 +219,7 @@ class RZero:
 
     def write(self, count: int, stream: str) -> list[Answer]:
         """Sample `count` questions of the challenger, all from the same prompt."""
-        prompt = QUESTION.propose_prompt([], self.config.prompts.style)
+        prompt = self._reader.prompt()
         (answers,) = ask(
             self.sampler,
             Role.PROPOSER,
@@ -199,24 +230,6 @@ class RZero:
             temperature=self.config.sampling.temperature,
         )
         return answers
-
-    def read(self, answers: Sequence[Answer], step: int) -> list[Task | Rejection]:
-        """For each answer, the question in it, or the reason why it cannot be used."""
-        return [self._read(answer, step) for answer in answers]
-
-    def _read(self, answer: Answer, step: int) -> Task | Rejection:
-        proposal = QUESTION.parse_proposal(
-            answer.text,
-            [],
-            max_program_chars=self.config.pool.max_program_chars,
-            is_begun=bool(answer.prompt.prefill),
-        )
-        if isinstance(proposal, Rejection):
-            return proposal
-        task = replace(QUESTION.verify(proposal, step), author=answer.completion.policy)
-        if not self.sampler.fits(QUESTION.solve_prompt(task, self.config.prompts.style)):
-            return Rejection(stage=Stage.ALLOWED, detail="too long for sampling.max_prompt_tokens")
-        return task
 
     def survey(self, tasks: Sequence[Task], stream: str) -> list[Survey]:
         """Answer each question m times and compare the answers."""
@@ -239,7 +252,9 @@ class RZero:
         r_zero = self.config.r_zero
         return (
             bool(survey.label)
-            and abs(survey.share - 0.5) <= r_zero.max_distance + _ROUNDING
+            and abs(survey.share - 0.5) <= r_zero.max_distance + ROUNDING
+            and survey.margin >= r_zero.min_margin - ROUNDING
+            and survey.readable_share >= r_zero.min_readable - ROUNDING
             and survey.confidence >= r_zero.min_confidence
         )
 
@@ -253,8 +268,14 @@ class RZero:
         self.questions.save(folder)
 
     def load(self, folder: Path) -> None:
-        """Load the saved questions. Raises CheckpointError."""
+        """Load the saved questions, and add the imported ones that fit. Raises CheckpointError."""
         self.questions.load(folder)
+        if (folder / IMPORTS).exists():
+            style = self.config.prompts.style
+            imports = read_tasks(folder / IMPORTS)
+            self.questions.take(
+                task for task in imports if self.sampler.fits(QUESTION.solve_prompt(task, style))
+            )
 
 
 def answered(surveys: Sequence[Survey]) -> list[Task]:

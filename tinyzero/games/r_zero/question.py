@@ -13,6 +13,7 @@ from tinyzero.games.r_zero.equivalence.comparer import same_by_form
 from tinyzero.games.r_zero.equivalence.forms import normal_form
 from tinyzero.tasks.answers import final_part
 from tinyzero.tasks.base import Style, TaskSource
+from tinyzero.tasks.deduction import Deduction
 from tinyzero.tasks.funnel import is_unreadable, malformed
 from tinyzero.tasks.programs import digest
 from tinyzero.tasks.thoughts import CLOSED, OPENED
@@ -31,13 +32,18 @@ _QUESTION = re.compile(r"<question>((?:(?!<question>).)*?)(?:</question>|(?=<que
 _PROOF = re.compile(r"\b(?:prove|proof|show that|explain why|justify)\b", re.IGNORECASE)
 _SOLUTION = re.compile(r"^\W*(?:answer|solution)\b", re.IGNORECASE | re.MULTILINE)
 _LEAST_CHARS = 12
+DEDUCTION = Deduction()
+"""Asks what a call returns, in the words of Absolute Zero's kind."""
 _BEGUN = "Problem:"
 MAX_ANSWER_CHARS = 200
 """Longer answers are essays, which are never equal."""
 
 
 class Question:
-    """Prompts, parsing and judging of questions, without programs."""
+    """Prompts, parsing and judging of questions in words; prompts and judging of those about programs, too.
+
+    `tinyzero.games.r_zero.program_question` writes and verifies the latter.
+    """
 
     name = "question"
 
@@ -72,7 +78,11 @@ class Question:
         question = _begun(answer) if is_begun else _tagged(answer)
         if isinstance(question, Rejection):
             return question
-        reason = _refuse_question(question, max_program_chars)
+        return self.read_question(question, max_program_chars)
+
+    def read_question(self, question: str, max_chars: int) -> Proposal | Rejection:
+        """A question as it is asked, without tags; or why it cannot be used."""
+        reason = _refuse_question(question, max_chars)
         if reason:
             return Rejection(stage=Stage.ALLOWED, detail=reason)
         return Proposal(kind=self.name, program="", inputs=(), message=question)
@@ -90,6 +100,8 @@ class Question:
         )
 
     def solve_prompt(self, task: Task, style: Style) -> Prompt:
+        if task.program:
+            return replace(DEDUCTION.solve_prompt(task, style), kind=self.name)
         if style == "compact":
             return Prompt(kind=self.name, text=f"solve question\n{task.message}")
         text = f"{task.message}\n\n{SOLVE}"
@@ -98,7 +110,9 @@ class Question:
         return Prompt(kind=self.name, text=f"{text} {_STEP_BY_STEP}", reasons=True)
 
     def grade(self, task: Task, answer: str) -> Verdict:
-        """Compares normal forms; runs and evaluates nothing."""
+        """Compares normal forms, or values where a program is asked about; runs and evaluates nothing."""
+        if task.program:
+            return DEDUCTION.grade(task, answer)
         text = read_answer(answer)
         if not text:
             return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
@@ -106,11 +120,15 @@ class Question:
         return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
 
     def render_proposal(self, proposal: Proposal, style: Style = "compact") -> str:
+        if proposal.program:
+            return DEDUCTION.render_proposal(proposal, style)
         if style == "direct":
             return f"{_BEGUN} {proposal.message}"
         return f"<question>{proposal.message}</question>\n\\boxed{{0}}"
 
     def render_answer(self, task: Task, answer: str, style: Style = "compact") -> str:
+        if task.program:
+            return DEDUCTION.render_answer(task, answer, style)
         return f"\\boxed{{{answer}}}"
 
 

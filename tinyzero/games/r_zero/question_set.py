@@ -1,18 +1,22 @@
 """The questions that a solver's turn learns from. They are written at its start and saved in checkpoints."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 from tinyzero.errors import CheckpointError
 from tinyzero.foreign import read_json_object
+from tinyzero.games.r_zero.truth import LabelTally
 from tinyzero.tasks.records import from_record, to_record
 from tinyzero.types import Task
 
 _FILE = "questions.json"
 _NUMBERS = ("turn", "num_written", "rounds", "extended_at")
+_READ = {"questions": 1, "questions read": 1, "answers": 1, "answers read": 1}
+"""What a checkpoint of an earlier version counts as having seen."""
 
 
 @dataclass(slots=True)
@@ -26,6 +30,11 @@ class QuestionSet:
         kept: distinct questions; the label is the only output of each task.
         extended_at: the last step that wrote one more round because there were too few questions; or -1.
         reported: ids of all questions of the run that were reported as new tasks.
+        shares: id -> share of the label among the answers that it was chosen from.
+        tally: how right the labels of the turn are.
+        seen: over the whole run, numbers of `questions` written and of `answers` to them, and how many of
+            each could be read.
+        imported: labelled questions that a person added, which are part of every set.
     """
 
     turn: int = -1
@@ -34,18 +43,42 @@ class QuestionSet:
     kept: list[Task] = field(default_factory=list)
     extended_at: int = -1
     reported: set[str] = field(default_factory=set)
+    shares: dict[str, float] = field(default_factory=dict)
+    tally: LabelTally = field(default_factory=LabelTally)
+    seen: Counter[str] = field(default_factory=Counter)
+    imported: list[Task] = field(default_factory=list)
 
     def begin(self, turn: int) -> None:
-        """Start a turn with an empty set. Does nothing if the turn has begun already."""
+        """Start a turn with no other than imported questions. Does nothing if the turn has begun already."""
         if self.turn != turn:
-            self.turn, self.num_written, self.rounds, self.kept = turn, 0, 0, []
+            self.turn, self.num_written, self.rounds, self.kept = turn, 0, 0, list(self.imported)
+            self.shares, self.tally = {}, LabelTally()
 
-    def add(self, labelled: Iterable[Task], *, num_written: int) -> None:
-        """Add the questions of one writing round."""
+    def add(self, labelled: Mapping[str, tuple[Task, float]], *, num_written: int) -> None:
+        """Add the questions of one writing round.
+
+        Args:
+            labelled: id -> the question, and the share of its label.
+        """
         known = {task.id for task in self.kept}
-        self.kept += [task for task in labelled if task.id not in known]
+        fresh = {name: item for name, item in labelled.items() if name not in known}
+        self.kept += [task for task, _ in fresh.values()]
+        self.shares |= {name: share for name, (_, share) in fresh.items()}
         self.num_written += num_written
         self.rounds += 1
+
+    def take(self, labelled: Iterable[Task]) -> None:
+        """Add imported questions, each once."""
+        known = {task.id for task in (*self.imported, *self.kept)}
+        fresh = [task for task in labelled if task.id not in known]
+        self.imported += fresh
+        self.kept += fresh
+
+    @property
+    def num_kept_written(self) -> int:
+        """Questions of the turn that were written in it and kept."""
+        imported = {task.id for task in self.imported}
+        return sum(task.id not in imported for task in self.kept)
 
     def draw(self, count: int, place: int, seed: int) -> list[Task]:
         """The questions of a step, all different. A question repeats only after all others were drawn.
@@ -84,6 +117,10 @@ class QuestionSet:
             "extended_at": self.extended_at,
             "kept": [to_record(task) for task in self.kept],
             "told": sorted(self.reported),
+            "shares": self.shares,
+            "tally": asdict(self.tally),
+            "seen": self.seen,
+            "imported": [to_record(task) for task in self.imported],
         }
         (folder / _FILE).write_text(json.dumps(content), encoding="utf-8")
 
@@ -94,12 +131,17 @@ class QuestionSet:
             kept = [from_record(record) for record in content["kept"]]
             reported = {str(name) for name in content["told"]}
             numbers = {name: int(content[name]) for name in _NUMBERS}
-            _check(kept, num_written=numbers["num_written"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            shares = {str(name): float(share) for name, share in content.get("shares", {}).items()}
+            tally = LabelTally(**content.get("tally", {}))
+            seen = Counter({str(name): int(number) for name, number in content.get("seen", _READ).items()})
+            imported = [from_record(record) for record in content.get("imported", [])]
+            _check(kept, num_written=numbers["num_written"] + len(imported))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"cannot read the questions in {folder / _FILE}: {error}") from error
         for name, number in numbers.items():
             setattr(self, name, number)
         self.kept, self.reported = kept, reported
+        self.shares, self.tally, self.seen, self.imported = shares, tally, seen, imported
 
 
 def _check(kept: Iterable[Task], *, num_written: int) -> None:

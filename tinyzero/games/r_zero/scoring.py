@@ -1,6 +1,6 @@
 """What R-Zero pays: a challenger for uncertain and new questions, a solver for agreeing with the label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinyzero.config import RewardsConfig
@@ -20,11 +20,19 @@ from tinyzero.types import (
     Task,
 )
 
+ROUNDING = 1e-9
+"""So that 8 of 10 and 2 of 10 are equally far from one half."""
+
 
 def repetition(outcomes: Sequence[Task | Rejection]) -> list[float]:
     """Share of the batch that is like each question; 0 for what is none."""
-    questions = [outcome.message if isinstance(outcome, Task) else "" for outcome in outcomes]
-    return repetition_penalties(questions)
+    return repetition_penalties(
+        [_words(outcome) if isinstance(outcome, Task) else "" for outcome in outcomes]
+    )
+
+
+def _words(question: Task) -> str:
+    return question.message or " ".join((question.program, *question.inputs))
 
 
 def score_questions(
@@ -34,14 +42,19 @@ def score_questions(
     penalties: Sequence[float],
     *,
     weight: float,
+    min_readable: float = 0.0,
 ) -> list[ProposalRollout]:
     """One rollout per proposal; unreadable ones earn 0.
 
     Args:
         surveys: of each different question among the outcomes.
         penalties: as `repetition` gives them. weight: of these.
+        min_readable: share of readable answers below which a question earns 0.
     """
-    shares = {survey.task.id: survey.share for survey in surveys}
+    shares = {
+        survey.task.id: survey.share if survey.readable_share >= min_readable - ROUNDING else None
+        for survey in surveys
+    }
     return [
         ProposalRollout(
             answer=answer,
@@ -77,6 +90,16 @@ def score_answers(
     return [
         _with_term(rollout, "confidence", value if rollout.task_id in mixed else 0.0)
         for rollout, value in zip(rollouts, extra, strict=True)
+    ]
+
+
+def weighted(
+    advantages: Sequence[float], rollouts: Sequence[AttemptRollout], shares: Mapping[str, float]
+) -> list[float]:
+    """Advantages, aligned with the rollouts, times the share of the label of each question; 1 if unknown."""
+    return [
+        advantage * shares.get(rollout.task_id, 1.0)
+        for advantage, rollout in zip(advantages, rollouts, strict=True)
     ]
 
 
@@ -119,9 +142,12 @@ def _variety(questions: Sequence[Task], cluster_sizes: Sequence[float]) -> dict[
 
 
 def set_metrics(questions: QuestionSet) -> dict[str, float]:
-    """Counts for the questions of the turn: written, kept, and the share kept."""
+    """Counts for the questions of the turn: written, kept, imported, and the share kept of those written."""
+    imported = {"questions/imported": float(len(questions.imported))} if questions.imported else {}
     return {
+        **imported,
         "questions/written": float(questions.num_written),
         "questions/kept": float(len(questions.kept)),
-        "questions/kept_share": len(questions.kept) / questions.num_written,
+        "questions/kept_share": questions.num_kept_written / max(1, questions.num_written),
+        **questions.tally.metrics(questions.kept),
     }

@@ -10,7 +10,9 @@ from tinyzero.games.attempts import uncertainty
 from tinyzero.games.r_zero.equivalence.comparer import cluster, majority
 from tinyzero.games.r_zero.equivalence.forms import normal_form
 from tinyzero.games.r_zero.equivalence.units import split_unit
+from tinyzero.games.r_zero.program_question import Values, cluster_values, read_value
 from tinyzero.games.r_zero.question import read_answer
+from tinyzero.tasks.deduction import NO_LITERAL
 from tinyzero.types import Answer, Comparer, RewardBreakdown, Role, Task, Verdict, VerdictStatus
 
 
@@ -88,7 +90,18 @@ class Survey:
         """Answers of the majority count as right, since the right answer is not known."""
         largest, _ = majority(self.clusters) or (None, 0.0)
         pairs = zip(self.texts, self.clusters, strict=True)
-        return [judge(text, is_right=number == largest) for text, number in pairs]
+        return [judge(self.task, text, is_right=number == largest) for text, number in pairs]
+
+    @property
+    def margin(self) -> float:
+        """How far the majority's share is above that of the second answer; 0 for a tie or without answers."""
+        votes = Counter(number for number in self.clusters if number >= 0)
+        first, second = ([count for _, count in votes.most_common(2)] + [0, 0])[:2]
+        return (first - second) / len(self.clusters) if self.clusters else 0.0
+
+    @property
+    def readable_share(self) -> float:
+        return 1 - self.clusters.count(-1) / len(self.clusters) if self.clusters else 0.0
 
     @property
     def consistency(self) -> float:
@@ -113,16 +126,26 @@ class Survey:
 
 
 def survey(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer) -> list[Survey]:
-    """Compare the answers to each question."""
-    texts = [[read_answer(answer.text) for answer in group] for group in answers]
-    columns = zip(tasks, answers, texts, cluster(texts, comparer), strict=True)
-    return [_survey(*column) for column in columns]
+    """Compare the answers to each question: as values where programs are asked about, else by `comparer`."""
+    texts = _read(tasks, answers)
+    is_about_programs = any(task.program for task in tasks)
+    clusters = cluster_values(texts) if is_about_programs else cluster(texts, comparer)
+    return [_survey(*column) for column in zip(tasks, answers, texts, clusters, strict=True)]
+
+
+def _read(tasks: Sequence[Task], answers: Sequence[Sequence[Answer]]) -> list[list[str]]:
+    """The answer in each completion; empty if unreadable."""
+    return [
+        [read_value(task, answer.text) if task.program else read_answer(answer.text) for answer in group]
+        for task, group in zip(tasks, answers, strict=True)
+    ]
 
 
 def _survey(task: Task, answers: Sequence[Answer], texts: Sequence[str], clusters: Sequence[int]) -> Survey:
     largest, share = majority(clusters) or (-1, 0.0)
     members = [text for text, number in zip(texts, clusters, strict=True) if number == largest >= 0]
-    label = next((text for text in members if split_unit(normal_form(text))[1]), (members or [""])[0])
+    with_unit = (text for text in members if not task.program and split_unit(normal_form(text))[1])
+    label = next(with_unit, (members or [""])[0])
     return Survey(task=task, answers=answers, texts=texts, clusters=clusters, label=label, share=share)
 
 
@@ -130,17 +153,21 @@ def against_labels(
     tasks: Sequence[Task], answers: Sequence[Sequence[Answer]], comparer: Comparer
 ) -> list[list[Verdict]]:
     """Verdicts on answers to labelled questions; the label is the only output of each task."""
-    texts = [[read_answer(answer.text) for answer in group] for group in answers]
+    texts = _read(tasks, answers)
     pairs = [
         (text, task.outputs[0]) for task, group in zip(tasks, texts, strict=True) for text in group if text
     ]
-    same = iter(comparer.same(pairs))
-    return [[judge(text, is_right=bool(text) and next(same)) for text in group] for group in texts]
+    same = iter((Values() if any(task.program for task in tasks) else comparer).same(pairs))
+    return [
+        [judge(task, text, is_right=bool(text) and next(same)) for text in group]
+        for task, group in zip(tasks, texts, strict=True)
+    ]
 
 
-def judge(text: str, *, is_right: bool) -> Verdict:
+def judge(task: Task, text: str, *, is_right: bool) -> Verdict:
     if not text:
-        return Verdict(status=VerdictStatus.MALFORMED, detail="no \\boxed answer")
+        detail = NO_LITERAL if task.program else "no \\boxed answer"
+        return Verdict(status=VerdictStatus.MALFORMED, detail=detail)
     return Verdict(status=VerdictStatus.CORRECT if is_right else VerdictStatus.WRONG, answer=text)
 
 

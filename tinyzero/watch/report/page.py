@@ -64,6 +64,7 @@ def report(states: Sequence[RunState], *, made_at: str) -> str:
 def _run(state: RunState, *, is_alone: bool) -> str:
     tasks = state.tasks.values()
     which = "" if state.has_all_tasks else f", of the newest {len(tasks)} tasks"
+    solved = "agreed on" if state.has_votes else "solved"
     best = best_tasks(tasks, _TASKS)
     parts = [
         "" if is_alone else f'<p class="verdict">{words(verdict(gain(state)))}</p>',
@@ -73,7 +74,7 @@ def _run(state: RunState, *, is_alone: bool) -> str:
         section("Curves", charts(figures.charts(state))),
         _asked_again(state),
         f'<div class="two">{_funnel(state)}{_phases(state)}</div>',
-        section("Best tasks", _tasks(best), f"solved, but seldom{which}"),
+        section("Best tasks", _tasks(best), f"{solved}, but seldom{which}"),
         _family(best, state.tasks),
         section("Oddest tasks", _tasks(odd_tasks(tasks, _TASKS)), f"programs of the rarest shapes{which}"),
         section("Newest samples", "".join(_sample(sample) for sample in reversed(state.samples[-_SAMPLES:]))),
@@ -203,10 +204,12 @@ def _task(task: TaskRecord) -> str:
         else f"solved by {task.solve_rate:.0%} of {task.attempts} attempts"
     )
     if task.kind == "question":
-        rate = rate.replace("solved by", "agreed on by")
+        rate = rate.replace("solved by", "").replace(" attempts", " attempts agree with the majority").strip()
     pairs = "\n".join(f"f({i}) = {o}" for i, o in list(zip(task.inputs, task.outputs, strict=False))[:5])
     if task.kind == "question":
-        pairs = f"majority: {', '.join(task.outputs)}"
+        known = [f"truth: {task.truth}"] if task.truth is not None else []
+        called = [f"f({arguments})" for arguments in task.inputs]
+        pairs = "\n".join([*called, f"majority: {', '.join(task.outputs)}", *known])
     hint = f"<p>hint: {words(task.hint)}</p>" if task.hint else ""
     return (
         f'<div class="card"><p class="meta">{words(task.kind)}, step {task.step}, {rate}, '

@@ -238,10 +238,10 @@ def cluster(answers: Sequence[Sequence[str]], comparer: Comparer) -> list[list[i
     """
     forms = [[normal_form(answer) for answer in group] for group in answers]
     values = [sorted({split_unit(form)[0] for form in group if form}) for group in forms]
-    return [_numbered(group, linked) for group, linked in zip(forms, _linked(values, comparer), strict=True)]
+    return [_numbered(group, linked) for group, linked in zip(forms, linked(values, comparer), strict=True)]
 
 
-def _linked(values: Sequence[Sequence[str]], comparer: Comparer) -> list[dict[str, str]]:
+def linked(values: Sequence[Sequence[str]], comparer: Comparer) -> list[dict[str, str]]:
     """For each question, the first of the equal values of each value.
 
     The comparer is called once for the second values of all questions, once for the third, and so on, so that
