@@ -87,7 +87,9 @@ def tasks(
     note_damage(folder)
     with waiting(f"reading {folder.path}"):
         known = TaskLog(folder.tasks, fits)
-        chosen = known.fitting if task is None else [task_table.find(known, task, folder.path)]
+        chosen: Sequence[TaskRecord] = (
+            known.fitting if task is None else [task_table.find(known, task, folder.path)]
+        )
         if not chosen:
             task_table.check_kind_and_steps(folder, known, kind, steps)
         chosen = task_table.sort(chosen, sort, known)
