@@ -1,5 +1,6 @@
 """`tinyzero eval --profile` over scripted answers: what is asked, and what comes of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,5 +149,15 @@ def test_a_base_model_alone_has_no_transfer_and_no_differences(profiler):
     ]
 
 
-def test_the_held_out_set_is_the_model_s_own(profiler):
-    assert profiler.heldout().parts[-2:] == ("nano", "heldout.jsonl")
+@pytest.mark.parametrize(
+    ("overrides", "file"),
+    [
+        ([], "nano/heldout.jsonl"),
+        (["evaluation.heldout=none"], "nano/heldout.jsonl"),
+        (["evaluation.heldout=gsm8k"], "sets/gsm8k.jsonl"),
+        (["model.base=nowhere/model", "evaluation.heldout=none"], "sets/cruxeval.jsonl"),
+    ],
+)
+def test_the_held_out_set_is_the_run_s_else_the_model_s_own(profiler, overrides, file):
+    profiler.candidate = replace(profiler.candidate, config=settled("nano-cpu", overrides))
+    assert "/".join(profiler.heldout().parts[-2:]) == file

@@ -73,12 +73,16 @@ class Profiler:
         self._idle_watts = CardMeter(self.candidate.gpu).idle_watts()
 
     def heldout(self) -> Path:
-        """The file of the held-out set that belongs to the model, or the package's own for programs."""
-        from tinyzero.config import resolve_base
+        """The file of the run's held-out set, else of the base model's own, else the package's for programs."""
+        from tinyzero.config import local_folder, resolve_base
+        from tinyzero.config.loading import HELDOUT_FILE
         from tinyzero.evaluation.heldout import find_set
 
-        name = self.candidate.config.evaluation.heldout or "cruxeval"
-        path = find_set(name, str(resolve_base("nano")))
+        config = self.candidate.config
+        folder = local_folder(config.model.base)
+        own = None if folder is None else folder / HELDOUT_FILE
+        default = str(own) if own is not None and own.is_file() else "cruxeval"
+        path = find_set(config.evaluation.heldout or default, str(resolve_base("nano")))
         assert path is not None  # noqa: S101  it has a name
         return path
 
