@@ -73,7 +73,7 @@ class Profiler:
         self._idle_watts = CardMeter(self.candidate.gpu).idle_watts()
 
     def heldout(self) -> Path:
-        """The file of the run's held-out set, else of the base model's own, else the package's for programs."""
+        """The file of the run's held-out set, else of the base model's own, else the package's."""
         from tinyzero.config import local_folder, resolve_base
         from tinyzero.config.loading import HELDOUT_FILE
         from tinyzero.evaluation.heldout import find_set
