@@ -142,6 +142,7 @@ def test_a_base_model_alone_has_no_transfer_and_no_differences(profiler):
     assert profiler.transfer() is None
     assert "greedy_answers" not in profile.counts
     assert profile.as_json()["robustness"]["greedy accuracy"] == {"value": 1.0, "interval": [1.0, 1.0]}
+    assert any("on a quiet machine only" in line for line in profile.lines())
     assert [line.split()[0] for line in profile.lines() if "95 % interval" in line] == [
         "f1",
         "robustness",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _Ask = Callable[[str, "Questions", "Protocol"], list["GradedAnswer"]]
 """Model, what is asked, and how -> the graded answers."""
 _OWN, _MATHEMATICS, _REASONING = "own kinds of task", "mathematics", "code reasoning"
+_LOAD = "intervals are over tasks, not over the machine's load: compare times on a quiet machine only"
 _DOMAINS = {
     "cruxeval-o": _REASONING,
     "cruxeval-i": _REASONING,
@@ -49,6 +50,8 @@ class _Profile:
         for name, figures in self.sections.items():
             if figures:
                 yield from _table(name, figures)
+        if any(each.name.startswith("seconds") for each in self.sections["economy"]):
+            yield _LOAD
         for name, value in self.counts.items():
             shown = ", ".join(f"{key} {count}" for key, count in value.items())
             yield f"{name.replace('_', ' ')}: {shown or 'none'}"
