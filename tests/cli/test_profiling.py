@@ -1,5 +1,6 @@
 """`tinyzero eval --profile` over scripted answers: what is asked, and what comes of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ def test_a_base_model_alone_has_no_transfer_and_no_differences(profiler):
     assert profiler.transfer() is None
     assert "greedy_answers" not in profile.counts
     assert profile.as_json()["robustness"]["greedy accuracy"] == {"value": 1.0, "interval": [1.0, 1.0]}
+    assert any("on a quiet machine only" in line for line in profile.lines())
     assert [line.split()[0] for line in profile.lines() if "95 % interval" in line] == [
         "f1",
         "robustness",
@@ -148,5 +150,15 @@ def test_a_base_model_alone_has_no_transfer_and_no_differences(profiler):
     ]
 
 
-def test_the_held_out_set_is_the_model_s_own(profiler):
-    assert profiler.heldout().parts[-2:] == ("nano", "heldout.jsonl")
+@pytest.mark.parametrize(
+    ("overrides", "file"),
+    [
+        ([], "nano/heldout.jsonl"),
+        (["evaluation.heldout=none"], "nano/heldout.jsonl"),
+        (["evaluation.heldout=gsm8k"], "sets/gsm8k.jsonl"),
+        (["model.base=nowhere/model", "evaluation.heldout=none"], "sets/cruxeval.jsonl"),
+    ],
+)
+def test_the_held_out_set_is_the_run_s_else_the_model_s_own(profiler, overrides, file):
+    profiler.candidate = replace(profiler.candidate, config=settled("nano-cpu", overrides))
+    assert "/".join(profiler.heldout().parts[-2:]) == file

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from tinyzero.cli.candidate import Candidate
     from tinyzero.evaluation.benchmarks.answering import Protocol, Questions
     from tinyzero.evaluation.benchmarks.base import Benchmark, Item
-    from tinyzero.evaluation.benchmarks.profile import Figure, Groups, Transfer
+    from tinyzero.evaluation.benchmarks.differences import Figure
+    from tinyzero.evaluation.benchmarks.profile import Groups, Transfer
     from tinyzero.evaluation.benchmarks.rewrites import Variants
     from tinyzero.evaluation.benchmarks.scoring import GradedAnswer
 
 _Ask = Callable[[str, "Questions", "Protocol"], list["GradedAnswer"]]
 """Model, what is asked, and how -> the graded answers."""
 _OWN, _MATHEMATICS, _REASONING = "own kinds of task", "mathematics", "code reasoning"
+_LOAD = "intervals are over tasks, not over the machine's load: compare times on a quiet machine only"
 _DOMAINS = {
     "cruxeval-o": _REASONING,
     "cruxeval-i": _REASONING,
@@ -48,6 +50,8 @@ class _Profile:
         for name, figures in self.sections.items():
             if figures:
                 yield from _table(name, figures)
+        if any(each.name.startswith("seconds") for each in self.sections["economy"]):
+            yield _LOAD
         for name, value in self.counts.items():
             shown = ", ".join(f"{key} {count}" for key, count in value.items())
             yield f"{name.replace('_', ' ')}: {shown or 'none'}"
@@ -73,12 +77,16 @@ class Profiler:
         self._idle_watts = CardMeter(self.candidate.gpu).idle_watts()
 
     def heldout(self) -> Path:
-        """The file of the held-out set that belongs to the model, or the package's own for programs."""
-        from tinyzero.config import resolve_base
+        """The file of the run's held-out set, else of the base model's own, else the package's."""
+        from tinyzero.config import local_folder, resolve_base
+        from tinyzero.config.loading import HELDOUT_FILE
         from tinyzero.evaluation.heldout import find_set
 
-        name = self.candidate.config.evaluation.heldout or "cruxeval"
-        path = find_set(name, str(resolve_base("nano")))
+        config = self.candidate.config
+        folder = local_folder(config.model.base)
+        own = None if folder is None else folder / HELDOUT_FILE
+        default = str(own) if own is not None and own.is_file() else "cruxeval"
+        path = find_set(config.evaluation.heldout or default, str(resolve_base("nano")))
         assert path is not None  # noqa: S101  it has a name
         return path
 
@@ -148,7 +156,8 @@ class Profiler:
             return rewritten(questions.items, tools.runner)
 
     def _economy(self, groups: Mapping[str, "Groups"]) -> Iterator["Figure"]:
-        from tinyzero.evaluation.benchmarks.profile import economy, figure
+        from tinyzero.evaluation.benchmarks.differences import figure
+        from tinyzero.evaluation.benchmarks.profile import economy
         from tinyzero.machine.shapes import shape_of
 
         shape = shape_of(self.candidate.config.model.base)
@@ -212,20 +221,21 @@ def _greedy(
 
 def _f1(benchmark: "Benchmark", questions: "Questions", groups: Mapping[str, "Groups"]) -> Iterator["Figure"]:
     from tinyzero.evaluation.benchmarks import profile
+    from tinyzero.evaluation.benchmarks.differences import figure
 
     num_samples = min(len(group) for of_model in groups.values() for group in of_model.values())
     name = f"F1@{num_samples}"
     if benchmark.traits.has_majority and num_samples > 1:
-        yield profile.figure(f"{name}-selective", _each(groups, profile.f1_selective))
-        yield profile.figure(f"{name}-selective-area", _each(groups, profile.f1_selective_area))
-        yield profile.figure(f"{name}-verifier", _each(groups, profile.f1_verifier))
+        yield figure(f"{name}-selective", _each(groups, profile.f1_selective))
+        yield figure(f"{name}-selective-area", _each(groups, profile.f1_selective_area))
+        yield figure(f"{name}-verifier", _each(groups, profile.f1_verifier))
     outputs = profile.right_outputs(questions.items, benchmark.name)
     if outputs:
         with_outputs = {
             model: {task: group for task, group in of_model.items() if task in outputs}
             for model, of_model in groups.items()
         }
-        yield profile.figure(
+        yield figure(
             f"{name}-output", _each(with_outputs, lambda of_model: profile.f1_output(of_model, outputs))
         )
 
@@ -234,21 +244,22 @@ def _robustness(
     groups: Mapping[str, "Groups"], greedy: Mapping[str, Mapping[str, "Groups"]]
 ) -> Iterator["Figure"]:
     from tinyzero.evaluation.benchmarks import profile
+    from tinyzero.evaluation.benchmarks.differences import figure
 
     originals = {model: by_name[""] for model, by_name in greedy.items()}
-    yield profile.figure("greedy accuracy", _each(originals, profile.accuracy))
+    yield figure("greedy accuracy", _each(originals, profile.accuracy))
     names = [name for name, of_tasks in next(iter(greedy.values())).items() if name and of_tasks]
     for name in names:
         changed = {model: by_name[name] for model, by_name in greedy.items()}
         retained = {model: profile.retention(originals[model], changed[model]) for model in changed}
-        yield profile.figure(f"accuracy, {name}", _each(changed, profile.accuracy))
-        yield profile.figure(f"retention, {name}", retained)
+        yield figure(f"accuracy, {name}", _each(changed, profile.accuracy))
+        yield figure(f"retention, {name}", retained)
     if names:
         worst = {model: profile.worst([by_name[name] for name in names]) for model, by_name in greedy.items()}
-        yield profile.figure(f"worst of {len(names)} rewrites", worst)
+        yield figure(f"worst of {len(names)} rewrites", worst)
     answers = [group[0] for of_model in groups.values() for group in of_model.values()]
     if all({"base", "plus"} <= answer.mark.by.keys() for answer in answers):
-        yield profile.figure("drop from base to plus tests", _each(groups, profile.drop))
+        yield figure("drop from base to plus tests", _each(groups, profile.drop))
 
 
 def _each(groups: Mapping[str, "Groups"], measure: Callable[["Groups"], Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ MEAN = "mean"
 
 Rates = Mapping[str, float]
 """Task id -> share of correct attempts."""
-Pair = tuple[float, float]
+Fraction = tuple[float, float]
 """A numerator and a denominator."""
 
 
@@ -162,7 +162,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def ratio_interval(sums: Sequence[Sequence[Sequence[Pair]]], *, seed: int = 0) -> tuple[float, float]:
+def ratio_interval(sums: Sequence[Sequence[Sequence[Fraction]]], *, seed: int = 0) -> tuple[float, float]:
     """Percentile interval of `mean_ratio`, or of that of the second model less that of the first.
 
     Args:
@@ -194,7 +194,7 @@ def ratio_interval(sums: Sequence[Sequence[Sequence[Pair]]], *, seed: int = 0) -
     return float(low), float(high)
 
 
-def mean_ratio(sums: Sequence[Sequence[Pair]]) -> float:
+def mean_ratio(sums: Sequence[Sequence[Fraction]]) -> float:
     """Mean over the ratios of the sum of numerators over the sum of denominators; nan where that is zero.
 
     Args:

@@ -10,7 +10,7 @@ from tinyzero.evaluation.benchmarks import profile
 from tinyzero.evaluation.benchmarks.answers import WrittenAnswer
 from tinyzero.evaluation.benchmarks.base import Item, Mark
 from tinyzero.evaluation.benchmarks.choice import BENCHMARKS
-from tinyzero.evaluation.benchmarks.differences import differences
+from tinyzero.evaluation.benchmarks.differences import differences, figure
 from tinyzero.evaluation.benchmarks.scoring import GradedAnswer
 from tinyzero.evaluation.comparison import mean_ratio
 from tinyzero.types import Verdict, VerdictStatus
@@ -147,7 +147,7 @@ def test_nothing_solved_has_no_cost_and_no_winner():
         model: profile.economy(of, None, None, None)["tokens / solved task"]
         for model, of in {"base": groups, "trained": solved}.items()
     }
-    row = profile.figure("tokens / solved task", costs)
+    row = figure("tokens / solved task", costs)
     assert math.isnan(row.values["base"])
     assert row.as_json() == {
         "base": None, "trained": 4.0, "difference": None, "interval": [None, None],
@@ -157,7 +157,7 @@ def test_nothing_solved_has_no_cost_and_no_winner():
 
 
 def test_a_figure_of_one_model_has_its_own_interval():
-    row = profile.figure("accuracy", {"base": profile.accuracy(greedy(a=True, b=True))})
+    row = figure("accuracy", {"base": profile.accuracy(greedy(a=True, b=True))})
     assert row.as_json() == {"value": 1.0, "interval": [1.0, 1.0]}
     assert row.line().split() == ["accuracy", "1.000", "1.000", "to", "1.000"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tinyzero.evaluation.benchmarks.base import Item
 from tinyzero.evaluation.benchmarks.choice import BENCHMARKS
-from tinyzero.evaluation.benchmarks.rewrites import REWRITES, rewrites, rewritten
+from tinyzero.evaluation.benchmarks.rewrites import rewrites, rewritten
 from tinyzero.evaluation.heldout import find_set, read_set
 from tinyzero.execution import Executor
 from tinyzero.tasks import KINDS
@@ -35,7 +35,7 @@ def crux(number, code, arguments, output="0"):
 
 def test_each_rewrite_of_a_program_worked_out_by_hand():
     changed = dict(rewrites(PROGRAM))
-    assert list(changed) == list(REWRITES)
+    assert list(changed) == ["renamed", "reordered", "dead code", "constants"]
     assert changed["renamed"].splitlines() == [
         "def v0(v1):",
         "    return v1 + 10",

@@ -3,7 +3,6 @@
 Every measure is a ratio of sums over tasks, so that one bootstrap over tasks serves them all.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,64 +10,16 @@ from statistics import fmean
 from typing import Any
 
 from tinyzero.evaluation.benchmarks.base import Item
-from tinyzero.evaluation.benchmarks.differences import NOISE
+from tinyzero.evaluation.benchmarks.differences import Figure, Sums
 from tinyzero.evaluation.benchmarks.scoring import GradedAnswer
-from tinyzero.evaluation.comparison import Pair, bootstrap_interval, mean_ratio, ratio_interval
+from tinyzero.evaluation.comparison import Fraction, bootstrap_interval
 from tinyzero.execution.values import BadLiteral, parse_literal, render
 from tinyzero.types import VerdictStatus
 
 Groups = Mapping[str, Sequence[GradedAnswer]]
 """Task id -> a model's answers to it."""
-Sums = Sequence[Sequence[Pair]]
-"""[tasks][ratios] numerators and denominators; as a rule there is one ratio."""
 _TAU = 0.5
 """Share of the answers that must agree before a model answers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A measure of one model or of two.
-
-    Attributes:
-        values: model -> value; nan where it is not defined.
-        low, high: 95 % interval over tasks, paired: of the difference second - first, or of the only value.
-    """
-
-    name: str
-    values: Mapping[str, float]
-    low: float
-    high: float
-
-    @property
-    def is_beyond_noise(self) -> bool:
-        """Of a difference: whether its interval does not contain zero. Without an interval it is noise."""
-        return self.low > 0 or self.high < 0
-
-    def as_json(self) -> dict[str, Any]:
-        interval = [_known(self.low), _known(self.high)]
-        values = {model: _known(value) for model, value in self.values.items()}
-        if len(values) == 1:
-            return {"value": next(iter(values.values())), "interval": interval}
-        first, second = self.values.values()
-        verdict = "beyond noise" if self.is_beyond_noise else NOISE
-        return {**values, "difference": _known(second - first), "interval": interval, "verdict": verdict}
-
-    def line(self) -> str:
-        """The measure for people."""
-        values = list(self.values.values())
-        shown = "".join(f"{_short(value):>10}" for value in values)
-        interval = f"{_short(self.low)} to {_short(self.high)}"
-        interval = "too few tasks for an interval" if math.isnan(self.low) else interval
-        if len(values) == 1:
-            return f"{self.name:<30}{shown}  {interval}"
-        words = "" if self.is_beyond_noise else f"  {NOISE}"
-        return f"{self.name:<30}{shown}{_short(values[1] - values[0]):>12}  {interval}{words}"
-
-
-def figure(name: str, sums: Mapping[str, Sums]) -> Figure:
-    """A measure with its interval. `sums`: model -> its sums, the same tasks in the same order."""
-    low, high = ratio_interval(list(sums.values()))
-    return Figure(name=name, values={model: mean_ratio(of) for model, of in sums.items()}, low=low, high=high)
 
 
 def f1_selective(groups: Groups) -> Sums:
@@ -245,7 +196,7 @@ def _difference(of: Figure) -> float:
     return second - first
 
 
-def _selective(group: Sequence[GradedAnswer], tau: float) -> Pair:
+def _selective(group: Sequence[GradedAnswer], tau: float) -> Fraction:
     """F1 = 2 PR / (P + R) = 2 correct / (answered + tasks), with ties broken at random."""
     leading, share = _leading(group)
     is_answered = bool(leading) and share >= tau
@@ -253,7 +204,7 @@ def _selective(group: Sequence[GradedAnswer], tau: float) -> Pair:
     return 2 * right, is_answered + 1.0
 
 
-def _verifier(group: Sequence[GradedAnswer]) -> Pair:
+def _verifier(group: Sequence[GradedAnswer]) -> Fraction:
     """2 TP / (2 TP + FP + FN) = 2 TP / (labelled right + right), with ties broken at random."""
     leading, share = _leading(group)
     hits = fmean(sum(map(_is_right, answers)) for answers in leading) if leading else 0.0
@@ -308,15 +259,3 @@ def _rate(group: Sequence[GradedAnswer]) -> float:
 
 def _is_right(answer: GradedAnswer) -> bool:
     return answer.mark.verdict.is_correct
-
-
-def _known(value: float) -> float | None:
-    """For JSON, which has no nan."""
-    return value if math.isfinite(value) else None
-
-
-def _short(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    is_plain = value == 0 or 1e-3 <= abs(value) < 1e4
-    return f"{value:.3f}" if is_plain else f"{value:.3g}"

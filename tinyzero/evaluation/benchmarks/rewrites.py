@@ -63,8 +63,8 @@ def rewritten(items: Sequence[Item], runner: Runner) -> Variants:
         for program in (item.fields[field], *changed.values())
     ]
     runs = iter(runner.run_jobs(jobs))
-    kept: dict[str, dict[str, Item]] = {name: {} for name in REWRITES}
-    dropped = dict.fromkeys(REWRITES, 0)
+    kept: dict[str, dict[str, Item]] = {name: {} for name in _REWRITES}
+    dropped = dict.fromkeys(_REWRITES, 0)
     for item, field, changed in versions:
         original = next(runs)
         for name, program in changed.items():
@@ -77,7 +77,7 @@ def rewritten(items: Sequence[Item], runner: Runner) -> Variants:
 
 def rewrites(program: str) -> Iterator[tuple[str, str]]:
     """The names of the rewrites that change a program, with what they make of it."""
-    for name, rewrite in REWRITES.items():
+    for name, rewrite in _REWRITES.items():
         try:
             tree = parse(program)
             before = ast.dump(tree)
@@ -235,7 +235,7 @@ def _reexpress(tree: ast.Module) -> None:
     _Reexpress().visit(tree)
 
 
-REWRITES: Mapping[str, Callable[[ast.Module], None]] = {
+_REWRITES: Mapping[str, Callable[[ast.Module], None]] = {
     "renamed": renamed,
     "reordered": _reorder,
     "dead code": _add_dead_code,
