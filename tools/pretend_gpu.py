@@ -25,6 +25,7 @@ _SMALL = (
     "selfplay.attempts=2", "selfplay.proposal_tokens=32", "selfplay.answer_tokens=24",
     "sampling.batch_rows=8", "sampling.max_prompt_tokens=192", "learner.micro_batch_tokens=1024",
 )  # fmt: skip
+_PYTEST = ("-m", "pytest", "-p", "pretend.plugin", "-p", "no:cacheprovider", "-q")
 _GRAPHS = ("-k", "test_graphs_draw_the_tokens_of_the_exact_sampler")
 
 
@@ -39,9 +40,8 @@ def main() -> int:
 
 
 def _tests(_work: Path) -> bool:
-    return _try(
-        "tests/gpu", "-m", "pytest", "-p", "pretend.plugin", "-p", "no:cacheprovider", "-q", "tests/gpu"
-    )
+    """All but that of a full card, whose batches are for a card's speed."""
+    return _try("tests/gpu", *_PYTEST, "-k", "not full_card", "tests/gpu")
 
 
 def _runs(work: Path) -> bool:
@@ -77,8 +77,7 @@ def _mutants(work: Path) -> Iterator[str]:
         shutil.rmtree(package, ignore_errors=True)
         shutil.copytree(_ROOT / "tinyzero", package)
         mutant.plant(package)
-        arguments = ("-m", "pytest", "-p", "pretend.plugin", "-p", "no:cacheprovider", "-q", "-x", *_GRAPHS)
-        done, seconds = _run(*arguments, "tests/gpu", package=package.parent)
+        done, seconds = _run(*_PYTEST, "-x", *_GRAPHS, "tests/gpu", package=package.parent)
         is_seen = done.returncode == 1
         print(f"{'seen    ' if is_seen else 'SURVIVED'} {mutant.name} ({seconds:.0f} s)", flush=True)
         if not is_seen:
