@@ -60,13 +60,9 @@ class ForcedSampler:
     def sample(self, request):
         if self.script(request, request.prompts[0], 0) is None:
             return self.builtin.sample(request)
-        firsts = [request.origin(place)[1] for place in range(len(request.prompts))]
         groups = [
-            [
-                self.say(prompt, self.script(request, prompt, first + i), request)
-                for i in range(request.num_samples)
-            ]
-            for first, prompt in zip(firsts, request.prompts, strict=True)
+            [self.say(prompt, self.script(request, prompt, i), request) for i in range(request.num_samples)]
+            for prompt in request.prompts
         ]
         logprobs = iter(score_completions(self.policy, [one for group in groups for one in group]))
         return [[replace(one, sampler_logprobs=tuple(next(logprobs))) for one in group] for group in groups]

@@ -7,17 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
-from forced import ForcedSampler, r_zero_config, script
-from rounds import relative_distance, weights
-from thread_world import together
+from rounds import relative_distance
 
-from tinyzero.assembly import assemble, follow
 from tinyzero.run.folder import RunFolder
-from tinyzero.run.recorder import Recorder
 
 pytestmark = pytest.mark.slow
 
@@ -140,30 +135,3 @@ def process_of(launcher, rank):
         if parent == launcher and f"RANK={rank}".encode() in names:
             return int(folder.name)
     raise AssertionError(f"torchrun has no rank {rank}")
-
-
-def test_two_ranks_play_r_zero_as_one_process_does(tmp_path):
-    config = r_zero_config('evaluation.heldout="none"', "run.max_steps=3")
-    make_sampler = partial(ForcedSampler, script=script)
-    alone, run = (RunFolder.create(tmp_path, name, config) for name in ("alone", "two"))
-
-    def play(world):
-        if world is not None and world.rank:
-            follow(world, make_sampler)
-            return None
-        own = alone if world is None else run
-        if world is not None:
-            world.share(lambda: (config, str(run.path)))
-        with assemble(
-            config, own, [Recorder(own, preset="test")], make_sampler=make_sampler, world=world
-        ) as t:
-            t.train()
-            policy = t.policy if world is None else t.policy._part
-            return [weights(policy, role) for role in policy.adapters]
-
-    expected = play(None)
-    got, _ = together(play)
-    assert lines(run.path / "tasks.jsonl") == lines(alone.path / "tasks.jsonl")
-    assert lines(run.path / "samples.jsonl") == lines(alone.path / "samples.jsonl")
-    for own, other in zip(got, expected, strict=True):
-        assert relative_distance(own, other) < 1e-2
