@@ -117,8 +117,8 @@ class Drawer:
 
     def still(self, below: int = 2) -> list[str]:
         """The last frame, which stays on the screen above so many more lines, if they leave room for one."""
-        width, lines = self._canvas.size()
-        height = 1 + max(min(lines - 2, _LEAST_STILL), lines - below)
+        width, room = self._canvas.size()
+        height = 1 + max(min(room - 2, _LEAST_STILL), room - below)
         view = replace(self.view, now=self._clock(), usage=None, help=(), notice="")
         lines = self._painter.lines(render(self.state, view, width=width, height=height), width, height)
         return lines[:-1]
