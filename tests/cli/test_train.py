@@ -239,6 +239,7 @@ def test_a_signal_while_loading_leaves_no_folder_and_no_traceback(start, tmp_pat
     _, err = process.communicate(timeout=600)
     assert process.returncode == code
     assert "Traceback" not in err
+    assert ("stopped before the first step: nothing is kept" in err) is (number == signal.SIGINT)
     assert list((tmp_path / "runs").iterdir()) == []
 
 
