@@ -127,6 +127,9 @@ def test_a_run_says_what_it_came_to_and_gives_its_metrics_as_csv(command, tmp_pa
     assert [row["step"] for row in rows] == ["0", "1", "2"]
     assert [row["heldout/mean/sampled"] for row in rows] == ["0.1", "0.2", "0.5"]
     assert [row["solver/mixed_share"] for row in rows] == ["", "0.5", "0.5"]
+    odd = {'a,"b"\nc': 2.0, "step": 1}
+    write_run(tmp_path / "runs" / "y", 1, metrics=[odd])
+    assert command("runs", "y", "--csv")[1] == 'step,"a,""b"" c"\n1,2.0\n'
 
 
 def test_what_is_no_run_is_told_from_one_that_is_not_there(command, made, tmp_path):

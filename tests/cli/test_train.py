@@ -19,6 +19,7 @@ from tinyzero.cli import run
 from tinyzero.config import load_config
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.records import read
+from tinyzero.watch.heldout import verdict
 
 SCRIPT = Path(__file__).with_name("scripted.py")
 
@@ -90,9 +91,11 @@ def test_a_run_leaves_its_logs_a_checkpoint_and_the_adapter(train, tmp_path):
     code, out, err = train("--max-steps", "3", "--name", "first", "--seed", "7")
     run = RunFolder.open(tmp_path / "runs" / "first")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[2:-1]] == ["1/3", "2/3", "3/3"]
+    assert [line.split()[0] for line in out.splitlines()[2:5]] == ["1/3", "2/3", "3/3"]
     assert err.splitlines()[:2] == ["run runs/first", "loading a script ..."]
-    assert out.splitlines()[-1] == "run runs/first, adapter runs/first/adapter"
+    assert out.splitlines()[5:7] == ["", verdict(None)]
+    assert out.splitlines()[-3] == "run runs/first, adapter runs/first/adapter"
+    assert out.splitlines()[-2].startswith("next: tinyzero solve first ")
     assert [line["step"] for line in metrics(run.path)] == [1, 2, 3]
     assert run.config().run.seed == 7
     assert run.environment()["preset"] == "nano-cpu"
@@ -239,6 +242,7 @@ def test_a_signal_while_loading_leaves_no_folder_and_no_traceback(start, tmp_pat
     _, err = process.communicate(timeout=600)
     assert process.returncode == code
     assert "Traceback" not in err
+    assert ("stopped before the first step: nothing is kept" in err) is (number == signal.SIGINT)
     assert list((tmp_path / "runs").iterdir()) == []
 
 

@@ -255,9 +255,19 @@ def test_only_the_held_out_difference_is_coloured():
     assert "accuracy 0.25 -0.20" in without_styles(line)
 
 
-@pytest.mark.parametrize(
-    "size", [(40, 20), (80, 24), (99, 33), (100, 34), (120, 40), (150, 50), (200, 60)], ids=str
-)
+def test_a_small_screen_shows_the_means_and_a_sample_with_its_answer():
+    screen = shown(measured_state(), View(keys="q quit  h help  p pause  s save now  n next"), (40, 20))
+    for words in (
+        "● mean 0.34  ● greedy mean 0.40",
+        "solver · deduction · correct",
+        "return a * 2 + b",
+        "✓ 10",
+    ):
+        assert words in screen
+    assert screen.splitlines()[-1].rstrip() == " q quit  h help  p pause  s save now"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (99, 33), (100, 34), (120, 40), (150, 50), (200, 60)], ids=str)
 def test_legends_are_complete_with_every_name_and_value(size):
     screen = shown(measured_state(), size=size)
     for name in (*(f"{kind} 0.20" for kind in KINDS), "● mean 0.34", "● greedy mean 0.40"):

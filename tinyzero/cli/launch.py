@@ -181,7 +181,7 @@ def _resumed_launch(
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
             f"{folder.path} has finished its {steps} steps; to train longer: "
-            f"tinyzero train --resume {folder.path} --max-steps {2 * steps}"
+            f"tinyzero train --resume {run} --max-steps {2 * steps}"
         )
     return Launch(
         preset=folder.environment().get("preset", folder.name),
@@ -268,7 +268,7 @@ def play(
     # The signals come first: one that is repeated while processes and files are closed disturbs nothing.
     with (
         ExitStack() as signals,
-        _open_folder(launch) as run,
+        _open_folder(launch, screen) as run,
         _logging_to(run, screen),
         closing(Recorder(run, preset=launch.preset)) as recorder,
         nullcontext() if place is None else meeting(place) as world,
@@ -338,7 +338,7 @@ class _StepClock:
 
 
 @contextmanager
-def _open_folder(launch: Launch) -> Iterator[RunFolder]:
+def _open_folder(launch: Launch, screen: Screen) -> Iterator[RunFolder]:
     """The run's folder, held for this process; a new one that never got to its first step leaves no trace."""
     if launch.resumed is not None:
         if launch.starts_over:
@@ -358,6 +358,10 @@ def _open_folder(launch: Launch) -> Iterator[RunFolder]:
         with run.exclusive():
             record(run, launch.plugins)
             yield run
+    except KeyboardInterrupt:
+        if not has_work(run):
+            screen.note("stopped before the first step: nothing is kept")
+        raise
     finally:
         if identity(run.path) == begun and not has_work(run):
             shutil.rmtree(run.path, ignore_errors=True)

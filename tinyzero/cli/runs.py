@@ -1,7 +1,5 @@
 """`tinyzero runs`: lists the runs of a folder; what one has come to, and its metrics as CSV."""
 
-import csv
-import io
 import shutil
 import time
 from pathlib import Path
@@ -137,8 +135,12 @@ def _as_csv(run: "RunFolder") -> str:
     state = state_of(run, logs=("metrics", "events"))
     rows = {**measurements(state), **{step.number: step.metrics for step in state.steps}}
     names = sorted({name for metrics in rows.values() for name in metrics})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", *names])
-    writer.writerows([step, *(rows[step].get(name, "") for name in names)] for step in sorted(rows))
-    return text.getvalue().rstrip("\n")
+    lines = [["step", *map(_quoted, names)]]
+    lines += [[str(step), *(str(rows[step].get(name, "")) for name in names)] for step in sorted(rows)]
+    return "\n".join(map(",".join, lines))
+
+
+def _quoted(name: str) -> str:
+    """A name as CSV has it: a log of others may hold any name."""
+    name = " ".join(name.split())
+    return '"' + name.replace('"', '""') + '"' if set(name) & set(',"') else name

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -29,7 +30,7 @@ from tinyzero.watch.view import View, panel
 _FULL_FROM = (100, 34)  # minimum columns and lines for the full layout
 _CHART_WIDTH = 58
 _LEAST_CHART = 38
-_LEAST_SAMPLE = 5  # lines of the box
+_LEAST_SAMPLE, _GOOD_SAMPLE = 5, 7  # lines of the box
 _LINES_FROM = 60  # columns from which the funnel and the times of a step fit into a line
 _COMPARISON_WIDTH = 62
 _FUNNEL_WIDTH, _PHASES_WIDTH, _MIDDLE_HEIGHT = 40, 36, 9
@@ -60,9 +61,17 @@ def is_full(view: View, width: int, height: int) -> bool:
 
 
 def _bottom_line(view: View, width: int) -> Text:
-    text = view.notice or view.keys  # both may contain names of kinds and files
+    text = view.notice or _that_fit(view.keys, width - 1)  # both may contain names of kinds and files
     style = "bold reverse" if view.notice else "dim"
     return fitted(Text(f" {inert(text, is_ascii=view.is_ascii).replace(chr(10), ' ')}", style=style), width)
+
+
+def _that_fit(keys: str, width: int) -> str:
+    """As many of the keys, the first ones, as the line has room for."""
+    parts = keys.split("  ")
+    while len(parts) > 1 and len("  ".join(parts)) > width:
+        parts.pop()
+    return "  ".join(parts)
 
 
 def _full(state: RunState, view: View, width: int, height: int) -> list[TileRow]:
@@ -104,6 +113,8 @@ def _compact(state: RunState, view: View, width: int, height: int) -> list[TileR
     alarms = [whole_row(line, width, 1) for line in alarm_lines(state, view, width, most=1)]
     room = height - len(alarms)
     charts = figures.charts(state, most=max(1, width // 40))
+    if room - _least_height(charts, view, width) < _GOOD_SAMPLE:
+        charts = [_without_kinds(chart) for chart in charts]
     least = _least_height(charts, view, width)
     rows = [*alarms]
     if room - least >= _LEAST_SAMPLE:
@@ -114,6 +125,12 @@ def _compact(state: RunState, view: View, width: int, height: int) -> list[TileR
         rows += [whole_row(line(state, view, width), width, 1) for line in (funnel_line, phases_line)]
         room -= 2
     return [*rows, _samples(state, view, width, max(3, room))]
+
+
+def _without_kinds(chart: figures.Chart) -> figures.Chart:
+    """The chart of held-out accuracy with its means alone, whose legend is shorter."""
+    means = tuple(series for series in chart.series if "mean" in series.name)
+    return replace(chart, series=means) if chart.key == "heldout" and means else chart
 
 
 def _least_height(charts: list[figures.Chart], view: View, width: int) -> int:
@@ -194,7 +211,9 @@ def shares(width: int, count: int) -> list[int]:
 
 def _wrapped(line: str, width: int) -> list[str]:
     """A line of the help page, `word   its meaning`, of which the meaning goes on below itself."""
-    meaning = re.search(r"\S {2,}(?=\S)", line)
+    meaning = re.search(r" {2,}(?=\S)", line)
+    if meaning and width < _LINES_FROM:
+        line = f"{line[: meaning.start()]}: {line[meaning.end() :]}"
     indent = meaning.end() if meaning and width >= _LINES_FROM else 2
     return textwrap.wrap(line, width, subsequent_indent=" " * indent) or [""]
 

@@ -47,8 +47,13 @@ def samples_panel(
     samples: Sequence[Sample], state: RunState, view: View, *, width: int, height: int
 ) -> Panel:
     """The first sample, and as many more as fit."""
-    blocks = [(_title(sample, view), _block(sample, state, view, width - 4)) for sample in samples[:_MOST]]
-    title = Text.assemble(("sample", "bold"), view.glyph(" · ", " - "), blocks[0][0])
+    is_narrow = width - 4 < _TWO_COLUMNS
+    blocks = [
+        (_title(sample, view, is_narrow=is_narrow), _block(sample, state, view, width - 4))
+        for sample in samples[:_MOST]
+    ]
+    dot = view.glyph(" · ", " - ")
+    title = blocks[0][0] if is_narrow else Text.assemble(("sample", "bold"), dot, blocks[0][0])
     return panel(_Feed(blocks), title, view, width=width, height=height)
 
 
@@ -95,9 +100,10 @@ def no_sample(view: View, *, width: int, height: int) -> Panel:
     return panel(Text(words, style="dim"), Text("sample", style="bold"), view, width=width, height=height)
 
 
-def _title(sample: Sample, view: View) -> Text:
+def _title(sample: Sample, view: View, *, is_narrow: bool) -> Text:
     dot = view.glyph(" · ", " - ")
-    words = [f"step {sample.step}", _role(sample), one_line(sample.kind, is_ascii=view.is_ascii)]
+    step = [] if is_narrow else [f"step {sample.step}"]
+    words = [*step, _role(sample), one_line(sample.kind, is_ascii=view.is_ascii)]
     title = Text(no_wrap=True, overflow="crop")
     title.append(dot.join(words) + dot, style="dim")
     title.append(

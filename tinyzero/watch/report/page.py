@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from tinyzero.evaluation.comparison import Comparison
+from tinyzero.evaluation.comparison import MEAN, Comparison
 from tinyzero.run.lines import Sample, TaskRecord
 from tinyzero.watch import figures
 from tinyzero.watch.ancestry import ancestors
@@ -139,19 +139,17 @@ def _when(spell: Spell) -> str:
 def _before_and_after(comparison: Comparison | None) -> str:
     if comparison is None:
         return ""
-    head = ("tasks of", "decoding", "tasks", "before", "after", "difference", "95 % interval", "noise")
+    head = ("tasks of", "before", "after", "difference", "95 % interval", "noise")
     rows = [
         (
-            row.name,
-            row.decoding,
-            row.tasks,
+            f"{row.name}, {row.decoding}",
             f"{row.before:.3f}",
             f"{row.after:.3f}",
             f"{row.difference:+.3f}",
             f"{row.low:+.3f} to {row.high:+.3f}",
             in_words(row),
         )
-        for row in comparison.rows
+        for row in sorted(comparison.rows, key=lambda row: row.name != MEAN)
     ]
     remark = f"{comparison.set_name}, {comparison.attempts} attempts, step {comparison.step}"
     return section("Before and after", table(head, rows), remark)
