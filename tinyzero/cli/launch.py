@@ -181,7 +181,7 @@ def _resumed_launch(
     if steps >= config.run.max_steps and has_results(folder, steps):
         raise ConfigError(
             f"{folder.path} has finished its {steps} steps; to train longer: "
-            f"tinyzero train --resume {run} --max-steps {2 * steps}"
+            f"tinyzero train --resume {folder.path} --max-steps {2 * steps}"
         )
     return Launch(
         preset=folder.environment().get("preset", folder.name),
