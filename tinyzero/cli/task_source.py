@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from tinyzero.cli.choices import note_damage
 from tinyzero.errors import CheckpointError, ConfigError
+from tinyzero.foreign import BadContent, read_text
 from tinyzero.run.folder import RunFolder, find_run
 from tinyzero.run.task_log import TaskLine, TaskLog
 
@@ -56,11 +57,13 @@ def opened(name: str, output: Path, fits: Callable[[TaskLine], bool] | None) -> 
 
 
 def _read(file: Path, shown: Path, fits: Callable[[TaskLine], bool] | None) -> TaskLog:
+    try:
+        lines = read_text(file).split("\n")
+    except BadContent as error:
+        raise ConfigError(f"{shown} {error}; tasks come from {_FORMS}") from error
     tasks = TaskLog(file, fits)
-    with file.open("rb") as lines:
-        number = next(
-            (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line)), 0
-        )
+    odd = (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line.encode()))
+    number = next(odd, 0)
     if number or not tasks:
         where = f"line {number} of {shown} is no task" if number else f"{shown} holds no task"
         raise ConfigError(f"{where}; tasks come from {_FORMS}")
