@@ -58,11 +58,11 @@ def opened(name: str, output: Path, fits: Callable[[TaskLine], bool] | None) -> 
 
 def _read(file: Path, shown: Path, fits: Callable[[TaskLine], bool] | None) -> TaskLog:
     try:
-        lines = read_text(file).split("\n")
+        lines = read_text(file).encode().splitlines(keepends=True)
     except BadContent as error:
         raise ConfigError(f"{shown} {error}; tasks come from {_FORMS}") from error
     tasks = TaskLog(file, fits)
-    odd = (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line.encode()))
+    odd = (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line))
     number = next(odd, 0)
     if number or not tasks:
         where = f"line {number} of {shown} is no task" if number else f"{shown} holds no task"
