@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from tinyzero.cli.choices import note_damage, open_run
 from tinyzero.errors import CheckpointError, ConfigError
+from tinyzero.foreign import BadContent, read_text
 from tinyzero.run.folder import RunFolder
 from tinyzero.run.task_log import TaskLine, TaskLog
 
@@ -58,11 +59,13 @@ def opened(
 
 
 def _read(file: Path, shown: Path, fits: Callable[[TaskLine], bool] | None) -> TaskLog:
+    try:
+        lines = read_text(file).encode().splitlines(keepends=True)
+    except BadContent as error:
+        raise ConfigError(f"{shown} {error}; tasks come from {_FORMS}") from error
     tasks = TaskLog(file, fits)
-    with file.open("rb") as lines:
-        number = next(
-            (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line)), 0
-        )
+    odd = (at for at, line in enumerate(lines, start=1) if line.strip() and not _is_task(line))
+    number = next(odd, 0)
     if number or not tasks:
         where = f"line {number} of {shown} is no task" if number else f"{shown} holds no task"
         raise ConfigError(f"{where}; tasks come from {_FORMS}")
