@@ -63,7 +63,7 @@ MAY_PRINT = {
     "cli/screen.py": {"typer.echo", "os.write"},
     "watch/text.py": {"html.escape", "logging.Formatter"},
     "cli/terminal.py": {"os.write"},  # the dashboard, whose parts are inert
-    "cli/launch.py": {"logging.FileHandler"},  # run.log, with the formatter of watch/text.py
+    "cli/running.py": {"logging.FileHandler"},  # run.log, with the formatter of watch/text.py
     "watch/painter.py": {"Console.print"},  # into memory
     "export/llama_cpp_child.py": {"os.write"},  # a program of its own, to the pipe of its parent
     # The sandbox: the result pipe, and a script's own output.

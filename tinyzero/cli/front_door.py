@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from tinyzero.cli.launch import check_fits, play, prepare, refuse_beside
+from tinyzero.cli.launch import check_fits, prepare, refuse_beside
 from tinyzero.cli.meeting import find_place, follow
+from tinyzero.cli.running import play
 from tinyzero.cli.screen import Screen
 from tinyzero.cli.terminal import can_be_live, is_terminal
 from tinyzero.errors import ConfigError

@@ -46,7 +46,6 @@ DROPPED: Mapping[str, Any] = {
 
 MERGED: Mapping[str, str] = {
     "rewards.disallowed_proposal": "failing_proposal",
-    "rewards.invalid_proposal": -0.5,
     "rewards.nondeterministic_proposal": "failing_proposal",
     "rewards.trivial_proposal": "failing_proposal",
 }
