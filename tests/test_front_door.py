@@ -53,7 +53,7 @@ def scripted(tmp_path, monkeypatch):
     script, samplers = runpy.run_path(str(SCRIPT)), []
     script["take_over"](monkeypatch.setattr)
 
-    def assemble(config, run, observers, progress, make_sampler):
+    def assemble(config, run, observers, progress, make_sampler, world):
         samplers.append(make_sampler)
         return script["assemble"](config, run, observers, progress)
 

@@ -81,7 +81,7 @@ def probe_of(config):
 
 
 @contextmanager
-def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=None):
+def assemble(config, run, observers=(), progress=lambda _: None, make_sampler=None, world=None):
     progress("loading a script")
     time.sleep(float(os.environ.get("LOAD_S", "0")))
     if os.environ.get("FAIL") == "start":
