@@ -1,6 +1,6 @@
 r"""Rewards of one's own, for both roles.
 
-    tinyzero train nano-cpu --plugin examples/custom_reward.py --set rewards.proposer=variance \
+    tinyzero train nano-cpu --plugin examples/custom_reward.py --set rewards.proposer=steep \
         --set rewards.bonuses.vocabulary.coefficient=0.3 --set rewards.solver_terms.brevity.coefficient=0.1
 
 A term says how much of something there is; its coefficient and its cap are settings of the run.
@@ -17,9 +17,9 @@ BUILTINS = {
 }  # fmt: skip
 
 
-def variance(solve_rate: float) -> float:
-    """What a task earns its proposer: p (1 - p), the variance of the solver's success, times 4."""
-    return 4.0 * solve_rate * (1.0 - solve_rate)
+def steep(solve_rate: float) -> float:
+    """What a task earns its proposer: (1 - p)^2, which pays rare success more; nothing where nobody succeeds."""
+    return (1.0 - solve_rate) ** 2 if solve_rate > 0 else 0.0
 
 
 def vocabulary(proposed: Proposed) -> float:
@@ -34,6 +34,6 @@ def brevity(attempt: Attempt) -> float:
 
 
 def register(registry: Registry) -> None:
-    registry.proposer_reward("variance", variance)
+    registry.proposer_reward("steep", steep)
     registry.proposer_term("vocabulary", vocabulary)
     registry.solver_term("brevity", brevity)

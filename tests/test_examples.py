@@ -19,7 +19,7 @@ from tinyzero.types import Proposal, Role
 EXAMPLES = Path(__file__).parents[1] / "examples"
 USING_ALL = [
     'selfplay.kinds=["deduction", "return-type"]',
-    "rewards.proposer=variance",
+    "rewards.proposer=steep",
     "rewards.bonuses.vocabulary.coefficient=0.3",
     "rewards.solver_terms.brevity.coefficient=0.1",
     "advantages.estimator=median",
@@ -49,7 +49,7 @@ def test_all_examples_are_part_of_a_real_run_that_goes_on_and_verifies_its_tasks
     assert "proposer/deduction/proposed" in metrics[0]
     assert metrics[1]["proposer/return-type/proposed"] > 0
     assert all(step["reward/solver/brevity"] < 0 for step in metrics)
-    assert sum(step.get("reward/proposer/variance", 0) for step in metrics) > 0
+    assert sum(step.get("reward/proposer/steep", 0) for step in metrics) > 0
     assert sum(step.get("reward/proposer/vocabulary", 0) for step in metrics) > 0
     assert len((tmp_path / "diary.jsonl").read_text().splitlines()) > 10
     verified = tinyzero("tasks", "a", "--verify", "--yes-plugins", folder=tmp_path).stdout
@@ -80,11 +80,11 @@ def test_the_solver_of_the_kind_is_judged_by_type(example):
     assert kind.difficulty in kind.propose_prompt([task], "full").text
 
 
-def test_variance_is_highest_where_half_of_the_attempts_succeed(example):
-    assert [example("custom_reward").variance(rate) for rate in (0.0, 0.25, 0.5, 1.0)] == [
+def test_rare_success_is_paid_more_and_none_nothing(example):
+    assert [example("custom_reward").steep(rate) for rate in (0.0, 0.25, 0.5, 1.0)] == [
         0.0,
-        0.75,
-        1.0,
+        0.5625,
+        0.25,
         0.0,
     ]
 

@@ -114,7 +114,7 @@ def test_what_a_plugin_brings_is_there_until_others_are_loaded():
     assert proposer_reward(1.0, config.rewards, {"lines": 0.5}).terms == {"peak": 0.0}
     assert choose_game(config, sampler="s", executor=None, comparer=None) == ("chess", "s")
     assert choose_sampler(config)(None, config) == "a sampler"
-    with pytest.raises(ConfigError, match="'learnability', 'uncertainty' or 'peak'"):
+    with pytest.raises(ConfigError, match="'learnability', 'uncertainty', 'variance' or 'peak'"):
         load_config("nano-cpu", ["rewards.proposer=paek"])
     load([])
     assert before == NAMES
@@ -498,5 +498,5 @@ def test_the_page_s_plugin_does_what_the_page_says(command):
     line = page.partition("```\ntinyzero ")[2].partition("\n")[0]
     code, _, err = command(*line.split(), "--name", "first")
     assert code == 0, err
-    assert RunFolder(Path("runs/first")).config().rewards.proposer == "variance"
+    assert RunFolder(Path("runs/first")).config().rewards.proposer == "steep"
     assert {path.name for path in Path("runs/first/plugins").iterdir()} == {"my_rewards.py", "plugins.json"}

@@ -186,12 +186,13 @@ def test_an_exported_adapter_is_named_on_standard_output(command, nano_run, tmp_
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("export", {"--what", "--role", "--checkpoint", "--merge-base", "--dtype", "--output"}),
+        ("export", {"--what", "--role", "--checkpoint", "--merge-base", "--dtype", "--output",
+                    "--yes-plugins"}),
         ("push", {"--repo", "--public", "--what", "--role", "--checkpoint", "--merge-base", "--dtype",
-                  "--branch", "--replace", "--dry-run"}),
-        ("chat", {"--role", "--base", "--checkpoint", "--temperature", "--max-tokens", "--seed"}),
+                  "--branch", "--replace", "--dry-run", "--yes-plugins"}),
+        ("chat", {"--role", "--base", "--checkpoint", "--temperature", "--max-tokens", "--seed", "--yes-plugins"}),
         ("solve", {"--base", "--attempts", "--checkpoint", "--temperature", "--seed", "--json",
-                   "--allow-weak-sandbox"}),
+                   "--allow-weak-sandbox", "--yes-plugins"}),
     ],
 )  # fmt: skip
 def test_the_options_are_frozen_and_none_takes_a_token(name, options):

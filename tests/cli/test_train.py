@@ -256,7 +256,7 @@ def test_more_steps_can_be_added_to_a_finished_run(train, resume, tmp_path):
     assert code == 2
     assert (
         err == "error: runs/x has finished its 2 steps; to train longer: "
-        "tinyzero train --resume x --max-steps 4\n"
+        "tinyzero train --resume runs/x --max-steps 4\n"
     )
     assert resume("runs/x", "--max-steps", "4")[0] == 0
     assert [line["step"] for line in metrics(tmp_path / "runs" / "x")] == [1, 2, 3, 4]

@@ -216,7 +216,7 @@ def test_a_shutdown_that_fails_does_not_hide_what_came_before(make_sampler, fake
     [
         ({"has_cuda": False}, {}, r"needs a CUDA card .*sampling\.server_url"),
         ({}, {"hardware": {"device": "cpu"}}, r"needs a CUDA card"),
-        ({"version": None}, {}, r"not installed; pip install 'tinyzero\[vllm\]'"),
+        ({"version": None}, {}, r"not installed; pip install -e '.\[vllm\]'"),
         ({"version": "0.33.0"}, {}, r"vllm 0\.33\.0 is installed, and only 0\.31 is known .*pip install"),
         ({"version": "0.3.1"}, {}, r"vllm 0\.3\.1 is installed"),
         ({"has_nf4": False}, {}, r"in 4 bit, which vLLM reads with vllm-bnb-plugin"),

@@ -8,7 +8,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 NAMES: dict[str, list[str]] = {
     "selfplay.game": ["absolute-zero", "r-zero"],
-    "rewards.proposer": ["learnability", "uncertainty"],
+    "rewards.proposer": ["learnability", "uncertainty", "variance"],
     "advantages.estimator": ["task-relative", "group", "leave-one-out"],
     "sampling.engine": ["builtin", "vllm"],
 }

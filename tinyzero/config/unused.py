@@ -35,7 +35,7 @@ def refuse_unused(config: Config, written: Collection[str], *, file: str) -> Non
         written: dotted keys that a person set; a default value is no setting.
     """
     game = config.selfplay.game
-    for key in _UNUSED[game]:
+    for key in _UNUSED.get(game, ()):  # a plugin's game uses what it will
         if key in written and _value(config, key) != _value(_DEFAULTS, key):
             raise ConfigError(
                 f'{key} is for selfplay.game = "{_OTHER[game]}", and {game} does not use it; leave it out '
