@@ -18,7 +18,7 @@ BUILTINS = {
 
 
 def steep(solve_rate: float) -> float:
-    """What a task earns its proposer: (1 - p)^2, and nothing where nobody succeeds. Rare success pays most."""
+    """What a task earns its proposer: (1 - p)^2, and nothing where nobody succeeds. Rare ones pay most."""
     return (1.0 - solve_rate) ** 2 if solve_rate > 0 else 0.0
 
 
