@@ -237,6 +237,7 @@ def test_a_run_keeps_a_copy_and_goes_on_with_it_when_a_person_agrees(trained, co
         ["train", "--resume", "first", "--start-over"],
         ["solve", "first"],
         ["chat", "first"],
+        ["play", "first"],
         ["eval", "first"],
         ["export", "first"],
         ["export", "first", "--what", "tasks"],

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyzero.cli.choices import Checkpoint, open_run
+from tinyzero.cli.choices import Checkpoint, complete_run, open_run
+from tinyzero.cli.consent import YesPlugins
 
 if TYPE_CHECKING:
     from tinyzero.cli.screen import Screen
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 def play(
     run: Annotated[
         str | None,
-        typer.Argument(help="A run. Default: nano untrained, on its held-out tasks.", metavar="[RUN]"),
+        typer.Argument(
+            help="A run. Default: nano untrained, on its held-out tasks.",
+            metavar="[RUN]",
+            autocompletion=complete_run,
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="Tasks in a game.")] = 5,
     checkpoint: Checkpoint = "last",
@@ -33,6 +38,7 @@ def play(
         bool,
         typer.Option("--allow-weak-sandbox", help="Run programs even if this machine cannot confine them."),
     ] = False,
+    yes_plugins: YesPlugins = False,
 ) -> None:
     """Play against a run's model: both answer the same task, and the sandbox judges."""
     from tinyzero.cli.match import HELP, Match
@@ -42,7 +48,7 @@ def play(
     with suppress(AttributeError):  # of a stream that is no file
         sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # no byte ends the game
     number = SystemRandom().randrange(2**31) if seed is None else seed
-    folder = None if run is None else _playable(open_run(run))
+    folder = None if run is None else _playable(open_run(run, yes_plugins=yes_plugins))
     screen = Screen(sys.stdout, sys.stderr)
     try:
         talk = _nano(screen, number) if folder is None else _trained(folder, checkpoint, screen, number)
@@ -182,7 +188,7 @@ def _invented(run: "RunFolder", rng: Random, runner: "Runner") -> "Iterator[Task
         for record in fitting[place : place + 1]:
             if record.program in seen:
                 continue
-            seen.add(record.program)
             for outcome in verify_again([record], runner, KINDS, max_program_chars=longest, step=record.step):
                 if isinstance(outcome, Task):
+                    seen.add(record.program)
                     yield outcome
