@@ -202,12 +202,12 @@ def test_a_model_that_writes_nothing_readable_ends_with_a_line_and_no_success(ex
 
 
 def test_a_short_run_of_unreadable_questions_does_not_end_as_a_success():
-    last = game(None, ["no idea"], {}, max_steps=1, domain="words")
+    last = game(None, ["no idea"] * 16, {}, max_steps=1, domain="words")
     with pytest.raises(ConfigError, match="--preset r-zero-nano-cpu"):
         last.challenge(0)
-    in_set = game(None, ["no idea"], {}, max_steps=2, domain="words")
+    in_set = game(None, ["no idea"] * 8, {}, max_steps=2, domain="words")
     in_set.challenge(0)
-    with pytest.raises(ConfigError, match="it wrote 2 questions"):
+    with pytest.raises(ConfigError, match="it wrote 16 questions"):
         prepared(in_set, 1)
 
 

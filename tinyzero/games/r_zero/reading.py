@@ -12,7 +12,7 @@ from tinyzero.games.r_zero.survey import Survey
 from tinyzero.tasks.judging import verify
 from tinyzero.types import Answer, Prompt, Proposal, Rejection, Runner, Sampler, Stage, Task
 
-_ENOUGH = 64
+_ENOUGH, _ENOUGH_AT_THE_END = 64, 16
 """Questions, or answers, of which a model that can play R-Zero has written some that are readable."""
 
 
@@ -88,9 +88,9 @@ def check_readable(
     is_read = [isinstance(outcome, Task) for outcome in outcomes]
     seen.update({"questions": len(is_read), "questions read": sum(is_read)})
     seen.update({"answers": len(texts), "answers read": sum(map(bool, texts))})
-    is_last = step + 1 >= config.run.max_steps
+    enough = _ENOUGH_AT_THE_END if step + 1 >= config.run.max_steps else _ENOUGH
     for what in ("questions", "answers"):
-        if seen[what] and not seen[f"{what} read"] and (is_last or seen[what] >= _ENOUGH):
+        if seen[what] and not seen[f"{what} read"] and seen[what] >= enough:
             raise ConfigError(_why_unreadable(what, seen[what], outcomes, config))
 
 
