@@ -207,7 +207,7 @@ def test_a_short_run_of_unreadable_questions_does_not_end_as_a_success():
         last.challenge(0)
     in_set = game(None, ["no idea"] * 8, {}, max_steps=2, domain="words")
     in_set.challenge(0)
-    with pytest.raises(ConfigError, match="it wrote 16 questions"):
+    with pytest.raises(ConfigError, match="it wrote 20 questions"):
         prepared(in_set, 1)
 
 
