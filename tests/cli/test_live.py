@@ -187,6 +187,7 @@ def test_ctrl_c_leaves_a_watch_without_a_word(sit, tmp_path):
     assert b"Traceback" not in seat.raw
 
 
+@pytest.mark.slow
 def test_a_replay_plays_holds_and_turns_back(sit, tmp_path):
     end = {"event": "end", "time": 1.0, "step": 40, "reason": "max_steps"}
     write_run(tmp_path / "runs" / "y", 40, events=[end], tasks=[task(step) for step in range(1, 41)])

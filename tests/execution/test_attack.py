@@ -26,6 +26,7 @@ CPU_S = 0.5
 """Enough for a memory bomb to reach the memory limit, on a slow machine too."""
 
 
+@pytest.mark.slow
 def test_every_item_goes_as_it_should() -> None:
     with Executor(ExecutionConfig(cpu_s=CPU_S)) as executor:
         report = attack(executor, packaged_items())
@@ -42,6 +43,7 @@ def more_items() -> list[Item]:
     return [Item(kind=kind, **item) for kind in ("attack", "benign") for item in tables[kind]]
 
 
+@pytest.mark.slow
 def test_every_item_of_the_second_file_goes_as_it_should() -> None:
     PLANTED.mkdir(parents=True, exist_ok=True)
     (PLANTED / "planted.py").write_text("X = 1")
@@ -75,6 +77,7 @@ def open_copy() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="already an unprivileged user")
 def test_every_item_goes_as_it_should_without_privileges(open_copy: Path) -> None:
     python = system_python()

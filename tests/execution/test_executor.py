@@ -164,6 +164,7 @@ def test_a_poisoned_run_cannot_touch_the_next(executor: Executor) -> None:
     assert results == [1, "[3, 2.0]"] * 20
 
 
+@pytest.mark.slow
 def test_no_run_sees_another_runs_program_input_or_result() -> None:
     """A child reaches nothing of a task that has ended, runs beside it, or waits, whatever it follows."""
     search = """
@@ -224,6 +225,7 @@ def test_results_come_in_the_order_asked_for(executor: Executor) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_thousand_submissions_at_once_each_get_their_own_answer(executor: Executor) -> None:
     def ask(number: int) -> Any:
         return one(executor, f"def f(x): return x * 1000 + {number % 7}", str(number)).value
@@ -297,6 +299,7 @@ def family_of_threads(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @linux_only
 @pytest.mark.parametrize("victim", ["outer", "inner"])
 def test_no_run_is_lost_when_a_zygote_is_killed(victim: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -415,6 +418,7 @@ def test_a_closed_executor_says_so(executor: Executor) -> None:
     assert one(executor, "def f(): return 1").is_ok
 
 
+@pytest.mark.slow
 @linux_only
 def test_a_machine_that_stops_for_a_while_makes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import time\ndef f():\n    while time.process_time() < 0.4: pass\n    return 1"

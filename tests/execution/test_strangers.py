@@ -239,6 +239,7 @@ def kill_children(executor: Executor, stop: threading.Event, most: int) -> None:
                         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @linux_only
 def test_a_run_that_is_killed_from_outside_is_waited_out_and_makes_no_verdict() -> None:
     program = "import time\ndef f(x):\n    while time.process_time() < 0.1: pass\n    return x"

@@ -86,6 +86,7 @@ def seeds(nano_run):
     return [str(run.path) for run in runs]
 
 
+@pytest.mark.slow
 def test_several_runs_are_one_table_with_seeds_taken_together(evaluate, seeds):
     code, measured = evaluate(*seeds, str(Path(seeds[0]) / "checkpoints" / "step-000002"), "--limit", "2")
     (result,) = measured["results"]

@@ -48,6 +48,7 @@ def run_beside_unsloth(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_unsloth_comes_before_what_it_rewrites_and_prints_nothing(run_beside_unsloth):
     assert run_beside_unsloth(PROGRAM) == ["", "[]"]
 
@@ -70,6 +71,7 @@ def test_an_unsloth_that_cannot_be_imported_is_explained(run_beside_unsloth):
     ]
 
 
+@pytest.mark.slow
 def test_unsloth_is_not_imported_late(run_beside_unsloth):
     (said,) = run_beside_unsloth(f"import peft\n{REFUSED}")
     assert said.startswith("model.loader is unsloth, but transformers was imported before it; ")

@@ -185,6 +185,7 @@ def flip(path, place, bit):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_no_bit_of_progress_can_change_what_is_restored(run):
     """Where a flipped bit leaves the same content, as in a space, nothing is lost."""
     write(run, 10, "ten")

@@ -245,6 +245,7 @@ def test_in_the_end_nothing_is_left(make_sampler, tmp_path):
     assert isinstance(sampler, Resident)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

@@ -178,6 +178,7 @@ def test_no_hostile_text_raises(text: str) -> None:
     read_everything(text)
 
 
+@pytest.mark.slow
 def test_hostile_texts_go_through_the_whole_funnel() -> None:
     with Executor() as executor:
         for kind in KINDS.values():

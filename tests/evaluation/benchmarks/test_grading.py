@@ -206,6 +206,7 @@ def test_a_program_cannot_talk_the_judge_into_anything(grade, program):
     assert not grade("humaneval+", "HumanEval/2", program).verdict.is_correct
 
 
+@pytest.mark.slow
 def test_endless_programs_are_wrong_and_counted_apart(grade):
     mark = grade("humaneval+", "HumanEval/2", "def truncate_number(number):\n    while True: pass")
     assert (mark.verdict.status, mark.trouble) == ("wrong", Trouble.TIMED_OUT)
@@ -274,6 +275,7 @@ def test_formulas_are_equal_by_meaning(grade):
     assert grade("math500", "test/own/1.json", "It is 0.5.").verdict.status == "malformed"
 
 
+@pytest.mark.slow
 def test_inputs_without_an_answer_of_the_reference_are_left_out_and_named(tools):
     fields = {
         "task_id": "HumanEval/900",

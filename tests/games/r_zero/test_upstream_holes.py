@@ -65,10 +65,12 @@ def test_what_a_question_earns_does_not_depend_on_where_it_stands_in_the_batch()
         assert repetition_penalties(order) == [expected[question] for question in order]
 
 
+@pytest.mark.slow
 def test_two_answers_are_the_same_in_both_directions_or_not_at_all(comparer):
     assert comparer.same([("2x+z=5", "5"), ("5", "2x+z=5")]) == [False, False]
 
 
+@pytest.mark.slow
 def test_comparing_never_hangs_and_goes_on_afterwards():
     with AnswerComparer(timeout_s=0.5) as impatient:
         assert impatient.same([(r"10^{10^{10^{10}}}", r"9^{9^{9^{9}}}+1"), ("x+1", "1+x")])[1]

@@ -159,6 +159,7 @@ DIFFERENT = [
 ]
 
 
+@pytest.mark.slow
 def test_equal_answers_are_the_same_either_way_round(comparer):
     verdicts = dict(zip(SAME, comparer.same(SAME), strict=True))
     assert verdicts == dict.fromkeys(SAME, True)
@@ -232,6 +233,7 @@ def test_several_threads_may_compare(comparer):
     assert results == {i: [True, False] for i in range(4)}
 
 
+@pytest.mark.slow
 def test_a_hang_is_cut_off_and_the_worker_serves_on():
     with AnswerComparer(workers=2, timeout_s=0.5) as comparer:
         assert comparer.same([("x+1", "1+x")]) == [True]
@@ -244,6 +246,7 @@ def test_a_hang_is_cut_off_and_the_worker_serves_on():
         assert comparer.pids == pids
 
 
+@pytest.mark.slow
 def test_hostile_answers_are_not_the_same_as_anything_and_do_nothing(comparer, tmp_path):
     canary = tmp_path / "canary"
     tmp_path.chmod(0o777)
@@ -273,6 +276,7 @@ def test_hostile_answers_are_not_the_same_as_anything_and_do_nothing(comparer, t
     assert comparer.same([("z+1", "1+z")]) == [True]
 
 
+@pytest.mark.slow
 def test_hostile_answers_do_nothing_to_the_grader_either(tmp_path):
     """As they are, without the normal forms that keep most of them from it."""
     canary = tmp_path / "canary"
@@ -337,6 +341,7 @@ def test_what_a_pair_does_to_its_process_is_gone_with_it(code_runner):
     assert code_runner.verdicts([("", poison), ("", look)] * 3) == [True, False] * 3
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_killed_is_replaced():
     with AnswerComparer() as comparer:
         assert comparer.same([("x+1", "1+x")]) == [True]
@@ -453,6 +458,7 @@ def test_without_seccomp_it_takes_a_flag(monkeypatch):
     bold._check_confinement({"has_filter": False})
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_closed_comparer():
     with AnswerComparer(workers=2, timeout_s=0.5) as comparer:
         comparer.same([("x+1", "1+x"), ("9^{9^{9^9}}", "1")])
