@@ -15,7 +15,7 @@ from tinyzero.run.task_log import Search, TaskLine, encoded
 from tinyzero.watch.ancestry import ancestors
 from tinyzero.watch.text import inert, one_line
 
-Order = Literal["newest", "rate", "size", "oddness"]
+_Order = Literal["newest", "rate", "size", "oddness"]
 
 
 def matcher(
@@ -173,7 +173,7 @@ def _range(
     return limits
 
 
-def sort(tasks: Sequence[TaskRecord], order: Order, known: Mapping[str, TaskRecord]) -> Sequence[TaskRecord]:
+def sort(tasks: Sequence[TaskRecord], order: _Order, known: Mapping[str, TaskRecord]) -> Sequence[TaskRecord]:
     """The tasks in another order than newest first; those that are alike stay in that order."""
     if order == "rate":  # seldom solved first, never tried last
         return sorted(tasks, key=lambda task: (task.solve_rate is None, task.solve_rate or 0.0))

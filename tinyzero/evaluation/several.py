@@ -13,7 +13,7 @@ from tinyzero.evaluation.comparison import LEVEL, Rates, bootstrap_interval
 
 _NOISE = "not distinguishable from noise"
 
-Strata = Mapping[str, Sequence[str]]
+_Strata = Mapping[str, Sequence[str]]
 """Name -> task ids; strata count alike."""
 
 
@@ -34,7 +34,7 @@ class Entrant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
+class _Team:
     """A model, or several of the same family with distinct seeds."""
 
     name: str
@@ -42,7 +42,7 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
+class _Contrast:
     """A difference in accuracy between a team and its base model, or the first team.
 
     Attributes:
@@ -80,9 +80,9 @@ class Table:
         level: of each interval, by Bonferroni's correction.
     """
 
-    teams: Sequence[Team]
-    strata: Strata
-    contrasts: Sequence[Contrast]
+    teams: Sequence[_Team]
+    strata: _Strata
+    contrasts: Sequence[_Contrast]
     comparisons: int
     level: float
 
@@ -91,7 +91,7 @@ class Table:
         return sum(map(len, self.strata.values()))
 
 
-def compare_teams(entrants: Sequence[Entrant], strata: Strata, *, num_sets: int = 1) -> Table:
+def compare_teams(entrants: Sequence[Entrant], strata: _Strata, *, num_sets: int = 1) -> Table:
     """Each team against its base model, and each but the first against the first, on tasks that all have.
 
     Args:
@@ -112,22 +112,22 @@ def compare_teams(entrants: Sequence[Entrant], strata: Strata, *, num_sets: int 
     )
 
 
-def _teams(entrants: Sequence[Entrant]) -> list[Team]:
+def _teams(entrants: Sequence[Entrant]) -> list[_Team]:
     """In the order of their first members. A family in which a seed comes twice is not taken together."""
     families: dict[str, list[Entrant]] = {}
     for entrant in entrants:
         families.setdefault(entrant.family or entrant.name, []).append(entrant)
-    teams: list[Team] = []
+    teams: list[_Team] = []
     for members in families.values():
         if len({member.seed for member in members}) == len(members):
             more = f" and {len(members) - 1} more seeds" if len(members) > 1 else ""
-            teams.append(Team(name=f"{members[0].name}{more}", members=members))
+            teams.append(_Team(name=f"{members[0].name}{more}", members=members))
         else:
-            teams += [Team(name=member.name, members=[member]) for member in members]
+            teams += [_Team(name=member.name, members=[member]) for member in members]
     return teams
 
 
-def _shared(entrants: Sequence[Entrant], strata: Strata) -> dict[str, list[str]]:
+def _shared(entrants: Sequence[Entrant], strata: _Strata) -> dict[str, list[str]]:
     """The tasks on which all were measured."""
     measured = [
         rates for entrant in entrants for rates in (entrant.after, entrant.before) if rates is not None
@@ -139,7 +139,7 @@ def _shared(entrants: Sequence[Entrant], strata: Strata) -> dict[str, list[str]]
     return {name: ids for name, ids in kept.items() if ids}
 
 
-def _pairs(teams: Sequence[Team]) -> Iterator[tuple[str, str, list[tuple[Rates, Rates]]]]:
+def _pairs(teams: Sequence[_Team]) -> Iterator[tuple[str, str, list[tuple[Rates, Rates]]]]:
     """Name, what it is compared with, and a pair of rates for each seed."""
     for team in teams:
         if pairs := [(member.after, member.before) for member in team.members if member.before is not None]:
@@ -148,14 +148,14 @@ def _pairs(teams: Sequence[Team]) -> Iterator[tuple[str, str, list[tuple[Rates, 
         yield team.name, teams[0].name, _matched(team, teams[0])
 
 
-def _matched(team: Team, first: Team) -> list[tuple[Rates, Rates]]:
+def _matched(team: _Team, first: _Team) -> list[tuple[Rates, Rates]]:
     """A pair for each seed that both have; the means over the seeds where those are fewer than two."""
     of_first = {member.seed: member.after for member in first.members}
     pairs = [(member.after, of_first[member.seed]) for member in team.members if member.seed in of_first]
     return pairs if len(pairs) > 1 else [(_mean_rates(team), _mean_rates(first))]
 
 
-def _mean_rates(team: Team) -> dict[str, float]:
+def _mean_rates(team: _Team) -> dict[str, float]:
     rates = [member.after for member in team.members]
     return {
         task: fmean(each[task] for each in rates) for task in rates[0] if all(task in each for each in rates)
@@ -163,14 +163,14 @@ def _mean_rates(team: Team) -> dict[str, float]:
 
 
 def _contrast(
-    name: str, against: str, pairs: Sequence[tuple[Rates, Rates]], strata: Strata, level: float
-) -> Contrast:
+    name: str, against: str, pairs: Sequence[tuple[Rates, Rates]], strata: _Strata, level: float
+) -> _Contrast:
     groups = [
         [fmean(after[task] - before[task] for after, before in pairs) for task in ids]
         for ids in strata.values()
     ]
-    by_seed = [mean_rate(after, strata) - mean_rate(before, strata) for after, before in pairs]
-    return Contrast(
+    by_seed = [_mean_rate(after, strata) - _mean_rate(before, strata) for after, before in pairs]
+    return _Contrast(
         name=name,
         against=against,
         by_seed=by_seed,
@@ -179,7 +179,7 @@ def _contrast(
     )
 
 
-def mean_rate(rates: Rates, strata: Strata) -> float:
+def _mean_rate(rates: Rates, strata: _Strata) -> float:
     """Mean over the strata of the means over their tasks."""
     return fmean(fmean(rates[task] for task in ids) for ids in strata.values())
 
@@ -244,9 +244,9 @@ def table_record(table: Table) -> dict[str, Any]:
     }
 
 
-def _means(members: Sequence[Entrant], strata: Strata) -> dict[str, float | None]:
-    bases = [mean_rate(member.before, strata) for member in members if member.before is not None]
-    accuracy = fmean(mean_rate(member.after, strata) for member in members)
+def _means(members: Sequence[Entrant], strata: _Strata) -> dict[str, float | None]:
+    bases = [_mean_rate(member.before, strata) for member in members if member.before is not None]
+    accuracy = fmean(_mean_rate(member.after, strata) for member in members)
     return {"base": fmean(bases) if bases else None, "accuracy": accuracy}
 
 
@@ -272,7 +272,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def _line(
-    name: str, width: int, members: Sequence[Entrant], strata: Strata, contrast: Contrast | None
+    name: str, width: int, members: Sequence[Entrant], strata: _Strata, contrast: _Contrast | None
 ) -> str:
     means = _means(members, strata)
     base, accuracy = means["base"], means["accuracy"]
@@ -284,7 +284,7 @@ def _line(
     return f"{name:<{width}}{shown:>8}{accuracy:>10.3f}{difference}"
 
 
-def _difference(contrast: Contrast) -> str:
+def _difference(contrast: _Contrast) -> str:
     tasks, seeds = contrast.over_tasks, contrast.over_seeds
     over_seeds = f"{seeds[0]:+.3f} to {seeds[1]:+.3f}" if seeds else ""
     over_tasks = f"{tasks[0]:+.3f} to {tasks[1]:+.3f}"

@@ -33,8 +33,8 @@ class Assumptions:
 
 
 LIKELY = Assumptions(bandwidth=0.7, decoding=0.5, learning=0.35, launch_s=12e-6, kernel_s=3e-6)
-BEST = Assumptions(bandwidth=0.85, decoding=0.65, learning=0.45, launch_s=8e-6, kernel_s=2e-6)
-WORST = Assumptions(bandwidth=0.5, decoding=0.3, learning=0.2, launch_s=16e-6, kernel_s=5e-6)
+_BEST = Assumptions(bandwidth=0.85, decoding=0.65, learning=0.45, launch_s=8e-6, kernel_s=2e-6)
+_WORST = Assumptions(bandwidth=0.5, decoding=0.3, learning=0.2, launch_s=16e-6, kernel_s=5e-6)
 
 LINK_GB_S = 8.0
 """Assumed between cards, each way: PCIe 3.0 with 16 lanes, at half of its nominal figure. Not measured."""
@@ -100,8 +100,8 @@ def step_range_s(config: Settled, shape: ModelShape, card: Card) -> tuple[float,
 
     The best has CUDA graphs where the configuration does, and the worst has none.
     """
-    best = step_time(config, shape, card, BEST, has_graphs=config.sampling.cuda_graphs)
-    worst = step_time(config, shape, card, WORST)
+    best = step_time(config, shape, card, _BEST, has_graphs=config.sampling.cuda_graphs)
+    worst = step_time(config, shape, card, _WORST)
     return (best.total_s, worst.total_s) if best and worst else None
 
 

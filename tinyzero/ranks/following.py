@@ -88,7 +88,7 @@ class Follower:
     def _learn(self) -> None:
         self._trainer.release_memory()
         learned = self._trainer.learner.update(self._rollouts, self._advantages)
-        rank_metrics(self._world, learned)
+        _rank_metrics(self._world, learned)
 
     def _measure(self, when: tuple[int, bool]) -> None:
         step, is_end = when
@@ -105,7 +105,7 @@ def digest(played: Round) -> str:
     return blake2b(repr(taught).encode(), digest_size=16).hexdigest()
 
 
-def rank_metrics(world: World, learned: Mapping[str, float]) -> dict[str, float]:
+def _rank_metrics(world: World, learned: Mapping[str, float]) -> dict[str, float]:
     """See that all ranks took the same optimizer step; returns how long each has waited since the last."""
     world.agree("optimizer step", sorted(learned.items()))
     waits, world.waited_s = world.gather(world.waited_s), 0.0
@@ -162,7 +162,7 @@ class _LedLearner(_LedPart):
     def update(self, rollouts: Sequence[Rollout], advantages: Sequence[float]) -> Mapping[str, float]:
         self._world.tell("learn")
         learned = self._learner.update(rollouts, advantages)
-        return {**learned, **rank_metrics(self._world, learned)}
+        return {**learned, **_rank_metrics(self._world, learned)}
 
 
 class _LedProbe(_LedPart):

@@ -12,7 +12,7 @@ from tinyzero.ranks.world import World
 from tinyzero.types import Comparer, Completion, Execution, Job, Prompt, Runner, Sampler, SamplingRequest
 
 T = TypeVar("T")
-Piece = tuple[int, int]
+_Piece = tuple[int, int]
 """A prompt's place in a request, and the first of its samples that belong to the piece."""
 
 _PIECES_PER_RANK = 4
@@ -31,7 +31,7 @@ def deal(weights: Sequence[float], size: int) -> list[list[int]]:
     return [sorted(share) for share in shares]
 
 
-def do_share(
+def _do_share(
     world: World, items: Sequence[T], weights: Sequence[float], do: Callable[[list[T]], Sequence[object]]
 ) -> list[object]:
     """Do this rank's share of the items and gather all results, in the items' order."""
@@ -59,12 +59,14 @@ class RanksSampler:
             for prompt, _ in pieces
         ]
         groups: list[list[Completion]] = [[] for _ in request.prompts]
-        done = do_share(self._world, pieces, weights, lambda own: self._sample(request, size, own))
+        done = _do_share(self._world, pieces, weights, lambda own: self._sample(request, size, own))
         for (prompt, _), completions in zip(pieces, done, strict=True):
             groups[prompt] += completions  # type: ignore[arg-type]
         return groups
 
-    def _sample(self, request: SamplingRequest, size: int, pieces: Sequence[Piece]) -> list[list[Completion]]:
+    def _sample(
+        self, request: SamplingRequest, size: int, pieces: Sequence[_Piece]
+    ) -> list[list[Completion]]:
         origins = []
         for prompt, first in pieces:
             number, earlier = request.origin(prompt)
@@ -79,7 +81,7 @@ class RanksSampler:
         return self._sampler.fits(prompt)
 
 
-def pieces_of(request: SamplingRequest, num_ranks: int) -> tuple[int, list[Piece]]:
+def pieces_of(request: SamplingRequest, num_ranks: int) -> tuple[int, list[_Piece]]:
     """Samples of a piece, and the pieces: prompts, or equal parts of their samples where prompts are few."""
     enough = _PIECES_PER_RANK * num_ranks
     sizes = [size for size in range(request.num_samples, 0, -1) if request.num_samples % size == 0]
@@ -99,7 +101,7 @@ class RanksRunner:
     def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """See `Runner`."""
         weights = [len(job.inputs) * (3 if job.check_determinism else 1) for job in jobs]
-        return do_share(self._world, jobs, weights, self._runner.run_jobs)  # type: ignore[return-value]
+        return _do_share(self._world, jobs, weights, self._runner.run_jobs)  # type: ignore[return-value]
 
 
 class RanksComparer:
@@ -116,7 +118,7 @@ class RanksComparer:
     def same(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """See `Comparer`."""
         distinct = list(dict.fromkeys(pairs))
-        verdicts = do_share(self._world, distinct, [1.0] * len(distinct), self._comparer.same)
+        verdicts = _do_share(self._world, distinct, [1.0] * len(distinct), self._comparer.same)
         names = ("num_undecided", "num_skipped")
         counts = self._world.gather([getattr(self._comparer, name, 0) for name in names])
         self.num_undecided, self.num_skipped = map(sum, zip(*counts, strict=True))

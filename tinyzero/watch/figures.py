@@ -129,7 +129,7 @@ def _chart(
     )
 
 
-def points_of(steps: Sequence[Step], metric: str) -> tuple[Point, ...]:
+def _points_of(steps: Sequence[Step], metric: str) -> tuple[Point, ...]:
     """A metric over the steps. If early steps were left out, later ones are averaged to the same spacing."""
     points = tuple((step.number, step.metrics[metric]) for step in steps if metric in step.metrics)
     spacing = 1 if is_rare([metric]) else _spacing(steps)
@@ -151,7 +151,7 @@ def _spacing(steps: Sequence[Step]) -> int:
 
 def points_of_run(state: RunState, metric: str) -> tuple[Point, ...]:
     """A metric over a run. Measurements before its first step and after its last are only in the events."""
-    points = points_of(state.steps, metric)
+    points = _points_of(state.steps, metric)
     if not is_rare([metric]):
         return points
     measured: dict[float, float] = {

@@ -17,7 +17,7 @@ from tinyzero.tasks.funnel import refuse_run
 from tinyzero.tasks.programs import canonical, digest, shape
 from tinyzero.types import Execution, Prompt, Proposal, Rejection, Stage, Task
 
-Gate = Literal["form", "runs", "strict"]
+_Gate = Literal["form", "runs", "strict"]
 
 
 class ProgramQuestion:
@@ -25,7 +25,7 @@ class ProgramQuestion:
 
     name = QUESTION.name
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: _Gate) -> None:
         self.gate = gate
 
     def propose_prompt(self, style: Style) -> Prompt:
