@@ -153,7 +153,7 @@ def _own_figures(state: RunState) -> Iterator[Text]:
     for name, metric in _OWN:
         value, change = figures.of_late(state, metric), figures.change(state, metric)
         if value is not None:
-            moved = "" if change is None else f" {change:+.2f}"
+            moved = "" if change is None else f" {round(change, 2) + 0.0:+.2f}"
             is_vote = metric == "solver/accuracy" and state.has_votes
             yield Text.assemble(
                 (f"{'agreement' if is_vote else name} ", "dim"), (number(value), "bold"), (moved, "dim")
