@@ -394,6 +394,13 @@ def test_a_penalty_that_another_now_stands_for_is_told_where_it_differs(preset, 
     )
 
 
+def test_no_file_says_what_command_tells_of_the_end(preset):
+    line = complaint(preset('[run]\nnotify = "touch /tmp/x"\n'))
+    assert "sets run.notify" in line
+    assert "--set run.notify=" in line
+    assert load_config(preset('[run]\nnotify = "none"\n'), ["run.notify=echo"]).run.notify == "echo"
+
+
 def test_no_dropped_knob_is_a_knob():
     tree = Config().model_dump()
     for key in DROPPED:

@@ -50,11 +50,22 @@ def load_config(preset_or_path: str, overrides: Sequence[str] = ()) -> Config:
     """
     path = locate(preset_or_path)
     tree, changes = _read_tree(path), parse_overrides(overrides)
+    _refuse_notify(tree, file=str(path))
     tree = _for_game(tree, changes.get("selfplay.game"))
     written = {*keys_of(tree), *changes}
     config = _build(Config, tree, overrides, file=str(path))
     refuse_unused(config, written, file=str(path))
     return config
+
+
+def _refuse_notify(tree: Mapping[str, Any], *, file: str) -> None:
+    """A file may come from somebody else, so none starts a command or sends to an address."""
+    run = tree.get("run")
+    if isinstance(run, Mapping) and run.get("notify") not in (None, "none"):
+        raise ConfigError(
+            f"{file} sets run.notify, which starts a command or sends to an address; no file may: "
+            "leave it out, and give it with --set run.notify=..."
+        )
 
 
 def _for_game(tree: dict[str, Any], game: object) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class RunConfig(Section):
 
     notify: str | None = None
     """A webhook's address (https://...) or a command that is told of alarms and of the end, as a JSON
-    object. The run's folder does not keep it, for it may hold a secret: give it again with --resume."""
+    object. No file may set it and the run's folder does not keep it: give it with --set, on --resume too."""
 
 
 class HardwareConfig(Section):
